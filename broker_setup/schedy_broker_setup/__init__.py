@@ -1,0 +1,1 @@
+"""Topology, permissions and the private RabbitMQ node of Schedy."""
