@@ -1,0 +1,533 @@
+"""The connection to RabbitMQ: the only module of the library that knows pika.
+
+One background thread per `Broker` owns the connection and does all of its I/O: heartbeats, publishes, acks and
+reconnecting with back-off. Only `Broker.start`, `run`, `drop` and `close` may be called from other threads. All
+callbacks, and all methods of `Channel`, run in the I/O thread and must not block.
+"""
+
+import contextlib
+import logging
+import os
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pika
+from pika import exceptions as pika_errors
+from pika import spec
+from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
+from pika.channel import Channel as PikaChannel
+
+from schedy import names
+from schedy.errors import (
+    AuthenticationError,
+    BrokerError,
+    BrokerUnreachableError,
+    PermissionDeniedError,
+    SettingsError,
+    TopologyMissingError,
+)
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 0.1
+_BLOCKED_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to publish. `correlation_id` must be unique among those under way on a channel."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    kind: str
+    correlation_id: str
+    message_id: str | None = None
+    reply_to: str | None = None
+    mandatory: bool = True
+    headers: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Incoming:
+    """A message that was delivered; `channel` and `tag` acknowledge it."""
+
+    channel: "Channel"
+    tag: int
+    body: bytes
+    routing_key: str
+    reply_to: str | None
+    correlation_id: str | None
+
+
+@dataclass(slots=True)
+class PublishOutcome:
+    """What became of a publish: stored, returned as unroutable, or refused by a queue."""
+
+    stored: bool
+    returned: bool = False
+
+
+@dataclass(slots=True)
+class _Unconfirmed:
+    outgoing: Outgoing
+    on_outcome: Callable[[PublishOutcome], None] | None
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """An AMQP channel of the live connection. Confirms, consuming and getting; all in the I/O thread.
+
+    Once it is closed (by us, the broker or a lost connection) every method does nothing, and outcomes that have
+    not been told are never told: `on_closed` says so.
+    """
+
+    _pika: PikaChannel
+    _confirmed: bool = False
+    _published: int = 0
+    _unconfirmed: dict[int, _Unconfirmed] = field(default_factory=dict)
+    _returned: set[str] = field(default_factory=set)
+    _on_empty: Callable[[], None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._pika.is_open)
+
+    def confirm(self, on_ready: Callable[[], None]) -> None:
+        """Ask the broker to confirm what this channel publishes."""
+        self._confirmed = True
+        self._pika.add_on_return_callback(self._on_return)
+        self._pika.confirm_delivery(self._on_confirm, callback=lambda _ok: on_ready())
+
+    def publish(self, outgoing: Outgoing, on_outcome: Callable[[PublishOutcome], None] | None = None) -> None:
+        """Publish; `on_outcome` is called once the broker has confirmed, on a channel with confirms."""
+        if not self.is_open:
+            return
+        if self._confirmed:
+            self._published += 1
+            self._unconfirmed[self._published] = _Unconfirmed(outgoing, on_outcome)
+        self._pika.basic_publish(
+            outgoing.exchange,
+            outgoing.routing_key,
+            outgoing.body,
+            _properties(outgoing),
+            mandatory=outgoing.mandatory and self._confirmed,
+        )
+
+    def consume(
+        self,
+        queue: str,
+        on_message: Callable[[Incoming], None],
+        *,
+        tag: str,
+        prefetch: int = 0,
+        auto_ack: bool = False,
+        on_cancelled: Callable[[], None] | None = None,
+        on_ready: Callable[[], None] | None = None,
+    ) -> None:
+        """Consume; `on_cancelled` is called when the broker ends it (the queue was deleted)."""
+        if not self.is_open:
+            return
+        if prefetch:
+            self._pika.basic_qos(prefetch_count=prefetch)
+        if on_cancelled is not None:
+            self._pika.add_on_cancel_callback(lambda _frame: on_cancelled())
+        self._pika.basic_consume(
+            queue,
+            lambda _c, method, properties, body: on_message(_incoming(self, method, properties, body)),
+            auto_ack=auto_ack,
+            consumer_tag=tag,
+            callback=(lambda _ok: on_ready()) if on_ready else None,
+        )
+
+    def cancel(self, tag: str, on_done: Callable[[], None]) -> None:
+        """End a consumer that has been started on this channel."""
+        if self.is_open:
+            self._pika.basic_cancel(tag, callback=lambda _ok: on_done())
+
+    def get(self, queue: str, on_result: Callable[[Incoming | None], None]) -> None:
+        """Take one message if there is one."""
+        if not self.is_open:
+            return
+        if self._on_empty is None:
+            self._pika.add_callback(self._got_nothing, [spec.Basic.GetEmpty], one_shot=False)
+        self._on_empty = lambda: on_result(None)
+        self._pika.basic_get(
+            queue,
+            lambda _c, method, properties, body: on_result(_incoming(self, method, properties, body)),
+            auto_ack=False,
+        )
+
+    def _got_nothing(self, _frame: object) -> None:
+        if self._on_empty is not None:
+            self._on_empty()
+
+    def ack(self, tag: int, *, multiple: bool = False) -> None:
+        """Acknowledge; does nothing once the channel is closed, since the broker has taken the message back."""
+        if self.is_open:
+            self._pika.basic_ack(tag, multiple=multiple)
+
+    def reject(self, tag: int) -> None:
+        """Refuse a message for good; its queue sends it to the dead letters."""
+        if self.is_open:
+            self._pika.basic_reject(tag, requeue=False)
+
+    def flush(self, on_done: Callable[[], None]) -> None:
+        """Call back once the broker has handled everything sent on this channel before."""
+        if self.is_open:
+            self._pika.basic_qos(callback=lambda _ok: on_done())
+
+    def declare_jobs_queue(self, queue: str, arguments: Mapping[str, Any], on_done: Callable[[], None]) -> None:
+        """Declare an experiment's queue and bind it to the exchange of jobs."""
+        key = queue.removeprefix(names.JOBS_QUEUE_PREFIX)
+
+        def _bind(_ok: object) -> None:
+            self._pika.queue_bind(queue, names.JOBS_EXCHANGE, key, callback=lambda _bound: on_done())
+
+        if self.is_open:
+            self._pika.queue_declare(queue, durable=True, arguments=dict(arguments), callback=_bind)
+
+    def count_ready(self, queue: str, on_count: Callable[[int], None]) -> None:
+        """Tell how many messages are ready in a queue; a missing queue closes the channel."""
+        if self.is_open:
+            self._pika.queue_declare(
+                queue, passive=True, callback=lambda frame: on_count(int(frame.method.message_count))
+            )
+
+    def purge(self, queue: str, on_done: Callable[[], None]) -> None:
+        if self.is_open:
+            self._pika.queue_purge(queue, callback=lambda _ok: on_done())
+
+    def delete_queue(self, queue: str, on_done: Callable[[], None]) -> None:
+        if self.is_open:
+            self._pika.queue_delete(queue, callback=lambda _ok: on_done())
+
+    def close(self) -> None:
+        if self.is_open:
+            self._pika.close()
+
+    def unconfirmed(self) -> list[Outgoing]:
+        """What was published and not confirmed when the channel closed."""
+        return [waiting.outgoing for waiting in self._unconfirmed.values()]
+
+    def _on_return(self, _channel: object, _method: object, properties: Any, _body: bytes) -> None:
+        self._returned.add(properties.correlation_id)
+
+    def _on_confirm(self, frame: Any) -> None:
+        stored = isinstance(frame.method, spec.Basic.Ack)
+        tag = frame.method.delivery_tag
+        tags = [number for number in self._unconfirmed if number <= tag] if frame.method.multiple else [tag]
+        for number in tags:
+            waiting = self._unconfirmed.pop(number)
+            returned = waiting.outgoing.correlation_id in self._returned
+            self._returned.discard(waiting.outgoing.correlation_id)
+            if waiting.on_outcome is not None:
+                waiting.on_outcome(PublishOutcome(stored and not returned, returned))
+
+
+def _properties(outgoing: Outgoing) -> pika.BasicProperties:
+    return pika.BasicProperties(
+        content_type=names.CONTENT_TYPE,
+        delivery_mode=2,
+        app_id=names.APP_ID,
+        type=outgoing.kind,
+        timestamp=int(time.time()),
+        message_id=outgoing.message_id,
+        correlation_id=outgoing.correlation_id,
+        reply_to=outgoing.reply_to,
+        headers=dict(outgoing.headers) if outgoing.headers else None,
+    )
+
+
+def _incoming(channel: Channel, method: Any, properties: Any, body: bytes) -> Incoming:
+    return Incoming(
+        channel, method.delivery_tag, body, method.routing_key, properties.reply_to, properties.correlation_id
+    )
+
+
+class _RecordingServices(SelectorIOServicesAdapter):
+    """pika's I/O services, remembering the socket so that it can be dropped, and closed in a forked child."""
+
+    def __init__(self, loop: IOLoop) -> None:
+        super().__init__(loop)  # type: ignore[arg-type] # the stubs want pika's abstract loop
+        self._socket: tuple[int, int] | None = None
+
+    def create_streaming_connection(self, protocol_factory: Any, sock: Any, *rest: Any, **named: Any) -> Any:
+        self._socket = (sock.fileno(), os.fstat(sock.fileno()).st_ino)
+        return super().create_streaming_connection(protocol_factory, sock, *rest, **named)
+
+    def shut_down_socket(self) -> None:
+        """Drop the TCP connection without a word of AMQP."""
+        descriptor = self._live_descriptor()
+        if descriptor is not None:
+            with socket.socket(fileno=os.dup(descriptor)) as duplicate, contextlib.suppress(OSError):
+                duplicate.shutdown(socket.SHUT_RDWR)
+
+    def close_in_child(self) -> None:
+        """Close the inherited descriptor: a living child must not keep its parent's connection open."""
+        descriptor = self._live_descriptor()
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def forget_socket(self) -> None:
+        self._socket = None
+
+    def _live_descriptor(self) -> int | None:
+        """The descriptor, unless it was closed and perhaps given to another file since."""
+        if self._socket is None:
+            return None
+        descriptor, inode = self._socket
+        try:
+            return descriptor if os.fstat(descriptor).st_ino == inode else None
+        except OSError:
+            return None
+
+
+Timer = object
+"""What `Broker.later` returns, for `Broker.cancel_timer`."""
+
+
+class Broker:
+    """A connection that is kept up until `close`.
+
+    `on_connected` is called after each successful connect, `on_lost` with the reason after each loss and each
+    failed attempt. An authentication error is reported like the others; attempts go on (a password can be mended
+    on the broker), and it is for the caller to give up.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        heartbeat_seconds: int,
+        reconnect_max_seconds: float,
+        on_connected: Callable[[], None],
+        on_lost: Callable[[BrokerError], None],
+    ) -> None:
+        self._url = url
+        self._parameters = connection_parameters(url, name=name, heartbeat_seconds=heartbeat_seconds)
+        self._reconnect_max_seconds = reconnect_max_seconds
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        _quiet_pika()
+        self._loop = IOLoop()
+        self._services = _RecordingServices(self._loop)
+        self._connection: pika.SelectConnection | None = None
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="schedy-io", daemon=True)
+
+    def start(self) -> None:
+        """Start the I/O thread, which connects."""
+        self._thread.start()
+
+    @property
+    def in_io_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def run(self, action: Callable[[], None]) -> None:
+        """Run `action` in the I/O thread soon; from any thread, also from a finaliser."""
+        self._loop.add_callback_threadsafe(action)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Run `action` after a while (I/O thread only)."""
+        return self._loop.call_later(seconds, action)
+
+    def cancel_timer(self, timer: Timer) -> None:
+        self._loop.remove_timeout(timer)  # type: ignore[arg-type]
+
+    def open_channel(
+        self, on_open: Callable[[Channel], None], on_closed: Callable[[Channel, BrokerError], None]
+    ) -> None:
+        """Open a channel on the live connection. `on_closed` is not called when the whole connection goes."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            return
+        channels: list[Channel] = []
+
+        def _opened(opened: PikaChannel) -> None:
+            channels.append(Channel(opened))
+            on_open(channels[0])
+
+        pika_channel = connection.channel(on_open_callback=_opened)
+
+        def _closed(_channel: object, reason: Exception) -> None:
+            if connection.is_open and channels:
+                on_closed(channels[0], broker_error(reason, self._url))
+
+        pika_channel.add_on_close_callback(_closed)
+
+    def drop(self) -> None:
+        """Cut the connection without a closing handshake; it is made anew. From any thread.
+
+        The broker puts everything unacknowledged back in its old order at once.
+        """
+        self.run(self._services.shut_down_socket)
+
+    def close(self, timeout_seconds: float) -> None:
+        """Close the connection in good order and end the thread. From any thread but the I/O thread."""
+        if self._thread.is_alive():
+            self.run(self._begin_close)
+            self._thread.join(timeout_seconds)
+
+    def abandon(self) -> None:
+        """Cut the connection and end the thread, for a service that holds unacknowledged reports."""
+        if self._thread.is_alive():
+            self.run(self._begin_abandon)
+            self._thread.join(5.0)
+
+    def close_in_child(self) -> None:
+        """Let go of the connection in a forked child, where its thread does not exist."""
+        self._services.close_in_child()
+
+    def _begin_abandon(self) -> None:
+        self._closing = True
+        if self._connection is not None and self._connection.is_open:
+            self._services.shut_down_socket()
+        else:
+            self._loop.stop()
+
+    def _begin_close(self) -> None:
+        self._closing = True
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+        else:
+            self._loop.stop()
+
+    def _run(self) -> None:
+        self._loop.add_callback_threadsafe(self._connect)
+        try:
+            self._loop.start()
+        finally:
+            self._services.shut_down_socket()
+            self._loop.close()
+
+    def _connect(self) -> None:
+        if self._closing:
+            self._loop.stop()
+            return
+        self._connection = pika.SelectConnection(
+            self._parameters,
+            on_open_callback=self._opened,
+            on_open_error_callback=self._disconnected,
+            on_close_callback=self._disconnected,
+            custom_ioloop=self._services,
+        )
+
+    def _opened(self, _connection: object) -> None:
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._on_connected()
+
+    def _disconnected(self, _connection: object, reason: BaseException) -> None:
+        self._connection = None
+        self._services.forget_socket()
+        if self._closing:
+            self._loop.stop()
+            return
+        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
+        self._pause = min(self._pause * 2, self._reconnect_max_seconds)
+        self._loop.call_later(pause, self._connect)
+        self._on_lost(broker_error(reason, self._url))
+
+
+def _quiet_pika() -> None:
+    """What pika logs about a lost connection, we say once and in words; a level set by the user stays."""
+    logger = logging.getLogger("pika")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
+
+
+def connection_parameters(url: str, *, name: str, heartbeat_seconds: int) -> pika.URLParameters:
+    """Return pika's parameters for a broker URL. Raises SettingsError if pika does not understand it."""
+    try:
+        parameters = pika.URLParameters(url)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(
+            f"The broker URL cannot be used: {error}. Expected amqp://user:pw@host:port/vhost."
+        ) from None
+    parameters.client_properties = {"connection_name": name, "product": "schedy"}
+    parameters.heartbeat = heartbeat_seconds
+    parameters.blocked_connection_timeout = _BLOCKED_SECONDS
+    parameters.socket_timeout = 10.0
+    parameters.stack_timeout = 15.0
+    return parameters
+
+
+def broker_error(error: BaseException, url: str) -> BrokerError:
+    """Map an error of pika to one of ours; the only place that does."""
+    parts = urlsplit(url)
+    place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
+    for cause in _causes(error):
+        found = _known_error(cause, place, user=parts.username or "guest", vhost=parts.path[1:] or "%2F")
+        if found is not None:
+            return found
+    return BrokerUnreachableError(
+        f"Cannot reach RabbitMQ at {place} ({_plain_reason(error)}). Start it with `schedy up`,"
+        " or set SCHEDY_BROKER_URL to where it runs."
+    )
+
+
+def _known_error(error: BaseException, place: str, *, user: str, vhost: str) -> BrokerError | None:
+    code = getattr(error, "reply_code", None)
+    text = str(getattr(error, "reply_text", error))
+    if isinstance(error, pika_errors.ChannelClosedByBroker):
+        return _channel_error(int(code or 0), text, user)
+    if isinstance(error, pika_errors.ConnectionClosedByBroker) and code == 530:
+        return AuthenticationError(
+            f"RabbitMQ at {place} does not let user {user!r} into the virtual host {vhost!r}: {text}"
+            " Check the end of the broker URL and the user's permissions."
+        )
+    if isinstance(error, pika_errors.AuthenticationError | pika_errors.ProbableAuthenticationError) or code == 403:
+        return AuthenticationError(
+            f"RabbitMQ at {place} refuses the password of user {user!r}. Check SCHEDY_BROKER_URL."
+        )
+    if isinstance(error, pika_errors.ProbableAccessDeniedError):
+        return AuthenticationError(
+            f"RabbitMQ at {place} refuses user {user!r} in the virtual host {vhost!r}. Check the broker URL."
+        )
+    if isinstance(error, pika_errors.IncompatibleProtocolError | ssl.SSLError):
+        return BrokerUnreachableError(
+            f"What answers at {place} does not speak AMQP as asked ({_plain_reason(error)}). Check the port, and"
+            " amqp:// against amqps://, in SCHEDY_BROKER_URL."
+        )
+    return None
+
+
+def _channel_error(code: int, text: str, user: str) -> BrokerError:
+    if code == 403:
+        return PermissionDeniedError(
+            f"The broker's user {user!r} may not do this: {text} `schedy broker setup` gives the permissions."
+        )
+    if code == 404:
+        return TopologyMissingError(
+            f"Schedy's exchanges and queues are missing on the broker: {text} Run `schedy broker setup`,"
+            " or start the results service (`schedy serve`), which makes them."
+        )
+    return BrokerError(f"RabbitMQ closed a channel: {code} {text}")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what it wraps, pika's connector errors included."""
+    found = [error]
+    for item in found:
+        inner = [item.__cause__, getattr(item, "exception", None), *getattr(item, "exceptions", ()), *item.args]
+        found.extend(cause for cause in inner if isinstance(cause, BaseException) and cause not in found)
+        if len(found) > 50:
+            break
+    return found
+
+
+def _plain_reason(error: BaseException) -> str:
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return str(error) or type(error).__name__

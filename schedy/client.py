@@ -1,0 +1,278 @@
+"""Messages to the results service and its answers, over a connection that comes and goes.
+
+A call is kept until the broker has confirmed it and, where one is wanted, the answer has come. After a reconnect
+whatever is not over is sent again: everything the service applies is idempotent, by token or request id.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+
+from schedy import names
+from schedy.broker import Broker, Channel, Incoming, Outgoing, PublishOutcome, Timer
+from schedy.errors import (
+    AuthenticationError,
+    BrokerError,
+    InvalidValueError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExistsError,
+    SchedyError,
+    ServiceUnavailableError,
+    TopologyMissingError,
+    UnsafeUpdateError,
+)
+from schedy.messages import Answer, Refusal, Sendable, UndecodableError, decode_answer, encode, routing_key
+from schedy.settings import Settings, without_password
+
+_log = logging.getLogger(__name__)
+
+_NACK_PAUSE_SECONDS = 1.0
+_SAY_AFTER_SECONDS = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A message on its way. `stored` is done when the broker has it, `answer` when the service has answered."""
+
+    outgoing: Outgoing
+    wants_answer: bool
+    resend_seconds: float | None
+    stored: "Future[None]" = field(default_factory=Future)
+    answer: "Future[Answer]" = field(default_factory=Future)
+    timer: Timer | None = None
+
+    def fail(self, error: BrokerError) -> None:
+        for future in (self.stored, self.answer):
+            if not future.done():
+                future.set_exception(error)
+
+
+class Client:
+    """Calls over one connection of this process. Thread-safe, except where a method says otherwise."""
+
+    def __init__(self, settings: Settings, *, connection_name: str) -> None:
+        self._settings = settings
+        self._calls: dict[str, Call] = {}
+        self._channel: Channel | None = None
+        self._ready = threading.Event()
+        self._ever_ready = False
+        self._last_error: BrokerError | None = None
+        self._on_ready: list[Callable[[], None]] = []
+        self._on_lost: list[Callable[[BrokerError], None]] = []
+        self.service_is_silent = False
+        self.broker = Broker(
+            settings.broker_url,
+            name=connection_name,
+            heartbeat_seconds=settings.amqp_heartbeat_seconds,
+            reconnect_max_seconds=settings.reconnect_max_seconds,
+            on_connected=self._connected,
+            on_lost=self._lost,
+        )
+
+    def start(self) -> None:
+        self.broker.start()
+
+    def listen(self, *, on_ready: Callable[[], None], on_lost: Callable[[BrokerError], None]) -> None:
+        """Be told, in the I/O thread, when calls can go out and when the connection is lost. Before `start`."""
+        self._on_ready.append(on_ready)
+        self._on_lost.append(on_lost)
+
+    @property
+    def last_error(self) -> BrokerError | None:
+        """Why there is no connection, if there is none."""
+        return None if self._ready.is_set() else self._last_error
+
+    def call(self, message: Sendable, *, wants_answer: bool = True, resend_seconds: float | None = None) -> Call:
+        """Send a message. It leaves in the order of the calls and survives reconnects."""
+        call_id = uuid.uuid4().hex
+        outgoing = Outgoing(
+            names.INBOX_EXCHANGE,
+            routing_key(message),
+            encode(message),
+            message.kind,
+            call_id,
+            message_id=getattr(message, "job_id", None),
+            reply_to=names.REPLY_QUEUE if wants_answer else None,
+        )
+        call = Call(outgoing, wants_answer, resend_seconds)
+        self.broker.run(lambda: self._submit(call))
+        return call
+
+    def cancel(self, call: Call) -> None:
+        """Neither send the call again nor wait for its answer."""
+        self.broker.run(lambda: self._forget(call))
+
+    def ask(self, message: Sendable, *, patience_seconds: float, resend_seconds: float | None = None) -> Answer:
+        """Send a message and wait for its answer.
+
+        Raises ServiceUnavailableError or BrokerError when none came in time, and the error that a refusal stands
+        for.
+        """
+        call = self.call(message, resend_seconds=resend_seconds)
+        try:
+            return self.wait(call, patience_seconds=patience_seconds)
+        finally:
+            self.cancel(call)
+
+    def wait(self, call: Call, *, patience_seconds: float | None) -> Answer:
+        """Wait for the answer to a call, None for ever; raises as `ask` does. Says once when it takes long."""
+        try:
+            answer = self._patient_wait(call, patience_seconds)
+        except FutureTimeoutError:
+            raise self.why_silent() from None
+        if isinstance(answer, Refusal):
+            raise refusal_error(answer)
+        return answer
+
+    def _patient_wait(self, call: Call, patience_seconds: float | None) -> Answer:
+        if patience_seconds is not None and patience_seconds <= _SAY_AFTER_SECONDS:
+            return call.answer.result(patience_seconds)
+        try:
+            return call.answer.result(_SAY_AFTER_SECONDS)
+        except FutureTimeoutError:
+            self.service_is_silent = True
+            limit = "" if patience_seconds is None else f" up to {patience_seconds:.0f} s"
+            _log.warning("Waiting%s. %s", limit, self.why_silent())
+        return call.answer.result(None if patience_seconds is None else patience_seconds - _SAY_AFTER_SECONDS)
+
+    def why_silent(self) -> SchedyError:
+        """Return the error that explains a missing answer."""
+        if self.last_error is not None:
+            return self.last_error
+        place = without_password(self._settings.broker_url)
+        if not self._ready.is_set():
+            return BrokerError(f"RabbitMQ at {place} has not answered yet.")
+        return ServiceUnavailableError(
+            f"RabbitMQ at {place} is reachable, but no results service answers."
+            " Start one with `schedy serve` (or `schedy up`); `schedy doctor` looks for the cause."
+        )
+
+    def close(self, timeout_seconds: float) -> None:
+        """Wait for the broker to take what was not sent yet, then close."""
+        deadline = time.monotonic() + timeout_seconds
+        snapshot: Future[list[Call]] = Future()
+        self.broker.run(lambda: snapshot.set_result(list(self._calls.values())))
+        try:
+            for call in snapshot.result(timeout_seconds) if self._ready.is_set() else []:
+                call.stored.exception(max(0.0, deadline - time.monotonic()))
+        except FutureTimeoutError:
+            _log.warning("Closed before the broker had taken everything; what was not sent is given up.")
+        self.broker.close(max(0.5, deadline - time.monotonic()))
+
+    # The rest runs in the I/O thread.
+
+    def _submit(self, call: Call) -> None:
+        self._calls[call.outgoing.correlation_id] = call
+        if self._last_error is not None and _is_fatal(self._last_error) and not self._ever_ready:
+            self._forget(call)
+            call.fail(self._last_error)
+        else:
+            self._publish(call)
+
+    def _publish(self, call: Call) -> None:
+        if self._channel is None or call.outgoing.correlation_id not in self._calls:
+            return
+        self._channel.publish(call.outgoing, lambda outcome: self._told(call, outcome))
+        if call.resend_seconds is not None:
+            if call.timer is not None:
+                self.broker.cancel_timer(call.timer)
+            call.timer = self.broker.later(call.resend_seconds, lambda: self._publish(call))
+
+    def _told(self, call: Call, outcome: PublishOutcome) -> None:
+        if outcome.returned:
+            self._forget(call)
+            call.fail(TopologyMissingError("Schedy's queues are missing on the broker. Run `schedy broker setup`."))
+        elif not outcome.stored:
+            self.broker.later(_NACK_PAUSE_SECONDS, lambda: self._publish(call))
+        else:
+            if not call.stored.done():
+                call.stored.set_result(None)
+            if not call.wants_answer:
+                self._forget(call)
+
+    def _answered(self, incoming: Incoming) -> None:
+        call = self._calls.get(incoming.correlation_id or "")
+        if call is None:
+            return
+        try:
+            answer = decode_answer(incoming.body)
+        except UndecodableError as error:
+            _log.warning("An answer of the results service was ignored: %s. Is it of another version?", error)
+            return
+        self._forget(call)
+        self.service_is_silent = False
+        if not call.stored.done():
+            call.stored.set_result(None)
+        call.answer.set_result(answer)
+
+    def _forget(self, call: Call) -> None:
+        self._calls.pop(call.outgoing.correlation_id, None)
+        if call.timer is not None:
+            self.broker.cancel_timer(call.timer)
+            call.timer = None
+
+    def _connected(self) -> None:
+        self.broker.open_channel(self._channel_opened, self._channel_closed)
+
+    def _channel_opened(self, channel: Channel) -> None:
+        channel.consume(names.REPLY_QUEUE, self._answered, tag="schedy answers", auto_ack=True)
+        channel.confirm(lambda: self._channel_ready(channel))
+
+    def _channel_ready(self, channel: Channel) -> None:
+        if self._ever_ready and not self._ready.is_set():
+            _log.warning("Connected to RabbitMQ again.")
+        self._channel = channel
+        self._ever_ready = True
+        self._last_error = None
+        self._ready.set()
+        for call in list(self._calls.values()):
+            self._publish(call)
+        for listener in self._on_ready:
+            listener()
+
+    def _channel_closed(self, channel: Channel, error: BrokerError) -> None:
+        """The broker closed the channel over something we published; the connection is still there."""
+        self._channel = None
+        blamed = channel.unconfirmed()
+        named = [outgoing for outgoing in blamed if f"'{outgoing.routing_key}'" in str(error)] or blamed
+        for outgoing in named:
+            call = self._calls.get(outgoing.correlation_id)
+            if call is not None and isinstance(error, PermissionDeniedError | TopologyMissingError):
+                self._forget(call)
+                call.fail(error)
+        self.broker.later(0.0 if named else 1.0, self._connected)
+
+    def _lost(self, error: BrokerError) -> None:
+        if self._ready.is_set():
+            _log.warning("%s Trying again; running jobs go on.", error)
+        self._channel = None
+        self._last_error = error
+        self._ready.clear()
+        if _is_fatal(error) and not self._ever_ready:
+            for call in list(self._calls.values()):
+                self._forget(call)
+                call.fail(error)
+        for listener in self._on_lost:
+            listener(error)
+
+
+def _is_fatal(error: BrokerError) -> bool:
+    """Whether waiting cannot help, if nothing has ever worked."""
+    return isinstance(error, AuthenticationError)
+
+
+def refusal_error(refusal: Refusal) -> SchedyError:
+    """Return the error that a refusal stands for."""
+    kinds: dict[str, type[SchedyError]] = {
+        "not_found": NotFoundError,
+        "exists": ResourceExistsError,
+        "unsafe": UnsafeUpdateError,
+        "invalid": InvalidValueError,
+    }
+    return kinds[refusal.code](refusal.reason)

@@ -1,0 +1,118 @@
+"""The way in: `SchedyDB`."""
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from schedy.errors import NotFoundError, SchedyError, TopologyMissingError
+from schedy.experiments import Experiment, experiment_from_record
+from schedy.messages import ChangeAnswer, ExperimentRecord, ExperimentsAnswer, GetExperiments
+from schedy.session import Session
+from schedy.settings import Settings, load_settings
+
+_TOPOLOGY_PAUSE_SECONDS = 1.0
+
+
+class SchedyDB:
+    """A connection to Schedy, made at its first use, one for each process (a forked child gets its own).
+
+    Thread-safe. Use it as a context manager, or call `close`; a program that just ends closes it too.
+    """
+
+    def __init__(
+        self, config_path: str | os.PathLike[str] | None = None, config_override: Mapping[str, Any] | None = None
+    ) -> None:
+        """Read the settings (docs/settings.md); `config_override` wins over them. Raises SettingsError."""
+        self._settings = load_settings(config_path, override=config_override)
+        self._session: Session | None = None
+        self._lock = threading.Lock()
+        _close_at_exit(self)
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def session(self) -> Session:
+        """This process's session, connected in the background at first use."""
+        session = self._session
+        if session is not None and session.is_ours:
+            return session
+        if session is not None:
+            self._lock = threading.Lock()
+            self._session = None
+        with self._lock:
+            if self._session is None:
+                self._session = Session(self._settings)
+            return self._session
+
+    def add_experiment(self, experiment: Experiment) -> None:
+        """Create an experiment. Raises ResourceExistsError if its name is taken."""
+        answer = self.session.change(experiment.creation())
+        if not isinstance(answer, ChangeAnswer) or answer.experiment is None:
+            raise SchedyError(f"The results service answered with {answer.kind!r}. Is it of another version?")
+        experiment.attach(self, answer.experiment)
+
+    def get_experiment(self, name: str) -> Experiment:
+        """Read an experiment, typed by its scheduler. Waits for broker and results service (`service_wait_seconds`).
+
+        Raises NotFoundError with close names, AuthenticationError, and after the wait ServiceUnavailableError or
+        BrokerError.
+        """
+        records = self._read(GetExperiments(name=name))
+        if not records:
+            raise NotFoundError(f"There is no experiment {name!r}.")
+        return experiment_from_record(self, records[0])
+
+    def get_experiments(self) -> list[Experiment]:
+        """Read all experiments, oldest first."""
+        found: list[Experiment] = []
+        after = 0
+        while page := self._read(GetExperiments(after=after)):
+            found.extend(experiment_from_record(self, record) for record in page)
+            after = page[-1].number
+        return found
+
+    def _read(self, request: GetExperiments) -> list[ExperimentRecord]:
+        """Read experiments; queues that nobody has made yet are waited for like the service that makes them."""
+        deadline = time.monotonic() + self._settings.service_wait_seconds
+        while True:
+            try:
+                answer = self.session.read(request, patience_seconds=max(0.0, deadline - time.monotonic()))
+            except TopologyMissingError:
+                if time.monotonic() > deadline - _TOPOLOGY_PAUSE_SECONDS:
+                    raise
+                time.sleep(_TOPOLOGY_PAUSE_SECONDS)
+                continue
+            return answer.experiments if isinstance(answer, ExperimentsAnswer) else []
+
+    def close(self) -> None:
+        """Give back the jobs held, send what is waiting, and close the connection."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _close_at_exit(db: SchedyDB) -> None:
+    reference = weakref.ref(db)
+
+    def _close() -> None:
+        living = reference()
+        if living is not None:
+            living.close()
+
+    atexit.register(_close)
+    weakref.finalize(db, atexit.unregister, _close).atexit = False

@@ -1,0 +1,84 @@
+"""Every error Schedy raises, as one tree::
+
+    SchedyError
+    ├── NoJobError               nothing to pull
+    ├── NotFoundError            no such experiment or job
+    ├── ResourceExistsError      the name is taken
+    ├── UnsafeUpdateError        the job is no longer ours, or has changed meanwhile
+    ├── InvalidValueError        a name, value, field or status that cannot be used
+    ├── NotStoredYetError        the broker has the change, the store will have it
+    ├── ServiceUnavailableError  the results service does not answer
+    ├── SettingsError            the settings cannot be used
+    ├── StoreError               the database cannot be used
+    └── BrokerError              the broker cannot be used
+        ├── BrokerUnreachableError
+        ├── AuthenticationError
+        ├── PermissionDeniedError
+        └── TopologyMissingError
+
+A message says what happened and what to do about it.
+"""
+
+
+class SchedyError(Exception):
+    """Root of the tree."""
+
+
+class NoJobError(SchedyError):
+    """No job is left for an experiment: nothing is queued, or the experiment is done or deleted."""
+
+    def __init__(self, experiment_name: str) -> None:
+        super().__init__(f"No job left for experiment {experiment_name}.")
+        self.experiment_name = experiment_name
+
+
+class NotFoundError(SchedyError):
+    """There is no such experiment or job; the message lists close names."""
+
+
+class ResourceExistsError(SchedyError):
+    """An experiment of that name exists."""
+
+
+class UnsafeUpdateError(SchedyError):
+    """The job is no longer held by this worker, or it was changed since it was read."""
+
+
+class InvalidValueError(SchedyError, ValueError):
+    """A name, value, field or status that Schedy cannot take; nothing was sent."""
+
+
+class NotStoredYetError(SchedyError):
+    """The broker has accepted the change; the results service has not answered in time and will store it later."""
+
+
+class ServiceUnavailableError(SchedyError):
+    """The broker is reachable, but no results service answers."""
+
+
+class SettingsError(SchedyError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+class StoreError(SchedyError):
+    """The database is missing, unreachable, read-only, full, or of another version."""
+
+
+class BrokerError(SchedyError):
+    """The broker refused or dropped us; subclasses say how."""
+
+
+class BrokerUnreachableError(BrokerError):
+    """Nothing that speaks AMQP answers at the broker's address, or the connection was lost."""
+
+
+class AuthenticationError(BrokerError):
+    """The broker does not accept the user name, the password or the virtual host."""
+
+
+class PermissionDeniedError(BrokerError):
+    """The broker's user lacks a permission for this operation."""
+
+
+class TopologyMissingError(BrokerError):
+    """An exchange or queue of Schedy is missing on the broker."""

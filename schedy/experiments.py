@@ -1,0 +1,325 @@
+"""Experiments as users see them."""
+
+import itertools
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from schedy.client import Call, refusal_error
+from schedy.errors import InvalidValueError, NotFoundError, NotStoredYetError, SchedyError
+from schedy.jobs import Job, checked_quality
+from schedy.leases import Hold
+from schedy.messages import (
+    JOB_STATUSES,
+    AddExperiment,
+    DeleteExperiment,
+    ExperimentRecord,
+    ExperimentStatus,
+    GetJobs,
+    JobRecord,
+    JobsAnswer,
+    JobStatus,
+    NewJob,
+    Push,
+    PushAnswer,
+    Refusal,
+    UpdateExperiment,
+    check_experiment_name,
+    checked_size,
+)
+from schedy.session import Session, install_sigterm_handler
+from schedy.values import plain_values
+
+if TYPE_CHECKING:
+    from schedy.database import SchedyDB
+
+_CHUNK_JOBS = 200
+_CHUNK_BYTES = 262_144
+_CHUNKS_UNDER_WAY = 3
+
+
+class Experiment:
+    """A named set of jobs. Made by a subclass and `SchedyDB.add_experiment`, or read by `SchedyDB.get_experiment`.
+
+    `status` is RUNNING or DONE and may be written; `push_updates` sends it.
+    """
+
+    RUNNING: ExperimentStatus = "RUNNING"
+    DONE: ExperimentStatus = "DONE"
+
+    scheduler: ClassVar[str] = ""
+
+    def __init__(self, name: str, status: ExperimentStatus = "RUNNING") -> None:
+        """Raises InvalidValueError for a name or status that cannot be used."""
+        self._name = check_experiment_name(name)
+        self.status: ExperimentStatus = checked_experiment_status(status)
+        self._record: ExperimentRecord | None = None
+        self._db: SchedyDB | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def uid(self) -> str:
+        """What identifies the experiment even if another gets its name later."""
+        return self._stored.uid
+
+    @property
+    def _stored(self) -> ExperimentRecord:
+        if self._record is None:
+            raise SchedyError(f"The experiment {self._name!r} is not stored yet. Use db.add_experiment(experiment).")
+        return self._record
+
+    @property
+    def _session(self) -> Session:
+        self._stored  # noqa: B018 - raises the right error
+        assert self._db is not None  # noqa: S101 - set together with the record
+        return self._db.session
+
+    def settings(self) -> dict[str, Any]:
+        """What the scheduler needs beside name and status, as JSON."""
+        return {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name!r}: {self.status}>"
+
+    def add_job(
+        self,
+        hyperparameters: Mapping[str, Any] | None = None,
+        status: JobStatus = "QUEUED",
+        results: Mapping[str, Any] | None = None,
+        quality: float = 0.0,
+    ) -> Job:
+        """Store a job and return it; `next_job` finds it then.
+
+        With ``status=RUNNING`` this process holds it. Raises InvalidValueError before anything is sent, and
+        NotStoredYetError if the broker has the job but the service has not answered in time.
+        """
+        job = {"hyperparameters": hyperparameters or {}, "status": status, "results": results or {}, "quality": quality}
+        return self.add_jobs([job])[0]
+
+    def add_jobs(self, jobs: Iterable[Mapping[str, Any]]) -> list[Job]:
+        """Store many jobs, each a dict with the arguments of `add_job`; return them in order.
+
+        All are checked before the first is sent.
+        """
+        session = self._session
+        limit = session.settings.max_message_bytes
+        new_jobs = [check_new_job(**job, limit_bytes=limit) for job in jobs]
+        answers = push_chunks(session, self._name, self.uid, new_jobs)
+        stored: list[Job] = []
+        for chunk, answer in answers:
+            stored.extend(self._pushed(session, chunk, answer))
+        return stored
+
+    def _pushed(self, session: Session, chunk: list[NewJob], answer: PushAnswer) -> Iterator[Job]:
+        for new, job_id in zip(chunk, answer.job_ids, strict=True):
+            record = pushed_record(new, job_id, answer, worker=str(session.worker))
+            hold = None
+            if new.token is not None:
+                hold = Hold(answer.experiment_uid, job_id, new.token, answer.lease_seconds)
+                session.leases.hold(hold)
+            yield Job(self, record, session=session, hold=hold)
+
+    def next_job(self, timeout: float | None = 0) -> Job:
+        """Claim the next job.
+
+        Says NoJobError within half a second if nothing is queued; with a timeout in seconds, or None for ever, it
+        waits for a job, woken by the broker. Ends with NoJobError when the experiment is done or deleted. In the main
+        thread SIGTERM then ends the program as Ctrl-C does, unless it has a handler already.
+        """
+        session = self._session
+        install_sigterm_handler()
+        record, hold = session.pull(self._name, self.uid, timeout)
+        return Job(self, record, session=session, hold=hold)
+
+    def get_job(self, job_id: str) -> Job:
+        """Read one job. Raises NotFoundError."""
+        session = self._session
+        answer = session.read(GetJobs(experiment_uid=self.uid, job_id=job_id))
+        if not isinstance(answer, JobsAnswer) or not answer.jobs:
+            raise NotFoundError(f"Experiment {self._name} has no job {job_id}.")
+        return Job(self, answer.jobs[0], session=session)
+
+    def all_jobs(self) -> Iterator[Job]:
+        """Read all jobs, oldest first, page by page."""
+        session = self._session
+        after, more = 0, True
+        while more:
+            answer = session.read(GetJobs(experiment_uid=self.uid, after=after))
+            if not isinstance(answer, JobsAnswer):
+                return
+            for record in answer.jobs:
+                yield Job(self, record, session=session)
+            more = answer.more and bool(answer.jobs)
+            after = answer.jobs[-1].number if answer.jobs else after
+
+    def push_updates(self) -> None:
+        """Send status and scheduler settings. Raises NotFoundError if the experiment is gone."""
+        self._session.change(
+            UpdateExperiment(
+                request_id=uuid.uuid4().hex,
+                experiment_uid=self.uid,
+                status=checked_experiment_status(self.status),
+                settings=self.settings(),
+            )
+        )
+
+    def delete(self, ensure: bool = True) -> None:
+        """Delete the experiment with its jobs. `ensure`: NotFoundError if it is already gone."""
+        try:
+            self._session.change(DeleteExperiment(request_id=uuid.uuid4().hex, experiment_uid=self.uid))
+        except NotFoundError:
+            if ensure:
+                raise
+
+    def creation(self) -> AddExperiment:
+        """Return the message that creates this experiment."""
+        return AddExperiment(
+            request_id=uuid.uuid4().hex,
+            name=self._name,
+            scheduler=self.scheduler,
+            settings=self.settings(),
+            status=self.status,
+        )
+
+    def attach(self, db: "SchedyDB", record: ExperimentRecord) -> None:
+        """Tie this object to its row in the store; for `SchedyDB`."""
+        self._db = db
+        self._record = record
+        self.status = record.status
+
+
+class ManualSearch(Experiment):
+    """An experiment whose jobs are all pushed by its users."""
+
+    scheduler = "manual"
+
+
+_SCHEDULERS: dict[str, type[Experiment]] = {ManualSearch.scheduler: ManualSearch}
+
+
+def experiment_from_record(db: "SchedyDB", record: ExperimentRecord) -> Experiment:
+    """Return the experiment, typed by its scheduler."""
+    kind = _SCHEDULERS.get(record.scheduler)
+    if kind is None:
+        raise SchedyError(
+            f"Experiment {record.name} has the scheduler {record.scheduler!r}, which this version of Schedy does not"
+            " know. Upgrade Schedy on this machine."
+        )
+    experiment = kind(record.name, record.status)
+    experiment.attach(db, record)
+    return experiment
+
+
+def checked_experiment_status(status: str) -> ExperimentStatus:
+    """Return an experiment's status. Raises InvalidValueError."""
+    if status == "RUNNING":
+        return "RUNNING"
+    if status == "DONE":
+        return "DONE"
+    raise InvalidValueError(f"The status of an experiment is RUNNING or DONE, not {status!r}.")
+
+
+def check_new_job(
+    hyperparameters: Mapping[str, Any] | None = None,
+    status: JobStatus = "QUEUED",
+    results: Mapping[str, Any] | None = None,
+    quality: float = 0.0,
+    *,
+    limit_bytes: int,
+) -> NewJob:
+    """Return the job as it will be sent. Raises InvalidValueError."""
+    if status not in JOB_STATUSES:
+        raise InvalidValueError(f"The status of a job is one of {', '.join(JOB_STATUSES)}, not {status!r}.")
+    size = checked_size(hyperparameters or {}, limit_bytes=limit_bytes, what="hyperparameters")
+    checked_size(results or {}, limit_bytes=limit_bytes - size, what="results (beside the hyperparameters)")
+    return NewJob(
+        hyperparameters=plain_values(hyperparameters or {}),
+        status=status,
+        results=plain_values(results or {}),
+        quality=checked_quality(quality),
+        token=uuid.uuid4().hex if status == "RUNNING" else None,
+    )
+
+
+def pushed_record(new: NewJob, job_id: str, answer: PushAnswer, *, worker: str) -> JobRecord:
+    """Return a pushed job as the store has it."""
+    is_running = new.status == "RUNNING"
+    is_final = new.status not in {"QUEUED", "RUNNING"}
+    return JobRecord(
+        number=0,
+        job_id=job_id,
+        status=new.status,
+        quality=new.quality,
+        hyperparameters=new.hyperparameters,
+        results=new.results,
+        created_at=answer.created_at,
+        started_at=answer.created_at if is_running else None,
+        finished_at=answer.created_at if is_final else None,
+        worker=worker if is_running else None,
+        attempt=1 if is_running else 0,
+    )
+
+
+def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
+    """Cut jobs into messages of bounded number and size, so that a bulk push never starves claims."""
+    chunk: list[NewJob] = []
+    size = 0
+    for job in jobs:
+        job_size = len(job.model_dump_json())
+        if chunk and (len(chunk) >= _CHUNK_JOBS or size + job_size > _CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(job)
+        size += job_size
+    if chunk:
+        yield chunk
+
+
+def push_chunks(
+    session: Session, name: str, uid: str | None, jobs: Iterable[NewJob]
+) -> Iterator[tuple[list[NewJob], PushAnswer]]:
+    """Push jobs in chunks, a few under way at a time; yield each chunk with its answer, in order.
+
+    Raises NotStoredYetError when the broker has a chunk and no answer came in time, NotFoundError when the experiment
+    is gone, and BrokerError when the broker cannot be reached.
+    """
+    waiting: list[tuple[list[NewJob], Call]] = []
+    pending = chunks(jobs)
+    for chunk in itertools.chain(pending, [None]):
+        if chunk is not None:
+            push = Push(
+                request_id=uuid.uuid4().hex,
+                experiment_name=name,
+                experiment_uid=uid,
+                jobs=chunk,
+                worker=session.worker,
+            )
+            waiting.append((chunk, session.client.call(push)))
+        while waiting and (chunk is None or len(waiting) >= _CHUNKS_UNDER_WAY):
+            sent, call = waiting.pop(0)
+            yield sent, _push_answer(session, call, sum(len(later) for later, _call in waiting) + len(sent))
+
+
+def _push_answer(session: Session, call: Call, unanswered_jobs: int) -> PushAnswer:
+    settings = session.settings
+    try:
+        call.stored.result(settings.service_wait_seconds)
+    except FutureTimeoutError:
+        session.client.cancel(call)
+        raise session.client.why_silent() from None
+    try:
+        answer = call.answer.result(settings.store_wait_seconds)
+    except FutureTimeoutError:
+        raise NotStoredYetError(
+            f"The broker has {unanswered_jobs} job(s), and they will be stored when the results service is back."
+            " `schedy doctor` looks for the cause."
+        ) from None
+    if isinstance(answer, Refusal):
+        raise refusal_error(answer)
+    if not isinstance(answer, PushAnswer):
+        raise SchedyError(f"The results service answered a push with {answer.kind!r}.")
+    return answer

@@ -1,0 +1,301 @@
+"""Jobs as users see them."""
+
+import logging
+import math
+import uuid
+import weakref
+from collections.abc import Callable
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from schedy.errors import InvalidValueError, NotFoundError, UnsafeUpdateError
+from schedy.leases import Hold
+from schedy.messages import (
+    CRASHED,
+    DONE,
+    FINAL_STATUSES,
+    PRUNED,
+    QUEUED,
+    RUNNING,
+    AmendJob,
+    ChangeAnswer,
+    DeleteJob,
+    FinalStatus,
+    Finish,
+    JobRecord,
+    JobStatus,
+    Progress,
+    checked_size,
+)
+from schedy.session import Session, lost_text
+from schedy.values import dump_values, plain_values, split_sendable
+
+if TYPE_CHECKING:
+    from schedy.experiments import Experiment
+
+_log = logging.getLogger(__name__)
+
+_ERROR_CHARACTERS = 20_000
+
+
+class Job:
+    """One trial of an experiment.
+
+    A job from `Experiment.next_job`, `try_run`, or ``add_job(status=RUNNING)`` is held by this process: a lease, kept
+    up in the background, guards it. Leaving a ``with`` block ends it: DONE, or CRASHED with the text of the exception;
+    Ctrl-C, SIGTERM and ``sys.exit`` give it back instead. A job belongs to the process that claimed it; in a forked
+    child leaving the block and `put` do nothing. Write `results` and `quality`; everything else is read-only.
+    """
+
+    QUEUED: JobStatus = QUEUED
+    RUNNING: JobStatus = RUNNING
+    DONE: JobStatus = DONE
+    CRASHED: JobStatus = CRASHED
+    PRUNED: JobStatus = PRUNED
+
+    results: dict[str, Any]
+    quality: float
+
+    def __init__(
+        self, experiment: "Experiment", record: JobRecord, *, session: Session, hold: Hold | None = None
+    ) -> None:
+        self._experiment = experiment
+        self._session = session
+        self._take_record(record)
+        self._hold: Hold | None = None
+        self._drop_finaliser: weakref.finalize[..., Any] | None = None
+        if hold is not None:
+            self._take_hold(hold)
+
+    def _take_record(self, record: JobRecord) -> None:
+        self._record = record
+        self.results = dict(record.results)
+        self.quality = record.quality
+        self.hyperparameters: dict[str, Any] = dict(record.hyperparameters)
+
+    def _take_hold(self, hold: Hold) -> None:
+        self._hold = hold
+        self._drop_finaliser = weakref.finalize(self, self._session.release_soon, hold)
+        self._drop_finaliser.atexit = False
+
+    def _let_go(self) -> Hold | None:
+        """The hold, which from now on is the caller's to end."""
+        hold, self._hold = self._hold, None
+        if self._drop_finaliser is not None:
+            self._drop_finaliser.detach()
+        return hold
+
+    @property
+    def job_id(self) -> str:
+        """Six characters, unique in the experiment."""
+        return self._record.job_id
+
+    @property
+    def experiment(self) -> "Experiment":
+        return self._experiment
+
+    @property
+    def status(self) -> JobStatus:
+        """The status when the job was read, or as this process has set it since."""
+        return self._record.status
+
+    @property
+    def created_at(self) -> datetime:
+        """When the job was stored (UTC)."""
+        return self._record.created_at
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its latest attempt began (UTC)."""
+        return self._record.started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it got its final status (UTC)."""
+        return self._record.finished_at
+
+    @property
+    def worker(self) -> str | None:
+        """``host:pid program`` of the latest attempt."""
+        return self._record.worker
+
+    @property
+    def attempt(self) -> int:
+        """Number of the latest attempt, from 1; 0 before the first."""
+        return self._record.attempt
+
+    @property
+    def error(self) -> str | None:
+        """Why the job is CRASHED."""
+        return self._record.error
+
+    def __repr__(self) -> str:
+        return f"<Job {self.job_id} of {self._experiment.name!r}: {self.status}>"
+
+    def put(self, safe: bool = True) -> None:
+        """Report what is known now; durable when it returns.
+
+        On a held job: results and quality so far. On a final job read by `Experiment.get_job` or `all_jobs`: its
+        results and quality are changed afterwards; refused if it was changed meanwhile, unless ``safe=False``.
+
+        Raises UnsafeUpdateError if the job is no longer ours or has changed, InvalidValueError if the results are
+        not JSON or too large (nothing was sent then).
+        """
+        if not self._session.is_ours:
+            return
+        if self._hold is not None:
+            self._put_progress(self._hold)
+        elif self.status in FINAL_STATUSES:
+            self._amend(safe)
+        else:
+            raise UnsafeUpdateError(
+                f"Job {self.job_id} is {self.status} and not held by this worker; only its holder can report."
+                " Claim it with try_run() or next_job()."
+            )
+
+    def _put_progress(self, hold: Hold) -> None:
+        self._check_not_lost(hold)
+        values, quality = self._checked()
+        self._session.report(hold, Progress(**self._naming(hold), results=values, quality=quality))
+
+    def _amend(self, safe: bool) -> None:
+        values, quality = self._checked()
+        answer = self._session.change(
+            AmendJob(
+                request_id=uuid.uuid4().hex,
+                experiment_uid=self._experiment.uid,
+                job_id=self.job_id,
+                results=values,
+                quality=quality,
+                revision=self._record.revision if safe else None,
+            )
+        )
+        if isinstance(answer, ChangeAnswer) and answer.revision is not None:
+            self._record = self._record.model_copy(update={"revision": answer.revision})
+
+    def try_run(self) -> None:
+        """Claim this very job. Raises UnsafeUpdateError if another holds it, or it cannot be run now."""
+        if self._hold is not None:
+            return
+        record, hold = self._session.claim_by_id(self._experiment.uid, self.job_id)
+        self._take_record(record)
+        self._take_hold(hold)
+
+    def delete(self, ensure: bool = True) -> None:
+        """Delete the job; who holds it is told by its next report. `ensure`: NotFoundError if it is already gone."""
+        hold = self._let_go()
+        if hold is not None:
+            self._session.leases.forget(hold)
+            hold.settle()
+        try:
+            self._session.change(
+                DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=self._experiment.uid, job_id=self.job_id)
+            )
+        except NotFoundError:
+            if ensure:
+                raise
+
+    def __enter__(self) -> Self:
+        if self._session.is_ours:
+            self.try_run()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._session.is_ours:
+            return
+        hold = self._let_go()
+        if hold is None:
+            return
+        if error is None:
+            self._finish(hold, DONE, None)
+        elif isinstance(error, Exception):
+            self._crash(hold, error)
+        else:
+            self._session.release(hold)
+            self._record = self._record.model_copy(update={"status": QUEUED})
+
+    def _crash(self, hold: Hold, error: Exception) -> None:
+        """End as CRASHED; the user's exception goes on, so what goes wrong here is only logged."""
+        if hold.lost is not None:
+            self._session.leases.forget(hold)
+            return
+        text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
+        try:
+            self._finish(hold, CRASHED, text)
+        except (UnsafeUpdateError, InvalidValueError) as refused:
+            _log.warning("%s", refused)
+
+    def _finish(self, hold: Hold, status: FinalStatus, error_text: str | None) -> None:
+        try:
+            self._check_not_lost(hold)
+        except UnsafeUpdateError:
+            self._session.leases.forget(hold)
+            raise
+        fault: InvalidValueError | None = None
+        try:
+            values, quality = self._checked()
+        except InvalidValueError as invalid:
+            fault = invalid
+            status = CRASHED
+            error_text = "\n".join(filter(None, [error_text, f"The results could not be sent: {invalid}"]))
+            values, quality = self._sendable()
+        self._session.report(
+            hold,
+            Finish(**self._naming(hold), status=status, results=values, quality=quality, error=_escaped(error_text)),
+        )
+        self._record = self._record.model_copy(update={"status": status, "error": error_text})
+        if fault is not None:
+            raise fault
+
+    def _naming(self, hold: Hold) -> dict[str, Any]:
+        return {
+            "experiment_uid": hold.experiment_uid,
+            "job_id": hold.job_id,
+            "token": hold.token,
+            "sequence": hold.next_sequence(),
+        }
+
+    def _check_not_lost(self, hold: Hold) -> None:
+        if hold.lost is not None:
+            raise UnsafeUpdateError(lost_text(self.job_id, hold.lost))
+
+    def _checked(self) -> tuple[dict[str, Any], float]:
+        checked_size(self.results, limit_bytes=self._session.settings.max_message_bytes, what="results")
+        return plain_values(self.results), checked_quality(self.quality)
+
+    def _sendable(self) -> tuple[dict[str, Any], float]:
+        """Of results that cannot be sent as they are, what can be: the smallest entries first, up to the limit."""
+        sendable, _faults = split_sendable(self.results) if isinstance(self.results, dict) else ({}, [])
+        room = self._session.settings.max_message_bytes
+        kept: dict[str, Any] = {}
+        for name in sorted(sendable, key=_size_of(sendable)):
+            room -= _size_of(sendable)(name)
+            if room >= 0:
+                kept[name] = sendable[name]
+        try:
+            return kept, checked_quality(self.quality)
+        except InvalidValueError:
+            return kept, 0.0
+
+
+def _size_of(values: dict[str, Any]) -> Callable[[str], int]:
+    return lambda name: len(dump_values({name: values[name]}))
+
+
+def _escaped(text: str | None) -> str | None:
+    """The text without what no database stores: NUL and lone surrogates."""
+    if text is None:
+        return None
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")[:_ERROR_CHARACTERS]
+
+
+def checked_quality(quality: object) -> float:
+    """Return a quality as a float. Raises InvalidValueError."""
+    try:
+        number = float(quality)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidValueError(f"The quality is a number, not {quality!r}.") from None
+    return number if not math.isnan(number) else math.nan

@@ -1,0 +1,138 @@
+"""The jobs this process holds, and the heartbeats that keep their leases.
+
+One heartbeat names all jobs held; it is sent every third of a lease, at most one is unanswered at a time, and one goes
+out at once after a reconnect. Its answer tells which jobs are lost to us.
+"""
+
+import logging
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from schedy.broker import Timer
+from schedy.client import Call, Client
+from schedy.messages import Answer, Heartbeat, HeartbeatAnswer, HeldJob, Release
+from schedy.tickets import HeldTicket
+
+_log = logging.getLogger(__name__)
+
+_BEATS_PER_LEASE = 3
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """A job held by this process under a token."""
+
+    experiment_uid: str
+    job_id: str
+    token: str
+    lease_seconds: float
+    ticket: HeldTicket | None = None
+    lost: str | None = None
+    """Why the job is no longer ours, once the service has said so."""
+    _sequence: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_sequence(self) -> int:
+        """Number the next report of this token."""
+        with self._lock:
+            self._sequence += 1
+            return self._sequence
+
+    def settle(self) -> None:
+        """Acknowledge the ticket, if there is one."""
+        if self.ticket is not None:
+            self.ticket.ack()
+
+
+class LeaseKeeper:
+    """Sends the heartbeats. `hold`, `forget` and `release_all` from any thread."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._holds: dict[str, Hold] = {}
+        self._timer: Timer | None = None
+        self._unanswered: Call | None = None
+        self._unanswered_beats = 0
+
+    def hold(self, hold: Hold) -> None:
+        """Keep the lease of a job from now on."""
+        self._holds[hold.token] = hold
+        self._client.broker.run(self._schedule)
+
+    def forget(self, hold: Hold) -> None:
+        """The job is over for us."""
+        self._holds.pop(hold.token, None)
+
+    def release(self, hold: Hold) -> Call:
+        """Give a job back unfinished; does not wait."""
+        self.forget(hold)
+        message = Release(
+            experiment_uid=hold.experiment_uid,
+            job_id=hold.job_id,
+            token=hold.token,
+            sequence=hold.next_sequence(),
+        )
+        call = self._client.call(message, wants_answer=False)
+        hold.settle()
+        return call
+
+    def release_all(self) -> None:
+        """Give back everything; does not wait."""
+        for hold in list(self._holds.values()):
+            self.release(hold)
+
+    # The rest runs in the I/O thread.
+
+    def connected(self) -> None:
+        if self._unanswered is not None:
+            self._client.cancel(self._unanswered)
+            self._unanswered = None
+        self._beat()
+
+    def _schedule(self) -> None:
+        if self._timer is None and self._holds:
+            interval = min(hold.lease_seconds for hold in list(self._holds.values())) / _BEATS_PER_LEASE
+            self._timer = self._client.broker.later(interval, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._beat()
+        self._schedule()
+
+    def _beat(self) -> None:
+        held = [
+            HeldJob(experiment_uid=hold.experiment_uid, job_id=hold.job_id, token=hold.token)
+            for hold in list(self._holds.values())
+            if hold.lost is None
+        ]
+        if not held or self._waits_for_answer():
+            return
+        self._unanswered = self._client.call(Heartbeat(held=held))
+        self._unanswered_beats = 0
+        self._unanswered.answer.add_done_callback(self._answered)
+
+    def _waits_for_answer(self) -> bool:
+        """Whether a heartbeat is unanswered; one whose answer got lost is given up after a lease."""
+        if self._unanswered is None:
+            return False
+        self._unanswered_beats += 1
+        if self._unanswered_beats <= _BEATS_PER_LEASE or not self._unanswered.stored.done():
+            return True
+        self._client.cancel(self._unanswered)
+        return False
+
+    def _answered(self, answer: "Future[Answer]") -> None:
+        self._unanswered = None
+        error = answer.exception()
+        if error is not None:
+            _log.warning("A heartbeat failed: %s", error)
+            return
+        result = answer.result()
+        if isinstance(result, HeartbeatAnswer):
+            for lost in result.lost:
+                hold = self._holds.get(lost.token)
+                if hold is not None:
+                    hold.lost = lost.reason
+                    hold.settle()
+                    _log.warning("Job %s is no longer ours: %s", hold.job_id, lost.reason)

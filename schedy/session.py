@@ -1,0 +1,275 @@
+"""What one process has with the broker: the connection, the jobs held, the tickets taken."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from types import FrameType
+
+from schedy import names
+from schedy.client import Client, refusal_error
+from schedy.errors import (
+    BrokerError,
+    NoJobError,
+    NotFoundError,
+    NotStoredYetError,
+    SchedyError,
+    ServiceUnavailableError,
+    UnsafeUpdateError,
+)
+from schedy.leases import Hold, LeaseKeeper
+from schedy.messages import (
+    Answer,
+    Change,
+    Claim,
+    ClaimAnswer,
+    ExperimentRecord,
+    ExperimentsAnswer,
+    Finish,
+    GetExperiments,
+    JobRecord,
+    Progress,
+    Refusal,
+    ReportAnswer,
+    Request,
+    Ticket,
+    UndecodableError,
+    Worker,
+    decode_ticket,
+)
+from schedy.settings import Settings
+from schedy.tickets import HeldTicket, QueueMissingError, TicketSource
+
+_log = logging.getLogger(__name__)
+
+_ANSWER_SECONDS = 5.0
+_QUEUE_PAUSE_SECONDS = 0.2
+_QUEUE_PATIENCE_SECONDS = 3.0
+
+_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+
+
+def this_worker() -> Worker:
+    """Return who this process is."""
+    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    return Worker(host=socket.gethostname()[:300], pid=os.getpid(), program=program[:300] or "python")
+
+
+class Session:
+    """One process's dealings with the broker and the results service. Thread-safe; useless in a forked child."""
+
+    def __init__(self, settings: Settings, *, role: str = "worker") -> None:
+        self.settings = settings
+        self.pid = os.getpid()
+        self.worker = this_worker()
+        name = f"schedy {role} {self.worker}"
+        self.client = Client(settings, connection_name=name)
+        self.leases = LeaseKeeper(self.client)
+        self.tickets = TicketSource(self.client.broker, last_error=lambda: self.client.last_error)
+        self.client.listen(on_ready=self._connected, on_lost=self._lost)
+        self.client.start()
+        _sessions.add(self)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process made the session, rather than inherited it by fork."""
+        return os.getpid() == self.pid
+
+    def _connected(self) -> None:
+        self.tickets.connected()
+        self.leases.connected()
+
+    def _lost(self, error: BrokerError) -> None:
+        self.tickets.lost(error)
+
+    def read(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
+        """Ask the results service for something; asked again while nothing comes, since reads expire."""
+        patience = self.settings.service_wait_seconds if patience_seconds is None else patience_seconds
+        return self.client.ask(request, patience_seconds=patience, resend_seconds=self.settings.claim_retry_seconds)
+
+    def change(self, change: Change, *, patience_seconds: float | None = None) -> Answer:
+        """Send a change and wait until it is stored. Raises NotStoredYetError if only the broker has it in time."""
+        patience = self.settings.service_wait_seconds if patience_seconds is None else patience_seconds
+        call = self.client.call(change)
+        try:
+            return self.client.wait(call, patience_seconds=patience)
+        except (ServiceUnavailableError, BrokerError) as silent:
+            if not call.answer.done() and call.stored.done():
+                raise NotStoredYetError(f"The broker has the change, the store will have it later. {silent}") from None
+            self.client.cancel(call)
+            raise
+
+    def experiment_record(self, *, uid: str) -> ExperimentRecord | None:
+        """Return the experiment, or None if it is gone."""
+        try:
+            answer = self.read(GetExperiments(uid=uid))
+        except NotFoundError:
+            return None
+        return answer.experiments[0] if isinstance(answer, ExperimentsAnswer) else None
+
+    def pull(self, experiment_name: str, experiment_uid: str, timeout_seconds: float | None) -> tuple[JobRecord, Hold]:
+        """Take tickets until a claim is granted. Raises NoJobError when none is left in time."""
+        queue = names.jobs_queue(experiment_name)
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        queue_missing_since: float | None = None
+        while True:
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                held = self.tickets.take(
+                    queue, wait_seconds=remaining, patience_seconds=self.settings.claim_patience_seconds
+                )
+            except QueueMissingError:
+                queue_missing_since = queue_missing_since or time.monotonic()
+                self._check_still_open(experiment_name, experiment_uid, deadline, queue_missing_since)
+                continue
+            queue_missing_since = None
+            if held is None:
+                raise NoJobError(experiment_name)
+            granted = self._try_ticket(held, deadline)
+            if granted is not None:
+                return granted
+
+    def _check_still_open(
+        self, experiment_name: str, experiment_uid: str, deadline: float | None, missing_since: float
+    ) -> None:
+        """The experiment has no queue: end if it is done or deleted, else leave the service time to make one."""
+        record = self.experiment_record(uid=experiment_uid)
+        if record is None or record.status != "RUNNING":
+            raise NoJobError(experiment_name)
+        now = time.monotonic()
+        if deadline is not None and now > max(deadline, missing_since + _QUEUE_PATIENCE_SECONDS):
+            raise NoJobError(experiment_name)
+        time.sleep(_QUEUE_PAUSE_SECONDS)
+
+    def _try_ticket(self, held: HeldTicket, deadline: float | None) -> tuple[JobRecord, Hold] | None:
+        try:
+            ticket = decode_ticket(held.body)
+        except UndecodableError as error:
+            _log.warning("A ticket that cannot be read goes to %s: %s", names.DEAD_QUEUE, error)
+            held.discard()
+            return None
+        patience = None
+        if deadline is not None:
+            patience = max(deadline - time.monotonic(), self.settings.claim_patience_seconds)
+        answer, hold = self._claim(ticket, held, patience)
+        if not answer.granted or answer.job is None:
+            held.ack()
+            return None
+        held.ack_later(self.settings.ticket_hold_seconds)
+        return answer.job, hold
+
+    def _claim(self, ticket: Ticket, held: HeldTicket, patience_seconds: float | None) -> tuple[ClaimAnswer, Hold]:
+        hold = Hold(ticket.experiment_uid, ticket.job_id, uuid.uuid4().hex, 0.0, held)
+        return self._ask_claim(hold, patience_seconds), hold
+
+    def claim_by_id(self, experiment_uid: str, job_id: str) -> tuple[JobRecord, Hold]:
+        """Claim one job. Raises UnsafeUpdateError if it cannot be ours now."""
+        hold = Hold(experiment_uid, job_id, uuid.uuid4().hex, 0.0)
+        answer = self._ask_claim(hold, self.settings.claim_patience_seconds)
+        if not answer.granted or answer.job is None:
+            raise UnsafeUpdateError(f"Job {job_id} cannot be run here: {answer.reason}")
+        return answer.job, hold
+
+    def _ask_claim(self, hold: Hold, patience_seconds: float | None) -> ClaimAnswer:
+        """Ask until there is an answer; whoever stops waiting gives the claim up, so that nobody waits for us."""
+        claim = Claim(experiment_uid=hold.experiment_uid, job_id=hold.job_id, token=hold.token, worker=self.worker)
+        call = self.client.call(claim, resend_seconds=self.settings.claim_retry_seconds)
+        try:
+            answer = self.client.wait(call, patience_seconds=patience_seconds)
+            if not isinstance(answer, ClaimAnswer):
+                raise UnsafeUpdateError(f"The results service answered a claim with {answer.kind!r}.")
+            if answer.granted:
+                hold.lease_seconds = answer.lease_seconds
+                self.leases.hold(hold)
+            return answer
+        except BaseException:
+            self.client.cancel(call)
+            self.leases.release(hold)
+            raise
+
+    def report(self, hold: Hold, report: Progress | Finish) -> None:
+        """Send a report; returns when it is durable. Raises UnsafeUpdateError if the service refuses it.
+
+        The service is given a few seconds to refuse; while it is down nobody waits for it.
+        """
+        call = self.client.call(report)
+        call.stored.result()
+        if isinstance(report, Finish):
+            self.leases.forget(hold)
+            hold.settle()
+        try:
+            answer = call.answer.result(0.0 if self.client.service_is_silent else _ANSWER_SECONDS)
+        except FutureTimeoutError:
+            self.client.service_is_silent = True
+            return
+        if isinstance(answer, ReportAnswer) and not answer.accepted:
+            hold.lost = answer.reason
+            raise UnsafeUpdateError(lost_text(hold.job_id, answer.reason))
+        if isinstance(answer, Refusal):
+            raise refusal_error(answer)
+
+    def release(self, hold: Hold) -> None:
+        """Give a job back; waits a little for the broker to have that."""
+        call = self.leases.release(hold)
+        with contextlib.suppress(FutureTimeoutError, SchedyError):
+            call.stored.result(self.settings.close_seconds)
+
+    def release_soon(self, hold: Hold) -> None:
+        """Give a job back without waiting, as a finaliser must."""
+        if self.is_ours:
+            self.leases.release(hold)
+
+    def close(self) -> None:
+        """Give back what is held and close the connection, within `close_seconds`."""
+        _sessions.discard(self)
+        if self.is_ours:
+            self.leases.release_all()
+            self.client.close(self.settings.close_seconds)
+
+
+def lost_text(job_id: str, reason: str) -> str:
+    """Return what a worker is told whose job is no longer its own."""
+    return (
+        f"Job {job_id} is no longer this worker's: {reason} Nothing of this report was stored."
+        " Drop what you have and take the next job."
+    )
+
+
+def _close_in_child() -> None:
+    for session in list(_sessions):
+        session.client.broker.close_in_child()
+    _sessions.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def install_sigterm_handler() -> None:
+    """Make SIGTERM end the process as Ctrl-C does, so that `with` gives its job back.
+
+    Only in the main thread, and only where there is no other handler; in a forked child it acts as the default does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _sigterm_handler(os.getpid()))
+
+
+def _sigterm_handler(owner: int) -> Callable[[int, FrameType | None], None]:
+    def _handle(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != owner:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        raise SystemExit(128 + number)
+
+    return _handle

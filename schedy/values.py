@@ -1,0 +1,119 @@
+"""Hyperparameters and results as JSON text.
+
+A value comes back as ``json.loads(json.dumps(value))`` gives it. NaN and the infinities stay themselves (``NaN``,
+``Infinity``, ``-Infinity``, as Python's :mod:`json` writes them), and all text is ASCII-escaped, so that no database
+or terminal meets a character that it cannot take. NumPy scalars and arrays (anything with ``tolist``) are converted.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from schedy.errors import InvalidValueError
+
+Values = Mapping[str, Any]
+"""Hyperparameters or results: names and JSON values."""
+
+_LONGEST_NAME = 200
+
+
+def dump_values(values: Values) -> str:
+    """Return the JSON text of a mapping of names to values.
+
+    Raises InvalidValueError naming the entry that is not JSON.
+    """
+    if not isinstance(values, Mapping):
+        raise InvalidValueError(
+            f"Expected a mapping of names to values, got {type(values).__name__}. Use a dict with text keys."
+        )
+    return "{" + ", ".join(_entry(name, value) for name, value in values.items()) + "}"
+
+
+def load_values(text: str) -> dict[str, Any]:
+    """Return the mapping that `dump_values` wrote."""
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def plain_values(values: Values) -> dict[str, Any]:
+    """Return the mapping as it will come back: plain JSON types only. Raises as `dump_values` does."""
+    return load_values(dump_values(values))
+
+
+def split_sendable(values: Values) -> tuple[dict[str, Any], list[str]]:
+    """Return the entries that are JSON, and a line for each one that is not."""
+    sendable: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, value in values.items():
+        try:
+            sendable.update(plain_values({name: value}))
+        except InvalidValueError as error:
+            faults.append(str(error))
+    return sendable, faults
+
+
+def _entry(name: object, value: object) -> str:
+    if not isinstance(name, str):
+        raise InvalidValueError(f"The name {name!r} is a {type(name).__name__}, not text. Use text as keys.")
+    if not 0 < len(name) <= _LONGEST_NAME:
+        raise InvalidValueError(f"A name has 1 to {_LONGEST_NAME} characters, {name[:20]!r} has {len(name)}.")
+    try:
+        return f"{json.dumps(name)}: {json.dumps(_plain(value))}"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidValueError(
+            f"The value of {name!r} is not JSON: {error}. Use numbers, text, true/false, None, lists and dicts."
+        ) from None
+
+
+def _plain(value: object) -> object:
+    """Convert what has ``tolist`` (NumPy) and refuse keys that JSON would silently turn into text."""
+    if isinstance(value, Mapping):
+        return {_text_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    to_list = getattr(value, "tolist", None)
+    if callable(to_list):
+        return _plain(to_list())
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _text_key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"the key {key!r} is a {type(key).__name__}, not text")
+    return key
+
+
+def stored_name(name: str) -> str:
+    """Return a name as the store has it: ASCII-escaped."""
+    return json.dumps(name)[1:-1]
+
+
+def shown_name(stored: str) -> str:
+    """Return the name that `stored_name` wrote."""
+    name: str = json.loads(f'"{stored}"')
+    return name
+
+
+def sort_keys(values: Values) -> Iterator[tuple[str, float | None, str | None]]:
+    """Yield (stored name, number, text) for each value, as lists of jobs are sorted by them.
+
+    A number or a truth value gives a float; text gives the first characters of its JSON form; anything else, NaN
+    included, has no place in the order and gives neither.
+    """
+    for name, value in values.items():
+        if isinstance(value, str):
+            yield stored_name(name), None, json.dumps(value)[1:65]
+        elif isinstance(value, int | float) and not math.isnan(value):
+            yield stored_name(name), _float(value), None
+        else:
+            yield stored_name(name), None, None
+
+
+def _float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

@@ -1,0 +1,347 @@
+"""The results service's side of the broker: what arrives is handed over, what goes out is queued to the I/O thread.
+
+The broker makes one instance the consumer of the reports. Unacknowledged reports are never cancelled or closed in
+good order, since the next instance would then see later ones first: `Link.drop` and `Link.end` cut the connection,
+and the broker puts them back in their old order.
+"""
+
+import logging
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from schedy import names, topology
+from schedy.broker import Broker, Channel, Incoming, Outgoing, PublishOutcome
+from schedy.errors import BrokerError
+from schedy.messages import Answer, Tick, encode, routing_key
+from schedy.settings import Settings
+from schedy_store.dispatch import TicketKey, WantedTicket
+from schedy_store.reports import QueueChange
+
+_log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 1.0
+_REPLY_PREFIX = names.REPLY_QUEUE + "."
+_PREFETCH_READS = 20
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """What has come since the last look."""
+
+    deliveries: list[Incoming] = field(default_factory=list)
+    landed: list[TicketKey] = field(default_factory=list)
+    failed: list[TicketKey] = field(default_factory=list)
+    ready_counts: dict[int, int] = field(default_factory=dict)
+    connection: int = 0
+    """Which connection this belongs to; grows with each one."""
+
+
+@dataclass(slots=True, eq=False)
+class PendingReply:
+    """An answer that goes out once nothing it waits for is left."""
+
+    send: Callable[[], None]
+    waiting_for: set[int]
+
+    def done(self, job: int) -> None:
+        self.waiting_for.discard(job)
+        if not self.waiting_for:
+            self.send()
+
+
+class Link:
+    """One subscription to reports and requests, renewed after each reconnect until `end`.
+
+    Methods may be called from the service's threads; what they ask for happens in the I/O thread, in order.
+    """
+
+    def __init__(self, settings: Settings, *, instance: str, on_read: Callable[[Incoming], None]) -> None:
+        self._settings = settings
+        self._instance = instance
+        self._on_read = on_read
+        self._arrived = threading.Condition()
+        self._deliveries: deque[Incoming] = deque()
+        self._rest = Arrivals()
+        self._stopped = False
+        self._error: BrokerError | None = None
+        self._connection = 0
+        self._replies: Channel | None = None
+        self._publishing: Channel | None = None
+        self._known_queues: set[str] = set()
+        self._being_declared: dict[str, list[Callable[[], None]]] = {}
+        self._pending: dict[int, PendingReply] = {}
+        self._broker = Broker(
+            settings.broker_url,
+            name=f"schedy service {instance}",
+            heartbeat_seconds=settings.amqp_heartbeat_seconds,
+            reconnect_max_seconds=settings.reconnect_max_seconds,
+            on_connected=self._connected,
+            on_lost=self._lost,
+        )
+
+    def start(self) -> None:
+        self._broker.start()
+
+    def end(self) -> None:
+        """Cut the connection; what is unacknowledged goes back."""
+        self._broker.abandon()
+
+    def drop(self) -> None:
+        """Cut the connection and make a new one."""
+        self._broker.drop()
+
+    def stop_waiting(self) -> None:
+        """Make `take` return at once, from now on; safe in a signal handler's thread."""
+        self._stopped = True
+        self._broker.run(self._wake)
+
+    def take(self, *, wait_seconds: float, most: int, most_bytes: int) -> Arrivals:
+        """Return what has arrived, waiting for something if there is nothing; bounded in number and bytes."""
+        with self._arrived:
+            self._arrived.wait_for(self._has_news, wait_seconds)
+            arrivals, self._rest = self._rest, Arrivals()
+            arrivals.connection = self._connection
+            size = 0
+            while self._deliveries and len(arrivals.deliveries) < most and size <= most_bytes:
+                arrivals.deliveries.append(self._deliveries.popleft())
+                size += len(arrivals.deliveries[-1].body)
+            return arrivals
+
+    def _has_news(self) -> bool:
+        rest = self._rest
+        return bool(self._stopped or self._deliveries or rest.landed or rest.failed or rest.ready_counts)
+
+    @property
+    def error(self) -> BrokerError | None:
+        """Why there is no connection, if there is none."""
+        return self._error
+
+    def reply(self, incoming: Incoming, answer: Answer) -> None:
+        """Answer a message, if it wants one; replies go to RabbitMQ's direct reply queues only."""
+        address = incoming.reply_to or ""
+        if not address.startswith(_REPLY_PREFIX):
+            return
+        outgoing = Outgoing(
+            "",
+            address,
+            encode(answer),
+            answer.kind,
+            incoming.correlation_id or "",
+            mandatory=False,
+        )
+        self._broker.run(lambda: self._replies.publish(outgoing) if self._replies else None)
+
+    def reply_after(self, jobs: set[int], send: Callable[[], None]) -> None:
+        """Call `send` once the tickets of these jobs are out. Before the tickets are published."""
+        pending = PendingReply(send, jobs)
+
+        def _register() -> None:
+            self._pending.update(dict.fromkeys(jobs, pending))
+
+        self._broker.run(_register)
+
+    def ack(self, last: Incoming) -> None:
+        """Acknowledge this report and all before it."""
+        self._broker.run(lambda: last.channel.ack(last.tag, multiple=True))
+
+    def ack_one(self, read: Incoming) -> None:
+        self._broker.run(lambda: read.channel.ack(read.tag))
+
+    def publish_tickets(self, tickets: Iterable[WantedTicket]) -> None:
+        """Publish tickets; they arrive in `take` as landed or failed."""
+        for wanted in tickets:
+            self._broker.run(lambda wanted=wanted: self._publish_ticket(wanted))  # type: ignore[misc]
+
+    def publish_dead(self, incoming: Incoming, reason: str) -> "Future[None]":
+        """Put a message that cannot be handled among the dead letters; done when the broker has it there."""
+        done: Future[None] = Future()
+        outgoing = Outgoing(
+            names.DEAD_EXCHANGE,
+            incoming.routing_key,
+            incoming.body,
+            "dead",
+            uuid.uuid4().hex,
+            headers={
+                names.DEAD_REASON_HEADER: reason[:1000],
+                names.DEAD_SOURCE_HEADER: incoming.routing_key,
+            },
+        )
+
+        def _outcome(outcome: PublishOutcome) -> None:
+            if outcome.stored:
+                done.set_result(None)
+            else:
+                done.set_exception(BrokerError("The broker did not take a dead letter. Run `schedy broker setup`."))
+
+        self._broker.run(lambda: self._publishing.publish(outgoing, _outcome) if self._publishing else None)
+        return done
+
+    def change_queue(self, change: QueueChange, experiment: str, then: Callable[[], None]) -> None:
+        """Make, empty or delete the queue of an experiment, then call back (in the I/O thread)."""
+        self._broker.run(lambda: self._change_queue(change, experiment, then))
+
+    def count_ready(self, experiments: dict[int, str]) -> None:
+        """Look how many tickets are ready; the counts arrive in `take`. A missing queue counts as empty."""
+        for number, name in experiments.items():
+            self._broker.run(lambda number=number, name=name: self._count_ready(number, name))  # type: ignore[misc]
+
+    # The rest runs in the I/O thread.
+
+    def _wake(self) -> None:
+        with self._arrived:
+            self._arrived.notify_all()
+
+    def _connected(self) -> None:
+        with self._arrived:
+            self._connection += 1
+            self._error = None
+            self._arrived.notify_all()
+        self._broker.open_channel(self._publishing_opened, self._channel_failed)
+
+    def _publishing_opened(self, channel: Channel) -> None:
+        def _ready() -> None:
+            self._publishing = channel
+            self._broker.open_channel(self._replies_opened, self._replies_closed)
+            self._broker.open_channel(self._reads_opened, self._channel_failed)
+            self._broker.open_channel(self._reports_opened, self._channel_failed)
+            self._tick(channel)
+
+        channel.confirm(_ready)
+
+    def _replies_opened(self, channel: Channel) -> None:
+        self._replies = channel
+
+    def _replies_closed(self, _channel: Channel, error: BrokerError) -> None:
+        """A reply address was unusable: its asker gets nothing, the others go on."""
+        _log.warning("Answers could not be sent: %s", error)
+        self._replies = None
+        self._broker.open_channel(self._replies_opened, self._replies_closed)
+
+    def _reads_opened(self, channel: Channel) -> None:
+        channel.consume(
+            names.REQUESTS_QUEUE, self._on_read, tag=f"schedy service {self._instance} reads", prefetch=_PREFETCH_READS
+        )
+
+    def _reports_opened(self, channel: Channel) -> None:
+        channel.consume(
+            names.REPORTS_QUEUE,
+            self._delivered,
+            tag=f"schedy service {self._instance}",
+            prefetch=self._settings.batch_messages,
+            on_cancelled=self.drop,
+        )
+
+    def _delivered(self, incoming: Incoming) -> None:
+        with self._arrived:
+            self._deliveries.append(incoming)
+            self._arrived.notify_all()
+
+    def _tick(self, channel: Channel) -> None:
+        if channel is self._publishing and channel.is_open:
+            tick = Tick(instance=self._instance)
+            channel.publish(
+                Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex)
+            )
+            self._broker.later(_TICK_SECONDS, lambda: self._tick(channel))
+
+    def _channel_failed(self, _channel: Channel, error: BrokerError) -> None:
+        """A channel with state has gone: begin anew with a new connection."""
+        _log.warning("%s", error)
+        self._error = error
+        self._services_drop()
+
+    def _services_drop(self) -> None:
+        self._broker.drop()
+
+    def _lost(self, error: BrokerError) -> None:
+        with self._arrived:
+            self._deliveries.clear()
+            self._rest = Arrivals()
+            self._connection += 1
+            self._error = self._error or error
+            self._arrived.notify_all()
+        self._publishing = self._replies = None
+        self._known_queues.clear()
+        self._being_declared.clear()
+        self._pending.clear()
+
+    def _change_queue(self, change: QueueChange, experiment: str, then: Callable[[], None]) -> None:
+        if self._publishing is None:
+            return
+        queue = names.jobs_queue(experiment)
+        if change == "wanted":
+            self._with_queue(experiment, then)
+        elif change == "purged":
+            self._publishing.purge(queue, then)
+        else:
+            self._known_queues.discard(experiment)
+            self._publishing.delete_queue(queue, then)
+
+    def _with_queue(self, experiment: str, then: Callable[[], None]) -> None:
+        """Call `then` once the experiment's queue is there."""
+        if experiment in self._known_queues:
+            then()
+            return
+        if experiment in self._being_declared:
+            self._being_declared[experiment].append(then)
+            return
+        self._being_declared[experiment] = [then]
+
+        def _declared() -> None:
+            self._known_queues.add(experiment)
+            for waiting in self._being_declared.pop(experiment, []):
+                waiting()
+
+        if self._publishing is not None:
+            queue = topology.jobs_queue(experiment)
+            self._publishing.declare_jobs_queue(queue.name, queue.arguments, _declared)
+
+    def _publish_ticket(self, wanted: WantedTicket) -> None:
+        ticket = wanted.ticket
+        outgoing = Outgoing(
+            names.JOBS_EXCHANGE,
+            ticket.experiment,
+            encode(ticket),
+            ticket.kind,
+            f"{wanted.key[0]}.{wanted.key[1]}",
+            message_id=ticket.job_id,
+        )
+
+        def _publish() -> None:
+            if self._publishing is not None:
+                self._publishing.publish(outgoing, lambda outcome: self._ticket_told(wanted, outcome))
+
+        self._with_queue(ticket.experiment, _publish)
+
+    def _ticket_told(self, wanted: WantedTicket, outcome: PublishOutcome) -> None:
+        if outcome.returned:
+            self._known_queues.discard(wanted.ticket.experiment)
+        with self._arrived:
+            (self._rest.landed if outcome.stored else self._rest.failed).append(wanted.key)
+            self._arrived.notify_all()
+        pending = self._pending.pop(wanted.key[0], None) if outcome.stored else None
+        if pending is not None:
+            pending.done(wanted.key[0])
+
+    def _count_ready(self, number: int, experiment: str) -> None:
+        def _told(count: int) -> None:
+            with self._arrived:
+                self._rest.ready_counts[number] = count
+                self._arrived.notify_all()
+
+        def _missing(_channel: Channel, _error: BrokerError) -> None:
+            self._known_queues.discard(experiment)
+            _told(0)
+
+        def _opened(channel: Channel) -> None:
+            def _counted(count: int) -> None:
+                _told(count)
+                channel.close()
+
+            channel.count_ready(names.jobs_queue(experiment), _counted)
+
+        self._broker.open_channel(_opened, _missing)

@@ -1,0 +1,153 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    """Create all tables."""
+    _create_experiment()
+    _create_job()
+    _create_job_value()
+    _create_event()
+    _create_service_tables()
+
+
+def _create_experiment() -> None:
+    op.create_table(
+        "experiment",
+        sa.Column("pk", _KEY, nullable=False),
+        sa.Column("uid", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("scheduler", sa.String(300), nullable=False),
+        sa.Column("settings", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("max_attempts", sa.Integer(), nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.CheckConstraint("status IN ('RUNNING', 'DONE')", name=op.f("ck_experiment_status")),
+        sa.CheckConstraint("max_attempts >= 1", name=op.f("ck_experiment_max_attempts")),
+        sa.PrimaryKeyConstraint("pk", name=op.f("pk_experiment")),
+        sa.UniqueConstraint("uid", name=op.f("uq_experiment_uid")),
+        sa.UniqueConstraint("name", name=op.f("uq_experiment_name")),
+        sqlite_autoincrement=True,
+    )
+
+
+def _create_job() -> None:
+    op.create_table(
+        "job",
+        sa.Column("pk", _KEY, nullable=False),
+        sa.Column("experiment_pk", _KEY, nullable=False),
+        sa.Column("job_id", sa.String(6), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("quality", sa.Double(), nullable=True),
+        sa.Column("hyperparameters", sa.Text(), nullable=False),
+        sa.Column("results", sa.Text(), nullable=False),
+        sa.Column("initial_quality", sa.Double(), nullable=True),
+        sa.Column("initial_results", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("started_at", _TIME, nullable=True),
+        sa.Column("finished_at", _TIME, nullable=True),
+        sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("token", sa.String(32), nullable=True),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("lease_until", _TIME, nullable=True),
+        sa.Column("dispatched_at", _TIME, nullable=True),
+        sa.Column("ticket", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name=op.f("ck_job_status")),
+        sa.CheckConstraint("attempt >= 0", name=op.f("ck_job_attempt")),
+        sa.CheckConstraint(
+            "(status = 'RUNNING') = (lease_until IS NOT NULL) AND (status <> 'RUNNING' OR token IS NOT NULL)",
+            name=op.f("ck_job_running_under_lease"),
+        ),
+        sa.CheckConstraint(
+            "(status IN ('DONE', 'CRASHED', 'PRUNED')) = (finished_at IS NOT NULL)",
+            name=op.f("ck_job_final_when_finished"),
+        ),
+        sa.CheckConstraint("status <> 'RUNNING' OR attempt >= 1", name=op.f("ck_job_running_attempt")),
+        sa.ForeignKeyConstraint(
+            ["experiment_pk"], ["experiment.pk"], name=op.f("fk_job_experiment_pk"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("pk", name=op.f("pk_job")),
+        sa.UniqueConstraint("experiment_pk", "job_id", name=op.f("uq_job_experiment_pk_job_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_job_experiment_pk_status", "job", ["experiment_pk", "status"])
+    wants_ticket = sa.text("status = 'QUEUED' AND dispatched_at IS NULL")
+    op.create_index(
+        "ix_job_wants_ticket",
+        "job",
+        ["experiment_pk", "pk"],
+        sqlite_where=wants_ticket,
+        postgresql_where=wants_ticket,
+    )
+    running = sa.text("status = 'RUNNING'")
+    op.create_index("ix_job_lease", "job", ["lease_until"], sqlite_where=running, postgresql_where=running)
+
+
+def _create_job_value() -> None:
+    op.create_table(
+        "job_value",
+        sa.Column("job_pk", _KEY, nullable=False),
+        sa.Column("source", sa.String(16), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("experiment_pk", _KEY, nullable=False),
+        sa.Column("number", sa.Double(), nullable=True),
+        sa.Column("text", sa.String(64), nullable=True),
+        sa.CheckConstraint("source IN ('hyperparameter', 'result')", name=op.f("ck_job_value_source")),
+        sa.ForeignKeyConstraint(["job_pk"], ["job.pk"], name=op.f("fk_job_value_job_pk"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_pk", "source", "name", name=op.f("pk_job_value")),
+    )
+    op.create_index("ix_job_value_order", "job_value", ["experiment_pk", "source", "name", "number", "text"])
+
+
+def _create_event() -> None:
+    op.create_table(
+        "event",
+        sa.Column("pk", _KEY, nullable=False),
+        sa.Column("experiment_pk", _KEY, nullable=False),
+        sa.Column("job_id", sa.String(6), nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["experiment_pk"], ["experiment.pk"], name=op.f("fk_event_experiment_pk"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("pk", name=op.f("pk_event")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_event_experiment_pk_job_id", "event", ["experiment_pk", "job_id"])
+
+
+def _create_service_tables() -> None:
+    op.create_table(
+        "applied_change",
+        sa.Column("request_id", sa.String(32), nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_applied_change")),
+    )
+    op.create_index("ix_applied_change_at", "applied_change", ["at"])
+    op.create_table(
+        "service",
+        sa.Column("pk", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("instance", sa.Text(), nullable=False),
+        sa.Column("active_since", _TIME, nullable=True),
+        sa.CheckConstraint("pk = 1", name=op.f("ck_service_one_row")),
+        sa.PrimaryKeyConstraint("pk", name=op.f("pk_service")),
+    )
+    op.execute("INSERT INTO service (pk, epoch, instance) VALUES (1, 0, '')")

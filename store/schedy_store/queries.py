@@ -1,0 +1,190 @@
+"""Reads, in pages: an open read makes SQLite's write-ahead log grow. The service and the command line share them."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from schedy.messages import (
+    Answer,
+    ExperimentsAnswer,
+    FieldsAnswer,
+    GetExperiments,
+    GetFields,
+    GetJobOrder,
+    GetJobs,
+    JobEvent,
+    JobOrderAnswer,
+    JobRecord,
+    JobsAnswer,
+    Refusal,
+    Request,
+    SortField,
+)
+from schedy.values import shown_name, stored_name
+from schedy_store.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
+from schedy_store.records import RECORD_COLUMNS, job_record
+from schedy_store.store import Transaction
+from schedy_store.tables import Event, Experiment, Job, JobValue
+
+_PAGE_CHARACTERS = 4_000_000
+_EVENTS_SHOWN = 200
+
+SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
+    "id": Job.job_id,
+    "status": Job.status,
+    "quality": Job.quality,
+    "created_at": Job.created_at,
+    "started_at": Job.started_at,
+    "finished_at": Job.finished_at,
+    "worker": Job.worker,
+    "attempt": Job.attempt,
+    "error": Job.error,
+}
+"""The columns of a job that a list can be sorted by, under the names that users write."""
+
+
+def answer_request(transaction: Transaction, request: Request) -> Answer:
+    """Answer a read."""
+    match request:
+        case GetExperiments():
+            return _experiments(transaction, request)
+        case GetJobs():
+            return _jobs(transaction, request)
+        case GetJobOrder():
+            return _job_order(transaction, request)
+        case GetFields():
+            return _fields(transaction, request)
+
+
+def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
+    found = select(*EXPERIMENT_COLUMNS).order_by(Experiment.pk).limit(request.limit)
+    if request.name is not None:
+        found = found.where(Experiment.name == request.name)
+    elif request.uid is not None:
+        found = found.where(Experiment.uid == request.uid)
+    else:
+        found = found.where(Experiment.pk > request.after)
+    rows = transaction.sql.execute(found).all()
+    if not rows and request.name is not None:
+        return missing_experiment(transaction.sql, request.name)
+    if not rows and request.uid is not None:
+        return Refusal(code="not_found", reason="The experiment was deleted.")
+    counts = _job_counts(transaction, [row.pk for row in rows])
+    return ExperimentsAnswer(experiments=[experiment_record(row, counts.get(row.pk, {})) for row in rows])
+
+
+def _job_counts(transaction: Transaction, numbers: list[int]) -> dict[int, dict[str, int]]:
+    grouped = (
+        select(Job.experiment_pk, Job.status, func.count())
+        .where(Job.experiment_pk.in_(numbers))
+        .group_by(Job.experiment_pk, Job.status)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for number, status, count in transaction.sql.execute(grouped):
+        counts.setdefault(number, {})[status] = count
+    return counts
+
+
+def _experiment_number(transaction: Transaction, uid: str) -> int | None:
+    return transaction.sql.scalar(select(Experiment.pk).where(Experiment.uid == uid))
+
+
+def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
+    experiment = _experiment_number(transaction, request.experiment_uid)
+    if experiment is None:
+        return Refusal(code="not_found", reason="The experiment was deleted.")
+    found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment)
+    if request.job_id is not None:
+        found = found.where(Job.job_id == request.job_id)
+    elif request.numbers is not None:
+        found = found.where(Job.pk.in_(request.numbers))
+    else:
+        found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
+    answer = _page(transaction, _with_statuses(found, request.statuses), request)
+    if request.job_id is not None:
+        if not answer.jobs:
+            reason = f"There is no job {request.job_id!r} in this experiment. `schedy list NAME` shows the ids."
+            return Refusal(code="not_found", reason=reason)
+        return answer.model_copy(update={"events": _events(transaction, experiment, request.job_id)})
+    return answer
+
+
+def _page(transaction: Transaction, found: Select[*tuple[Any, ...]], request: GetJobs) -> JobsAnswer:
+    """Cut a page at the number of jobs asked for, or where it gets too large for a message."""
+    jobs: list[JobRecord] = []
+    characters = 0
+    for row in transaction.sql.execute(found):
+        if jobs and request.numbers is None and (len(jobs) == request.limit or characters > _PAGE_CHARACTERS):
+            return JobsAnswer.model_construct(jobs=jobs, more=True)
+        jobs.append(job_record(row))
+        characters += len(row.hyperparameters) + len(row.results)
+    if request.numbers is not None:
+        place = {number: index for index, number in enumerate(request.numbers)}
+        jobs.sort(key=lambda job: place[job.number])
+    return JobsAnswer.model_construct(jobs=jobs)
+
+
+def _events(transaction: Transaction, experiment: int, job_id: str) -> list[JobEvent]:
+    found = (
+        select(Event.at, Event.kind, Event.worker, Event.detail)
+        .where(Event.experiment_pk == experiment, Event.job_id == job_id)
+        .order_by(Event.pk.desc())
+        .limit(_EVENTS_SHOWN)
+    )
+    rows = transaction.sql.execute(found).all()
+    return [JobEvent(at=row.at, kind=row.kind, worker=row.worker, detail=row.detail) for row in reversed(rows)]
+
+
+def _with_statuses(found: Select[*tuple[Any, ...]], statuses: Any) -> Select[*tuple[Any, ...]]:
+    return found.where(Job.status.in_(statuses)) if statuses else found
+
+
+def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
+    experiment = _experiment_number(transaction, request.experiment_uid)
+    if experiment is None:
+        return Refusal(code="not_found", reason="The experiment was deleted.")
+    found: Select[*tuple[Any, ...]] = select(Job.pk).where(Job.experiment_pk == experiment)
+    order: list[ColumnElement[Any]] = []
+    for field in request.sort:
+        if field.source == "column":
+            keys: list[ColumnElement[Any]] = [SORT_COLUMNS[field.name].expression]
+        else:
+            found, keys = _joined_value(found, field)
+        order.extend(_ordered(keys, decreasing=request.decreasing))
+    found = _with_statuses(found.order_by(*order, Job.pk), request.statuses)
+    if request.limit is not None:
+        found = found.limit(request.limit)
+    return JobOrderAnswer.model_construct(numbers=[row[0] for row in transaction.sql.execute(found)])
+
+
+def _joined_value(
+    found: Select[*tuple[Any, ...]], field: SortField
+) -> tuple[Select[*tuple[Any, ...]], list[ColumnElement[Any]]]:
+    value = JobValue.__table__.alias()
+    here = and_(value.c.job_pk == Job.pk, value.c.source == field.source, value.c.name == stored_name(field.name))
+    return found.outerjoin(value, here), [value.c.number, value.c.text]
+
+
+def _ordered(keys: list[ColumnElement[Any]], *, decreasing: bool) -> list[ColumnElement[Any]]:
+    """Missing values last in both directions; numbers before texts when increasing, after them when decreasing."""
+    missing = and_(*(key.is_(None) for key in keys))
+    order: list[ColumnElement[Any]] = [case((missing, literal(1)), else_=literal(0))]
+    if len(keys) > 1:
+        is_text = case((keys[0].is_(None), literal(1)), else_=literal(0))
+        order.append(is_text.desc() if decreasing else is_text)
+    order.extend(key.desc() if decreasing else key.asc() for key in keys)
+    return order
+
+
+def _fields(transaction: Transaction, request: GetFields) -> Answer:
+    experiment = _experiment_number(transaction, request.experiment_uid)
+    if experiment is None:
+        return Refusal(code="not_found", reason="The experiment was deleted.")
+    found = (
+        select(JobValue.source, JobValue.name).where(JobValue.experiment_pk == experiment).distinct().order_by("name")
+    )
+    names: dict[str, list[str]] = {"hyperparameter": [], "result": []}
+    for source, name in transaction.sql.execute(found):
+        names[source].append(shown_name(name))
+    return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"])

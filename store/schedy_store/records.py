@@ -1,0 +1,48 @@
+"""Rows as the records that messages carry."""
+
+import math
+from typing import Any
+
+from sqlalchemy import Row
+
+from schedy.messages import JobRecord
+from schedy.values import load_values
+from schedy_store.tables import Job
+
+AnyRow = Row[*tuple[Any, ...]]
+"""A row whose columns the reader knows by name."""
+
+RECORD_COLUMNS = (
+    Job.pk,
+    Job.job_id,
+    Job.status,
+    Job.quality,
+    Job.hyperparameters,
+    Job.results,
+    Job.error,
+    Job.created_at,
+    Job.started_at,
+    Job.finished_at,
+    Job.worker,
+    Job.attempt,
+    Job.revision,
+)
+
+
+def job_record(row: AnyRow) -> JobRecord:
+    """Return the record of a row that has `RECORD_COLUMNS`. What the store holds is not validated again."""
+    return JobRecord.model_construct(
+        number=row.pk,
+        job_id=row.job_id,
+        status=row.status,
+        quality=math.nan if row.quality is None else row.quality,
+        hyperparameters=load_values(row.hyperparameters),
+        results=load_values(row.results),
+        error=row.error,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        worker=row.worker,
+        attempt=row.attempt,
+        revision=row.revision,
+    )

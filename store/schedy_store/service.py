@@ -1,0 +1,330 @@
+"""The results service: the one writer of the store.
+
+It takes what has arrived, applies it in order in one transaction, commits, publishes tickets and answers, and
+acknowledges last. A crash anywhere in between is repaired by redelivery, because applying is idempotent. While the
+database is away it holds no deliveries. Of several instances the broker makes one active; each transaction checks
+in the store that no other has taken over since.
+"""
+
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from schedy.broker import Incoming
+from schedy.errors import BrokerError, SchedyError, StoreError
+from schedy.messages import (
+    Change,
+    Refusal,
+    Report,
+    Request,
+    Sendable,
+    Tick,
+    UndecodableError,
+    decode,
+    routing_key,
+)
+from schedy.settings import Settings
+from schedy_store.changes import Changes
+from schedy_store.dispatch import TicketOffice, WantedTicket
+from schedy_store.link import Arrivals, Link
+from schedy_store.queries import answer_request
+from schedy_store.reports import Outcome, Reports
+from schedy_store.store import Store, Transaction, is_fault_of_data
+from schedy_store.tables import Service as ServiceRow
+
+_log = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 1.0
+_TICK_GAP_SECONDS = 5.0
+_BATCH_BYTES = 16_000_000
+_LEASES_JUDGED = 1000
+_DEAD_LETTER_SECONDS = 10.0
+_HOUSEKEEPING_SECONDS = 3600.0
+
+
+class DeposedError(Exception):
+    """Another instance has taken over."""
+
+
+class BatchError(Exception):
+    """A batch failed on data; its messages are to be applied one by one."""
+
+
+@dataclass(slots=True)
+class _Applied:
+    """What a committed batch leaves to do."""
+
+    outcomes: list[tuple[Incoming, Outcome]] = field(default_factory=list)
+    tickets: list[WantedTicket] = field(default_factory=list)
+    awaited: dict[int, set[int]] = field(default_factory=dict)
+    """Of an outcome, by its place: the jobs whose tickets its answer waits for."""
+
+
+class ResultsService:
+    """One instance. `run` blocks until `stop`; `prepare_broker` is called before each subscription."""
+
+    def __init__(self, settings: Settings, store: Store, *, prepare_broker: Callable[[], object]) -> None:
+        self._settings = settings
+        self._store = store
+        self._prepare_broker = prepare_broker
+        self._instance = f"{socket.gethostname()}:{os.getpid()}"
+        self._stopping = threading.Event()
+        self._link: Link | None = None
+        self._reads: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
+        self._office = TicketOffice(settings.ticket_window, settings.lease_seconds)
+        self._epoch: int | None = None
+        self._connection = 0
+        self._last_tick: tuple[float, datetime] | None = None
+        self._next_look = 0.0
+        self._next_housekeeping = 0.0
+        self._complaint = ""
+
+    def stop(self) -> None:
+        """End `run` after the batch in hand; from any thread or a signal handler."""
+        self._stopping.set()
+        link = self._link
+        if link is not None:
+            link.stop_waiting()
+
+    def run(self) -> None:
+        """Serve until `stop`. Broker and database may come and go meanwhile."""
+        pause = 0.2
+        while not self._stopping.is_set():
+            try:
+                self._store.check_schema()
+                self._prepare_broker()
+                self._serve()
+                pause = 0.2
+            except DeposedError:
+                _log.warning("Another instance of the results service has taken over; this one stands by.")
+            except SchedyError as error:
+                self._complain(str(error))
+                self._stopping.wait(pause)
+                pause = min(pause * 2, self._settings.reconnect_max_seconds)
+        _log.info("The results service has stopped; what it had not handled is back in the queue.")
+
+    def _complain(self, text: str) -> None:
+        """Say what is wrong once, not with every attempt."""
+        if text != self._complaint:
+            _log.error("%s Trying again until it works.", text)
+            self._complaint = text
+
+    def _serve(self) -> None:
+        """Serve over one link. Raises StoreError when the database is away, DeposedError when superseded."""
+        self._epoch = None
+        self._connection = 0
+        self._reads = queue.SimpleQueue()
+        link = self._link = Link(self._settings, instance=self._instance, on_read=self._reads.put)
+        reader = threading.Thread(target=self._answer_reads, args=(link, self._reads), name="schedy-reads", daemon=True)
+        link.start()
+        reader.start()
+        try:
+            while not self._stopping.is_set():
+                arrivals = link.take(
+                    wait_seconds=_IDLE_SECONDS, most=self._settings.batch_messages, most_bytes=_BATCH_BYTES
+                )
+                self._note_connection(link, arrivals)
+                if self._has_work(arrivals):
+                    self._handle(link, arrivals)
+        finally:
+            self._link = None
+            link.end()
+            self._reads.put(None)
+            reader.join(5.0)
+
+    def _note_connection(self, link: Link, arrivals: Arrivals) -> None:
+        """After a reconnect another instance may have been active: take a new epoch with the next delivery."""
+        if link.error is not None:
+            self._complain(str(link.error))
+        if arrivals.connection != self._connection:
+            self._connection = arrivals.connection
+            self._epoch = None
+
+    def _has_work(self, arrivals: Arrivals) -> bool:
+        if arrivals.deliveries:
+            return True
+        return self._epoch is not None and bool(arrivals.landed or arrivals.failed or arrivals.ready_counts)
+
+    def _handle(self, link: Link, arrivals: Arrivals) -> None:
+        decoded = self._decode(link, arrivals.deliveries)
+        try:
+            self._finish(link, self._apply(link, arrivals, decoded))
+        except BatchError:
+            self._apply_one_by_one(link, arrivals, decoded)
+        if arrivals.deliveries:
+            link.ack(arrivals.deliveries[-1])
+        if self._complaint:
+            _log.info("Everything works again.")
+            self._complaint = ""
+
+    def _decode(self, link: Link, deliveries: list[Incoming]) -> list[tuple[Incoming, Sendable]]:
+        decoded: list[tuple[Incoming, Sendable]] = []
+        for incoming in deliveries:
+            try:
+                decoded.append((incoming, _decoded(incoming)))
+            except UndecodableError as error:
+                self._bury(link, incoming, str(error))
+        return decoded
+
+    def _bury(self, link: Link, incoming: Incoming, reason: str) -> None:
+        """Put a message among the dead letters and tell its sender. Raises BrokerError if the broker will not."""
+        _log.error("A message (%s) goes to the dead letters: %s", incoming.routing_key, reason)
+        try:
+            link.publish_dead(incoming, reason).result(_DEAD_LETTER_SECONDS)
+        except FutureTimeoutError:
+            raise BrokerError("The broker does not take a dead letter.") from None
+        link.reply(incoming, Refusal(code="invalid", reason=f"The results service cannot handle this: {reason}"))
+
+    def _apply_one_by_one(self, link: Link, arrivals: Arrivals, decoded: list[tuple[Incoming, Sendable]]) -> None:
+        """Find the culprit of a failed batch; the others are stored."""
+        rest = arrivals
+        for pair in decoded:
+            try:
+                self._finish(link, self._apply(link, rest, [pair]))
+                rest = Arrivals(connection=arrivals.connection)
+            except BatchError as error:
+                self._bury(link, pair[0], str(error))
+
+    def _apply(self, link: Link, arrivals: Arrivals, decoded: list[tuple[Incoming, Sendable]]) -> _Applied:
+        """Apply messages in one transaction. Raises BatchError if one of them has data that cannot be stored."""
+        applied = _Applied()
+        try:
+            with self._store.transaction() as transaction:
+                self._check_epoch(link, transaction)
+                self._office.landed(arrivals.failed, failed=True)
+                self._office.mark(transaction, arrivals.landed)
+                self._office.note_ready(transaction, arrivals.ready_counts)
+                for incoming, message in decoded:
+                    outcome = self._apply_message(link, transaction, message)
+                    applied.outcomes.append((incoming, outcome))
+                    self._office.wanting |= outcome.tickets_wanted
+                    if outcome.claimed is not None:
+                        self._office.note_claim(*outcome.claimed, transaction.now)
+                for place, (_incoming, outcome) in enumerate(applied.outcomes):
+                    applied.awaited[place] = self._office.awaited(transaction, outcome.tickets_awaited)
+                self._office.landed(arrivals.landed, failed=False)
+                applied.tickets = self._office.choose(transaction)
+        except (DeposedError, StoreError):
+            raise
+        except Exception as error:
+            if not is_fault_of_data(error):
+                raise
+            _log.debug("A batch of %d failed", len(decoded), exc_info=True)
+            self._office.landed([wanted.key for wanted in applied.tickets], failed=True)
+            raise BatchError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
+        return applied
+
+    def _check_epoch(self, link: Link, transaction: Transaction) -> None:
+        """Take a new epoch if we have none, else see that it is still ours. Locks the row until the commit."""
+        if self._epoch is None:
+            self._epoch = transaction.sql.scalars(
+                update(ServiceRow)
+                .values(epoch=ServiceRow.epoch + 1, instance=self._instance, active_since=transaction.now)
+                .returning(ServiceRow.epoch)
+            ).one()
+            self._last_tick = None
+            self._office.reset(transaction)
+            for name in self._office.open_experiments(transaction):
+                link.change_queue("wanted", name, lambda: None)
+            _log.info("This instance (%s) is active, epoch %d.", self._instance, self._epoch)
+        elif transaction.sql.scalar(select(ServiceRow.epoch).with_for_update()) != self._epoch:
+            raise DeposedError
+        self._renew_after_gap(transaction)
+
+    def _renew_after_gap(self, transaction: Transaction) -> None:
+        """Leases are judged only while ticks have come regularly by our clock and the database's."""
+        if self._last_tick is not None:
+            seconds, database_time = self._last_tick
+            passed = time.monotonic() - seconds
+            drift = (transaction.now - database_time).total_seconds() - passed
+            if passed < _TICK_GAP_SECONDS and abs(drift) < _TICK_GAP_SECONDS:
+                return
+        self._reports(transaction).renew_leases()
+        self._last_tick = (time.monotonic(), transaction.now)
+
+    def _reports(self, transaction: Transaction) -> Reports:
+        return Reports(transaction, lease_seconds=self._settings.lease_seconds)
+
+    def _changes(self, transaction: Transaction) -> Changes:
+        settings = self._settings
+        return Changes(transaction, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts)
+
+    def _apply_message(self, link: Link, transaction: Transaction, message: Sendable) -> Outcome:
+        if isinstance(message, Tick):
+            return self._tick(link, transaction)
+        if isinstance(message, Report):
+            return self._reports(transaction).apply(message)
+        if isinstance(message, Change):
+            return self._changes(transaction).apply(message)
+        return Outcome(answer_request(transaction, message))
+
+    def _tick(self, link: Link, transaction: Transaction) -> Outcome:
+        """Run the timers: all that was reported before this tick has been applied."""
+        self._last_tick = (time.monotonic(), transaction.now)
+        outcome = self._reports(transaction).expire_leases(_LEASES_JUDGED)
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + self._settings.lease_seconds
+            self._office.reclaim_overtaken(transaction)
+            link.count_ready(self._office.suspects(transaction))
+        if time.monotonic() >= self._next_housekeeping:
+            self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
+            self._changes(transaction).forget_old_answers()
+        return outcome
+
+    def _finish(self, link: Link, applied: _Applied) -> None:
+        """After the commit: queues, tickets and answers, in an order in which an answer is true when it arrives."""
+        for place, (incoming, outcome) in enumerate(applied.outcomes):
+            for line in outcome.log:
+                _log.info("%s", line)
+            for change, experiment in outcome.queues[:-1]:
+                link.change_queue(change, experiment, lambda: None)
+            self._answer(link, incoming, outcome, applied.awaited.get(place, set()))
+        link.publish_tickets(applied.tickets)
+
+    def _answer(self, link: Link, incoming: Incoming, outcome: Outcome, awaited: set[int]) -> None:
+        answer = outcome.answer
+        if answer is None:
+            return
+
+        def _send() -> None:
+            link.reply(incoming, answer)
+
+        if outcome.queues:
+            link.change_queue(*outcome.queues[-1], _send)
+        elif awaited:
+            link.reply_after(awaited, _send)
+        else:
+            _send()
+
+    def _answer_reads(self, link: Link, reads: "queue.SimpleQueue[Incoming | None]") -> None:
+        """Answer reads, in a thread of its own so that they never delay a report."""
+        while (incoming := reads.get()) is not None:
+            try:
+                message = _decoded(incoming)
+                if isinstance(message, Request):
+                    with self._store.transaction() as transaction:
+                        link.reply(incoming, answer_request(transaction, message))
+            except UndecodableError as error:
+                link.reply(incoming, Refusal(code="invalid", reason=f"The request cannot be read: {error}"))
+            except SchedyError as error:
+                _log.debug("A read was not answered: %s", error)
+            except Exception:
+                _log.exception("A read failed")
+            link.ack_one(incoming)
+
+
+def _decoded(incoming: Incoming) -> Sendable:
+    """Decode a message; its kind must be the one that its routing key, which permissions guard, was allowed for."""
+    message = decode(incoming.body)
+    if routing_key(message) != incoming.routing_key:
+        raise UndecodableError(f"a {message.kind!r} message under the routing key {incoming.routing_key!r}")
+    return message

@@ -1,0 +1,260 @@
+"""Opening the database: engine, clock, transactions, schema version, and errors in words."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, literal_column, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from schedy.errors import StoreError
+from schedy.settings import without_password
+
+SCHEMA_REVISION = "0001"
+"""The migration that this code works with."""
+
+_BUSY_MILLISECONDS = 5000
+_IDLE_TRANSACTION_MILLISECONDS = 15_000
+_NETWORK_FILE_SYSTEMS = {
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "afs", "ceph", "glusterfs"),
+    *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "pvfs2", "orangefs", "9p"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction and the database's time at its start."""
+
+    sql: Connection
+    now: datetime
+
+
+class Store:
+    """An open database. Thread-safe: each transaction has its own connection."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine = engine
+        self.url = url
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = False) -> Self:
+        """Open the store at an SQLAlchemy URL.
+
+        A reader never creates a store. Raises StoreError: unknown kind, missing, not reachable, on a network file
+        system.
+        """
+        parsed = _parse(url)
+        options: dict[str, Any] = {"pool_pre_ping": False}
+        if parsed.get_backend_name() == "sqlite":
+            parsed = _checked_sqlite(parsed, read_only=read_only)
+        elif parsed.get_backend_name() == "postgresql":
+            options.update(pool_size=3, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+        else:
+            raise StoreError(f"The store {without_password(url)} is neither SQLite nor PostgreSQL.")
+        try:
+            engine = create_engine(parsed, **options)
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise StoreError(f"{error}. Install the PostgreSQL driver: pip install 'schedy-mq[postgres]'.") from None
+        _set_up_connections(engine, read_only=read_only)
+        return cls(engine, url)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Run statements that are committed together. Raises StoreError for what the database itself has against it.
+
+        Errors in the data (DataError, IntegrityError of SQLAlchemy) are raised as they are.
+        """
+        with self._mapped_errors(), self._engine.begin() as sql:
+            yield Transaction(sql, _database_time(sql))
+
+    @contextlib.contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            if is_fault_of_data(error):
+                raise
+            raise store_error(error, self.url) from error
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    def schema_revision(self) -> str | None:
+        """Return the revision of the schema, None for an empty database."""
+        with self._mapped_errors(), self._engine.connect() as sql:
+            if not inspect(sql).has_table("alembic_version"):
+                return None
+            revision: str | None = sql.scalar(text("SELECT version_num FROM alembic_version"))
+            return revision
+
+    def check_schema(self) -> None:
+        """Raise StoreError unless the schema is the one this code works with."""
+        revision = self.schema_revision()
+        place = without_password(self.url)
+        if revision is None:
+            raise StoreError(f"The store {place} is empty: no results service has used it. Start one: `schedy serve`.")
+        if revision > SCHEMA_REVISION:
+            raise StoreError(
+                f"The store {place} is newer ({revision}) than this version of Schedy ({SCHEMA_REVISION})."
+                " Upgrade Schedy on this machine."
+            )
+        if revision < SCHEMA_REVISION:
+            raise StoreError(
+                f"The store {place} is older ({revision}) than this version of Schedy ({SCHEMA_REVISION})."
+                " Back it up, then run `schedy serve --migrate`."
+            )
+
+    def migrate(self, *, from_older: bool) -> None:
+        """Give an empty database its tables; with `from_older` also bring an older schema up to date.
+
+        Raises StoreError as `check_schema` does.
+        """
+        revision = self.schema_revision()
+        if revision is None or (from_older and revision < SCHEMA_REVISION):
+            with self._mapped_errors():
+                _upgrade(self._engine)
+        self.check_schema()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _upgrade(engine: Engine) -> None:
+    from alembic import command  # noqa: PLC0415 - slow to import, and only a new store needs it
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    with engine.begin() as sql:
+        config.attributes["connection"] = sql
+        command.upgrade(config, "head")
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError(
+            "The store URL cannot be read. Expected sqlite:////path/file or postgresql+psycopg://user:pw@host/db."
+        ) from None
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _checked_sqlite(url: URL, *, read_only: bool) -> URL:
+    if not url.database or url.database == ":memory:":
+        raise StoreError("A store in memory would be lost. Name a file: sqlite:////path/file.")
+    path = Path(url.database).expanduser().absolute()
+    kind = _file_system(path)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise StoreError(
+            f"{path} is on a network file system ({kind}), where SQLite loses data. Choose a local folder with"
+            " --data-dir or SCHEDY_DATA_DIR, or use PostgreSQL."
+        )
+    if not path.exists():
+        if read_only:
+            raise StoreError(f"There is no store at {path}. Start the results service: `schedy up` or `schedy serve`.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise StoreError(f"The store {path} cannot be created: {error.strerror}.") from None
+    return url.set(database=f"file:{_quoted(path)}", query={"mode": "rw", "uri": "true"})
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, or an empty text where /proc does not tell."""
+    existing = next(parent for parent in (path, *path.parents) if parent.exists()).resolve()
+    best, kind = "", ""
+    try:
+        mounts = Path("/proc/mounts").read_text().splitlines()
+    except OSError:
+        return ""
+    for line in mounts:
+        _device, point, file_system, *_rest = line.split(" ")
+        point = point.replace("\\040", " ")
+        if existing.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, file_system
+    return kind
+
+
+def _set_up_connections(engine: Engine, *, read_only: bool) -> None:
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda raw, _record: _set_up_sqlite(raw, read_only=read_only))
+        begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        event.listen(engine, "begin", lambda sql: sql.exec_driver_sql(begin))
+    else:
+        event.listen(engine, "connect", lambda raw, _record: _set_up_postgresql(raw))
+
+
+def _set_up_sqlite(raw: Any, *, read_only: bool) -> None:
+    raw.isolation_level = None
+    pragmas = [f"busy_timeout = {_BUSY_MILLISECONDS}", "foreign_keys = ON"]
+    pragmas += ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL"]
+    for pragma in pragmas:
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _set_up_postgresql(raw: Any) -> None:
+    """An instance that hangs inside a transaction must not keep its successor waiting."""
+    raw.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TRANSACTION_MILLISECONDS}")
+    raw.execute("SET timezone = 'UTC'")
+    raw.commit()
+
+
+def _database_time(sql: Connection) -> datetime:
+    if sql.dialect.name == "sqlite":
+        found = sql.scalar(select(func.strftime(literal_column("'%Y-%m-%d %H:%M:%f'"), literal_column("'now'"))))
+        return datetime.fromisoformat(str(found)).replace(tzinfo=UTC)
+    now: datetime | None = sql.scalar(select(func.clock_timestamp()))
+    if now is None:
+        raise StoreError("The database does not tell the time.")
+    return now.astimezone(UTC)
+
+
+def is_fault_of_data(error: BaseException) -> bool:
+    """Whether an error comes from a value, so that the database is fine and the message is not."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return False
+        return type(error.orig).__name__ in {"IntegrityError", "DataError"} or type(error).__name__ in {
+            "IntegrityError",
+            "DataError",
+        }
+    return not isinstance(error, SQLAlchemyError | StoreError | OSError)
+
+
+def store_error(error: SQLAlchemyError, url: str) -> StoreError:
+    """Return the error in words, with what to do about it."""
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    place = without_password(url)
+    for sign, advice in _ADVICE:
+        if sign in reason.lower():
+            return StoreError(f"The store {place} {advice} ({reason}).")
+    return StoreError(f"The store {place} cannot be used: {reason}.")
+
+
+_ADVICE = (
+    ("database is locked", "is locked by another program. End it, or wait"),
+    ("disk is full", "has no room left on its disk. Make room; reports wait in the broker"),
+    ("no space left", "has no room left on its disk. Make room; reports wait in the broker"),
+    ("readonly", "is read-only. Give this user the right to write the file and its folder"),
+    ("read-only", "is read-only. Give this user the right to write"),
+    ("unable to open", "cannot be opened. Check that file and folder exist and belong to this user"),
+    ("not a database", "is not an SQLite database. Check the store URL"),
+    ("malformed", "is damaged. Restore a backup"),
+    ("password authentication failed", "refuses the password. Check SCHEDY_STORE_URL"),
+    ("does not exist", "is not there. Create the database or check SCHEDY_STORE_URL"),
+    ("connection refused", "is not reachable. Start PostgreSQL or check SCHEDY_STORE_URL"),
+)

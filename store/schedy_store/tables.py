@@ -1,0 +1,211 @@
+"""The tables. What must always hold stands here as a constraint.
+
+Values are JSON text, ASCII-escaped (see `schedy.values`), never a JSON column: PostgreSQL's refuses NaN and reorders
+keys. What lists are sorted by is kept beside it in the narrow table `job_value`.
+"""
+
+import math
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in a column of the type INTEGER."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class NanAsNull(TypeDecorator[float]):
+    """A float whose NaN is stored as NULL, since SQLite has none."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        return None if value is None or math.isnan(value) else value
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> float | None:
+        return math.nan if value is None else value
+
+
+class Base(DeclarativeBase):
+    """Root of the models."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Experiment(Base):
+    """A named set of jobs."""
+
+    __tablename__ = "experiment"
+    __table_args__ = (
+        CheckConstraint("status IN ('RUNNING', 'DONE')", name="status"),
+        CheckConstraint("max_attempts >= 1", name="max_attempts"),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    uid: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    scheduler: Mapped[str] = mapped_column(String(300))
+    settings: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    paused: Mapped[bool]
+    max_attempts: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Job(Base):
+    """A job, and who may report on it.
+
+    `dispatched_at` says that ticket number `ticket` was published; both NULL and an older number mean that the job
+    wants a ticket while it is QUEUED. `revision` grows with every change and guards every update. Each attempt starts
+    from the initial results and quality, those of the push.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        UniqueConstraint("experiment_pk", "job_id"),
+        CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name="status"),
+        CheckConstraint("attempt >= 0", name="attempt"),
+        CheckConstraint(
+            "(status = 'RUNNING') = (lease_until IS NOT NULL) AND (status <> 'RUNNING' OR token IS NOT NULL)",
+            name="running_under_lease",
+        ),
+        CheckConstraint(
+            "(status IN ('DONE', 'CRASHED', 'PRUNED')) = (finished_at IS NOT NULL)",
+            name="final_when_finished",
+        ),
+        CheckConstraint("status <> 'RUNNING' OR attempt >= 1", name="running_attempt"),
+        Index("ix_job_experiment_pk_status", "experiment_pk", "status"),
+        Index(
+            "ix_job_wants_ticket",
+            "experiment_pk",
+            "pk",
+            sqlite_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
+            postgresql_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
+        ),
+        Index(
+            "ix_job_lease",
+            "lease_until",
+            sqlite_where=text("status = 'RUNNING'"),
+            postgresql_where=text("status = 'RUNNING'"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    job_id: Mapped[str] = mapped_column(String(6))
+    status: Mapped[str] = mapped_column(String(16))
+    quality: Mapped[float | None] = mapped_column(NanAsNull)
+    hyperparameters: Mapped[str] = mapped_column(Text)
+    results: Mapped[str] = mapped_column(Text)
+    initial_quality: Mapped[float | None] = mapped_column(NanAsNull)
+    initial_results: Mapped[str] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    worker: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(default=0)
+    token: Mapped[str | None] = mapped_column(String(32))
+    sequence: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    dispatched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ticket: Mapped[int] = mapped_column(default=1)
+    revision: Mapped[int] = mapped_column(default=1)
+
+
+class JobValue(Base):
+    """A number or the beginning of a text that jobs can be sorted by; `name` is ASCII-escaped."""
+
+    __tablename__ = "job_value"
+    __table_args__ = (
+        CheckConstraint("source IN ('hyperparameter', 'result')", name="source"),
+        Index("ix_job_value_order", "experiment_pk", "source", "name", "number", "text"),
+    )
+
+    job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"), primary_key=True)
+    source: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    experiment_pk: Mapped[int] = mapped_column(Key)
+    number: Mapped[float | None] = mapped_column(Double)
+    text: Mapped[str | None] = mapped_column(String(64))
+
+
+class Event(Base):
+    """Something out of the ordinary: a refused report, a denied claim, a lost worker, a job given back."""
+
+    __tablename__ = "event"
+    __table_args__ = (Index("ix_event_experiment_pk_job_id", "experiment_pk", "job_id"), {"sqlite_autoincrement": True})
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    job_id: Mapped[str] = mapped_column(String(6))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(String(32))
+    worker: Mapped[str | None] = mapped_column(Text)
+    detail: Mapped[str] = mapped_column(Text)
+
+
+class AppliedChange(Base):
+    """The first answer to a change, given again when the change arrives twice."""
+
+    __tablename__ = "applied_change"
+    __table_args__ = (Index("ix_applied_change_at", "at"),)
+
+    request_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    answer: Mapped[str] = mapped_column(Text)
+
+
+class Service(Base):
+    """One row: which instance is active. Every transaction of the service checks its epoch here."""
+
+    __tablename__ = "service"
+    __table_args__ = (CheckConstraint("pk = 1", name="one_row"),)
+
+    pk: Mapped[int] = mapped_column(Integer, primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    instance: Mapped[str] = mapped_column(Text)
+    active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
