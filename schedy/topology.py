@@ -64,8 +64,10 @@ def _never_losing(**more: Argument) -> Mapping[str, Argument]:
     return _quorum(dead_letter_exchange=names.DEAD_EXCHANGE, dead_letter_strategy="at-least-once", **more)
 
 
+INBOX = Exchange(name=names.INBOX_EXCHANGE, kind="topic")
+
 EXCHANGES = (
-    Exchange(name=names.INBOX_EXCHANGE, kind="topic"),
+    INBOX,
     Exchange(name=names.JOBS_EXCHANGE, kind="direct"),
     Exchange(name=names.DEAD_EXCHANGE, kind="fanout"),
 )

@@ -3,15 +3,17 @@
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
 
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import (
     AMQPConnectionError,
     AMQPError,
+    ConnectionBlockedTimeout,
     IncompatibleProtocolError,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
@@ -40,6 +42,7 @@ class Address:
 def parameters_of(url: str) -> pika.URLParameters:
     """Read a broker URL; the error of a bad one does not repeat it, since it may hold a password."""
     try:
+        split_url(url, schemes={"amqp", "amqps"})
         parameters = pika.URLParameters(url)
     except (ValueError, TypeError):
         raise BadUrlError(
@@ -50,6 +53,20 @@ def parameters_of(url: str) -> pika.URLParameters:
     if parameters.blocked_connection_timeout is None:
         parameters.blocked_connection_timeout = PATIENCE_S
     return parameters
+
+
+def split_url(url: str, *, schemes: Collection[str]) -> SplitResult:
+    """Split a URL with user and password. Raises ValueError for one that cannot be what was meant.
+
+    A `/`, `?` or `#` in the password ends the host too early; an `@` after that gives it away. Without this
+    check a piece of the password would be taken for the host and shown in messages.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in schemes or not parts.hostname or parts.port == 0:
+        raise ValueError("no scheme or host that Schedy can use")
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError("an @ after the host")
+    return parts
 
 
 def address_of(url: str) -> Address:
@@ -81,6 +98,11 @@ def open_connection(url: str, *, purpose: str) -> Iterator[BlockingConnection]:
         raise _unreachable(error, address) from error
     try:
         yield connection
+    except ConnectionBlockedTimeout as error:
+        raise UnreachableError(
+            f"The broker at {address} takes no messages: it is short of memory or disk.",
+            remedy="See `rabbitmq-diagnostics alarms`, free some there, or move its limits in rabbitmq.conf.",
+        ) from error
     except AMQPConnectionError as error:
         raise UnreachableError(
             f"The connection to the broker at {address} was lost ({_said(error)}).",
@@ -89,6 +111,13 @@ def open_connection(url: str, *, purpose: str) -> Iterator[BlockingConnection]:
     finally:
         if connection.is_open:
             connection.close()
+
+
+def version_of(connection: BlockingConnection) -> str:
+    """Return the version that the broker gave in its greeting, or nothing."""
+    greeting = vars(connection)["_impl"].server_properties  # pika offers it only on its other connections
+    version = (greeting or {}).get("version", "")
+    return version.decode() if isinstance(version, bytes) else str(version)
 
 
 def _unreachable(error: Exception, address: Address) -> UnreachableError:

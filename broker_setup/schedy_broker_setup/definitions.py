@@ -13,7 +13,7 @@ def definitions(users: Iterable[User], *, vhost: str = "/") -> dict[str, Any]:
     """Return what RabbitMQ imports at boot, with `rabbitmqctl import_definitions` or over its HTTP API.
 
     An import adds and updates, it deletes nothing. A blank node that boots with it has these users and no
-    `guest`, so it has no administrator either. Passwords are in it as salted hashes, different ones each time.
+    `guest`, so it has no administrator either. Passwords are in it as salted hashes, new ones each time.
     """
     users = list(users)
     return {

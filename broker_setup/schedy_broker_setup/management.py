@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote
 
+from schedy.topology import Exchange
+from schedy_broker_setup.connecting import split_url
 from schedy_broker_setup.errors import BadUrlError, ManagementError
 from schedy_broker_setup.permissions import (
     HASHING_ALGORITHM,
@@ -98,6 +100,13 @@ class Management:
         """Delete a vhost with all that is in it."""
         return self._delete("vhosts", vhost)
 
+    def put_exchange(self, vhost: str, exchange: Exchange) -> bool:
+        """Make an exchange; one of that name with other properties is a ManagementError."""
+        if self._find("exchanges", vhost, exchange.name) is not None:
+            return False
+        self._put({"type": exchange.kind, "durable": True}, "exchanges", vhost, exchange.name)
+        return True
+
     def put_user(self, name: str, *, password: str, tags: str = "") -> bool:
         """Make a user or change its password or tags; only a salted hash of the password is sent."""
         found = self._find("users", name)
@@ -127,7 +136,7 @@ class Management:
     def put_topic_permissions(
         self, vhost: str, user: str, *, exchange: str, permissions: TopicPermissions
     ) -> bool:
-        """Give a user these permissions on a topic exchange instead of any other."""
+        """Give a user these permissions on a topic exchange, which RabbitMQ 4.3 wants to be there already."""
         wanted = {"exchange": exchange, **asdict(permissions)}
         found = self._find("topic-permissions", vhost, user) or []
         if any(wanted.items() <= entry.items() for entry in found):
@@ -193,17 +202,13 @@ class Management:
 def _split(url: str) -> SplitResult:
     """Split a management URL; the error of a bad one does not repeat it, since it may hold a password."""
     try:
-        parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        return split_url(url, schemes={"http", "https"})
     except ValueError:
-        good = False
-    if not good:
         raise BadUrlError(
             "The management URL cannot be read.",
             remedy="Write it as http://USER:PASSWORD@HOST:15672 (https:// for TLS), with %XX for characters "
             "like @ : / ? # in the password.",
-        )
-    return parts
+        ) from None
 
 
 def _good(answer: _Answer, what: str) -> _Answer:

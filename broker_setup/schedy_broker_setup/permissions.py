@@ -1,7 +1,7 @@
 """The three users of Schedy on a broker, each with no more rights than it needs.
 
 A worker's user takes tickets, asks and reports. A pusher's user changes experiments and jobs, and asks. Only
-the service's user makes queues, reads reports and answers. What a worker's user can still do is in docs/cluster.md.
+the service's user makes queues, reads reports and answers. What a worker can still do: docs/cluster.md.
 """
 
 import base64

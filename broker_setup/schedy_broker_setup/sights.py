@@ -6,7 +6,9 @@ from enum import StrEnum
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 
+ACCESS_REFUSED = 403
 NOT_FOUND = 404
+PRECONDITION_FAILED = 406
 
 
 class Presence(StrEnum):

@@ -8,10 +8,14 @@ from pika.exceptions import ChannelClosedByBroker
 from schedy.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Exchange, Queue
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.errors import BrokerSetupError, NotPermittedError, TopologyError
-from schedy_broker_setup.sights import Presence, Sight, look_at_exchange, look_at_queue
-
-ACCESS_REFUSED = 403
-PRECONDITION_FAILED = 406
+from schedy_broker_setup.sights import (
+    ACCESS_REFUSED,
+    PRECONDITION_FAILED,
+    Presence,
+    Sight,
+    look_at_exchange,
+    look_at_queue,
+)
 
 
 def setup(url: str) -> list[str]:
