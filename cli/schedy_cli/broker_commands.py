@@ -45,11 +45,19 @@ def setup_command(url: str, management_url: str | None) -> None:
     Safe to repeat: what exists stays as it is, with its messages.
     """
     try:
-        changes = _set_up_users(management_url, vhost=address_of(url).vhost) if management_url else []
-        changes += setup(url)
+        users = _set_up_users(management_url, vhost=address_of(url).vhost) if management_url else []
+        _print(users)  # at once: what follows may fail
+        topology = setup(url)
+        _print(topology)
     except BrokerSetupError as error:
         raise click.ClickException(str(error)) from error
-    click.echo("\n".join(changes) or "Nothing to do: all is there.")
+    if not users + topology:
+        click.echo("Nothing to do: all is there.")
+
+
+def _print(changes: list[str]) -> None:
+    for change in changes:
+        click.echo(change)
 
 
 def _set_up_users(management_url: str, *, vhost: str) -> list[str]:

@@ -1,9 +1,12 @@
 """What each of Schedy's users may and may not do, asked of a real broker."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -191,19 +194,22 @@ def test_nobody_signs_with_the_name_of_another(cluster: Cluster, role: Role) -> 
 
 
 def test_a_worker_cannot_smuggle_a_change_past_its_rights_with_a_second_routing_key(cluster: Cluster) -> None:
-    """RabbitMQ does not check the keys in the CC header; the service must go by the first, which is."""
-    properties = BasicProperties(headers={"CC": ["change.push", "service.tick"]})
+    """RabbitMQ 3.10 does not check the keys in a CC header, but what arrives has the key that was checked."""
+    smuggled = BasicProperties(headers={"CC": ["change.push", "service.tick"]})
     with open_connection(cluster.url(Role.WORKER), purpose="test") as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        channel.basic_publish(names.INBOX_EXCHANGE, "report.claim", b"", properties)
+        with suppress(ChannelClosedByBroker):  # RabbitMQ 4.3 refuses it
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.basic_publish(names.INBOX_EXCHANGE, "report.claim", b"", smuggled)
+        _send(connection.channel(), names.INBOX_EXCHANGE, "report.last")
+    arrived: list[str | None] = []
     with open_connection(cluster.url(Role.SERVICE), purpose="test") as connection:
-        channel = connection.channel()
-        method, _, _ = next(channel.consume(names.REPORTS_QUEUE))
-        left = channel.queue_declare(names.REPORTS_QUEUE, passive=True).method.message_count
-    assert method is not None
-    assert method.routing_key == "report.claim"
-    assert left == 0
+        for method, _, _ in connection.channel().consume(names.REPORTS_QUEUE):
+            assert method is not None
+            arrived.append(method.routing_key)
+            if method.routing_key == "report.last":
+                break
+    assert arrived in (["report.claim", "report.last"], ["report.last"])
 
 
 @pytest.mark.parametrize("role", [Role.WORKER, Role.PUSHER])
@@ -335,6 +341,31 @@ def test_the_command_makes_users_and_topology_and_says_so(node: Node, vhost_url:
     assert without.exit_code == 2
     assert "SCHEDY_SERVICE_PASSWORD" in without.output
     assert PASSWORD not in first.output + again.output + without.output
+
+
+def test_the_command_says_what_it_did_before_it_failed(node: Node, vhost_url: str) -> None:
+    options = ["--url", vhost_url.replace("@", "-wrong@"), "--management-url", node.management_url]
+
+    failed = CliRunner().invoke(broker, ["setup", *options], env={"SCHEDY_PUSHER_PASSWORD": PASSWORD})
+
+    assert failed.exit_code == 1
+    assert f"created exchange {names.INBOX_EXCHANGE}" in failed.output
+    assert "refused the login" in failed.output
+
+
+def test_definitions_go_to_a_file_for_the_owner_only(tmp_path: Path) -> None:
+    target = tmp_path / "definitions.json"
+    target.touch(mode=0o644)
+
+    written = CliRunner().invoke(
+        broker, ["definitions", "-o", str(target)], env={"SCHEDY_WORKER_PASSWORD": PASSWORD}
+    )
+    printed = CliRunner().invoke(broker, ["definitions", "--vhost", "lab"])
+
+    assert written.exit_code == printed.exit_code == 0
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [user["name"] for user in json.loads(target.read_text())["users"]] == ["schedy-worker"]
+    assert json.loads(printed.output)["vhosts"] == [{"name": "lab"}]
 
 
 def test_a_user_without_rights_in_the_vhost_is_told_so(cluster: Cluster, management: Management) -> None:
