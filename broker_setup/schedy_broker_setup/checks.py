@@ -1,0 +1,172 @@
+"""What `schedy doctor` can find out about the broker, and how to mend it."""
+
+from collections.abc import Iterator
+
+from pika.adapters.blocking_connection import BlockingConnection
+from pika.exceptions import AMQPChannelError
+
+from schedy import names
+from schedy.topology import EXCHANGES, QUEUES
+from schedy_broker_setup.connecting import Address, address_of, open_connection, version_of
+from schedy_broker_setup.errors import BrokerSetupError
+from schedy_broker_setup.outcomes import Check, Outcome
+from schedy_broker_setup.rights import check_rights
+from schedy_broker_setup.sights import Presence, Sight, look_at_exchange, look_at_queue
+
+OLDEST_VERSION = (3, 10)
+FIRST_WITH_QUEUE_TIMEOUT = (3, 12)
+
+MANY_REPORTS = 10_000
+"""So many waiting reports are minutes of work for the results service."""
+
+
+def broker_checks(url: str) -> list[Check]:
+    """Look at everything on the broker that this user can see; changes nothing, and a fault is no exception.
+
+    Blocks for ten seconds or so where the broker does not answer. What these rights do not show is UNKNOWN,
+    not FAILED. What follows from a fault is left out: without a connection that is the only check.
+    """
+    checks: list[Check] = []
+    try:
+        address = address_of(url)
+        with open_connection(url, purpose="doctor") as connection:
+            checks.append(_connected(address))
+            checks.extend(_all_checks(connection, address))
+    except BrokerSetupError as error:
+        checks.append(Check(name="broker", outcome=Outcome.FAILED, detail=error.what, remedy=error.remedy))
+    except AMQPChannelError as error:
+        checks.append(
+            Check(
+                name="broker",
+                outcome=Outcome.FAILED,
+                detail=f"The broker answered in a way that Schedy does not know ({error}).",
+                remedy="Look at the broker's log.",
+            )
+        )
+    return checks
+
+
+def _all_checks(connection: BlockingConnection, address: Address) -> Iterator[Check]:
+    yield check_version(version_of(connection))
+    exchanges = {exchange.name: look_at_exchange(connection, exchange.name) for exchange in EXCHANGES}
+    queues = {queue.name: look_at_queue(connection, queue.name) for queue in QUEUES}
+    yield from (_present(f"exchange {name}", sight) for name, sight in exchanges.items())
+    yield from (_present(f"queue {name}", sight) for name, sight in queues.items())
+    if queues[names.REPORTS_QUEUE].presence is not Presence.MISSING:
+        yield _service(queues[names.REPORTS_QUEUE])
+        yield _backlog(queues[names.REPORTS_QUEUE])
+    if queues[names.DEAD_QUEUE].presence is not Presence.MISSING:
+        yield _dead_letters(queues[names.DEAD_QUEUE])
+    if exchanges[names.INBOX_EXCHANGE].presence is not Presence.MISSING:
+        yield check_rights(connection, address)
+
+
+def _connected(address: Address) -> Check:
+    return Check(
+        name="broker",
+        outcome=Outcome.OK,
+        detail=f"Connected to {address}, vhost {address.vhost}, user {address.user}, "
+        f"{'with' if address.tls else 'without'} TLS.",
+    )
+
+
+def check_version(version: str) -> Check:
+    """Judge a RabbitMQ version such as 3.10.8."""
+    number = _number(version)
+    name = "broker version"
+    if not number:
+        return Check(
+            name=name,
+            outcome=Outcome.UNKNOWN,
+            detail=f"The broker calls its version {version!r}.",
+            remedy="Schedy needs RabbitMQ 3.10 or later; is this another AMQP broker?",
+        )
+    if number < OLDEST_VERSION:
+        return Check(
+            name=name,
+            outcome=Outcome.FAILED,
+            detail=f"RabbitMQ {version} is too old: its quorum queues lack what Schedy relies on.",
+            remedy="Upgrade RabbitMQ to 3.10 or later.",
+        )
+    if number < FIRST_WITH_QUEUE_TIMEOUT:
+        return Check(
+            name=name,
+            outcome=Outcome.WARNING,
+            detail=f"RabbitMQ {version} has one consumer_timeout for all queues, 30 minutes unless set.",
+            remedy="Schedy does not need it raised: a worker acknowledges its ticket after 20 minutes, and "
+            "the job goes on for days. Raise it in rabbitmq.conf only if you set those 20 minutes longer.",
+        )
+    return Check(name=name, outcome=Outcome.OK, detail=f"RabbitMQ {version}.")
+
+
+def _number(version: str) -> tuple[int, ...]:
+    words = version.split(".")[:2]
+    return tuple(int(word) for word in words) if all(word.isdecimal() for word in words) else ()
+
+
+def _present(what: str, sight: Sight) -> Check:
+    match sight.presence:
+        case Presence.THERE:
+            return Check(name=what, outcome=Outcome.OK, detail="There.")
+        case Presence.MISSING:
+            return Check(
+                name=what,
+                outcome=Outcome.FAILED,
+                detail=f"Not usable ({sight.said}).",
+                remedy="Run `schedy broker setup`; if it finds nothing missing, look at the broker's log.",
+            )
+        case Presence.HIDDEN:
+            return _unknown(what, sight)
+
+
+def _unknown(what: str, sight: Sight) -> Check:
+    return Check(
+        name=what,
+        outcome=Outcome.UNKNOWN,
+        detail=f"Not to be seen with this user's rights ({sight.said}).",
+        remedy="Run `schedy doctor` with the broker URL of the service user or of an administrator.",
+    )
+
+
+def _service(reports: Sight) -> Check:
+    name = "results service"
+    if reports.presence is Presence.HIDDEN:
+        return _unknown(name, reports)
+    if reports.consumers == 0:
+        return Check(
+            name=name,
+            outcome=Outcome.FAILED,
+            detail="No results service is running: jobs go on, but none starts and nothing new is stored.",
+            remedy="Run `schedy serve` (`schedy up` does), on a machine that reaches the store.",
+        )
+    return Check(name=name, outcome=Outcome.OK, detail=f"Instances: {reports.consumers}, one of them active.")
+
+
+def _backlog(reports: Sight) -> Check:
+    name = "waiting reports"
+    if reports.presence is Presence.HIDDEN:
+        return _unknown(name, reports)
+    detail = f"Messages in {names.REPORTS_QUEUE}: {reports.messages}."
+    if reports.messages < MANY_REPORTS:
+        return Check(name=name, outcome=Outcome.OK, detail=detail)
+    return Check(
+        name=name,
+        outcome=Outcome.WARNING,
+        detail=f"{detail} The results service is behind.",
+        remedy="Look at its log, and at the load of the store's database. Nothing is lost meanwhile.",
+    )
+
+
+def _dead_letters(dead: Sight) -> Check:
+    name = "dead letters"
+    if dead.presence is Presence.HIDDEN:
+        return _unknown(name, dead)
+    if dead.messages == 0:
+        return Check(name=name, outcome=Outcome.OK, detail="None.")
+    return Check(
+        name=name,
+        outcome=Outcome.WARNING,
+        detail=f"Messages that could not be handled, in queue {names.DEAD_QUEUE}: {dead.messages}.",
+        remedy="`schedy doctor -v` shows the first with their reasons, so does the queue's page in the "
+        f"management UI. Once understood: rabbitmqctl purge_queue {names.DEAD_QUEUE} (with -p VHOST).",
+    )
