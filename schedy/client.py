@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _NACK_PAUSE_SECONDS = 1.0
 _SAY_AFTER_SECONDS = 2.0
+_TOPOLOGY_SECONDS = 3.0
+_TOPOLOGY_PAUSE_SECONDS = 0.3
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +48,12 @@ class Call:
     stored: "Future[None]" = field(default_factory=Future)
     answer: "Future[Answer]" = field(default_factory=Future)
     timer: Timer | None = None
+    made_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_young(self) -> bool:
+        """Whether exchanges and queues that are missing may just be being made."""
+        return time.monotonic() - self.made_at < _TOPOLOGY_SECONDS
 
     def fail(self, error: BrokerError) -> None:
         for future in (self.stored, self.answer):
@@ -185,7 +193,9 @@ class Client:
             call.timer = self.broker.later(call.resend_seconds, lambda: self._publish(call))
 
     def _told(self, call: Call, outcome: PublishOutcome) -> None:
-        if outcome.returned:
+        if outcome.returned and call.is_young:
+            self.broker.later(_TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
+        elif outcome.returned:
             self._forget(call)
             call.fail(TopologyMissingError("Schedy's queues are missing on the broker. Run `schedy broker setup`."))
         elif not outcome.stored:
@@ -243,10 +253,10 @@ class Client:
         named = [outgoing for outgoing in blamed if f"'{outgoing.routing_key}'" in str(error)] or blamed
         for outgoing in named:
             call = self._calls.get(outgoing.correlation_id)
-            if call is not None and isinstance(error, PermissionDeniedError | TopologyMissingError):
+            if call is not None and _is_blamed(call, error):
                 self._forget(call)
                 call.fail(error)
-        self.broker.later(0.0 if named else 1.0, self._connected)
+        self.broker.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
 
     def _lost(self, error: BrokerError) -> None:
         if self._ready.is_set():
@@ -260,6 +270,13 @@ class Client:
                 call.fail(error)
         for listener in self._on_lost:
             listener(error)
+
+
+def _is_blamed(call: Call, error: BrokerError) -> bool:
+    """Whether sending the call again would end as it did now."""
+    if isinstance(error, TopologyMissingError):
+        return not call.is_young
+    return isinstance(error, PermissionDeniedError)
 
 
 def _is_fatal(error: BrokerError) -> bool:

@@ -89,9 +89,7 @@ def open_connection(url: str, *, purpose: str) -> Iterator[BlockingConnection]:
     """
     address = address_of(url)
     parameters = parameters_of(url)
-    parameters.client_properties = {
-        "connection_name": f"schedy {purpose} {socket.gethostname()}:{os.getpid()}"
-    }
+    parameters.client_properties = {"connection_name": f"schedy {purpose} {socket.gethostname()}:{os.getpid()}"}
     try:
         connection = BlockingConnection(parameters)
     except (AMQPError, OSError) as error:

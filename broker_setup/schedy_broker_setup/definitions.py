@@ -19,9 +19,7 @@ def definitions(users: Iterable[User], *, vhost: str = "/") -> dict[str, Any]:
     return {
         "vhosts": [{"name": vhost}],
         "users": [_user(user) for user in users],
-        "permissions": [
-            {"user": user.name, "vhost": vhost, **asdict(RIGHTS[user.role].permissions)} for user in users
-        ],
+        "permissions": [{"user": user.name, "vhost": vhost, **asdict(RIGHTS[user.role].permissions)} for user in users],
         "topic_permissions": [
             {
                 "user": user.name,

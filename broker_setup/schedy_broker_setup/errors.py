@@ -1,4 +1,4 @@
-"""Errors of this package.
+"""Errors of this package, a branch of `schedy.errors`.
 
 BrokerSetupError
 ├── BadUrlError          a URL cannot be read
@@ -8,8 +8,10 @@ BrokerSetupError
 └── ManagementError      the management HTTP API did not do what it was asked
 """
 
+from schedy.errors import SchedyError
 
-class BrokerSetupError(Exception):
+
+class BrokerSetupError(SchedyError):
     """What happened and what to do about it; never with a password in it."""
 
     def __init__(self, what: str, *, remedy: str) -> None:

@@ -83,9 +83,7 @@ class Management:
     def queues(self, vhost: str) -> list[QueueInfo]:
         """Return the queues of a vhost."""
         return [
-            QueueInfo(
-                name=queue["name"], messages=queue.get("messages", 0), consumers=queue.get("consumers", 0)
-            )
+            QueueInfo(name=queue["name"], messages=queue.get("messages", 0), consumers=queue.get("consumers", 0))
             for queue in self._get("queues", vhost)
         ]
 
@@ -110,11 +108,7 @@ class Management:
     def put_user(self, name: str, *, password: str, tags: str = "") -> bool:
         """Make a user or change its password or tags; only a salted hash of the password is sent."""
         found = self._find("users", name)
-        if (
-            found is not None
-            and is_hash_of(password, found["password_hash"])
-            and _tags(found["tags"]) == tags
-        ):
+        if found is not None and is_hash_of(password, found["password_hash"]) and _tags(found["tags"]) == tags:
             return False
         hashed = {"password_hash": password_hash(password), "hashing_algorithm": HASHING_ALGORITHM}
         self._put({**hashed, "tags": tags}, "users", name)
@@ -133,9 +127,7 @@ class Management:
         self._put(wanted, "permissions", vhost, user)
         return True
 
-    def put_topic_permissions(
-        self, vhost: str, user: str, *, exchange: str, permissions: TopicPermissions
-    ) -> bool:
+    def put_topic_permissions(self, vhost: str, user: str, *, exchange: str, permissions: TopicPermissions) -> bool:
         """Give a user these permissions on a topic exchange, which RabbitMQ 4.3 wants to be there already."""
         wanted = {"exchange": exchange, **asdict(permissions)}
         found = self._find("topic-permissions", vhost, user) or []

@@ -78,9 +78,7 @@ _EVERYTHING = _beginning_with("schedy.")
 RIGHTS: Mapping[Role, Rights] = MappingProxyType(
     {
         Role.SERVICE: Rights(
-            permissions=Permissions(
-                configure=_EVERYTHING, write=r"^(schedy\..*|amq\.default)$", read=_EVERYTHING
-            ),
+            permissions=Permissions(configure=_EVERYTHING, write=r"^(schedy\..*|amq\.default)$", read=_EVERYTHING),
             inbox=TopicPermissions(
                 write=_beginning_with(names.SERVICE_KEY_PREFIX),
                 read=f"^({'|'.join(map(re.escape, (*names.REPORTS_BINDINGS, *names.REQUESTS_BINDINGS)))})$",

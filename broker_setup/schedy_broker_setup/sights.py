@@ -41,9 +41,7 @@ def look_at_queue(connection: BlockingConnection, name: str) -> Sight:
     except ChannelClosedByBroker as refusal:
         return _not_seen(refusal)
     channel.close()
-    return Sight(
-        presence=Presence.THERE, messages=int(answer.message_count), consumers=int(answer.consumer_count)
-    )
+    return Sight(presence=Presence.THERE, messages=int(answer.message_count), consumers=int(answer.consumer_count))
 
 
 def look_at_exchange(connection: BlockingConnection, name: str) -> Sight:

@@ -29,9 +29,7 @@ def create_user(management: Management, user: User, *, vhost: str) -> list[str]:
     if management.put_user(user.name, password=user.password):
         changes.append(f"changed user {user.name}" if existed else f"created user {user.name}")
     allowed = management.put_permissions(vhost, user.name, rights.permissions)
-    allowed |= management.put_topic_permissions(
-        vhost, user.name, exchange=INBOX.name, permissions=rights.inbox
-    )
+    allowed |= management.put_topic_permissions(vhost, user.name, exchange=INBOX.name, permissions=rights.inbox)
     if allowed:
         changes.append(f"set the rights of user {user.name} in vhost {vhost}: {user.role.value}")
     return changes

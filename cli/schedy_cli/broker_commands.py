@@ -19,11 +19,11 @@ DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 
 
 @click.group("broker")
-def broker() -> None:
+def broker_command() -> None:
     """Set up exchanges, queues and users on a RabbitMQ node."""
 
 
-@broker.command("setup")
+@broker_command.command("setup")
 @click.option(
     "--url",
     envvar="SCHEDY_BROKER_URL",
@@ -67,7 +67,7 @@ def _set_up_users(management_url: str, *, vhost: str) -> list[str]:
     return create_users(Management(management_url), users, vhost=vhost)
 
 
-@broker.command("definitions")
+@broker_command.command("definitions")
 @click.option("--vhost", default="/", show_default=True, help="The vhost to put everything in.")
 @click.option(
     "-o",

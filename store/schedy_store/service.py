@@ -72,10 +72,13 @@ class _Applied:
 class ResultsService:
     """One instance. `run` blocks until `stop`; `prepare_broker` is called before each subscription."""
 
-    def __init__(self, settings: Settings, store: Store, *, prepare_broker: Callable[[], object]) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, *, prepare_broker: Callable[[], object], migrate_older: bool = False
+    ) -> None:
         self._settings = settings
         self._store = store
         self._prepare_broker = prepare_broker
+        self._migrate_older = migrate_older
         self._instance = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = threading.Event()
         self._link: Link | None = None
@@ -100,7 +103,7 @@ class ResultsService:
         pause = 0.2
         while not self._stopping.is_set():
             try:
-                self._store.check_schema()
+                self._store.migrate(from_older=self._migrate_older)
                 self._prepare_broker()
                 self._serve()
                 pause = 0.2

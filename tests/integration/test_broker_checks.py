@@ -77,9 +77,9 @@ def test_the_checks_send_nothing(vhost_url: str) -> None:
     broker_checks(vhost_url)
     with open_connection(vhost_url, purpose="test") as connection:
         channel = connection.channel()
-        assert [channel.queue_declare(queue.name, passive=True).method.message_count for queue in QUEUES] == [
-            0
-        ] * len(QUEUES)
+        assert [channel.queue_declare(queue.name, passive=True).method.message_count for queue in QUEUES] == [0] * len(
+            QUEUES
+        )
 
 
 def test_a_consumer_of_reports_is_the_service(vhost_url: str) -> None:
@@ -252,9 +252,7 @@ class _TlsServer:
     """Shakes hands with one client, with a certificate that nobody signed."""
 
     def __init__(self, folder: Path) -> None:
-        command = (
-            "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem"
-        )
+        command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem"
         subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(folder / "cert.pem", folder / "key.pem")

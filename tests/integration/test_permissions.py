@@ -274,9 +274,7 @@ def test_deleting_a_user_is_told_once(management: Management, users: dict[Role, 
     assert not management.delete_user(name)
 
 
-def test_definitions_are_all_that_setup_makes(
-    vhost_url: str, management: Management, users: dict[Role, User]
-) -> None:
+def test_definitions_are_all_that_setup_makes(vhost_url: str, management: Management, users: dict[Role, User]) -> None:
     vhost = vhost_url.rsplit("/", 1)[1]
     management.import_definitions(definitions(users.values(), vhost=vhost))
 
@@ -357,9 +355,7 @@ def test_definitions_go_to_a_file_for_the_owner_only(tmp_path: Path) -> None:
     target = tmp_path / "definitions.json"
     target.touch(mode=0o644)
 
-    written = CliRunner().invoke(
-        broker, ["definitions", "-o", str(target)], env={"SCHEDY_WORKER_PASSWORD": PASSWORD}
-    )
+    written = CliRunner().invoke(broker, ["definitions", "-o", str(target)], env={"SCHEDY_WORKER_PASSWORD": PASSWORD})
     printed = CliRunner().invoke(broker, ["definitions", "--vhost", "lab"])
 
     assert written.exit_code == printed.exit_code == 0

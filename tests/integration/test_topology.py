@@ -38,9 +38,7 @@ def _take(channel: BlockingChannel, queue: str) -> int:
 
 
 def _note_deliveries(connection: BlockingConnection, name: str, seen: list[str]) -> None:
-    def note(
-        channel: BlockingChannel, method: Basic.Deliver, properties: BasicProperties, body: bytes
-    ) -> None:
+    def note(channel: BlockingChannel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
         seen.append(name)
 
     connection.channel().basic_consume(names.REPORTS_QUEUE, note)
@@ -96,10 +94,7 @@ def test_what_changes_something_goes_to_reports_only(vhost_url: str, routing_key
     with open_connection(vhost_url, purpose="test") as connection:
         channel = _confirming(connection)
         channel.basic_publish(names.INBOX_EXCHANGE, routing_key, b"", mandatory=True)
-        waiting = {
-            queue.name: channel.queue_declare(queue.name, passive=True).method.message_count
-            for queue in QUEUES
-        }
+        waiting = {queue.name: channel.queue_declare(queue.name, passive=True).method.message_count for queue in QUEUES}
     assert waiting == {names.REPORTS_QUEUE: 1, names.REQUESTS_QUEUE: 0, names.DEAD_QUEUE: 0}
 
 

@@ -1,0 +1,90 @@
+"""What commands need from the settings: a session with the broker, or a reader of the store."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import click
+
+from schedy.client import refusal_error
+from schedy.messages import Answer, ExperimentRecord, ExperimentsAnswer, GetExperiments, Refusal, Request
+from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
+
+_PATIENCE_SECONDS = 10.0
+
+
+def settings_of(ctx: click.Context) -> Settings:
+    """Return the settings under the options of the `schedy` command. Raises SettingsError."""
+    options: dict[str, Any] = ctx.find_root().obj or {}
+    return load_settings(options.get("config_path"), override=options.get("override"))
+
+
+class Reader(Protocol):
+    """Answers reads, from the store itself or through the results service."""
+
+    def ask(self, request: Request) -> Answer:
+        """Return the answer. Raises SchedyError for a refusal, and when nothing answers."""
+        ...
+
+
+@contextlib.contextmanager
+def session_for(settings: Settings) -> Iterator[Any]:
+    """Open a session with the broker for the length of a command; it waits seconds, not minutes."""
+    from schedy.session import Session  # noqa: PLC0415 - not needed by commands that read the store
+
+    patient = settings.model_copy(update={"service_wait_seconds": _PATIENCE_SECONDS})
+    session = Session(patient, role="cli")
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextlib.contextmanager
+def reader_for(settings: Settings) -> Iterator[Reader]:
+    """Read the store directly where one is configured or lies in the data folder, else ask the results service."""
+    has_store = settings.store_url is not None or (
+        settings.broker_url == DEFAULT_BROKER_URL and settings.sqlite_path.exists()
+    )
+    if has_store:
+        yield _StoreReader(settings)
+        return
+    with session_for(settings) as session:
+        yield _ServiceReader(session)
+
+
+class _StoreReader:
+    def __init__(self, settings: Settings) -> None:
+        from schedy_store.store import Store  # noqa: PLC0415 - imports SQLAlchemy
+
+        self._store = Store.open(settings.effective_store_url, read_only=True)
+        self._store.check_schema()
+
+    def ask(self, request: Request) -> Answer:
+        from schedy_store.queries import answer_request  # noqa: PLC0415
+
+        with self._store.transaction() as transaction:
+            return _unrefused(answer_request(transaction, request))
+
+
+class _ServiceReader:
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def ask(self, request: Request) -> Answer:
+        answer: Answer = self._session.read(request)
+        return answer
+
+
+def _unrefused(answer: Answer) -> Answer:
+    if isinstance(answer, Refusal):
+        raise refusal_error(answer)
+    return answer
+
+
+def find_experiment(reader: Reader, name: str) -> ExperimentRecord:
+    """Return the experiment of that name. Raises NotFoundError with close names."""
+    answer = reader.ask(GetExperiments(name=name))
+    if not isinstance(answer, ExperimentsAnswer):
+        raise click.ClickException(f"The results service answered with {answer.kind!r}. Is it of another version?")
+    return answer.experiments[0]

@@ -1,0 +1,245 @@
+"""`schedy list` and `schedy show`."""
+
+import difflib
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from schedy.messages import (
+    JOB_STATUSES,
+    ExperimentRecord,
+    ExperimentsAnswer,
+    FieldsAnswer,
+    GetExperiments,
+    GetFields,
+    GetJobOrder,
+    GetJobs,
+    JobOrderAnswer,
+    JobRecord,
+    JobsAnswer,
+    SortField,
+)
+from schedy_cli import rendering
+from schedy_cli.context import Reader, find_experiment, reader_for, settings_of
+from schedy_cli.words import format_quality, format_value
+
+_PAGE = 500
+_COLUMNS = ("id", "status", "quality", "created_at", "started_at", "finished_at", "worker", "attempt", "error")
+_JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+@click.command("list")
+@click.argument("name", required=False)
+@click.option("-l", "--long", "as_long", is_flag=True, help="Print each as `show` does.")
+@click.option("-p", "--paragraph", "as_paragraph", is_flag=True, help="The same as -l.")
+@click.option("-t", "--table", "as_table", is_flag=True, help="Print a table of all fields, or of those given by -f.")
+@click.option("-s", "--sort", "sort", metavar="FIELD", multiple=True, help="Sort by FIELD; missing values last.")
+@click.option("-d", "--decreasing", is_flag=True, help="Sort from high to low.")
+@click.option("-f", "--field", "fields", metavar="FIELD", multiple=True, help="A column of the table; implies -t.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice(JOB_STATUSES), help="Only jobs of this status.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Print no more than N.")
+@_JSON_OPTION
+@click.pass_context
+def list_command(ctx: click.Context, /, name: str | None, **options: Any) -> None:
+    """List the experiments, or the jobs of the experiment NAME, oldest first.
+
+    A FIELD is a column (id, status, quality, created_at, started_at, finished_at, worker, attempt, error), a
+    hyperparameter or a result; write hyperparameter.x or result.x where the bare name is ambiguous.
+    """
+    with reader_for(settings_of(ctx)) as reader:
+        if name is None:
+            _list_experiments(reader, options)
+        else:
+            _list_jobs(reader, find_experiment(reader, name), options)
+
+
+@click.command("show")
+@click.argument("name")
+@click.argument("job", required=False)
+@click.option("-v", "--verbose", is_flag=True, help="Also worker, attempt, times and what went wrong on the way.")
+@_JSON_OPTION
+@click.pass_context
+def show_command(ctx: click.Context, name: str, job: str | None, verbose: bool, as_json: bool) -> None:
+    """Show the experiment NAME, or one JOB of it."""
+    with reader_for(settings_of(ctx)) as reader:
+        experiment = find_experiment(reader, name)
+        if job is None:
+            render = rendering.experiment_json if as_json else rendering.experiment_paragraph
+            click.echo(render(experiment))
+            return
+        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job))
+        if isinstance(answer, JobsAnswer):
+            found = answer.jobs[0]
+            if as_json:
+                click.echo(rendering.job_json(found, answer.events))
+            else:
+                click.echo(rendering.job_paragraph(found, verbose=verbose, events=answer.events))
+
+
+def _list_experiments(reader: Reader, options: dict[str, Any]) -> None:
+    for option in ("sort", "fields", "statuses", "decreasing"):
+        if options[option]:
+            raise click.UsageError("Sorting, fields and statuses are of jobs: name an experiment.")
+    experiments = itertools.islice(_all_experiments(reader), options["limit"])
+    if options["as_json"]:
+        _print_each(experiments, rendering.experiment_json)
+    elif options["as_long"] or options["as_paragraph"]:
+        _print_paragraphs(rendering.experiment_paragraph(experiment) for experiment in experiments)
+    elif options["as_table"]:
+        header = ["name", "status", "scheduler", *(status.lower() for status in JOB_STATUSES)]
+        rendering.print_table(header, (_experiment_row(experiment) for experiment in experiments))
+    else:
+        _print_each(experiments, lambda experiment: f"{experiment.name}\t{experiment.status}")
+
+
+def _experiment_row(experiment: ExperimentRecord) -> list[str]:
+    counts = [str(experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
+    return [experiment.name, experiment.status, experiment.scheduler, *counts]
+
+
+def _all_experiments(reader: Reader) -> Iterator[ExperimentRecord]:
+    after = 0
+    while True:
+        answer = reader.ask(GetExperiments(after=after))
+        if not isinstance(answer, ExperimentsAnswer) or not answer.experiments:
+            return
+        yield from answer.experiments
+        after = answer.experiments[-1].number
+
+
+def _list_jobs(reader: Reader, experiment: ExperimentRecord, options: dict[str, Any]) -> None:
+    as_table = options["as_table"] or options["fields"]
+    known = _known_fields(reader, experiment) if options["sort"] or as_table else None
+    jobs = itertools.islice(_jobs(reader, experiment, known, options), options["limit"])
+    if options["as_json"]:
+        _print_each(jobs, rendering.job_json)
+    elif as_table and known is not None:
+        fields = [_field(word, known) for word in options["fields"]] or _all_fields(known)
+        header = list(options["fields"]) or _headings(fields)
+        rendering.print_table(header, ([_cell(job, field) for field in fields] for job in jobs))
+    elif options["as_long"] or options["as_paragraph"]:
+        _print_paragraphs(rendering.job_paragraph(job) for job in jobs)
+    else:
+        _print_each(jobs, lambda job: f"{job.job_id}\t{rendering.coloured_status(job.status)}")
+
+
+def _jobs(
+    reader: Reader, experiment: ExperimentRecord, known: FieldsAnswer | None, options: dict[str, Any]
+) -> Iterator[JobRecord]:
+    statuses = list(options["statuses"])
+    if known is None or not options["sort"]:
+        yield from _jobs_by_age(reader, experiment, statuses, options["limit"])
+        return
+    order = reader.ask(
+        GetJobOrder(
+            experiment_uid=experiment.uid,
+            statuses=statuses,
+            sort=[_field(word, known) for word in options["sort"]],
+            decreasing=options["decreasing"],
+            limit=options["limit"],
+        )
+    )
+    numbers = order.numbers if isinstance(order, JobOrderAnswer) else []
+    for start in range(0, len(numbers), _PAGE):
+        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, numbers=numbers[start : start + _PAGE]))
+        if isinstance(answer, JobsAnswer):
+            yield from answer.jobs
+
+
+def _jobs_by_age(
+    reader: Reader, experiment: ExperimentRecord, statuses: list[Any], limit: int | None
+) -> Iterator[JobRecord]:
+    after, more = 0, True
+    page = _PAGE if limit is None else max(1, min(limit, _PAGE))
+    while more:
+        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, statuses=statuses, after=after, limit=page))
+        if not isinstance(answer, JobsAnswer):
+            return
+        yield from answer.jobs
+        more = answer.more
+        after = answer.jobs[-1].number if answer.jobs else after
+
+
+def _known_fields(reader: Reader, experiment: ExperimentRecord) -> FieldsAnswer:
+    answer = reader.ask(GetFields(experiment_uid=experiment.uid))
+    return answer if isinstance(answer, FieldsAnswer) else FieldsAnswer(hyperparameters=[], results=[])
+
+
+def _field(word: str, known: FieldsAnswer) -> SortField:
+    """Return the field that a word means. Raises click.UsageError if none or several."""
+    prefix, _, rest = word.partition(".")
+    if prefix == "hyperparameter" and rest in known.hyperparameters:
+        return SortField(source="hyperparameter", name=rest)
+    if prefix == "result" and rest in known.results:
+        return SortField(source="result", name=rest)
+    found = [SortField(source="column", name=word)] if word in _COLUMNS else []
+    if word in known.hyperparameters:
+        found.append(SortField(source="hyperparameter", name=word))
+    if word in known.results:
+        found.append(SortField(source="result", name=word))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ways = " or ".join(f"{field.source}.{word}" for field in found if field.source != "column")
+        if found[0].source == "column":
+            return found[0]
+        raise click.UsageError(f"The field {word!r} is ambiguous: write {ways}.")
+    names = [*_COLUMNS, *known.hyperparameters, *known.results]
+    close = difflib.get_close_matches(word, names, n=3)
+    raise click.UsageError(f"No job has a field {word!r}. {_suggestion(close, names)}")
+
+
+def _suggestion(close: list[str], names: list[str]) -> str:
+    if close:
+        return f"Did you mean {' or '.join(repr(name) for name in close)}?"
+    return f"There are: {', '.join(names)}."
+
+
+def _all_fields(known: FieldsAnswer) -> list[SortField]:
+    columns = [SortField(source="column", name=name) for name in ("id", "status", "quality")]
+    columns += [SortField(source="hyperparameter", name=name) for name in known.hyperparameters]
+    return columns + [SortField(source="result", name=name) for name in known.results]
+
+
+def _headings(fields: list[SortField]) -> list[str]:
+    names = [field.name for field in fields]
+    return [
+        field.name if names.count(field.name) == 1 or field.source == "column" else f"{field.source}.{field.name}"
+        for field in fields
+    ]
+
+
+def _cell(job: JobRecord, field: SortField) -> str:
+    if field.source == "column":
+        return _column(job, field.name)
+    values = job.hyperparameters if field.source == "hyperparameter" else job.results
+    return format_value(values[field.name]) if field.name in values else ""
+
+
+def _column(job: JobRecord, name: str) -> str:
+    if name == "id":
+        return job.job_id
+    if name == "status":
+        return rendering.coloured_status(job.status)
+    if name == "quality":
+        return format_quality(job.quality)
+    value = getattr(job, name)
+    if value is None:
+        return ""
+    if name.endswith("_at"):
+        return str(value.isoformat(timespec="seconds"))
+    return " ".join(str(value).split())
+
+
+def _print_each(items: Iterator[Any], render: Callable[[Any], str]) -> None:
+    for item in items:
+        click.echo(render(item))
+
+
+def _print_paragraphs(paragraphs: Iterator[str]) -> None:
+    for place, paragraph in enumerate(paragraphs):
+        if place:
+            click.echo()
+        click.echo(paragraph)
