@@ -1,0 +1,50 @@
+# Everything runs in .venv; nothing is installed into your Python.
+PYTHON ?= python3
+export PYTHON
+
+BIN = .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo:  ## a broker, a service, workers and jobs on this machine, from nothing
+	@scripts/install-requirements demo
+	@$(MAKE) --no-print-directory .venv/installed
+	@$(BIN)/python examples/demo.py
+
+test:  ## what CI runs: style, types, imports, all tests with coverage
+	@scripts/install-requirements test
+	@$(MAKE) --no-print-directory venv lint
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --show-missing --skip-covered
+
+lint: venv  ## style, types and imports alone
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: venv  ## measure
+	@$(BIN)/python -m benchmarks
+
+venv: .venv/installed-dev  ## .venv with Schedy and the development tools
+
+# The stamps are newer than what they were made from.
+.venv/installed: pyproject.toml
+	@echo "Preparing .venv ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@echo "Adding the development tools to .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:  ## remove .venv and what tests and builds leave
+	rm -rf .venv build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
