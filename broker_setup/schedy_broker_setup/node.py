@@ -85,9 +85,7 @@ class PrivateNode:
                 self.kill()
                 raise NodeError(f"RabbitMQ ended while it was starting. {self._log_excerpt()}")
             if time.monotonic() > deadline:
-                raise NodeError(
-                    f"RabbitMQ was not ready within {timeout_seconds:.0f} s. {self._log_excerpt()}"
-                )
+                raise NodeError(f"RabbitMQ was not ready within {timeout_seconds:.0f} s. {self._log_excerpt()}")
             time.sleep(0.05)
 
     def is_running(self) -> bool:
@@ -205,9 +203,7 @@ class PrivateNode:
     def _management_answers(self) -> bool:
         login = f"{self._settings.user}:{self._settings.password}".encode()
         headers = {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self._settings.management_port, timeout=_PROBE_SECONDS
-        )
+        connection = http.client.HTTPConnection("127.0.0.1", self._settings.management_port, timeout=_PROBE_SECONDS)
         with contextlib.closing(connection):
             try:
                 connection.request("GET", "/api/whoami", headers=headers)

@@ -43,11 +43,7 @@ class NodeRecord:
         """The server, its helpers and epmd, as far as they run. Empty on another machine or boot."""
         if self.boot_id != boot_id():
             return []
-        return [
-            process
-            for process in (self.server, *self.server.descendants(), self.epmd)
-            if process.is_running()
-        ]
+        return [process for process in (self.server, *self.server.descendants(), self.epmd) if process.is_running()]
 
 
 def recorded_node(data_dir: Path) -> NodeRecord | None:
@@ -73,8 +69,7 @@ def stop_recorded(record: NodeRecord, *, timeout_seconds: float = 30.0) -> None:
         kill_all(processes)
     except PermissionError as error:
         raise NodeError(
-            f"The node in {record.data_dir} (pid {record.server.pid}) belongs to another user: "
-            "stop it as that user."
+            f"The node in {record.data_dir} (pid {record.server.pid}) belongs to another user: stop it as that user."
         ) from error
     NodeFolder(Path(record.data_dir)).record.unlink(missing_ok=True)
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schedy.errors import SchedyError
+
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_.~-]+")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-]+@localhost")
 
 
-class NodeError(Exception):
+class NodeError(SchedyError):
     """The private RabbitMQ node could not be started, reached or stopped; the message says what to do."""
 
 

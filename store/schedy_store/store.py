@@ -152,8 +152,8 @@ def _checked_sqlite(url: URL, *, read_only: bool) -> URL:
     if not url.database or url.database == ":memory:":
         raise StoreError("A store in memory would be lost. Name a file: sqlite:////path/file.")
     path = Path(url.database).expanduser().absolute()
-    kind = _file_system(path)
-    if kind in _NETWORK_FILE_SYSTEMS:
+    kind = network_file_system(path)
+    if kind is not None:
         raise StoreError(
             f"{path} is on a network file system ({kind}), where SQLite loses data. Choose a local folder with"
             " --data-dir or SCHEDY_DATA_DIR, or use PostgreSQL."
@@ -171,6 +171,12 @@ def _checked_sqlite(url: URL, *, read_only: bool) -> URL:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def network_file_system(path: Path) -> str | None:
+    """Return the type of the network file system that holds `path`, or None if it is a local one."""
+    kind = _file_system(path)
+    return kind if kind in _NETWORK_FILE_SYSTEMS else None
 
 
 def _file_system(path: Path) -> str:

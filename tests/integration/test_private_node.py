@@ -195,9 +195,7 @@ def test_starts_again_on_the_same_data_after_kill(node: PrivateNode, settings: N
     assert kept_message(settings) == b"still here"
 
 
-def test_another_object_takes_over_after_a_crash_of_the_server(
-    node: PrivateNode, settings: NodeSettings
-) -> None:
+def test_another_object_takes_over_after_a_crash_of_the_server(node: PrivateNode, settings: NodeSettings) -> None:
     """The server dies alone; its epmd and node.json stay behind, as after a kill -9 of all by hand."""
     first = node.record()
     os.kill(first.server.pid, signal.SIGKILL)
@@ -417,9 +415,7 @@ def test_a_folder_that_cannot_be_made_is_named(settings: NodeSettings, tmp_path:
         ({"amqp_port": 5, "management_port": 5}, "two ports"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(
-    settings: NodeSettings, change: dict[str, object], message: str
-) -> None:
+def test_settings_that_cannot_work_are_refused(settings: NodeSettings, change: dict[str, object], message: str) -> None:
     with pytest.raises(NodeError, match=message):
         dataclasses.replace(settings, **change)  # type: ignore[arg-type]
 
