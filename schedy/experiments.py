@@ -29,7 +29,7 @@ from schedy.messages import (
     checked_size,
 )
 from schedy.session import Session, install_sigterm_handler
-from schedy.values import plain_values
+from schedy.values import dump_values, plain_values
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
@@ -269,7 +269,7 @@ def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
     chunk: list[NewJob] = []
     size = 0
     for job in jobs:
-        job_size = len(job.model_dump_json())
+        job_size = len(dump_values(job.hyperparameters)) + len(dump_values(job.results))
         if chunk and (len(chunk) >= _CHUNK_JOBS or size + job_size > _CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0

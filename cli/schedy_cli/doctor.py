@@ -25,9 +25,11 @@ def doctor_command(ctx: click.Context, verbose: bool) -> int:
     failed = False
     for check in _checks(settings):
         failed = failed or check.outcome is Outcome.FAILED
-        click.echo(f"{click.style(check.outcome.value, fg=_COLOURS[check.outcome]):>8}  {check.name}: {check.detail}")
+        click.echo(
+            f"{click.style(f'{check.outcome.value:8}', fg=_COLOURS[check.outcome])} {check.name}: {check.detail}"
+        )
         if check.remedy:
-            click.echo(f"          -> {check.remedy}")
+            click.echo(f"        -> {check.remedy}")
     if verbose:
         _show_dead_letters(settings)
     return 1 if failed else 0
@@ -79,4 +81,4 @@ def _show_dead_letters(settings: Settings) -> None:
         return
     for letter in letters:
         click.echo(f"dead letter: {letter.routing_key}: {letter.reason}")
-        click.echo(f"          {letter.body}")
+        click.echo(f"        {letter.body}")

@@ -44,5 +44,6 @@ def serve_command(ctx: click.Context, migrate: bool) -> None:
 def start_logging(level: str) -> None:
     """Log to stderr, with the time."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("alembic", "pika"):
-        logging.getLogger(noisy).setLevel(logging.WARNING if level != "DEBUG" else logging.INFO)
+    if level != "DEBUG":
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it says, we say once and in words

@@ -22,7 +22,7 @@ from schedy_broker_setup.outcomes import Check, Outcome
 from schedy_broker_setup.permissions import NOTHING, Permissions, Role, User
 from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
-from tests.integration.conftest_h2 import Node
+from tests.conftest import Node
 
 PASSWORD = "not-to-be-shown"
 

@@ -24,7 +24,7 @@ from schedy_broker_setup.permissions import Permissions, Role, User, is_hash_of,
 from schedy_broker_setup.topology import bind, declare_queue, setup
 from schedy_broker_setup.users import create_users
 from schedy_cli.broker_commands import broker
-from tests.integration.conftest_h2 import Node
+from tests.conftest import Node
 
 TICKETS = names.jobs_queue("Tuning")
 PASSWORD = "a:p@ss/wörd"

@@ -20,7 +20,7 @@ from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.errors import TopologyError
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.topology import bind, declare_queue, setup
-from tests.integration.conftest_h2 import Node
+from tests.conftest import Node
 
 
 def _confirming(connection: BlockingConnection) -> BlockingChannel:

@@ -1,0 +1,106 @@
+"""Real servers and processes for the tests: PostgreSQL, a service in this process, waiting on conditions."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+import pytest
+
+from schedy.settings import Settings
+from schedy_broker_setup.node import free_port
+from schedy_broker_setup.topology import setup
+from schedy_store.service import ResultsService
+from schedy_store.store import Store
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], *, seconds: float = 15.0, what: str = "the condition") -> T:
+    """Return the first true value of `condition`; fail when the deadline is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come true within {seconds} s")
+        threading.Event().wait(0.02)
+
+
+def missing_server(name: str) -> None:
+    """A server that is not installed skips a test at the desk and fails it in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed")
+    pytest.skip(f"{name} is not installed")
+
+
+class PostgreSQL:
+    """A private PostgreSQL server on loopback, run as an ordinary user also when we are root."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._data = folder / "data"
+        self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        self.user = "postgres" if self._as_user else pwd.getpwuid(os.getuid()).pw_name
+
+    def start(self) -> None:
+        if self._as_user:
+            shutil.chown(self._folder, "postgres")
+        if not self._data.exists():
+            self._run("initdb", "-D", str(self._data), "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
+        options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1"
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self._folder / "log"), "-o", options, "start")
+
+    def stop(self, *, mode: str = "fast") -> None:
+        """Stop; mode `immediate` is a crash."""
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://{self.user}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """Create a database; return its URL."""
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(
+            f"host=127.0.0.1 port={self.port} user={self.user} dbname=postgres", autocommit=True
+        ) as sql:
+            sql.execute(f'CREATE DATABASE "{name}"'.encode())
+        return self.url(name)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        found = postgresql_program(program)
+        command = [*self._as_user, str(found), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", env={**os.environ, "LC_ALL": "C"})
+
+
+def postgresql_program(name: str) -> Path | None:
+    """A program of the newest PostgreSQL on this machine."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    on_path = shutil.which(name)
+    return found[-1] if found else Path(on_path) if on_path else None
+
+
+@contextlib.contextmanager
+def running_service(settings: Settings) -> Iterator[ResultsService]:
+    """Run the results service in a thread of this process."""
+    store = Store.open(settings.effective_store_url)
+    service = ResultsService(settings, store, prepare_broker=lambda: setup(settings.broker_url))
+    thread = threading.Thread(target=service.run, name="service")
+    thread.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+        store.close()
