@@ -390,18 +390,21 @@ class Broker:
         self._services.close_in_child()
 
     def _begin_abandon(self) -> None:
-        self._closing = True
-        if self._connection is not None and self._connection.is_open:
-            self._services.shut_down_socket()
-        else:
-            self._loop.stop()
+        self._end(self._services.shut_down_socket)
 
     def _begin_close(self) -> None:
+        self._end(lambda: self._connection.close() if self._connection is not None else None)
+
+    def _end(self, end_open_connection: Callable[[], None]) -> None:
+        """End the thread: by way of `_disconnected`, so that pika closes its socket, unless there is none."""
         self._closing = True
-        if self._connection is not None and self._connection.is_open:
-            self._connection.close()
-        else:
+        connection = self._connection
+        if connection is None:
             self._loop.stop()
+        elif connection.is_open:
+            end_open_connection()
+        elif not connection.is_closing:
+            connection.close()
 
     def _run(self) -> None:
         self._loop.add_callback_threadsafe(self._connect)
