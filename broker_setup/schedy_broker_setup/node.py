@@ -54,6 +54,10 @@ class PrivateNode:
         self._record: NodeRecord | None = None
         self._children: list[subprocess.Popen[bytes]] = []
 
+    @property
+    def settings(self) -> NodeSettings:
+        return self._settings
+
     def start(self) -> None:
         """Start the server; returns at once, `wait_ready` waits for it.
 
@@ -137,7 +141,7 @@ class PrivateNode:
             port = free_port()
             epmd = self._spawn_child([str(program)], erlang_environment(self._folder.path, epmd_port=port))
             while epmd.is_running() and time.monotonic() < deadline:
-                if _accepts("127.0.0.1", port) and epmd.is_running():
+                if _is_epmd(port) and epmd.is_running():
                     return epmd, port
                 time.sleep(0.01)
         raise NodeError(f"Erlang's epmd ({program}) did not start. {self._log_excerpt()}")
@@ -232,6 +236,15 @@ def _locked(folder: NodeFolder) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_epmd(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=_PROBE_SECONDS) as connection:
+            connection.sendall(b"\0\1n")  # which names are registered? It answers with its own port first.
+            return connection.recv(4) == port.to_bytes(4, "big")
+    except OSError:
+        return False
 
 
 def _accepts(host: str, port: int) -> bool:

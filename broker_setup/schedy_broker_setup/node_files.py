@@ -104,15 +104,16 @@ class NodeFolder:
             ),
         }
 
-    def last_log_lines(self, count: int = 15) -> str:
-        """The end of what the server printed and, if that says little, of its log."""
-        lines: list[str] = []
-        logs = sorted(self.logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
-        for path in [*(log for log in logs if log != self.console), self.console]:
-            if path.exists():
-                text = path.read_text(encoding="utf-8", errors="replace")
-                lines.extend([line for line in text.splitlines() if line.strip()][-count:])
-        return "\n".join(f"    {line}" for line in lines[-count:])
+    def last_log_lines(self, count: int = 16) -> str:
+        """What the server wrote last, or why it did not start, which pages of Erlang's reports follow."""
+        logs = sorted(self.logs.glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
+        if not logs:
+            return "    (nothing was written)"
+        text = logs[-1].read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in text.splitlines() if line.strip()]
+        failed = next((number for number, line in enumerate(lines) if "BOOT FAILED" in line), None)
+        end = len(lines) if failed is None else failed + count // 2
+        return "\n".join(f"    {line}" for line in lines[max(0, end - count) : end])
 
 
 def erlang_environment(home: Path, *, epmd_port: int) -> dict[str, str]:

@@ -57,8 +57,8 @@ def recorded_node(data_dir: Path) -> NodeRecord | None:
 def stop_recorded(record: NodeRecord, *, timeout_seconds: float = 30.0) -> None:
     """End a node that any process started: in order, by force after the time. Idempotent.
 
-    Never signals a process that merely got the pid of one of the node's. Raises NodeError if the node runs on
-    another machine, or some of it cannot be ended.
+    Never signals a process that merely got the pid of one of the node's; a record of another boot or machine
+    has nothing to end. Raises NodeError if some of the node cannot be ended.
     """
     processes = record.running()
     try:
