@@ -264,6 +264,11 @@ class _RecordingServices(SelectorIOServicesAdapter):
         self._socket = (sock.fileno(), os.fstat(sock.fileno()).st_ino)
         return super().create_streaming_connection(protocol_factory, sock, *rest, **named)
 
+    @property
+    def has_socket(self) -> bool:
+        """Whether TCP is connected."""
+        return self._live_descriptor() is not None
+
     def shut_down_socket(self) -> None:
         """Drop the TCP connection without a word of AMQP."""
         descriptor = self._live_descriptor()
@@ -403,6 +408,8 @@ class Broker:
             self._loop.stop()
         elif connection.is_open:
             end_open_connection()
+        elif self._services.has_socket:
+            self._services.shut_down_socket()  # pika 1.4 fails an assertion when told to close during the handshake
         elif not connection.is_closing:
             connection.close()
 
