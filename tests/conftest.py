@@ -86,16 +86,23 @@ def vhost_url(node: Node) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+def postgresql() -> Iterator[PostgreSQL]:
+    """The server that most tests share; tests that stop one take `own_postgresql`."""
+    yield from _running_postgresql()
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgreSQL]:
+    yield from _running_postgresql()
+
+
+def _running_postgresql() -> Iterator[PostgreSQL]:
     if postgresql_program("postgres") is None:
         missing_server("PostgreSQL")
-    folder = tmp_path_factory.mktemp("postgresql")
-    for parent in (folder.parent, folder.parent.parent):
-        parent.chmod(0o755)
-    server = PostgreSQL(folder)
+    server = PostgreSQL()
     server.start()
     yield server
-    server.stop(mode="immediate")
+    server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

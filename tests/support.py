@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 import uuid
@@ -44,12 +45,16 @@ def missing_server(name: str) -> None:
 
 
 class PostgreSQL:
-    """A private PostgreSQL server on loopback, run as an ordinary user also when we are root."""
+    """A private PostgreSQL server on loopback, run as an ordinary user also when we are root.
 
-    def __init__(self, folder: Path) -> None:
+    Its folder is not pytest's, which other users may not enter.
+    """
+
+    def __init__(self) -> None:
         self.port = free_port()
-        self._folder = folder
-        self._data = folder / "data"
+        self._folder = Path(tempfile.mkdtemp(prefix="schedy-postgresql-"))
+        self._folder.chmod(0o755)
+        self._data = self._folder / "data"
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         self.user = "postgres" if self._as_user else pwd.getpwuid(os.getuid()).pw_name
 
@@ -64,6 +69,11 @@ class PostgreSQL:
     def stop(self, *, mode: str = "fast") -> None:
         """Stop; mode `immediate` is a crash."""
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
+
+    def remove(self) -> None:
+        """Stop and delete everything."""
+        self.stop(mode="immediate")
+        shutil.rmtree(self._folder)
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://{self.user}@127.0.0.1:{self.port}/{database}"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from schedy import names
 from schedy.errors import SchedyError, ServiceUnavailableError
 from schedy.messages import GetExperiments
 from schedy.session import Session
@@ -25,6 +26,7 @@ from schedy_broker_setup.management import Management
 from schedy_broker_setup.node import NodeSettings, PrivateNode, free_port, recorded_node, stop_recorded
 from schedy_broker_setup.permissions import Role, User
 from schedy_broker_setup.processes import Process, wait_until_ended
+from schedy_broker_setup.sights import look_at_queue
 from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from schedy_cli.run_record import RunRecord
@@ -113,7 +115,12 @@ class Supervisor:
         """Whether to use the broker at the configured URL. Raises UnreachableError if that is a remote one."""
         url = self._settings.broker_url
         try:
-            with open_connection(url, purpose="up"):
+            with open_connection(url, purpose="up") as connection:
+                if look_at_queue(connection, names.REPORTS_QUEUE).consumers:
+                    raise SchedyError(
+                        f"A results service serves the broker at {address_of(url)} already, perhaps with another store."
+                        " Use that one, stop it, or start a broker of your own: schedy up --private."
+                    )
                 self._say(f"Using the broker that answers at {address_of(url)}.")
                 return True
         except UnreachableError:

@@ -1,0 +1,313 @@
+"""The results service under faults: repeated and unreadable messages, a database or a broker that goes away."""
+
+import json
+import logging
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pika
+import psycopg
+import pytest
+
+import schedy
+from schedy import Job, names
+from schedy.messages import NewJob, Push, Worker, encode, routing_key
+from schedy.settings import Settings
+from schedy_broker_setup.dead_letters import dead_letters
+from tests.conftest import Node
+from tests.forwarder import Forwarder
+from tests.support import PostgreSQL, running_service, wait_until
+
+
+def publish(url: str, key: str, body: bytes) -> None:
+    """Publish to the inbox as a client would, without the library."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    channel.basic_publish(names.INBOX_EXCHANGE, key, body, mandatory=True)
+    connection.close()
+
+
+def push_message(**changes: Any) -> Push:
+    fields: dict[str, Any] = {
+        "request_id": uuid.uuid4().hex,
+        "experiment_name": "MinimizeManual",
+        "jobs": [NewJob(hyperparameters={"x": 1})],
+        "worker": Worker(host="h", pid=1, program="p"),
+    }
+    return Push(**{**fields, **changes})
+
+
+def jobs_of(experiment: schedy.Experiment) -> list[tuple[str, dict[str, Any]]]:
+    return [(job.status, job.hyperparameters) for job in experiment.all_jobs()]
+
+
+def test_a_push_delivered_twice_is_stored_once(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    push = push_message()
+    for _ in range(2):
+        publish(settings.broker_url, routing_key(push), encode(push))
+    last = experiment.add_job({"x": 2})
+    assert jobs_of(experiment) == [("QUEUED", {"x": 1}), ("QUEUED", {"x": 2})]
+    assert experiment.get_job(last.job_id).hyperparameters == {"x": 2}
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "reason"),
+    [
+        ("report.finish", b"\xff\x00garbage", "not JSON"),
+        ("report.finish", b"[" * 100_000, "not JSON"),
+        ("report.finish", b'{"schema_version": 2, "kind": "finish"}', "schema version 2"),
+        ("report.finish", b'{"schema_version": 1, "kind": "nonsense"}', "not a known message"),
+        ("report.push", encode(push_message()), "under the routing key"),
+    ],
+)
+def test_what_cannot_be_handled_is_buried_with_its_reason(
+    experiment: schedy.ManualSearch, settings: Settings, key: str, body: bytes, reason: str
+) -> None:
+    publish(settings.broker_url, key, body)
+    experiment.add_job({"x": 1})
+    letters = wait_until(lambda: dead_letters(settings.broker_url), what="a dead letter")
+    assert reason in letters[0].reason
+    assert letters[0].routing_key == key
+    assert jobs_of(experiment) == [("QUEUED", {"x": 1})]
+
+
+def test_one_bad_value_does_not_stop_the_others(settings: Settings, postgresql: PostgreSQL) -> None:
+    """PostgreSQL refuses NUL in text: only the message that has it is buried."""
+    settings = settings.model_copy(update={"store_url": postgresql.new_database()})
+    with schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        with running_service(settings):
+            db.add_experiment(schedy.ManualSearch("MinimizeManual"))
+        for name in ("MinimizeManual", "Minimize\x00", "MinimizeManual"):
+            push = push_message(experiment_name=name)
+            publish(settings.broker_url, routing_key(push), encode(push))
+        with running_service(settings):
+            letters = wait_until(lambda: dead_letters(settings.broker_url), what="a dead letter")
+            assert len(letters) == 1
+            assert "NUL" in letters[0].reason
+            assert len(jobs_of(db.get_experiment("MinimizeManual"))) == 2
+
+
+def test_reports_wait_while_no_service_runs(settings: Settings) -> None:
+    with schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        with running_service(settings):
+            db.add_experiment(schedy.ManualSearch("MinimizeManual"))
+            experiment = db.get_experiment("MinimizeManual")
+            experiment.add_job({"x": 1})
+            job = experiment.next_job()
+        with job:
+            job.results["r"] = 1
+        with running_service(settings):
+            wait_until(lambda: experiment.get_job(job.job_id).status == Job.DONE, what="the report to be stored")
+
+
+def test_a_second_instance_takes_over_and_nobody_loses_a_job(settings: Settings) -> None:
+    with schedy.SchedyDB(config_override=settings.model_dump()) as db, running_service(settings):
+        with running_service(settings):
+            db.add_experiment(schedy.ManualSearch("MinimizeManual"))
+            experiment = db.get_experiment("MinimizeManual")
+            experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(20))
+            job = experiment.next_job()
+        with job:
+            for _ in range(19):
+                with experiment.next_job(timeout=20):
+                    pass
+        stored = list(experiment.all_jobs())
+        assert {(found.status, found.attempt) for found in stored} == {(Job.DONE, 1)}
+
+
+def test_an_instance_that_was_superseded_commits_nothing_and_comes_back(
+    experiment: schedy.ManualSearch, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    import sqlite3
+
+    caplog.set_level(logging.INFO)
+    path = str(settings.store_url).removeprefix("sqlite:///")
+    with sqlite3.connect(path) as sql:
+        sql.execute("UPDATE service SET epoch = epoch + 1")
+    sql.close()
+    experiment.add_job({"x": 1})
+    assert "Another instance of the results service has taken over" in caplog.text
+    assert jobs_of(experiment) == [("QUEUED", {"x": 1})]
+
+
+def test_a_database_that_goes_away_costs_nothing(
+    settings: Settings, own_postgresql: PostgreSQL, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings.model_copy(update={"store_url": own_postgresql.new_database()})
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        db.add_experiment(schedy.ManualSearch("MinimizeManual"))
+        experiment = db.get_experiment("MinimizeManual")
+        experiment.add_jobs([{"hyperparameters": {"x": 1}}, {"hyperparameters": {"x": 2}}])
+        job = experiment.next_job()
+        own_postgresql.stop(mode="immediate")
+        with job:
+            job.results["r"] = 1
+        with pytest.raises(schedy.NotStoredYetError):
+            _push_soon(experiment)
+        own_postgresql.start()
+        wait_until(lambda: experiment.get_job(job.job_id).status == Job.DONE, what="the report to be stored")
+        wait_until(lambda: len(jobs_of(experiment)) == 3, what="the push to be stored")
+        with experiment.next_job(timeout=20):
+            pass
+    complaints = [record for record in caplog.records if record.name.startswith("schedy_store") and record.levelno > 30]
+    assert 1 <= len(complaints) <= 3
+
+
+def _push_soon(experiment: schedy.Experiment) -> None:
+    session = experiment._session
+    session.settings = session.settings.model_copy(update={"store_wait_seconds": 0.5})
+    experiment.add_job({"x": 3})
+
+
+def test_a_store_that_cannot_be_written_stops_the_reports_and_says_why(
+    settings: Settings, postgresql: PostgreSQL, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = postgresql.new_database()
+    settings = settings.model_copy(update={"store_url": url})
+    database = urlsplit(url).path[1:]
+    administrator = f"host=127.0.0.1 port={postgresql.port} user={postgresql.user} dbname=postgres"
+
+    def _read_only(value: str) -> None:
+        with psycopg.connect(administrator, autocommit=True) as sql:
+            sql.execute(f'ALTER DATABASE "{database}" SET default_transaction_read_only = {value}'.encode())
+            sql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,))
+
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        db.add_experiment(schedy.ManualSearch("MinimizeManual"))
+        experiment = db.get_experiment("MinimizeManual")
+        _read_only("on")
+        with pytest.raises(schedy.NotStoredYetError):
+            _push_soon(experiment)
+        wait_until(lambda: "read-only" in caplog.text, what="the complaint")
+        _read_only("off")
+        wait_until(lambda: jobs_of(experiment) == [("QUEUED", {"x": 3})], what="the push to be stored")
+
+
+def test_a_broker_restart_under_a_running_job_costs_nothing(own_node: Node, settings: Settings) -> None:
+    settings = settings.model_copy(update={"broker_url": own_node.url})
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        db.add_experiment(schedy.ManualSearch("MinimizeManual"))
+        experiment = db.get_experiment("MinimizeManual")
+        experiment.add_jobs([{"hyperparameters": {"x": 1}}, {"hyperparameters": {"x": 2}}])
+        with experiment.next_job() as job:
+            own_node.private.stop()
+            own_node.private.start()
+            own_node.private.wait_ready()
+            job.results["r"] = 1
+            job.put()
+        stored = experiment.get_job(job.job_id)
+        assert (stored.status, stored.attempt, stored.results) == (Job.DONE, 1, {"r": 1})
+        with experiment.next_job(timeout=20) as second:
+            assert second.hyperparameters == {"x": 2}
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset", "hang"])
+def test_a_lost_connection_costs_no_running_job(
+    experiment: schedy.ManualSearch, settings: Settings, fault: str
+) -> None:
+    """The worker's connection goes for less than a lease; its job stays its own."""
+    parts = urlsplit(settings.broker_url)
+    with Forwarder(int(parts.port or 0)) as forwarder:
+        url = settings.broker_url.replace(f":{parts.port}/", f":{forwarder.port}/")
+        own = {**settings.model_dump(), "broker_url": url}
+        with schedy.SchedyDB(config_override=own) as worker:
+            experiment.add_job({"x": 1})
+            with worker.get_experiment("MinimizeManual").next_job(timeout=10) as job:
+                if fault == "hang":
+                    forwarder.hang()
+                else:
+                    forwarder.cut(reset=fault == "reset")
+                job.results["r"] = 1
+                threading.Timer(1.0, forwarder.resume).start()
+                job.put()
+        stored = experiment.get_job(job.job_id)
+        assert (stored.status, stored.attempt, stored.results) == (Job.DONE, 1, {"r": 1})
+
+
+def test_a_waiting_worker_survives_a_cut(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    parts = urlsplit(settings.broker_url)
+    with Forwarder(int(parts.port or 0)) as forwarder:
+        url = settings.broker_url.replace(f":{parts.port}/", f":{forwarder.port}/")
+        with schedy.SchedyDB(config_override={**settings.model_dump(), "broker_url": url}) as worker:
+            mine = worker.get_experiment("MinimizeManual")
+            got: list[str] = []
+
+            def _work() -> None:
+                with mine.next_job(timeout=None) as job:
+                    got.append(job.job_id)
+
+            thread = threading.Thread(target=_work)
+            thread.start()
+            forwarder.cut()
+            pushed = experiment.add_job({"x": 1})
+            thread.join(20)
+            assert got == [pushed.job_id]
+
+
+def test_a_purged_queue_does_not_lose_its_jobs(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    job = experiment.add_job({"x": 1})
+    connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+    connection.channel().queue_purge(names.jobs_queue("MinimizeManual"))
+    connection.close()
+    with experiment.next_job(timeout=60) as found:
+        assert found.job_id == job.job_id
+
+
+def test_a_deleted_queue_is_made_again(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+    connection.channel().queue_delete(names.jobs_queue("MinimizeManual"))
+    connection.close()
+    job = experiment.add_job({"x": 1})
+    with experiment.next_job(timeout=20) as found:
+        assert found.job_id == job.job_id
+
+
+def test_a_ticket_that_cannot_be_read_is_buried(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+    connection.channel().basic_publish(names.JOBS_EXCHANGE, "MinimizeManual", b"garbage")
+    connection.close()
+    job = experiment.add_job({"x": 1})
+    with experiment.next_job(timeout=10) as found:
+        assert found.job_id == job.job_id
+    letters = wait_until(lambda: dead_letters(settings.broker_url), what="a dead letter")
+    assert letters[0].body == "garbage"
+
+
+def test_a_ticket_is_acknowledged_early(experiment: schedy.ManualSearch, settings: Settings, node: Node) -> None:
+    """A job that runs longer than `ticket_hold_seconds` holds no message of the broker any more, and still ends."""
+    experiment.add_job({"x": 1})
+    override = {**settings.model_dump(), "ticket_hold_seconds": 0.2}
+    with schedy.SchedyDB(config_override=override) as worker:
+        with worker.get_experiment("MinimizeManual").next_job() as job:
+            queue = names.jobs_queue("MinimizeManual")
+            connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+            channel = connection.channel()
+
+            def _gone() -> bool:
+                """An acknowledged message is not there to come back when the worker's connection is cut."""
+                worker.session.client.broker.drop()
+                return channel.queue_declare(queue, passive=True).method.message_count == 0
+
+            threading.Event().wait(0.5)
+            assert _gone()
+            connection.close()
+    assert experiment.get_job(job.job_id).status == Job.DONE
+
+
+def test_a_message_says_what_it_is(experiment: schedy.ManualSearch, settings: Settings, tmp_path: Path) -> None:
+    """What a person reads of a job message in the management UI."""
+    job = experiment.add_job({"x": 1, "opt": "adam"})
+    connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+    method, properties, body = connection.channel().basic_get(names.jobs_queue("MinimizeManual"))
+    connection.close()
+    assert method is not None
+    assert properties is not None
+    assert (properties.message_id, properties.type, properties.app_id) == (job.job_id, "ticket", "schedy")
+    assert properties.content_type == "application/json"
+    assert properties.timestamp
+    shown = json.loads(body or b"")
+    assert (shown["job_id"], shown["hyperparameters"]) == (job.job_id, {"x": 1, "opt": "adam"})
