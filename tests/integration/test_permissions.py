@@ -23,7 +23,7 @@ from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Permissions, Role, User, is_hash_of, password_hash, users_from
 from schedy_broker_setup.topology import bind, declare_queue, setup
 from schedy_broker_setup.users import create_users
-from schedy_cli.broker_commands import broker
+from schedy_cli.broker_commands import broker_command
 from tests.conftest import Node
 
 TICKETS = names.jobs_queue("Tuning")
@@ -328,9 +328,9 @@ def test_the_command_makes_users_and_topology_and_says_so(node: Node, vhost_url:
     environment = {"SCHEDY_BROKER_URL": vhost_url, "SCHEDY_MANAGEMENT_URL": node.management_url}
     passwords = {role.password_variable: PASSWORD for role in Role}
 
-    first = CliRunner().invoke(broker, ["setup"], env=environment | passwords)
-    again = CliRunner().invoke(broker, ["setup"], env=environment | passwords)
-    without = CliRunner().invoke(broker, ["setup"], env=environment | dict.fromkeys(passwords, ""))
+    first = CliRunner().invoke(broker_command, ["setup"], env=environment | passwords)
+    again = CliRunner().invoke(broker_command, ["setup"], env=environment | passwords)
+    without = CliRunner().invoke(broker_command, ["setup"], env=environment | dict.fromkeys(passwords, ""))
 
     assert first.exit_code == 0, first.output
     assert f"created queue {names.REPORTS_QUEUE}" in first.output
@@ -344,7 +344,7 @@ def test_the_command_makes_users_and_topology_and_says_so(node: Node, vhost_url:
 def test_the_command_says_what_it_did_before_it_failed(node: Node, vhost_url: str) -> None:
     options = ["--url", vhost_url.replace("@", "-wrong@"), "--management-url", node.management_url]
 
-    failed = CliRunner().invoke(broker, ["setup", *options], env={"SCHEDY_PUSHER_PASSWORD": PASSWORD})
+    failed = CliRunner().invoke(broker_command, ["setup", *options], env={"SCHEDY_PUSHER_PASSWORD": PASSWORD})
 
     assert failed.exit_code == 1
     assert f"created exchange {names.INBOX_EXCHANGE}" in failed.output
@@ -355,8 +355,10 @@ def test_definitions_go_to_a_file_for_the_owner_only(tmp_path: Path) -> None:
     target = tmp_path / "definitions.json"
     target.touch(mode=0o644)
 
-    written = CliRunner().invoke(broker, ["definitions", "-o", str(target)], env={"SCHEDY_WORKER_PASSWORD": PASSWORD})
-    printed = CliRunner().invoke(broker, ["definitions", "--vhost", "lab"])
+    written = CliRunner().invoke(
+        broker_command, ["definitions", "-o", str(target)], env={"SCHEDY_WORKER_PASSWORD": PASSWORD}
+    )
+    printed = CliRunner().invoke(broker_command, ["definitions", "--vhost", "lab"])
 
     assert written.exit_code == printed.exit_code == 0
     assert target.stat().st_mode & 0o777 == 0o600
