@@ -118,9 +118,9 @@ def _complain(text: str, code: int) -> int:
 
 
 def _leave_quietly() -> int:
-    """Whoever read our output has left (`schedy list | head`)."""
+    """Whoever read our output has left (`schedy list | head`): exit as click does then."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
+    return 1
 
 
 if __name__ == "__main__":
