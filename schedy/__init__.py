@@ -10,8 +10,10 @@ A worker::
         job.results['result'] = job.hyperparameters['x'] ** 2
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from schedy import errors
-from schedy.database import SchedyDB
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
@@ -23,8 +25,11 @@ from schedy.errors import (
     ServiceUnavailableError,
     UnsafeUpdateError,
 )
-from schedy.experiments import Experiment, ManualSearch
-from schedy.jobs import Job
+
+if TYPE_CHECKING:
+    from schedy.database import SchedyDB
+    from schedy.experiments import Experiment, ManualSearch
+    from schedy.jobs import Job
 
 __version__ = "0.1.0"
 
@@ -44,3 +49,17 @@ __all__ = [
     "UnsafeUpdateError",
     "errors",
 ]
+
+_HOMES = {"SchedyDB": "database", "Experiment": "experiments", "ManualSearch": "experiments", "Job": "jobs"}
+"""Names that are imported at their first use: they bring pika and pydantic, which `schedy --help` does not need."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -439,6 +439,7 @@ Answer = (
 
 _SENDABLE: TypeAdapter[Sendable] = TypeAdapter(Annotated[Sendable, Field(discriminator="kind")])
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
+_TICKET = TypeAdapter(Ticket)
 
 
 class UndecodableError(Exception):
@@ -473,7 +474,7 @@ def decode_answer(body: bytes) -> Answer:
 
 def decode_ticket(body: bytes) -> Ticket:
     """Return the ticket in an experiment's queue. Raises UndecodableError."""
-    return _decode(TypeAdapter(Ticket), body)
+    return _decode(_TICKET, body)
 
 
 def _decode(adapter: "TypeAdapter[M]", body: bytes) -> M:

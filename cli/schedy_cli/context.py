@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import click
 
-from schedy.client import refusal_error
 from schedy.messages import Answer, ExperimentRecord, ExperimentsAnswer, GetExperiments, Refusal, Request
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
 
@@ -78,6 +77,8 @@ class _ServiceReader:
 
 def _unrefused(answer: Answer) -> Answer:
     if isinstance(answer, Refusal):
+        from schedy.client import refusal_error  # noqa: PLC0415 - imports pika, which a read of the store does without
+
         raise refusal_error(answer)
     return answer
 

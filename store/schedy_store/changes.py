@@ -8,7 +8,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from schedy.messages import (
     FINAL_STATUSES,
@@ -38,6 +38,7 @@ _ID_CHARACTERS = string.ascii_letters + string.digits + "-_"
 _ID_FIRST_CHARACTERS = string.ascii_letters + string.digits + "_"
 _KEEP_ANSWERS = timedelta(days=30)
 _NAMES_COMPARED = 2000
+_FIRST_ANSWER = select(AppliedChange.answer).where(AppliedChange.request_id == bindparam("request_is"))
 
 
 class Changes:
@@ -51,7 +52,7 @@ class Changes:
 
     def apply(self, change: Change) -> Outcome:
         """Apply a change, or repeat the answer that it got when it was applied."""
-        first = self._sql.scalar(select(AppliedChange.answer).where(AppliedChange.request_id == change.request_id))
+        first = self._sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
         if first is not None:
             return self._repeated(change, decode_answer(first.encode()))
         outcome = self._apply(change)

@@ -36,6 +36,21 @@ class WantedTicket:
 
 _OPEN = (Experiment.status == "RUNNING", Experiment.paused.is_(False))
 _WANTS = (Job.status == "QUEUED", Job.dispatched_at.is_(None))
+_WANTING = (
+    select(
+        Job.pk,
+        Job.ticket,
+        Job.job_id,
+        func.substr(Job.hyperparameters, 1, _SHOWN_CHARACTERS).label("hyperparameters"),
+        (func.length(Job.hyperparameters) <= _SHOWN_CHARACTERS).label("shown"),
+        Experiment.uid,
+        Experiment.name,
+    )
+    .join_from(Job, Experiment)
+    .where(Job.experiment_pk == bindparam("experiment"), *_WANTS, *_OPEN)
+    .order_by(Job.pk)
+    .limit(bindparam("most"))
+)
 _MARK = (
     update(Job)
     .where(Job.pk == bindparam("job"), Job.ticket == bindparam("number"), Job.dispatched_at.is_(None))
@@ -87,7 +102,7 @@ class TicketOffice:
             if room <= 0:
                 break
             limit = room + sum(1 for holder in self.under_way.values() if holder == experiment)
-            rows = transaction.sql.execute(_wanting_rows(experiment, limit)).all()
+            rows = transaction.sql.execute(_WANTING, {"experiment": experiment, "most": limit}).all()
             if len(rows) < limit:
                 self.wanting.discard(experiment)
             for row in rows:
@@ -149,25 +164,6 @@ class TicketOffice:
             .values(dispatched_at=None, ticket=Job.ticket + 1, revision=Job.revision + 1)
         )
         self.wanting.add(experiment)
-
-
-def _wanting_rows(experiment: int, limit: int) -> Any:
-    shown = func.length(Job.hyperparameters) <= _SHOWN_CHARACTERS
-    return (
-        select(
-            Job.pk,
-            Job.ticket,
-            Job.job_id,
-            func.substr(Job.hyperparameters, 1, _SHOWN_CHARACTERS).label("hyperparameters"),
-            shown.label("shown"),
-            Experiment.uid,
-            Experiment.name,
-        )
-        .join_from(Job, Experiment)
-        .where(Job.experiment_pk == experiment, *_WANTS, *_OPEN)
-        .order_by(Job.pk)
-        .limit(limit)
-    )
 
 
 def _ticket(row: Any) -> Ticket:

@@ -49,6 +49,7 @@ _BATCH_BYTES = 16_000_000
 _LEASES_JUDGED = 1000
 _DEAD_LETTER_SECONDS = 10.0
 _HOUSEKEEPING_SECONDS = 3600.0
+_EPOCH = select(ServiceRow.epoch).with_for_update()
 
 
 class DeposedError(Exception):
@@ -239,7 +240,7 @@ class ResultsService:
             for name in self._office.open_experiments(transaction):
                 link.change_queue("wanted", name, lambda: None)
             _log.info("This instance (%s) is active, epoch %d.", self._instance, self._epoch)
-        elif transaction.sql.scalar(select(ServiceRow.epoch).with_for_update()) != self._epoch:
+        elif transaction.sql.scalar(_EPOCH) != self._epoch:
             raise DeposedError
         self._renew_after_gap(transaction)
 

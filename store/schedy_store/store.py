@@ -20,6 +20,7 @@ SCHEMA_REVISION = "0001"
 
 _BUSY_MILLISECONDS = 5000
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
+_SQLITE_NOW = select(func.strftime(literal_column("'%Y-%m-%d %H:%M:%f'"), literal_column("'now'")))
 _NETWORK_FILE_SYSTEMS = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "afs", "ceph", "glusterfs"),
     *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "pvfs2", "orangefs", "9p"),
@@ -221,7 +222,7 @@ def _set_up_postgresql(raw: Any) -> None:
 
 def _database_time(sql: Connection) -> datetime:
     if sql.dialect.name == "sqlite":
-        found = sql.scalar(select(func.strftime(literal_column("'%Y-%m-%d %H:%M:%f'"), literal_column("'now'"))))
+        found = sql.scalar(_SQLITE_NOW)
         return datetime.fromisoformat(str(found)).replace(tzinfo=UTC)
     now: datetime | None = sql.scalar(select(func.clock_timestamp()))
     if now is None:

@@ -117,9 +117,11 @@ class Job(Base):
         ),
         CheckConstraint("status <> 'RUNNING' OR attempt >= 1", name="running_attempt"),
         Index("ix_job_experiment_pk_status", "experiment_pk", "status"),
+        Index("ix_job_experiment_pk_pk", "experiment_pk", "pk"),
         Index(
             "ix_job_wants_ticket",
             "experiment_pk",
+            "status",  # always the same here, but without it SQLite prefers the index on the status
             "pk",
             sqlite_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
             postgresql_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),

@@ -85,11 +85,12 @@ def _create_job() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_job_experiment_pk_status", "job", ["experiment_pk", "status"])
+    op.create_index("ix_job_experiment_pk_pk", "job", ["experiment_pk", "pk"])
     wants_ticket = sa.text("status = 'QUEUED' AND dispatched_at IS NULL")
     op.create_index(
         "ix_job_wants_ticket",
         "job",
-        ["experiment_pk", "pk"],
+        ["experiment_pk", "status", "pk"],
         sqlite_where=wants_ticket,
         postgresql_where=wants_ticket,
     )
