@@ -34,7 +34,7 @@ Token = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{5}$")]
 Text = Annotated[str, StringConstraints(max_length=65_536, pattern=r"^[^\x00]*$")]
-Line = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Line = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

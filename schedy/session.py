@@ -61,7 +61,8 @@ _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
 def this_worker() -> Worker:
     """Return who this process is."""
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    return Worker(host=socket.gethostname()[:300], pid=os.getpid(), program=program[:300] or "python")
+    printable = "".join(character if character.isprintable() else "?" for character in program[:300])
+    return Worker(host=socket.gethostname()[:300], pid=os.getpid(), program=printable or "python")
 
 
 class Session:

@@ -16,6 +16,7 @@ Values = Mapping[str, Any]
 """Hyperparameters or results: names and JSON values."""
 
 _LONGEST_NAME = 200
+_SORTED_CHARACTERS = 64
 
 
 def dump_values(values: Values) -> str:
@@ -105,9 +106,9 @@ def sort_keys(values: Values) -> Iterator[tuple[str, float | None, str | None]]:
     """
     for name, value in values.items():
         if isinstance(value, str):
-            yield stored_name(name), None, json.dumps(value)[1:65]
-        elif isinstance(value, int | float) and not math.isnan(value):
-            yield stored_name(name), _float(value), None
+            yield stored_name(name), None, json.dumps(value)[1:-1][:_SORTED_CHARACTERS]
+        elif isinstance(value, int | float) and not math.isnan(number := _float(value)):
+            yield stored_name(name), number, None
         else:
             yield stored_name(name), None, None
 

@@ -94,10 +94,13 @@ def release(job: JobState, token: str, sequence: int) -> Verdict:
 
 
 def lease_over(job: JobState, terms: Terms) -> Verdict:
-    """The holder was silent for a whole lease. Its token still counts until another has claimed."""
+    """The holder was silent for a whole lease. Its token still counts until another has claimed.
+
+    With no attempt left the job is over, and the token forgotten, so that a late holder is told.
+    """
     if job.attempt >= terms.max_attempts:
         times = "once" if job.attempt == 1 else f"{job.attempt} times"
-        return Verdict(replace(job, status=CRASHED, lease_until=None), True, f"worker lost {times}")
+        return Verdict(replace(job, status=CRASHED, token=None, lease_until=None), True, f"worker lost {times}")
     return Verdict(replace(job, status=QUEUED, lease_until=None, dispatched=False), True, "worker lost")
 
 
@@ -135,6 +138,8 @@ def _stale(job: JobState, token: str, sequence: int) -> Verdict | None:
 def _not_yours(job: JobState, token: str) -> str:
     if job.is_final and job.token == token:
         return f"it is already {job.status}."
+    if job.is_final and job.token is None:
+        return f"it is {job.status}: its worker was silent for too long."
     if job.is_final:
         return f"another attempt ended it as {job.status}."
     if job.status == RUNNING:
