@@ -96,6 +96,7 @@ class Channel:
     _unconfirmed: dict[int, _Unconfirmed] = field(default_factory=dict)
     _returned: set[str] = field(default_factory=set)
     _on_empty: Callable[[], None] | None = None
+    _on_cancelled: Callable[[], None] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -138,8 +139,9 @@ class Channel:
             return
         if prefetch:
             self._pika.basic_qos(prefetch_count=prefetch)
-        if on_cancelled is not None:
-            self._pika.add_on_cancel_callback(lambda _frame: on_cancelled())
+        if self._on_cancelled is None:
+            self._pika.add_on_cancel_callback(self._cancelled)
+        self._on_cancelled = on_cancelled or _nothing
         self._pika.basic_consume(
             queue,
             lambda _c, method, properties, body: on_message(_incoming(self, method, properties, body)),
@@ -147,6 +149,10 @@ class Channel:
             consumer_tag=tag,
             callback=(lambda _ok: on_ready()) if on_ready else None,
         )
+
+    def _cancelled(self, _frame: object) -> None:
+        if self._on_cancelled is not None:
+            self._on_cancelled()
 
     def cancel(self, tag: str, on_done: Callable[[], None]) -> None:
         """End a consumer that has been started on this channel."""
@@ -231,6 +237,10 @@ class Channel:
             self._returned.discard(waiting.outgoing.correlation_id)
             if waiting.on_outcome is not None:
                 waiting.on_outcome(PublishOutcome(stored and not returned, returned))
+
+
+def _nothing() -> None:
+    """What is done where nobody wants to know."""
 
 
 def _properties(outgoing: Outgoing) -> pika.BasicProperties:
@@ -329,6 +339,7 @@ class Broker:
         self._connection: pika.SelectConnection | None = None
         self._pause = _FIRST_PAUSE_SECONDS
         self._closing = False
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="schedy-io", daemon=True)
 
     def start(self) -> None:
@@ -340,8 +351,9 @@ class Broker:
         return threading.current_thread() is self._thread
 
     def run(self, action: Callable[[], None]) -> None:
-        """Run `action` in the I/O thread soon; from any thread, also from a finaliser."""
-        self._loop.add_callback_threadsafe(action)
+        """Run `action` in the I/O thread soon, or never once it has ended; from any thread, also from a finaliser."""
+        if not self._ended:
+            self._loop.add_callback_threadsafe(action)
 
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Run `action` after a while (I/O thread only)."""
@@ -418,6 +430,7 @@ class Broker:
         try:
             self._loop.start()
         finally:
+            self._ended = True
             self._services.shut_down_socket()
             self._loop.close()
 

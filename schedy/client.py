@@ -73,6 +73,7 @@ class Client:
         self._last_error: BrokerError | None = None
         self._on_ready: list[Callable[[], None]] = []
         self._on_lost: list[Callable[[BrokerError], None]] = []
+        self._closed = False
         self.service_is_silent = False
         self.broker = Broker(
             settings.broker_url,
@@ -109,7 +110,10 @@ class Client:
             reply_to=names.REPLY_QUEUE if wants_answer else None,
         )
         call = Call(outgoing, wants_answer, resend_seconds)
-        self.broker.run(lambda: self._submit(call))
+        if self._closed:
+            call.fail(BrokerError("This connection to Schedy was closed. Make a new SchedyDB."))
+        else:
+            self.broker.run(lambda: self._submit(call))
         return call
 
     def cancel(self, call: Call) -> None:
@@ -164,6 +168,7 @@ class Client:
     def close(self, timeout_seconds: float) -> None:
         """Wait for the broker to take what was not sent yet, then close."""
         deadline = time.monotonic() + timeout_seconds
+        self._closed = True
         snapshot: Future[list[Call]] = Future()
         self.broker.run(lambda: snapshot.set_result(list(self._calls.values())))
         try:

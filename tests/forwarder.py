@@ -42,10 +42,11 @@ class Forwarder:
             pairs, self._pairs = self._pairs, []
         for pair in pairs:
             for end in pair:
-                if reset:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+                    if reset:
+                        # Closing sends RST then; the forwarding thread closes when it reads the end.
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    end.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
 
     def hang(self) -> None:
         """Let nothing through, and keep the connections."""

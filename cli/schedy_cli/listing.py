@@ -142,10 +142,13 @@ def _jobs(
         )
     )
     numbers = order.numbers if isinstance(order, JobOrderAnswer) else []
-    for start in range(0, len(numbers), _PAGE):
-        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, numbers=numbers[start : start + _PAGE]))
-        if isinstance(answer, JobsAnswer):
-            yield from answer.jobs
+    while numbers:
+        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, numbers=numbers[:_PAGE]))
+        if not isinstance(answer, JobsAnswer):
+            return
+        yield from answer.jobs
+        seen = numbers.index(answer.jobs[-1].number) + 1 if answer.more else _PAGE
+        numbers = numbers[seen:]
 
 
 def _jobs_by_age(

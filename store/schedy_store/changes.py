@@ -54,7 +54,7 @@ class Changes:
         """Apply a change, or repeat the answer that it got when it was applied."""
         first = self._sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
         if first is not None:
-            return self._repeated(change, decode_answer(first.encode()))
+            return self._repeated(decode_answer(first.encode()))
         outcome = self._apply(change)
         if outcome.answer is not None and not isinstance(outcome.answer, Refusal):
             self._sql.execute(
@@ -83,12 +83,15 @@ class Changes:
             case AmendJob():
                 return self._amend_job(change)
 
-    def _repeated(self, change: Change, answer: Answer) -> Outcome:
+    def _repeated(self, answer: Answer) -> Outcome:
+        """The first answer again, and what a crash after the commit may have kept from being done on the broker."""
         outcome = Outcome(answer)
         if isinstance(answer, PushAnswer):
             outcome.tickets_awaited = self._numbers(answer)
-        elif isinstance(change, AddExperiment):
-            outcome.queues.append(("wanted", change.name))
+        elif isinstance(answer, ChangeAnswer) and answer.experiment is not None:
+            name = answer.experiment.name
+            found = self._experiment(name=name, uid=None)
+            outcome.queues.append(("wanted" if found is not None and found.status == "RUNNING" else "gone", name))
         return outcome
 
     def _numbers(self, answer: PushAnswer) -> list[int]:
@@ -226,9 +229,12 @@ class Changes:
         experiment = self._experiment(name="", uid=change.experiment_uid)
         if experiment is None:
             return Outcome(_gone())
+        record = self._record(experiment.name)
         self._sql.execute(delete(Experiment).where(Experiment.pk == experiment.pk))
         return Outcome(
-            ChangeAnswer(), queues=[("gone", experiment.name)], log=[f"{experiment.name}: the experiment was deleted"]
+            ChangeAnswer(experiment=record),
+            queues=[("gone", experiment.name)],
+            log=[f"{experiment.name}: the experiment was deleted"],
         )
 
     def _delete_job(self, change: DeleteJob) -> Outcome:

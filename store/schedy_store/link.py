@@ -24,6 +24,7 @@ from schedy_store.reports import QueueChange
 _log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
+_REPLY_SECONDS = 4.0
 _REPLY_PREFIX = names.REPLY_QUEUE + "."
 _PREFETCH_READS = 20
 
@@ -42,14 +43,16 @@ class Arrivals:
 
 @dataclass(slots=True, eq=False)
 class PendingReply:
-    """An answer that goes out once nothing it waits for is left."""
+    """An answer that goes out, once, when nothing it waits for is left."""
 
     send: Callable[[], None]
     waiting_for: set[int]
+    _sent: bool = False
 
-    def done(self, job: int) -> None:
-        self.waiting_for.discard(job)
-        if not self.waiting_for:
+    def done(self, jobs: Iterable[int]) -> None:
+        self.waiting_for.difference_update(jobs)
+        if not self.waiting_for and not self._sent:
+            self._sent = True
             self.send()
 
 
@@ -136,11 +139,24 @@ class Link:
         self._broker.run(lambda: self._replies.publish(outgoing) if self._replies else None)
 
     def reply_after(self, jobs: set[int], send: Callable[[], None]) -> None:
-        """Call `send` once the tickets of these jobs are out. Before the tickets are published."""
+        """Call `send` once the tickets of these jobs are out; before those are published.
+
+        A ticket that does not go out soon (a full window, an experiment paused meanwhile) is not waited for: the
+        jobs are stored.
+        """
         pending = PendingReply(send, jobs)
 
         def _register() -> None:
             self._pending.update(dict.fromkeys(jobs, pending))
+            self._broker.later(_REPLY_SECONDS, _give_up)
+            with self._arrived:
+                landed = [job for job, _number in self._rest.landed if job in jobs]
+            pending.done(landed)
+
+        def _give_up() -> None:
+            for job in pending.waiting_for:
+                self._pending.pop(job, None)
+            pending.done(list(pending.waiting_for))
 
         self._broker.run(_register)
 
@@ -252,9 +268,6 @@ class Link:
         """A channel with state has gone: begin anew with a new connection."""
         _log.warning("%s", error)
         self._error = error
-        self._services_drop()
-
-    def _services_drop(self) -> None:
         self._broker.drop()
 
     def _lost(self, error: BrokerError) -> None:
@@ -325,7 +338,7 @@ class Link:
             self._arrived.notify_all()
         pending = self._pending.pop(wanted.key[0], None) if outcome.stored else None
         if pending is not None:
-            pending.done(wanted.key[0])
+            pending.done([wanted.key[0]])
 
     def _count_ready(self, number: int, experiment: str) -> None:
         def _told(count: int) -> None:

@@ -1,5 +1,6 @@
 """Reads, in pages: an open read makes SQLite's write-ahead log grow. The service and the command line share them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
@@ -21,7 +22,7 @@ from schedy.messages import (
     Request,
     SortField,
 )
-from schedy.values import shown_name, stored_name
+from schedy.values import dump_values, shown_name, stored_name
 from schedy_store.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
 from schedy_store.records import RECORD_COLUMNS, job_record
 from schedy_store.store import Transaction
@@ -29,6 +30,7 @@ from schedy_store.tables import Event, Experiment, Job, JobValue
 
 _PAGE_CHARACTERS = 4_000_000
 _EVENTS_SHOWN = 200
+_NUMBERS_AT_ONCE = 50
 
 SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "id": Job.job_id,
@@ -96,33 +98,42 @@ def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
         return Refusal(code="not_found", reason="The experiment was deleted.")
     found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment)
     if request.job_id is not None:
-        found = found.where(Job.job_id == request.job_id)
-    elif request.numbers is not None:
-        found = found.where(Job.pk.in_(request.numbers))
-    else:
-        found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
-    answer = _page(transaction, _with_statuses(found, request.statuses), request)
-    if request.job_id is not None:
-        if not answer.jobs:
-            reason = f"There is no job {request.job_id!r} in this experiment. `schedy list NAME` shows the ids."
-            return Refusal(code="not_found", reason=reason)
-        return answer.model_copy(update={"events": _events(transaction, experiment, request.job_id)})
-    return answer
-
-
-def _page(transaction: Transaction, found: Select[*tuple[Any, ...]], request: GetJobs) -> JobsAnswer:
-    """Cut a page at the number of jobs asked for, or where it gets too large for a message."""
-    jobs: list[JobRecord] = []
-    characters = 0
-    for row in transaction.sql.execute(found):
-        if jobs and request.numbers is None and (len(jobs) == request.limit or characters > _PAGE_CHARACTERS):
-            return JobsAnswer.model_construct(jobs=jobs, more=True)
-        jobs.append(job_record(row))
-        characters += len(row.hyperparameters) + len(row.results)
+        return _one_job(transaction, found, experiment, request.job_id)
     if request.numbers is not None:
-        place = {number: index for index, number in enumerate(request.numbers)}
-        jobs.sort(key=lambda job: place[job.number])
-    return JobsAnswer.model_construct(jobs=jobs)
+        return _cut(_in_given_order(transaction, found, request.numbers), len(request.numbers))
+    if request.statuses:
+        found = found.where(Job.status.in_(request.statuses))
+    found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
+    return _cut(map(job_record, transaction.sql.execute(found)), request.limit)
+
+
+def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
+    row = transaction.sql.execute(found.where(Job.job_id == job_id)).one_or_none()
+    if row is None:
+        reason = f"There is no job {job_id!r} in this experiment. `schedy list NAME` shows the ids."
+        return Refusal(code="not_found", reason=reason)
+    return JobsAnswer.model_construct(jobs=[job_record(row)], events=_events(transaction, experiment, job_id))
+
+
+def _in_given_order(
+    transaction: Transaction, found: Select[*tuple[Any, ...]], numbers: list[int]
+) -> Iterator[JobRecord]:
+    for start in range(0, len(numbers), _NUMBERS_AT_ONCE):
+        some = numbers[start : start + _NUMBERS_AT_ONCE]
+        jobs = {row.pk: job_record(row) for row in transaction.sql.execute(found.where(Job.pk.in_(some)))}
+        yield from (jobs[number] for number in some if number in jobs)
+
+
+def _cut(jobs: Iterator[JobRecord], limit: int) -> JobsAnswer:
+    """Cut a page at the number of jobs asked for, or where it gets too large for a message."""
+    page: list[JobRecord] = []
+    characters = 0
+    for job in jobs:
+        if page and (len(page) == limit or characters > _PAGE_CHARACTERS):
+            return JobsAnswer.model_construct(jobs=page, more=True)
+        page.append(job)
+        characters += len(dump_values(job.hyperparameters)) + len(dump_values(job.results))
+    return JobsAnswer.model_construct(jobs=page)
 
 
 def _events(transaction: Transaction, experiment: int, job_id: str) -> list[JobEvent]:
@@ -134,10 +145,6 @@ def _events(transaction: Transaction, experiment: int, job_id: str) -> list[JobE
     )
     rows = transaction.sql.execute(found).all()
     return [JobEvent(at=row.at, kind=row.kind, worker=row.worker, detail=row.detail) for row in reversed(rows)]
-
-
-def _with_statuses(found: Select[*tuple[Any, ...]], statuses: Any) -> Select[*tuple[Any, ...]]:
-    return found.where(Job.status.in_(statuses)) if statuses else found
 
 
 def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
@@ -152,7 +159,9 @@ def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
         else:
             found, keys = _joined_value(found, field)
         order.extend(_ordered(keys, decreasing=request.decreasing))
-    found = _with_statuses(found.order_by(*order, Job.pk), request.statuses)
+    found = found.order_by(*order, Job.pk)
+    if request.statuses:
+        found = found.where(Job.status.in_(request.statuses))
     if request.limit is not None:
         found = found.limit(request.limit)
     return JobOrderAnswer.model_construct(numbers=[row[0] for row in transaction.sql.execute(found)])

@@ -201,6 +201,7 @@ class ResultsService:
     def _apply(self, link: Link, arrivals: Arrivals, decoded: list[tuple[Incoming, Sendable]]) -> _Applied:
         """Apply messages in one transaction. Raises BatchError if one of them has data that cannot be stored."""
         applied = _Applied()
+        before = self._epoch, self._last_tick
         try:
             with self._store.transaction() as transaction:
                 self._check_epoch(link, transaction)
@@ -220,6 +221,7 @@ class ResultsService:
         except (DeposedError, StoreError):
             raise
         except Exception as error:
+            self._epoch, self._last_tick = before  # what was rolled back must not be remembered
             if not is_fault_of_data(error):
                 raise
             _log.debug("A batch of %d failed", len(decoded), exc_info=True)
