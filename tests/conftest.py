@@ -1,5 +1,6 @@
 """Shared fixtures: one private RabbitMQ node and one PostgreSQL for the session, a vhost and a store for each test."""
 
+import os
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,9 +22,15 @@ from tests.support import PostgreSQL, missing_server, postgresql_program, runnin
 class Node:
     """A running RabbitMQ, with an administrator's URLs."""
 
-    private: PrivateNode
     url: str
     management_url: str
+
+
+@dataclass(frozen=True)
+class OwnNode(Node):
+    """A node that a test may stop, kill and start."""
+
+    private: PrivateNode
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +41,7 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(f"SCHEDY_{name}", raising=False)
 
 
-def start_node(folder: Path, **extra_config: str) -> Node:
+def start_node(folder: Path, **extra_config: str) -> OwnNode:
     """Start a private node on free ports."""
     try:
         find_server()
@@ -52,7 +59,7 @@ def start_node(folder: Path, **extra_config: str) -> Node:
     private = PrivateNode(settings)
     private.start()
     private.wait_ready()
-    return Node(
+    return OwnNode(
         private=private,
         url=f"amqp://admin:{password}@127.0.0.1:{settings.amqp_port}/%2F",
         management_url=f"http://admin:{password}@127.0.0.1:{settings.management_port}",
@@ -61,14 +68,20 @@ def start_node(folder: Path, **extra_config: str) -> Node:
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """The node that most tests share; tests that restart a broker take `own_node`."""
+    """The node that most tests share; tests that restart a broker take `own_node`.
+
+    SCHEDY_TEST_BROKER_URL and SCHEDY_TEST_MANAGEMENT_URL, of an administrator, name another RabbitMQ instead.
+    """
+    if "SCHEDY_TEST_BROKER_URL" in os.environ:
+        yield Node(os.environ["SCHEDY_TEST_BROKER_URL"], os.environ["SCHEDY_TEST_MANAGEMENT_URL"])
+        return
     started = start_node(tmp_path_factory.mktemp("rabbitmq"))
     yield started
     started.private.stop()
 
 
 @pytest.fixture
-def own_node(tmp_path: Path) -> Iterator[Node]:
+def own_node(tmp_path: Path) -> Iterator[OwnNode]:
     """A node of the test's own, to be killed and restarted."""
     started = start_node(tmp_path / "own-rabbitmq")
     yield started

@@ -17,7 +17,7 @@ from schedy import Job, names
 from schedy.messages import NewJob, Push, Worker, encode, routing_key
 from schedy.settings import Settings
 from schedy_broker_setup.dead_letters import dead_letters
-from tests.conftest import Node
+from tests.conftest import Node, OwnNode
 from tests.forwarder import Forwarder
 from tests.support import PostgreSQL, running_service, wait_until
 
@@ -187,7 +187,7 @@ def test_a_store_that_cannot_be_written_stops_the_reports_and_says_why(
         wait_until(lambda: jobs_of(experiment) == [("QUEUED", {"x": 3})], what="the push to be stored")
 
 
-def test_a_broker_restart_under_a_running_job_costs_nothing(own_node: Node, settings: Settings) -> None:
+def test_a_broker_restart_under_a_running_job_costs_nothing(own_node: OwnNode, settings: Settings) -> None:
     settings = settings.model_copy(update={"broker_url": own_node.url})
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
         db.add_experiment(schedy.ManualSearch("MinimizeManual"))
