@@ -47,7 +47,7 @@ class Scale:
     @classmethod
     def of(cls, *, quick: bool, size: float, rounds: int | None) -> "Scale":
         """The scale of a full or a quick run, its amounts multiplied by `size`; `rounds` if they are given."""
-        usual, amounts = (2, (100, 1000, 200, 30, 3, 20_000)) if quick else (5, (300, 5000, 400, 50, 6, 100_000))
+        usual, amounts = (2, (60, 1000, 60, 15, 1, 20_000)) if quick else (5, (300, 5000, 400, 50, 6, 100_000))
         scaled = [max(least, round(amount * size)) for amount, least in zip(amounts, _LEAST, strict=True)]
         return cls(rounds or usual, *scaled)
 
