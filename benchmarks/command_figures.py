@@ -1,0 +1,205 @@
+"""Start-up and memory of the service and of commands, beside the interpreter with the imports that they need."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import insert, select
+
+from benchmarks import servers
+from benchmarks.figures import Figure, Scale, median
+from benchmarks.servers import Servers
+from schedy_store.store import Store
+from schedy_store.tables import Experiment, Job, JobValue
+
+_SERVICE_IMPORTS = "import schedy_store.service, schedy_broker_setup.topology"
+_CLICK = "import click"
+_MEGABYTE = 1_000_000
+_CHUNK = 65_536
+_FILLED_AT_ONCE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a command cost. Seconds from its start; bytes at its peak."""
+
+    first_line: float
+    total: float
+    processor: float
+    peak: int
+
+
+def run(command: Sequence[str], where: Servers) -> Run:
+    """Run a command with its output into a pipe."""
+    started = time.perf_counter()
+    process = servers.start(command, where.environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    peak = _memory(process.pid, "VmHWM")
+    process.stdout.readline()
+    first_line = time.perf_counter() - started
+    while True:
+        peak = max(peak, _memory(process.pid, "VmHWM"))
+        if not process.stdout.read(_CHUNK):
+            break
+    _pid, status, used = os.wait4(process.pid, 0)
+    total = time.perf_counter() - started
+    process.stdout.close()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed with {process.returncode}; its error is above.")
+    return Run(first_line, total, used.ru_utime + used.ru_stime, peak)
+
+
+def _memory(pid: int, name: str) -> int:
+    """A figure of /proc/PID/status in bytes; 0 once the process has ended."""
+    try:
+        found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
+
+
+def service_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
+    """Yield what the service needs, after the load that the broker's figures were."""
+    assert where.service is not None
+    memory = _memory(where.service.pid, "VmRSS")
+    imported = _memory_of_imports(_SERVICE_IMPORTS, where)
+    limit = f"imports: {imported / memory:.0%}"
+    yield Figure("memory after the load", "MB", memory / _MEGABYTE, imported / _MEGABYTE, limit)
+    starts: list[float] = []
+    for _ in range(scale.starts):
+        where.stop_service()
+        starts.append(servers.seconds_until_answered(where))
+    bare = median([run([sys.executable, "-c", _SERVICE_IMPORTS], where).total for _ in range(scale.starts)])
+    limit = f"imports: {bare / median(starts):.0%}"
+    yield Figure("start to first answer", "ms", median(starts) * 1000, bare * 1000, limit)
+
+
+def _memory_of_imports(imports: str, where: Servers) -> int:
+    code = f"{imports}; print(open('/proc/self/status').read())"
+    output = subprocess.check_output([sys.executable, "-c", code], env=where.environment, cwd=servers.ROOT)
+    return int(re.findall(rb"^VmRSS:\s+(\d+) kB", output, re.MULTILINE)[0]) * 1024
+
+
+def command_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
+    """Yield what commands need; `fill` has filled the store."""
+    few, many = _names(where)
+    bare = [sys.executable, "-c", _CLICK]
+    yield _start_up("schedy --help", _schedy("--help"), bare, where, scale)
+    yield _start_up("schedy list, 10 jobs", _schedy("list", few), bare, where, scale)
+    rounds = max(1, scale.starts // 3)
+    pairs = [(run(_schedy("list", many), where), run(bare, where)) for _ in range(rounds)]
+    listed, beside = zip(*pairs, strict=True)
+    name = f"list {scale.listed:,} jobs"
+    total = median([one.total for one in listed])
+    limit = f"own processor: {median([one.processor for one in listed]) / total:.0%} of the time"
+    first, bare_first = (median([one.first_line for one in runs]) * 1000 for runs in (listed, beside))
+    yield Figure(f"{name}, first line", "ms", first, bare_first, "as `schedy list, 10 jobs`, and one page")
+    yield Figure(f"{name}, all", "ms", total * 1000, median([one.total for one in beside]) * 1000, limit)
+    peak = max(one.peak for one in listed)
+    few_peak = run(_schedy("list", few), where).peak
+    limit = f"list of 10 jobs: {few_peak / peak:.0%}"
+    yield Figure(f"{name}, peak memory", "MB", peak / _MEGABYTE, _memory_of_imports(_CLICK, where) / _MEGABYTE, limit)
+
+
+def _schedy(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "schedy_cli.main", *arguments]
+
+
+def _start_up(name: str, command: list[str], bare: list[str], where: Servers, scale: Scale) -> Figure:
+    pairs = [(run(command, where).total, run(bare, where).total) for _ in range(scale.starts)]
+    ours, beside = (median(times) for times in zip(*pairs, strict=True))
+    return Figure(name, "ms", ours * 1000, beside * 1000, _imports(command, where))
+
+
+def _imports(command: list[str], where: Servers) -> str:
+    """What of a command's start is imports, and the dearest packages, as `python -X importtime` tells."""
+    timed = [command[0], "-X", "importtime", *command[1:]]
+    started = time.perf_counter()
+    done = subprocess.run(
+        timed, env=where.environment, cwd=servers.ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    total = time.perf_counter() - started
+    packages: dict[str, float] = {}
+    for line in re.findall(rb"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", done.stderr, re.MULTILINE):
+        package = line[1].decode().partition(".")[0]
+        packages[package] = packages.get(package, 0.0) + int(line[0]) / 1e6
+    dearest = sorted(packages, key=lambda package: -packages[package])[:4]
+    return f"imports: {sum(packages.values()) / total:.0%}; " + ", ".join(
+        f"{package} {packages[package] / total:.0%}" for package in dearest
+    )
+
+
+def _names(where: Servers) -> tuple[str, str]:
+    return f"{where.name}-few", f"{where.name}-many"
+
+
+def fill(where: Servers, scale: Scale) -> None:
+    """Give the store its tables and two experiments of finished jobs, before a service has it."""
+    store = Store.open(where.store_url)
+    store.migrate(from_older=False)
+    for name, count in zip(_names(where), (10, scale.listed), strict=True):
+        _fill_one(store, name, count)
+    store.close()
+
+
+def _fill_one(store: Store, name: str, count: int) -> None:
+    with store.transaction() as transaction:
+        sql = transaction.sql
+        sql.execute(insert(Experiment).values(_experiment_row(name)))
+        experiment = sql.scalars(select(Experiment.pk).where(Experiment.name == name)).one()
+        for start in range(0, count, _FILLED_AT_ONCE):
+            places = range(start, min(count, start + _FILLED_AT_ONCE))
+            statement = insert(Job).returning(Job.pk, sort_by_parameter_order=True)
+            numbers = list(sql.scalars(statement, [_job_row(experiment, place) for place in places]))
+            sql.execute(insert(JobValue), [row for pk in numbers for row in _value_rows(experiment, pk)])
+
+
+def _experiment_row(name: str) -> dict[str, object]:
+    return {
+        "uid": f"{time.monotonic_ns():032x}",
+        "name": name,
+        "scheduler": "manual",
+        "settings": "{}",
+        "status": "DONE",
+        "paused": False,
+        "max_attempts": 3,
+        "created_at": datetime.now(UTC),
+    }
+
+
+def _job_row(experiment: int, place: int) -> dict[str, object]:
+    now = datetime.now(UTC)
+    return {
+        "experiment_pk": experiment,
+        "job_id": f"J{place:05x}",
+        "status": "DONE",
+        "quality": place / 7,
+        "hyperparameters": f'{{"x": {place}, "y": {place / 3}}}',
+        "results": f'{{"result": {place**2}}}',
+        "initial_quality": 0.0,
+        "initial_results": "{}",
+        "created_at": now,
+        "started_at": now,
+        "finished_at": now,
+        "worker": "node:1234 train.py",
+        "attempt": 1,
+    }
+
+
+def _value_rows(experiment: int, job: int) -> Iterator[dict[str, object]]:
+    for source, name in (("hyperparameter", "x"), ("hyperparameter", "y"), ("result", "result")):
+        yield {
+            "job_pk": job,
+            "experiment_pk": experiment,
+            "source": source,
+            "name": name,
+            "number": float(job),
+            "text": None,
+        }

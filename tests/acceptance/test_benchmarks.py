@@ -1,0 +1,70 @@
+"""The benchmarks run and print every row; what the figures say is not judged here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from schedy_broker_setup.node import NodeError
+from schedy_broker_setup.node_files import find_server
+from tests.support import missing_server
+
+_ROOT = Path(__file__).parent.parent.parent
+_ROWS = (
+    "add_job, one by one",
+    "add_jobs, 100 at once",
+    "jobs done, 1 worker ",
+    "jobs done, 2 workers",
+    "jobs done, 4 workers",
+    "push to first line, p50",
+    "push to first line, p99",
+    "memory after the load",
+    "start to first answer",
+    "schedy --help",
+    "schedy list, 10 jobs",
+    "list 2,000 jobs, first line",
+    "list 2,000 jobs, all",
+    "list 2,000 jobs, peak memory",
+)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> str:
+    """What a tiny run prints."""
+    try:
+        find_server()
+    except NodeError:
+        missing_server("RabbitMQ")
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "--quick",
+        "--size",
+        "0.1",
+        "--rounds",
+        "1",
+        "--folder",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir()), "the run left something behind"
+    return done.stdout
+
+
+def test_every_row_is_printed_with_its_figures(output: str) -> None:
+    lines = output.splitlines()
+    for name in _ROWS:
+        found = [line for line in lines if line.startswith(name)]
+        assert len(found) == 1, f"{name!r} is not printed once:\n{output}"
+        assert sum(cell[:1].isdigit() for cell in found[0].removeprefix(name).split()) >= 3, found[0]
+    assert {"BROKER", "SERVICE", "COMMANDS"} <= {line.split(" ", 1)[0] for line in lines if line}
+
+
+def test_every_row_is_explained() -> None:
+    page = (_ROOT / "docs" / "benchmarks.md").read_text()
+    for name in _ROWS:
+        words = name.replace("2,000", "100,000").replace("100 at", "5,000 at").strip()
+        assert words in page, f"docs/benchmarks.md does not have {words!r}"
