@@ -8,7 +8,9 @@ import pytest
 from schedy.settings import ENVIRONMENT_PREFIX, Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
-_ROW = re.compile(r"^\| `(?P<name>[a-z_]+)` \| `(?P<variable>[A-Z_]+)` \| (?P<default>[^|]+) \| [^|]+ \| [^|]+ \|$", re.M)
+_ROW = re.compile(
+    r"^\| `(?P<name>[a-z_]+)` \| `(?P<variable>[A-Z_]+)` \| (?P<default>[^|]+) \| [^|]+ \| [^|]+ \|$", re.M
+)
 
 
 def rows() -> dict[str, tuple[str, str]]:
