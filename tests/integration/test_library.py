@@ -353,10 +353,8 @@ def test_a_job_that_loses_every_worker_is_crashed(experiment: schedy.ManualSearc
         job = experiment.next_job(timeout=15)
         assert job.attempt == attempt
         job._session.leases.forget(job._hold)  # type: ignore[arg-type]  # from here on no heartbeat
-    stored = wait_until(
-        lambda: (found := experiment.get_job(job.job_id)).status == Job.CRASHED and found, what="the job to crash"
-    )
-    assert stored.error == "worker lost 3 times"
+    wait_until(lambda: experiment.get_job(job.job_id).status == Job.CRASHED, what="the job to crash")
+    assert experiment.get_job(job.job_id).error == "worker lost 3 times"
 
 
 def test_heartbeats_keep_a_job_for_several_leases(experiment: schedy.ManualSearch) -> None:

@@ -23,7 +23,7 @@ from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Permissions, Role, User, is_hash_of, password_hash, users_from
 from schedy_broker_setup.topology import bind, declare_queue, setup
 from schedy_broker_setup.users import create_users
-from schedy_cli.broker_commands import broker
+from schedy_cli.broker_commands import broker_command as broker
 from tests.conftest import Node
 
 TICKETS = names.jobs_queue("Tuning")
