@@ -55,8 +55,8 @@ def push_command(
     settings = settings_of(ctx)
     hyperparameters, results = words(ctx, "hyperparameters"), words(ctx, "results")
     if source is not None:
-        if hyperparameters or results or status != "QUEUED":
-            raise click.UsageError("With --from the file says it all; leave out -p, -r and -s.")
+        if hyperparameters or results or status != "QUEUED" or quality or as_json:
+            raise click.UsageError("With --from the file says it all; leave out -p, -r, -s, -q and --json.")
         _push_file(settings, name, source)
         return
     job = {"hyperparameters": hyperparameters, "results": results, "status": status, "quality": quality}

@@ -1,0 +1,37 @@
+"""What docs/architecture.md points at is there: tests, files, names on the broker, messages."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from schedy import messages, topology
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "architecture.md").read_text()
+
+
+def test_every_test_that_is_named_exists_in_the_file_that_is_named() -> None:
+    promises = re.findall(r"((?:`test_\w+`(?:, )?)+) \((tests/[\w/]+\.py)\)", TEXT)
+    named = {name: file for names, file in promises for name in re.findall(r"test_\w+", names)}
+    assert sorted(named) == sorted(set(re.findall(r"`(test_\w+)`", TEXT)))
+    for name, file in named.items():
+        assert f"def {name}(" in (ROOT / file).read_text()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([a-z_]+/[\w/]*(?:\.py)?)`", TEXT))))
+def test_every_file_that_is_named_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_every_object_on_the_broker_is_in_the_table() -> None:
+    table = TEXT.split("\n## On the broker\n")[1].split("\n## ")[0]
+    for found in (*topology.EXCHANGES, *topology.QUEUES):
+        assert f"| `{found.name}` |" in table
+
+
+@pytest.mark.parametrize(
+    "model", [*messages.Report.__args__, *messages.Change.__args__, *messages.Request.__args__, messages.Tick]
+)
+def test_every_message_is_named(model: type) -> None:
+    assert f"`{model.__name__}`" in TEXT

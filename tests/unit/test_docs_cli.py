@@ -1,0 +1,75 @@
+"""docs/cli.md names every command and option that there is, and no other command."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from schedy_cli import main
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
+_HEADING = re.compile(r"^###? (schedy[a-z ]+)$", re.M)
+
+
+def walk(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, click.Command]]:
+    """A command and all below it, by the words that call them."""
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=name, parent=parent)
+        for word in command.list_commands(context):
+            below = command.get_command(context, word)
+            assert below is not None
+            yield from walk(below, f"{name} {word}", context)
+
+
+COMMANDS = dict(walk(main.schedy, "schedy"))
+
+
+def section(name: str) -> str:
+    """What the document says of a command, up to the next command."""
+    text = DOCUMENT.read_text()
+    if name == "schedy":
+        return text[: next(_HEADING.finditer(text)).start()]
+    parts = _HEADING.split(text)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))[name]
+
+
+def test_the_sections_are_the_commands() -> None:
+    assert sorted(["schedy", *_HEADING.findall(DOCUMENT.read_text())]) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_text_that_is_a_sentence(name: str) -> None:
+    text = (COMMANDS[name].help or "").strip()
+    assert text
+    assert text[0].isupper()
+    assert text.endswith(".")
+
+
+def test_the_short_list_of_commands_names_them_all() -> None:
+    assert list(main._SUMMARIES) == list(main._COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_stands_in_the_section_of_its_command(name: str) -> None:
+    options = [
+        spelling for param in COMMANDS[name].params if isinstance(param, click.Option) for spelling in param.opts
+    ]
+    missing = [spelling for spelling in options if not re.search(rf"`{re.escape(spelling)}[` ]", section(name))]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_section_lists_no_option_that_is_not_there(name: str) -> None:
+    known = {
+        spelling for param in COMMANDS[name].params if isinstance(param, click.Option) for spelling in param.opts
+    } | {"-h", "--help"}
+    listed = {
+        spelling
+        for row in re.findall(r"^\| (`-.*?) \| ", section(name), re.M)
+        for spelling in re.findall(r"`(--?[a-z-]+)", row)
+        if not row.startswith("`-p x") and not row.startswith("`-p day") and not row.startswith("`-p opt")
+    }
+    assert listed <= known
