@@ -29,7 +29,7 @@ from schedy.messages import (
     encode,
 )
 from schedy.values import dump_values
-from schedy_store.records import AnyRow
+from schedy_store.records import AnyRow, findable
 from schedy_store.reports import Outcome, replace_sort_keys, sort_key_rows
 from schedy_store.store import Transaction
 from schedy_store.tables import AppliedChange, Event, Experiment, Job, JobValue
@@ -53,7 +53,7 @@ class Changes:
         """Apply a change, or repeat the answer that it got when it was applied."""
         first = self._sql.scalar(select(AppliedChange.answer).where(AppliedChange.request_id == change.request_id))
         if first is not None:
-            return self._repeated(change, decode_answer(first.encode()))
+            return self._repeated(decode_answer(first.encode()))
         outcome = self._apply(change)
         if outcome.answer is not None and not isinstance(outcome.answer, Refusal):
             self._sql.execute(
@@ -82,12 +82,15 @@ class Changes:
             case AmendJob():
                 return self._amend_job(change)
 
-    def _repeated(self, change: Change, answer: Answer) -> Outcome:
+    def _repeated(self, answer: Answer) -> Outcome:
+        """Answer again, and do again what the broker may not have got if an instance died right after its commit."""
         outcome = Outcome(answer)
         if isinstance(answer, PushAnswer):
             outcome.tickets_awaited = self._numbers(answer)
-        elif isinstance(change, AddExperiment):
-            outcome.queues.append(("wanted", change.name))
+        elif isinstance(answer, ChangeAnswer) and answer.experiment is not None:
+            name = answer.experiment.name
+            now = self._experiment(name=name, uid=None)
+            outcome.queues.append(("wanted" if now is not None and now.status == "RUNNING" else "gone", name))
         return outcome
 
     def _numbers(self, answer: PushAnswer) -> list[int]:
@@ -225,9 +228,12 @@ class Changes:
         experiment = self._experiment(name="", uid=change.experiment_uid)
         if experiment is None:
             return Outcome(_gone())
+        deleted = self._record(experiment.name)
         self._sql.execute(delete(Experiment).where(Experiment.pk == experiment.pk))
         return Outcome(
-            ChangeAnswer(), queues=[("gone", experiment.name)], log=[f"{experiment.name}: the experiment was deleted"]
+            ChangeAnswer(experiment=deleted),
+            queues=[("gone", experiment.name)],
+            log=[f"{experiment.name}: the experiment was deleted"],
         )
 
     def _delete_job(self, change: DeleteJob) -> Outcome:
@@ -267,7 +273,7 @@ class Changes:
         return Outcome(ChangeAnswer(revision=row.revision + 1))
 
     def _experiment(self, *, name: str, uid: str | None) -> AnyRow | None:
-        which = Experiment.name == name if uid is None else Experiment.uid == uid
+        which = Experiment.name == findable(name) if uid is None else Experiment.uid == uid
         columns = (Experiment.pk, Experiment.uid, Experiment.name, Experiment.paused, Experiment.status)
         return self._sql.execute(select(*columns).where(which)).one_or_none()
 

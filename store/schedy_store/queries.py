@@ -23,7 +23,7 @@ from schedy.messages import (
 )
 from schedy.values import shown_name, stored_name
 from schedy_store.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
-from schedy_store.records import RECORD_COLUMNS, job_record
+from schedy_store.records import RECORD_COLUMNS, findable, job_record
 from schedy_store.store import Transaction
 from schedy_store.tables import Event, Experiment, Job, JobValue
 
@@ -60,7 +60,7 @@ def answer_request(transaction: Transaction, request: Request) -> Answer:
 def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
     found = select(*EXPERIMENT_COLUMNS).order_by(Experiment.pk).limit(request.limit)
     if request.name is not None:
-        found = found.where(Experiment.name == request.name)
+        found = found.where(Experiment.name == findable(request.name))
     elif request.uid is not None:
         found = found.where(Experiment.uid == request.uid)
     else:
@@ -96,7 +96,7 @@ def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
         return Refusal(code="not_found", reason="The experiment was deleted.")
     found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment)
     if request.job_id is not None:
-        found = found.where(Job.job_id == request.job_id)
+        found = found.where(Job.job_id == findable(request.job_id))
     elif request.numbers is not None:
         found = found.where(Job.pk.in_(request.numbers))
     else:
