@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -21,20 +21,21 @@ from schedy.errors import SettingsError
 ENVIRONMENT_PREFIX = "SCHEDY_"
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 RUN_FILE = "run.json"
+_PASSWORD = re.compile(r"^([^:/]+://[^:@/]*):.*@", re.DOTALL)
 
 
 class Settings(BaseModel):
     """All settings. Durations are in seconds, sizes in bytes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data_dir: Path = Field(default_factory=lambda: Path.home() / ".schedy")
     """Folder of the SQLite store, the private broker, logs and the run file."""
 
-    broker_url: str = DEFAULT_BROKER_URL
+    broker_url: str = Field(default=DEFAULT_BROKER_URL, repr=False)
     """Where RabbitMQ is: ``amqp://user:password@host:port/vhost`` (``amqps`` for TLS)."""
 
-    store_url: str | None = None
+    store_url: str | None = Field(default=None, repr=False)
     """The database as an SQLAlchemy URL; unset: SQLite in `data_dir`."""
 
     lease_seconds: float = Field(default=30.0, ge=0.5)
@@ -82,9 +83,8 @@ class Settings(BaseModel):
     @field_validator("broker_url")
     @classmethod
     def _amqp(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
-            raise ValueError("expected amqp://user:password@host:port/vhost or amqps://...")
+        if not _is_amqp(url):
+            raise ValueError("expected amqp://user:password@host:port/vhost or amqps://..., with %2F for a / in it")
         return url
 
     @field_validator("log_level")
@@ -107,7 +107,8 @@ class Settings(BaseModel):
     @property
     def effective_store_url(self) -> str:
         """`store_url`, or the URL of the default SQLite file."""
-        return self.store_url or f"sqlite:///{self.sqlite_path}"
+        path = str(self.sqlite_path).replace("%", "%25").replace("?", "%3f")
+        return self.store_url or f"sqlite:///{path}"
 
 
 def load_settings(
@@ -135,14 +136,20 @@ def load_settings(
         raise SettingsError(_explain(error)) from None
 
 
+def _is_amqp(url: str) -> bool:
+    """Whether a URL can be used; `urlsplit` finds no host, or half the password, where a password has / ? or #."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    has_stray_at = "@" in parts.path + parts.query + parts.fragment
+    return parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and port != 0 and not has_stray_at
+
+
 def without_password(url: str) -> str:
-    """Return a URL fit for logs and messages."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    credentials, _, location = parts.netloc.rpartition("@")
-    user = credentials.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}@{location}"))
+    """Return a URL fit for logs and messages; a password may hold any character, even `/` and `@`."""
+    return _PASSWORD.sub(r"\1@", url)
 
 
 def read_run_file(path: Path) -> dict[str, Any]:

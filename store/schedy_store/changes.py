@@ -29,7 +29,7 @@ from schedy.messages import (
     encode,
 )
 from schedy.values import dump_values
-from schedy_store.records import AnyRow
+from schedy_store.records import AnyRow, findable
 from schedy_store.reports import Outcome, replace_sort_keys, sort_key_rows
 from schedy_store.store import Transaction
 from schedy_store.tables import AppliedChange, Event, Experiment, Job, JobValue
@@ -274,7 +274,7 @@ class Changes:
         return Outcome(ChangeAnswer(revision=row.revision + 1))
 
     def _experiment(self, *, name: str, uid: str | None) -> AnyRow | None:
-        which = Experiment.name == name if uid is None else Experiment.uid == uid
+        which = Experiment.name == findable(name) if uid is None else Experiment.uid == uid
         columns = (Experiment.pk, Experiment.uid, Experiment.name, Experiment.paused, Experiment.status)
         return self._sql.execute(select(*columns).where(which)).one_or_none()
 

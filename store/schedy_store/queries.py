@@ -24,7 +24,7 @@ from schedy.messages import (
 )
 from schedy.values import dump_values, shown_name, stored_name
 from schedy_store.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
-from schedy_store.records import RECORD_COLUMNS, job_record
+from schedy_store.records import RECORD_COLUMNS, findable, job_record
 from schedy_store.store import Transaction
 from schedy_store.tables import Event, Experiment, Job, JobValue
 
@@ -62,7 +62,7 @@ def answer_request(transaction: Transaction, request: Request) -> Answer:
 def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
     found = select(*EXPERIMENT_COLUMNS).order_by(Experiment.pk).limit(request.limit)
     if request.name is not None:
-        found = found.where(Experiment.name == request.name)
+        found = found.where(Experiment.name == findable(request.name))
     elif request.uid is not None:
         found = found.where(Experiment.uid == request.uid)
     else:
@@ -108,7 +108,7 @@ def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
 
 
 def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
-    row = transaction.sql.execute(found.where(Job.job_id == job_id)).one_or_none()
+    row = transaction.sql.execute(found.where(Job.job_id == findable(job_id))).one_or_none()
     if row is None:
         reason = f"There is no job {job_id!r} in this experiment. `schedy list NAME` shows the ids."
         return Refusal(code="not_found", reason=reason)

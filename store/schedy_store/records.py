@@ -1,6 +1,7 @@
 """Rows as the records that messages carry."""
 
 import math
+import re
 from typing import Any
 
 from sqlalchemy import Row
@@ -11,6 +12,14 @@ from schedy_store.tables import Job
 
 AnyRow = Row[*tuple[Any, ...]]
 """A row whose columns the reader knows by name."""
+
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def findable(name: str) -> str:
+    """Return a name to look for: itself, or, if no database takes it, one that nothing has."""
+    return _UNSTORABLE.sub("\x01", name)
+
 
 RECORD_COLUMNS = (
     Job.pk,

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from schedy.messages import (
     QUEUED,
+    RUNNING,
     Answer,
     Claim,
     ClaimAnswer,
@@ -108,7 +109,10 @@ class Reports:
         worker = str(message.worker)
         outcome = Outcome()
         if not verdict.accepted:
-            self._move(row, verdict.state)
+            if before.status == RUNNING and verdict.state.status != RUNNING:
+                self._lose(row, transitions.lease_over(before, self._terms(row)), outcome)
+            else:
+                self._move(row, verdict.state)
             self._record(row, "denied", worker, f"A claim was denied: {verdict.reason}")
             outcome.answer = ClaimAnswer(granted=False, reason=verdict.reason)
             if verdict.state != before:
@@ -213,11 +217,7 @@ class Reports:
             verdict = transitions.expire(_state(row), self._terms(row), self._now)
             if not verdict.accepted:
                 continue
-            self._note_loss(row, verdict, outcome)
-            if verdict.state.is_final:
-                self._move(row, verdict.state, error=verdict.reason, finished_at=self._now)
-            else:
-                self._move(row, verdict.state)
+            self._lose(row, verdict, outcome)
             outcome.tickets_wanted.add(row.experiment_pk)
         return outcome
 
@@ -266,8 +266,16 @@ class Reports:
 
     def _note_lost_holder(self, row: AnyRow, outcome: Outcome) -> None:
         """A claim found a lease that was over: say so as a tick would have."""
-        if row.status == "RUNNING":
+        if row.status == RUNNING:
             self._note_loss(row, transitions.lease_over(_state(row), self._terms(row)), outcome)
+
+    def _lose(self, row: AnyRow, verdict: Verdict, outcome: Outcome) -> None:
+        """Write what the end of a lease means."""
+        self._note_loss(row, verdict, outcome)
+        if verdict.state.is_final:
+            self._move(row, verdict.state, error=verdict.reason, finished_at=self._now)
+        else:
+            self._move(row, verdict.state)
 
     def _note_loss(self, row: AnyRow, verdict: Verdict, outcome: Outcome) -> None:
         detail = f"No sign of life for {self._lease.total_seconds():g} s: {verdict.reason}."

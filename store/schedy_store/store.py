@@ -174,21 +174,21 @@ def _quoted(path: Path) -> str:
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-def network_file_system(path: Path) -> str | None:
+def network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
     """Return the type of the network file system that holds `path`, or None if it is a local one."""
-    kind = _file_system(path)
+    kind = _file_system(path, mounts)
     return kind if kind in _NETWORK_FILE_SYSTEMS else None
 
 
-def _file_system(path: Path) -> str:
-    """The type of the file system that holds `path`, or an empty text where /proc does not tell."""
+def _file_system(path: Path, mounts: Path) -> str:
+    """The type of the file system that holds `path`, or an empty text where `mounts` does not tell."""
     existing = next(parent for parent in (path, *path.parents) if parent.exists()).resolve()
     best, kind = "", ""
     try:
-        mounts = Path("/proc/mounts").read_text().splitlines()
+        lines = mounts.read_text().splitlines()
     except OSError:
         return ""
-    for line in mounts:
+    for line in lines:
         _device, point, file_system, *_rest = line.split(" ")
         point = point.replace("\\040", " ")
         if existing.is_relative_to(point) and len(point) >= len(best):
@@ -202,7 +202,7 @@ def _set_up_connections(engine: Engine, *, read_only: bool) -> None:
         begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
         event.listen(engine, "begin", lambda sql: sql.exec_driver_sql(begin))
     else:
-        event.listen(engine, "connect", lambda raw, _record: _set_up_postgresql(raw))
+        event.listen(engine, "connect", lambda raw, _record: _set_up_postgresql(raw, read_only=read_only))
 
 
 def _set_up_sqlite(raw: Any, *, read_only: bool) -> None:
@@ -213,10 +213,12 @@ def _set_up_sqlite(raw: Any, *, read_only: bool) -> None:
         raw.execute(f"PRAGMA {pragma}")
 
 
-def _set_up_postgresql(raw: Any) -> None:
+def _set_up_postgresql(raw: Any, *, read_only: bool) -> None:
     """An instance that hangs inside a transaction must not keep its successor waiting."""
     raw.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TRANSACTION_MILLISECONDS}")
     raw.execute("SET timezone = 'UTC'")
+    if read_only:
+        raw.execute("SET default_transaction_read_only = on")
     raw.commit()
 
 

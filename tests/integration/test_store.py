@@ -1,0 +1,1129 @@
+"""One suite for every database: the schema, its constraints, and what reports, changes, reads and tickets do to it."""
+
+import math
+import random
+import stat
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from schedy.errors import StoreError
+from schedy.messages import (
+    AddExperiment,
+    AmendJob,
+    Answer,
+    Change,
+    ChangeAnswer,
+    Claim,
+    ClaimAnswer,
+    DeleteExperiment,
+    DeleteJob,
+    ExperimentRecord,
+    ExperimentsAnswer,
+    FieldsAnswer,
+    Finish,
+    GetExperiments,
+    GetFields,
+    GetJobOrder,
+    GetJobs,
+    Heartbeat,
+    HeartbeatAnswer,
+    HeldJob,
+    JobOrderAnswer,
+    JobRecord,
+    JobsAnswer,
+    NewJob,
+    Progress,
+    Push,
+    PushAnswer,
+    Refusal,
+    Release,
+    Report,
+    ReportAnswer,
+    Request,
+    SortField,
+    UpdateExperiment,
+    Worker,
+)
+from schedy.settings import load_settings
+from schedy_store.changes import Changes
+from schedy_store.dispatch import TicketKey, TicketOffice
+from schedy_store.queries import answer_request
+from schedy_store.reports import Outcome, Reports
+from schedy_store.store import SCHEMA_REVISION, Store, Transaction, network_file_system
+from schedy_store.tables import AppliedChange, Base, Event, Experiment, Job, JobValue
+
+LEASE_SECONDS = 30.0
+WORKER = Worker(host="node", pid=7, program="train.py")
+A = TypeVar("A", bound=Answer)
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    opened = Store.open(store_url)
+    opened.migrate(from_older=False)
+    yield opened
+    opened.close()
+
+
+class Desk:
+    """Applies messages, each in a transaction of its own, as the service does; the clock can be put forward."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.ahead = timedelta()
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+    def later(self, transaction: Transaction) -> Transaction:
+        return Transaction(transaction.sql, transaction.now + self.ahead)
+
+    def report(self, report: Report) -> Outcome:
+        with self.store.transaction() as transaction:
+            return Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).apply(report)
+
+    def change(self, change: Change) -> Outcome:
+        with self.store.transaction() as transaction:
+            return Changes(self.later(transaction), lease_seconds=LEASE_SECONDS, max_attempts=2).apply(change)
+
+    def tick(self) -> Outcome:
+        with self.store.transaction() as transaction:
+            return Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).expire_leases(1000)
+
+    def renew(self) -> None:
+        with self.store.transaction() as transaction:
+            Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).renew_leases()
+
+    def read(self, request: Request) -> Answer:
+        with self.store.transaction() as transaction:
+            return answer_request(transaction, request)
+
+    def rows(self, statement: sa.Select[*tuple[Any, ...]]) -> list[Any]:
+        with self.store.transaction() as transaction:
+            return list(transaction.sql.execute(statement))
+
+    def add(self, name: str = "E", **more: Any) -> ExperimentRecord:
+        change = AddExperiment(request_id=fresh(), name=name, scheduler="manual", **more)
+        record = told(self.change(change), ChangeAnswer).experiment
+        assert record is not None
+        return record
+
+    def push(self, experiment: ExperimentRecord, *jobs: NewJob) -> list[str]:
+        change = Push(
+            request_id=fresh(),
+            experiment_name=experiment.name,
+            jobs=list(jobs) or [NewJob(hyperparameters={"x": 1})],
+            worker=WORKER,
+        )
+        return told(self.change(change), PushAnswer).job_ids
+
+    def claim(self, experiment: ExperimentRecord, job_id: str, token: str) -> ClaimAnswer:
+        message = Claim(experiment_uid=experiment.uid, job_id=job_id, token=token, worker=WORKER)
+        return told(self.report(message), ClaimAnswer)
+
+    def job(self, experiment: ExperimentRecord, job_id: str) -> JobRecord:
+        answer = self.read(GetJobs(experiment_uid=experiment.uid, job_id=job_id))
+        assert isinstance(answer, JobsAnswer)
+        return answer.jobs[0]
+
+    def events(self, experiment: ExperimentRecord, job_id: str) -> list[str]:
+        answer = self.read(GetJobs(experiment_uid=experiment.uid, job_id=job_id))
+        assert isinstance(answer, JobsAnswer)
+        return [event.kind for event in answer.events]
+
+
+def fresh() -> str:
+    return uuid.uuid4().hex
+
+
+def told(outcome: Outcome, kind: type[A]) -> A:
+    assert isinstance(outcome.answer, kind), outcome.answer
+    return outcome.answer
+
+
+@pytest.fixture
+def desk(store: Store) -> Desk:
+    return Desk(store)
+
+
+@pytest.fixture
+def experiment(desk: Desk) -> ExperimentRecord:
+    return desk.add()
+
+
+class TestSchema:
+    def test_migrations_give_the_schema_of_the_models(self, store: Store) -> None:
+        with store.engine.connect() as sql:
+            context = MigrationContext.configure(sql, opts={"compare_type": True, "compare_server_default": True})
+            assert compare_metadata(context, Base.metadata) == []
+
+    def test_migrations_make_the_checks_and_partial_indexes_of_the_models(self, store: Store, store_url: str) -> None:
+        made = _checks_and_indexes(store.engine)
+        with store.engine.begin() as sql:
+            Base.metadata.drop_all(sql)
+            Base.metadata.create_all(sql)
+        assert _checks_and_indexes(store.engine) == made
+
+    def test_migrating_again_changes_nothing(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.store.migrate(from_older=True)
+        desk.store.check_schema()
+        assert desk.read(GetExperiments(name=experiment.name)) == ExperimentsAnswer(experiments=[experiment])
+
+    @pytest.mark.parametrize(
+        ("revision", "words"),
+        [("0000", "is older .*Back it up, then run `schedy serve --migrate`"), ("9999", "is newer .*Upgrade Schedy")],
+    )
+    def test_another_version_is_refused_with_words(self, store: Store, revision: str, words: str) -> None:
+        with store.transaction() as transaction:
+            transaction.sql.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+        with pytest.raises(StoreError, match=words):
+            store.check_schema()
+        with pytest.raises(StoreError, match=words):
+            store.migrate(from_older=False)
+
+    def test_an_empty_database_is_told_from_an_old_one(self, store_url: str) -> None:
+        store = Store.open(store_url)
+        assert store.schema_revision() is None
+        with pytest.raises(StoreError, match="is empty: no results service has used it"):
+            store.check_schema()
+        store.migrate(from_older=False)
+        assert store.schema_revision() == SCHEMA_REVISION
+        store.close()
+
+    def test_a_reader_cannot_write(self, desk: Desk, experiment: ExperimentRecord, store_url: str) -> None:
+        reader = Store.open(store_url, read_only=True)
+        with reader.transaction() as transaction:
+            assert transaction.sql.scalar(select(Experiment.uid)) == experiment.uid
+        with pytest.raises(StoreError, match="read-only"):
+            with reader.transaction() as transaction:
+                transaction.sql.execute(update(Experiment).values(status="DONE"))
+        reader.close()
+
+    def test_the_clock_is_aware_and_goes_on(self, store: Store) -> None:
+        with store.transaction() as first:
+            pass
+        with store.transaction() as second:
+            pass
+        assert first.now.utcoffset() == timedelta()
+        assert first.now <= second.now < first.now + timedelta(seconds=60)
+
+    def test_a_failed_transaction_leaves_nothing(self, store: Store) -> None:
+        with pytest.raises(ZeroDivisionError):
+            with store.transaction() as transaction:
+                Changes(transaction, lease_seconds=1, max_attempts=1).apply(
+                    AddExperiment(request_id=fresh(), name="E", scheduler="manual")
+                )
+                _ = 1 / 0
+        with store.transaction() as transaction:
+            assert transaction.sql.scalar(select(sa.func.count()).select_from(Experiment)) == 0
+
+
+def _checks_and_indexes(engine: sa.Engine) -> dict[str, Any]:
+    found = sa.inspect(engine)
+    return {
+        table: (
+            sorted((check["name"], check["sqltext"]) for check in found.get_check_constraints(table)),
+            sorted((index["name"], _conditions(index.get("dialect_options"))) for index in found.get_indexes(table)),
+            sorted(str(key["options"]) for key in found.get_foreign_keys(table)),
+        )
+        for table in Base.metadata.tables
+    }
+
+
+def _conditions(options: Any) -> str:
+    return str({name: str(condition) for name, condition in (options or {}).items()})
+
+
+class TestConstraints:
+    """What must always hold, the database holds, whoever writes."""
+
+    @pytest.mark.parametrize(
+        ("statement", "constraint"),
+        [
+            ("UPDATE job SET status = 'SLEEPING'", "ck_job_status"),
+            ("UPDATE job SET attempt = -1", "ck_job_attempt"),
+            ("UPDATE job SET status = 'RUNNING', attempt = 1, token = 't'", "ck_job_running_under_lease"),
+            ("UPDATE job SET lease_until = created_at", "ck_job_running_under_lease"),
+            ("UPDATE job SET status = 'RUNNING', attempt = 1, lease_until = created_at", "ck_job_running_under_lease"),
+            ("UPDATE job SET status = 'RUNNING', token = 't', lease_until = created_at", "ck_job_running_attempt"),
+            ("UPDATE job SET status = 'DONE'", "ck_job_final_when_finished"),
+            ("UPDATE job SET finished_at = created_at", "ck_job_final_when_finished"),
+        ],
+    )
+    def test_of_a_job(self, desk: Desk, experiment: ExperimentRecord, statement: str, constraint: str) -> None:
+        desk.push(experiment)
+        with pytest.raises(IntegrityError, match=constraint):
+            with desk.store.transaction() as transaction:
+                transaction.sql.execute(text(statement))
+
+    @pytest.mark.parametrize(
+        ("statement", "constraint"),
+        [
+            ("UPDATE experiment SET status = 'QUEUED'", "ck_experiment_status"),
+            ("UPDATE experiment SET max_attempts = 0", "ck_experiment_max_attempts"),
+            ("UPDATE job_value SET source = 'guess'", "ck_job_value_source"),
+            ("INSERT INTO service (pk, epoch, instance) VALUES (2, 0, '')", "ck_service_one_row"),
+        ],
+    )
+    def test_of_the_rest(self, desk: Desk, experiment: ExperimentRecord, statement: str, constraint: str) -> None:
+        desk.push(experiment)
+        with pytest.raises(IntegrityError, match=constraint):
+            with desk.store.transaction() as transaction:
+                transaction.sql.execute(text(statement))
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "INSERT INTO job_value (job_pk, source, name, experiment_pk) VALUES (99, 'result', 'x', 99)",
+            "UPDATE job SET experiment_pk = 99",
+            "INSERT INTO event (experiment_pk, job_id, at, kind, detail) SELECT 99, 'abcdef', created_at, 'k', 'd'"
+            " FROM experiment",
+        ],
+    )
+    def test_nothing_hangs_in_the_air(self, desk: Desk, experiment: ExperimentRecord, statement: str) -> None:
+        desk.push(experiment)
+        with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
+            with desk.store.transaction() as transaction:
+                transaction.sql.execute(text(statement))
+
+    @pytest.mark.parametrize("statement", ["UPDATE job SET job_id = 'abcdef'", "UPDATE experiment SET name = 'same'"])
+    def test_names_and_ids_are_unique(self, desk: Desk, experiment: ExperimentRecord, statement: str) -> None:
+        desk.add("F")
+        desk.push(experiment, *[NewJob(hyperparameters={})] * 2)
+        with pytest.raises(IntegrityError, match=r"(?i)unique"):
+            with desk.store.transaction() as transaction:
+                transaction.sql.execute(text(statement))
+
+
+class TestChanges:
+    def test_a_push_that_arrives_twice_is_stored_once_and_answered_the_same(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        push = Push(
+            request_id=fresh(), experiment_name="E", jobs=[NewJob(hyperparameters={"x": i}) for i in range(3)],
+            worker=WORKER,
+        )  # fmt: skip
+        first = told(desk.change(push), PushAnswer)
+        desk.pass_seconds(60)
+        again = desk.change(push)
+        assert again.answer == first
+        assert sorted(again.tickets_awaited) == [row.pk for row in desk.rows(select(Job.pk).order_by(Job.pk))]
+        assert len(desk.rows(select(Job.pk))) == 3
+
+    def test_ids_come_in_the_order_of_the_jobs(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        ids = desk.push(experiment, *(NewJob(hyperparameters={"x": place}) for place in range(600)))
+        assert [desk.job(experiment, job_id).hyperparameters["x"] for job_id in ids[::97]] == list(range(600))[::97]
+        assert len(set(ids)) == 600
+        assert not any(job_id.startswith("-") for job_id in ids)
+
+    def test_a_push_into_nothing_names_what_is_close(self, desk: Desk) -> None:
+        push = Push(
+            request_id=fresh(), experiment_name="MinimiseManual", jobs=[NewJob(hyperparameters={})], worker=WORKER
+        )
+        assert "`schedy add NAME manual` makes one" in told(desk.change(push), Refusal).reason
+        desk.add("MinimizeManual")
+        desk.add("Other")
+        refusal = told(desk.change(push), Refusal)
+        assert refusal.code == "not_found"
+        assert refusal.reason == "There is no experiment 'MinimiseManual'. Did you mean 'MinimizeManual'?"
+
+    def test_a_name_is_given_once(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        refusal = told(desk.change(AddExperiment(request_id=fresh(), name="E", scheduler="manual")), Refusal)
+        assert refusal.code == "exists"
+        assert "schedy rm 'E'" in refusal.reason
+
+    @pytest.mark.parametrize("name", ["x" * 200, "é" * 100, "😀" * 50, "a b/c#%?'\"", "Robert'); DROP TABLE job;--"])
+    def test_any_name_that_is_allowed_is_kept(self, desk: Desk, name: str) -> None:
+        record = desk.add(name)
+        desk.push(record)
+        answer = desk.read(GetExperiments(name=name))
+        assert isinstance(answer, ExperimentsAnswer)
+        assert [found.name for found in answer.experiments] == [name]
+        assert answer.experiments[0].job_counts == {"QUEUED": 1}
+
+    @pytest.mark.parametrize("name", ["\x00", "\udcff", "a\x00b"], ids=ascii)
+    def test_a_name_that_no_experiment_can_have_is_not_found(
+        self, desk: Desk, experiment: ExperimentRecord, name: str
+    ) -> None:
+        push = Push(request_id=fresh(), experiment_name=name, jobs=[NewJob(hyperparameters={})], worker=WORKER)
+        assert told(desk.change(push), Refusal).code == "not_found"
+        for request in (GetExperiments(name=name), GetJobs(experiment_uid=experiment.uid, job_id=name)):
+            answer = desk.read(request)
+            assert isinstance(answer, Refusal)
+            assert answer.code == "not_found"
+
+    def test_a_job_pushed_as_running_is_held_under_a_lease(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        token = fresh()
+        (job_id,) = desk.push(experiment, NewJob(hyperparameters={}, status="RUNNING", token=token))
+        record = desk.job(experiment, job_id)
+        assert (record.status, record.attempt, record.worker) == ("RUNNING", 1, str(WORKER))
+        desk.pass_seconds(LEASE_SECONDS + 1)
+        desk.tick()
+        assert desk.job(experiment, job_id).status == "QUEUED"
+
+    def test_values_of_all_kinds_come_back(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        values: dict[str, Any] = {
+            "b": 1,
+            "a": math.inf,
+            "c": -math.inf,
+            "nul\x00": "\x00",
+            "\ud800": "\udfff",
+            "z": "é" * 999,
+            "big": 10**400,
+            "tiny": 5e-324,
+            "list": [None, True, {"": []}],
+            "😀" * 200: 1,
+        }
+        (job_id,) = desk.push(
+            experiment,
+            NewJob(hyperparameters={**values, "nan": math.nan}, results=values, status="DONE", quality=math.nan),
+        )
+        record = desk.job(experiment, job_id)
+        assert math.isnan(record.hyperparameters.pop("nan"))
+        assert (record.hyperparameters, record.results) == (values, values)
+        assert list(record.results) == list(values)
+        assert math.isnan(record.quality)
+        fields = desk.read(GetFields(experiment_uid=experiment.uid))
+        assert isinstance(fields, FieldsAnswer)
+        assert set(fields.results) == set(values)
+        assert set(fields.hyperparameters) == {*values, "nan"}
+
+    @pytest.mark.parametrize("quality", [math.inf, -math.inf, 0.1, 5e-324, 1e308])
+    def test_qualities_come_back(self, desk: Desk, experiment: ExperimentRecord, quality: float) -> None:
+        (job_id,) = desk.push(experiment, NewJob(hyperparameters={}, quality=quality))
+        assert repr(desk.job(experiment, job_id).quality) == repr(quality)
+
+    def test_deleting_an_experiment_takes_all_of_it(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        (job_id,) = desk.push(experiment)
+        desk.claim(experiment, job_id, token := fresh())
+        desk.report(Release(experiment_uid=experiment.uid, job_id=job_id, token=token, sequence=1))
+        outcome = desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
+        assert outcome.queues == [("gone", "E")]
+        for table in (Experiment, Job, JobValue, Event):
+            assert desk.rows(select(table)) == []
+        again = desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
+        assert told(again, Refusal).code == "not_found"
+
+    def test_deleting_a_job_takes_its_values_and_events(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        gone, kept = desk.push(experiment, *[NewJob(hyperparameters={"x": 1}, results={"y": 2})] * 2)
+        for job_id in (gone, kept):
+            desk.claim(experiment, job_id, fresh())
+            desk.claim(experiment, job_id, fresh())
+        desk.change(DeleteJob(request_id=fresh(), experiment_uid=experiment.uid, job_id=gone))
+        assert [row.job_id for row in desk.rows(select(Job.job_id))] == [kept]
+        assert {row.job_id for row in desk.rows(select(Event.job_id))} == {kept}
+        assert len(desk.rows(select(JobValue.name))) == 2
+
+    def test_a_report_on_a_deleted_job_is_refused(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        (job_id,) = desk.push(experiment)
+        desk.claim(experiment, job_id, token := fresh())
+        desk.change(DeleteJob(request_id=fresh(), experiment_uid=experiment.uid, job_id=job_id))
+        held: dict[str, Any] = {"experiment_uid": experiment.uid, "job_id": job_id, "token": token}
+        outcome = desk.report(Finish(**held, sequence=1, status="DONE", results={}, quality=0.0))
+        assert outcome.answer == ReportAnswer(accepted=False, reason="it was deleted.")
+        assert outcome.log
+        lost = told(desk.report(Heartbeat(held=[HeldJob(**held)])), HeartbeatAnswer).lost
+        assert [(job.token, job.reason) for job in lost] == [(token, "it was deleted.")]
+        assert not desk.claim(experiment, job_id, fresh()).granted
+
+    def test_amending_needs_a_final_job_and_the_revision_that_was_read(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        queued, done = desk.push(
+            experiment, NewJob(hyperparameters={}), NewJob(hyperparameters={}, status="DONE", results={"a": 1, "b": 2})
+        )
+        revision = desk.job(experiment, done).revision
+
+        def amend(job_id: str, revision: int | None, results: dict[str, Any]) -> Answer | None:
+            change = AmendJob(
+                request_id=fresh(), experiment_uid=experiment.uid, job_id=job_id, results=results, quality=2.0,
+                revision=revision,
+            )  # fmt: skip
+            return desk.change(change).answer
+
+        assert amend(done, revision, {"b": 3}) == ChangeAnswer(revision=revision + 1)
+        record = desk.job(experiment, done)
+        assert (record.results, record.quality, record.status) == ({"b": 3}, 2.0, "DONE")
+        stale = amend(done, revision, {"b": 4})
+        assert isinstance(stale, Refusal)
+        assert (stale.code, "was changed since you read it" in stale.reason) == ("unsafe", True)
+        assert isinstance(amend(done, None, {"b": 5}), ChangeAnswer)
+        assert isinstance(amend(queued, None, {}), Refusal)
+        assert desk.job(experiment, done).results == {"b": 5}
+        assert [(row.name, row.number) for row in desk.rows(select(JobValue.name, JobValue.number))] == [("b", 5.0)]
+        assert desk.events(experiment, done) == ["amended", "amended"]
+
+    def test_a_change_that_arrives_twice_looks_after_its_queue_again(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        """The first instance may have died between its commit and the broker."""
+        finish = UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, status="DONE")
+        assert desk.change(finish).queues == desk.change(finish).queues == [("gone", "E")]
+        remove = DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid)
+        assert desk.change(remove).queues == desk.change(remove).queues == [("gone", "E")]
+        desk.add("E")
+        assert desk.change(remove).queues == [("wanted", "E")]
+
+    @pytest.mark.parametrize("status", ["RUNNING", "DONE"])
+    def test_an_old_addition_that_arrives_twice_makes_no_queue_for_what_is_gone(self, desk: Desk, status: str) -> None:
+        add = AddExperiment.model_validate(
+            {"request_id": fresh(), "name": "E", "scheduler": "manual", "status": status}
+        )
+        record = told(desk.change(add), ChangeAnswer).experiment
+        assert record is not None
+        desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=record.uid))
+        assert desk.change(add).queues == [("gone", "E")]
+
+    def test_answers_are_forgotten_after_a_month(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.pass_seconds(29 * 86_400)
+        with desk.store.transaction() as transaction:
+            Changes(desk.later(transaction), lease_seconds=1, max_attempts=1).forget_old_answers()
+        assert len(desk.rows(select(AppliedChange.request_id))) == 1
+        desk.pass_seconds(2 * 86_400)
+        with desk.store.transaction() as transaction:
+            Changes(desk.later(transaction), lease_seconds=1, max_attempts=1).forget_old_answers()
+        assert desk.rows(select(AppliedChange.request_id)) == []
+
+
+class Held:
+    """A job that was claimed, and the reports of its holder."""
+
+    def __init__(self, desk: Desk, experiment: ExperimentRecord, job_id: str) -> None:
+        self.desk = desk
+        self.token = fresh()
+        self.sequence = 0
+        self.naming: dict[str, Any] = {"experiment_uid": experiment.uid, "job_id": job_id, "token": self.token}
+        assert desk.claim(experiment, job_id, self.token).granted
+
+    def progress(self, results: dict[str, Any], sequence: int) -> ReportAnswer:
+        message = Progress(**self.naming, sequence=sequence, results=results, quality=1.5)
+        return told(self.desk.report(message), ReportAnswer)
+
+    def finish(self, results: dict[str, Any], sequence: int = 9, **more: Any) -> ReportAnswer:
+        message = Finish(
+            **self.naming, sequence=sequence, **{"status": "DONE", "quality": 2.5, "results": results, **more}
+        )
+        return told(self.desk.report(message), ReportAnswer)
+
+    def release(self) -> ReportAnswer:
+        return told(self.desk.report(Release(**self.naming, sequence=9)), ReportAnswer)
+
+    def heartbeat(self) -> list[str]:
+        answer = told(self.desk.report(Heartbeat(held=[HeldJob(**self.naming)])), HeartbeatAnswer)
+        return [lost.reason for lost in answer.lost]
+
+
+@pytest.fixture
+def job_id(desk: Desk, experiment: ExperimentRecord) -> str:
+    return desk.push(experiment, NewJob(hyperparameters={"x": 1}, results={"prior": 0}, quality=0.25))[0]
+
+
+class TestReports:
+    def test_a_claim_is_granted_once_and_answered_the_same_when_asked_again(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        token = fresh()
+        first, again = (desk.claim(experiment, job_id, token) for _ in range(2))
+        assert first.granted
+        assert again.granted
+        assert first.job is not None
+        assert again.job is not None
+        fields = {"status", "attempt", "hyperparameters", "results", "quality", "started_at", "worker"}
+        assert first.job.model_dump(include=fields) == again.job.model_dump(include=fields)
+        assert (first.job.status, first.job.attempt, first.job.results) == ("RUNNING", 1, {"prior": 0})
+        assert desk.claim(experiment, job_id, fresh()).reason == "another worker is running it."
+        assert desk.events(experiment, job_id) == ["denied"]
+
+    def test_reports_of_the_holder_are_stored(self, desk: Desk, experiment: ExperimentRecord, job_id: str) -> None:
+        held = Held(desk, experiment, job_id)
+        assert held.progress({"loss": 3, "prior": 0}, 2).accepted
+        assert held.progress({"loss": 4}, 1).accepted
+        assert desk.job(experiment, job_id).results == {"loss": 3, "prior": 0}
+        assert held.finish({"loss": 1}, status="CRASHED", error="no").accepted
+        record = desk.job(experiment, job_id)
+        assert (record.status, record.results, record.quality, record.error) == ("CRASHED", {"loss": 1}, 2.5, "no")
+        assert record.started_at is not None
+        assert record.finished_at is not None
+        assert record.started_at <= record.finished_at
+        assert {row.name for row in desk.rows(select(JobValue.name).where(JobValue.source == "result"))} == {"loss"}
+
+    @pytest.mark.parametrize("kind", ["progress", "finish", "release", "heartbeat"])
+    def test_a_report_that_arrives_twice_changes_nothing(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str, kind: str
+    ) -> None:
+        held = Held(desk, experiment, job_id)
+        reports = {
+            "progress": lambda: held.progress({"loss": 3}, 1),
+            "finish": lambda: held.finish({"loss": 3}),
+            "release": held.release,
+            "heartbeat": held.heartbeat,
+        }
+        reports[kind]()
+        columns = (Job.status, Job.token, Job.attempt, Job.sequence, Job.results, Job.ticket, Job.finished_at)
+        before = desk.rows(select(*columns))
+        desk.pass_seconds(1)
+        reports[kind]()
+        assert desk.rows(select(*columns)) == before
+
+    def test_a_late_finish_of_a_fenced_worker_is_refused_and_recorded(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        lost = Held(desk, experiment, job_id)
+        lost.progress({"half": 1}, 1)
+        desk.pass_seconds(LEASE_SECONDS + 1)
+        second = Held(desk, experiment, job_id)
+        assert desk.job(experiment, job_id).results == {"prior": 0}
+        assert not lost.finish({"late": 1}).accepted
+        assert lost.heartbeat() == ["its lease ran out and another worker has taken it."]
+        assert second.finish({"loss": 1}).accepted
+        record = desk.job(experiment, job_id)
+        assert (record.status, record.results, record.attempt) == ("DONE", {"loss": 1}, 2)
+        assert desk.events(experiment, job_id) == ["lost", "refused"]
+        assert lost.finish({"late": 1}).reason == "another attempt ended it as DONE."
+
+    def test_a_release_gives_the_job_back_and_does_not_count(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        held = Held(desk, experiment, job_id)
+        held.progress({"half": 1}, 1)
+        assert held.release().accepted
+        record = desk.job(experiment, job_id)
+        assert (record.status, record.attempt, record.worker, record.started_at) == ("QUEUED", 0, None, None)
+        assert not held.finish({"late": 1}).accepted
+        answer = desk.claim(experiment, job_id, fresh())
+        assert answer.job is not None
+        assert (answer.job.attempt, answer.job.results, answer.job.quality) == (1, {"prior": 0}, 0.25)
+
+    def test_a_heartbeat_keeps_the_lease(self, desk: Desk, experiment: ExperimentRecord, job_id: str) -> None:
+        held = Held(desk, experiment, job_id)
+        for _ in range(3):
+            desk.pass_seconds(LEASE_SECONDS * 0.9)
+            assert held.heartbeat() == []
+            desk.tick()
+        assert desk.job(experiment, job_id).status == "RUNNING"
+
+    def test_a_lease_that_is_over_queues_the_job_and_its_last_holder_may_go_on(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        held = Held(desk, experiment, job_id)
+        desk.pass_seconds(LEASE_SECONDS + 1)
+        outcome = desk.tick()
+        assert outcome.tickets_wanted == {experiment.number}
+        assert desk.job(experiment, job_id).status == "QUEUED"
+        assert held.heartbeat() == []
+        assert desk.job(experiment, job_id).status == "RUNNING"
+        assert held.finish({}).accepted
+
+    def test_a_job_whose_last_attempt_is_lost_crashes_and_tells_its_holder(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        for _ in range(2):
+            held = Held(desk, experiment, job_id)
+            desk.pass_seconds(LEASE_SECONDS + 1)
+            desk.tick()
+        record = desk.job(experiment, job_id)
+        assert (record.status, record.error, record.attempt) == ("CRASHED", "worker lost 2 times", 2)
+        assert held.heartbeat() == ["it is CRASHED: its worker was silent for too long."]
+        assert not held.finish({}).accepted
+        assert desk.events(experiment, job_id) == ["lost", "lost", "refused"]
+
+    def test_a_claim_that_comes_before_the_tick_crashes_it_too(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        for _ in range(2):
+            Held(desk, experiment, job_id)
+            desk.pass_seconds(LEASE_SECONDS + 1)
+        assert desk.claim(experiment, job_id, fresh()).reason == "it is CRASHED."
+        record = desk.job(experiment, job_id)
+        assert (record.status, record.error) == ("CRASHED", "worker lost 2 times")
+        assert record.finished_at is not None
+        assert desk.events(experiment, job_id) == ["lost", "lost", "denied"]
+
+    def test_a_claim_of_a_lost_job_in_a_paused_experiment_queues_it(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        Held(desk, experiment, job_id)
+        desk.change(UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, paused=True))
+        desk.pass_seconds(LEASE_SECONDS + 1)
+        assert not desk.claim(experiment, job_id, fresh()).granted
+        assert desk.job(experiment, job_id).status == "QUEUED"
+        assert desk.events(experiment, job_id) == ["lost", "denied"]
+
+    def test_the_holder_of_a_job_goes_on_in_a_paused_experiment(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        held = Held(desk, experiment, job_id)
+        desk.change(UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, paused=True))
+        assert held.progress({"x": 1}, 1).accepted
+        assert held.finish({"x": 2}).accepted
+
+    def test_a_heartbeat_after_the_finish_tells_of_no_loss(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        held = Held(desk, experiment, job_id)
+        held.finish({}, status="CRASHED")
+        assert held.heartbeat() == []
+
+    def test_renewed_leases_last_a_whole_lease(self, desk: Desk, experiment: ExperimentRecord, job_id: str) -> None:
+        Held(desk, experiment, job_id)
+        desk.pass_seconds(LEASE_SECONDS * 10)
+        desk.renew()
+        desk.pass_seconds(LEASE_SECONDS * 0.9)
+        desk.tick()
+        assert desk.job(experiment, job_id).status == "RUNNING"
+        desk.pass_seconds(LEASE_SECONDS * 0.2)
+        desk.tick()
+        assert desk.job(experiment, job_id).status == "QUEUED"
+
+    def test_a_report_of_an_experiment_with_a_name_taken_again_is_refused(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        held = Held(desk, experiment, job_id)
+        desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
+        desk.add(experiment.name)
+        assert held.finish({}).reason == "it was deleted."
+
+    def test_a_number_too_large_for_the_database_is_a_fault_of_the_message(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        """The service buries such a message; a StoreError would make it try for ever."""
+        held = Held(desk, experiment, job_id)
+        with pytest.raises((sa.exc.DataError, OverflowError)):
+            held.progress({}, 2**70)
+
+
+class TestReads:
+    VALUES = (3, "b", None, math.nan, -math.inf, 10, "a b", True, [1], "a", math.inf, 2.5, "", "\x00")
+
+    @pytest.mark.parametrize("source", ["hyperparameter", "result"])
+    @pytest.mark.parametrize("decreasing", [False, True])
+    def test_numbers_and_texts_in_order_and_missing_values_last(
+        self, desk: Desk, experiment: ExperimentRecord, source: Any, decreasing: bool
+    ) -> None:
+        jobs = [_new_job(source, {"v": value}) for value in self.VALUES]
+        ids = desk.push(experiment, *jobs, _new_job(source, {"other": 1}))
+        numbers = {row.job_id: row.pk for row in desk.rows(select(Job.job_id, Job.pk))}
+        order = desk.read(
+            GetJobOrder(experiment_uid=experiment.uid, sort=[SortField(source=source, name="v")], decreasing=decreasing)
+        )
+        assert isinstance(order, JobOrderAnswer)
+        places = [[numbers[job_id] for job_id in ids].index(number) for number in order.numbers]
+        increasing = [-math.inf, True, 2.5, 3, 10, math.inf, "", "\x00", "a", "a b", "b"]
+        wanted = [self.VALUES.index(value) for value in increasing]
+        missing = [place for place in range(len(ids)) if place not in wanted]
+        assert places == (wanted[::-1] if decreasing else wanted) + missing
+
+    def test_all_columns_can_be_sorted_by(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        low, high, nan = desk.push(
+            experiment,
+            NewJob(hyperparameters={}, quality=-1.0),
+            NewJob(hyperparameters={}, quality=2.0, status="DONE"),
+            NewJob(hyperparameters={}, quality=math.nan),
+        )
+        numbers = {row.pk: row.job_id for row in desk.rows(select(Job.job_id, Job.pk))}
+        for name, increasing, decreasing in (
+            ("quality", [low, high, nan], [high, low, nan]),
+            ("finished_at", [high, low, nan], [high, low, nan]),
+            ("status", [high, low, nan], [low, nan, high]),
+            ("error", [low, high, nan], [low, high, nan]),
+            ("id", sorted([low, high, nan]), sorted([low, high, nan], reverse=True)),
+        ):
+            for is_decreasing, wanted in ((False, increasing), (True, decreasing)):
+                order = desk.read(
+                    GetJobOrder(
+                        experiment_uid=experiment.uid,
+                        sort=[SortField(source="column", name=name)],
+                        decreasing=is_decreasing,
+                    )
+                )
+                assert isinstance(order, JobOrderAnswer)
+                assert [numbers[number] for number in order.numbers] == wanted, (name, is_decreasing)
+
+    def test_several_fields_statuses_and_a_limit(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        source = random.Random(5)  # noqa: S311 - repeatable, not secret
+        pairs = [(source.randint(0, 3), source.choice("xyz")) for _ in range(40)]
+        desk.push(
+            experiment,
+            *(
+                NewJob(hyperparameters={"a": a, "b": b}, status="DONE" if place % 2 else "QUEUED")
+                for place, (a, b) in enumerate(pairs)
+            ),
+        )
+        order = desk.read(
+            GetJobOrder(
+                experiment_uid=experiment.uid,
+                sort=[SortField(source="hyperparameter", name=name) for name in "ba"],
+                statuses=["DONE"],
+                limit=7,
+            )
+        )
+        assert isinstance(order, JobOrderAnswer)
+        answer = desk.read(GetJobs(experiment_uid=experiment.uid, numbers=order.numbers))
+        assert isinstance(answer, JobsAnswer)
+        found = [(job.hyperparameters["b"], job.hyperparameters["a"]) for job in answer.jobs]
+        assert found == sorted((b, a) for a, b in pairs[1::2])[:7]
+
+    @pytest.mark.parametrize("limit", [1, 3, 7, 100])
+    def test_pages_have_no_gaps_and_no_doubles(self, desk: Desk, experiment: ExperimentRecord, limit: int) -> None:
+        other = desk.add("other")
+        ids: list[str] = []
+        for _ in range(7):
+            ids += desk.push(experiment)
+            desk.push(other)
+        pages = list(_pages(desk, experiment, limit))
+        assert [job.job_id for page in pages for job in page.jobs] == ids
+        assert [len(page.jobs) for page in pages] == [min(limit, 7 - start) for start in range(0, 7, limit)]
+
+    def test_pages_of_large_jobs_are_cut_by_size(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        ids = [desk.push(experiment, NewJob(hyperparameters={"x": "a" * 900_000}))[0] for _ in range(12)]
+        pages = list(_pages(desk, experiment, 100))
+        assert [job.job_id for page in pages for job in page.jobs] == ids
+        assert max(len(page.jobs) for page in pages) <= 6
+
+    def test_experiments_come_in_pages(self, desk: Desk) -> None:
+        for name in "bac":
+            desk.add(name)
+        found: list[str] = []
+        after = 0
+        while isinstance(answer := desk.read(GetExperiments(after=after, limit=2)), ExperimentsAnswer):
+            if not answer.experiments:
+                break
+            found += [record.name for record in answer.experiments]
+            after = answer.experiments[-1].number
+        assert found == ["b", "a", "c"]
+
+    def test_reads_of_what_is_gone_are_refused(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
+        requests: list[Request] = [
+            GetExperiments(name="E"),
+            GetExperiments(uid=experiment.uid),
+            GetJobs(experiment_uid=experiment.uid),
+            GetJobOrder(experiment_uid=experiment.uid, sort=[]),
+            GetFields(experiment_uid=experiment.uid),
+        ]
+        for request in requests:
+            answer = desk.read(request)
+            assert isinstance(answer, Refusal)
+            assert answer.code == "not_found"
+
+
+def _new_job(source: str, values: dict[str, Any]) -> NewJob:
+    if source == "result":
+        return NewJob(hyperparameters={}, results=values)
+    return NewJob(hyperparameters=values)
+
+
+def _pages(desk: Desk, experiment: ExperimentRecord, limit: int) -> Iterator[JobsAnswer]:
+    after, more = 0, True
+    while more:
+        answer = desk.read(GetJobs(experiment_uid=experiment.uid, after=after, limit=limit))
+        assert isinstance(answer, JobsAnswer)
+        yield answer
+        after, more = answer.jobs[-1].number, answer.more
+
+
+class Counter:
+    """A ticket office and the transactions it works in."""
+
+    def __init__(self, desk: Desk, *, window: int = 100) -> None:
+        self.desk = desk
+        self.office = TicketOffice(window, LEASE_SECONDS)
+        with desk.store.transaction() as transaction:
+            self.office.reset(transaction)
+
+    def choose(self) -> list[TicketKey]:
+        with self.desk.store.transaction() as transaction:
+            return [wanted.key for wanted in self.office.choose(self.desk.later(transaction))]
+
+    def land(self, keys: list[TicketKey]) -> None:
+        with self.desk.store.transaction() as transaction:
+            self.office.mark(self.desk.later(transaction), keys)
+        self.office.landed(keys, failed=False)
+
+    def want(self, outcome: Outcome) -> None:
+        self.office.wanting |= outcome.tickets_wanted
+
+    def dispatched(self) -> list[bool]:
+        return [row[0] is not None for row in self.desk.rows(select(Job.dispatched_at).order_by(Job.pk))]
+
+
+class TestTickets:
+    def test_each_queued_job_gets_one(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.push(experiment, *[NewJob(hyperparameters={})] * 3, NewJob(hyperparameters={}, status="DONE"))
+        counter = Counter(desk)
+        keys = counter.choose()
+        assert len(keys) == 3
+        assert counter.choose() == []
+        counter.land(keys)
+        assert counter.dispatched() == [True, True, True, False]
+        assert counter.choose() == []
+        assert Counter(desk).choose() == []
+
+    def test_a_ticket_tells_people_what_the_job_is(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        small, large = desk.push(
+            experiment, NewJob(hyperparameters={"x": math.inf}), NewJob(hyperparameters={"x": "a" * 5000})
+        )
+        office = TicketOffice(10, LEASE_SECONDS)
+        with desk.store.transaction() as transaction:
+            office.reset(transaction)
+            tickets = [wanted.ticket for wanted in office.choose(transaction)]
+        assert [(t.experiment, t.experiment_uid, t.job_id) for t in tickets] == [
+            ("E", experiment.uid, small),
+            ("E", experiment.uid, large),
+        ]
+        assert [ticket.hyperparameters for ticket in tickets] == [{"x": math.inf}, None]
+
+    def test_no_more_than_the_window_are_under_way(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        other = desk.add("other")
+        desk.push(experiment, *[NewJob(hyperparameters={})] * 5)
+        desk.push(other, *[NewJob(hyperparameters={})] * 5)
+        counter = Counter(desk, window=3)
+        landed: list[TicketKey] = []
+        while keys := counter.choose():
+            assert len(counter.office.under_way) <= 3
+            landed += keys
+            counter.land(keys[:1])
+            counter.office.landed(keys[1:], failed=True)
+            landed = [key for key in landed if key not in keys[1:]]
+        assert len(landed) == len(set(landed)) == 10
+        assert all(counter.dispatched())
+
+    def test_a_failed_ticket_is_published_again(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.push(experiment)
+        counter = Counter(desk)
+        keys = counter.choose()
+        counter.office.landed(keys, failed=True)
+        assert counter.choose() == keys
+
+    def test_a_job_released_while_its_ticket_is_under_way_wants_a_new_one(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        (job_id,) = desk.push(experiment)
+        counter = Counter(desk)
+        (key,) = counter.choose()
+        held = Held(desk, experiment, job_id)
+        counter.want(desk.report(Release(**held.naming, sequence=1)))
+        counter.land([key])
+        assert counter.dispatched() == [False]
+        (again,) = counter.choose()
+        assert again[0] == key[0]
+        assert again[1] > key[1]
+        counter.land([again])
+        assert counter.dispatched() == [True]
+
+    def test_a_job_lost_while_its_ticket_is_under_way_wants_a_new_one(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        (job_id,) = desk.push(experiment)
+        counter = Counter(desk)
+        (key,) = counter.choose()
+        Held(desk, experiment, job_id)
+        desk.pass_seconds(LEASE_SECONDS + 1)
+        counter.want(desk.tick())
+        counter.land([key])
+        assert [number for _job, number in counter.choose()] == [key[1] + 1]
+
+    def test_a_claim_before_the_confirm_keeps_the_mark(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        (job_id,) = desk.push(experiment)
+        counter = Counter(desk)
+        keys = counter.choose()
+        Held(desk, experiment, job_id)
+        counter.land(keys)
+        assert counter.dispatched() == [True]
+
+    @pytest.mark.parametrize("closed", [{"paused": True}, {"status": "DONE"}], ids=["paused", "done"])
+    def test_a_closed_experiment_gets_none_until_it_is_open_again(
+        self, desk: Desk, experiment: ExperimentRecord, closed: dict[str, Any]
+    ) -> None:
+        desk.push(experiment, *[NewJob(hyperparameters={})] * 2)
+        counter = Counter(desk)
+        first = counter.choose()
+        counter.land(first[:1])
+        close = UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, **closed)
+        counter.want(desk.change(close))
+        counter.land(first[1:])
+        assert counter.dispatched() == [False, False]
+        assert counter.choose() == []
+        desk.push(experiment)
+        assert counter.choose() == []
+        opened = UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, status="RUNNING", paused=False)
+        counter.want(desk.change(opened))
+        again = counter.choose()
+        assert len(again) == 3
+        assert not set(again) & set(first)
+
+    def test_a_claim_denied_by_a_pause_wants_a_new_ticket_afterwards(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        (job_id,) = desk.push(experiment)
+        counter = Counter(desk)
+        counter.land(counter.choose())
+        with desk.store.transaction() as transaction:
+            transaction.sql.execute(update(Experiment).values(paused=True))
+        assert desk.claim(experiment, job_id, fresh()).reason == "its experiment is paused or done."
+        assert counter.dispatched() == [False]
+
+    @pytest.mark.parametrize(
+        ("closed", "queues"),
+        [
+            ({"paused": True}, [("wanted", "E"), ("purged", "E")]),
+            ({"paused": False}, [("wanted", "E")]),
+            ({"status": "DONE"}, [("gone", "E")]),
+        ],
+        ids=str,
+    )
+    def test_what_a_change_means_for_the_queue(
+        self, desk: Desk, experiment: ExperimentRecord, closed: dict[str, Any], queues: list[tuple[str, str]]
+    ) -> None:
+        change = UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, **closed)
+        assert desk.change(change).queues == queues
+
+    def test_awaited_are_only_those_still_to_come(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.push(experiment, *[NewJob(hyperparameters={})] * 2)
+        counter = Counter(desk)
+        (first, second) = counter.choose()
+        counter.land([first])
+        with desk.store.transaction() as transaction:
+            assert counter.office.awaited(transaction, [first[0], second[0]]) == {second[0]}
+            assert counter.office.awaited(transaction, []) == set()
+
+    def test_a_ticket_that_later_ones_overtook_is_published_again(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        desk.push(experiment)
+        counter = Counter(desk)
+        counter.land(lost := counter.choose())
+        desk.pass_seconds(1)
+        (later,) = desk.push(experiment)
+        counter.office.wanting.add(experiment.number)
+        counter.land(counter.choose())
+        claimed = desk.report(Claim(experiment_uid=experiment.uid, job_id=later, token=fresh(), worker=WORKER)).claimed
+        assert claimed is not None
+        with desk.store.transaction() as transaction:
+            counter.office.note_claim(*claimed, desk.later(transaction).now)
+        desk.pass_seconds(LEASE_SECONDS * 2.9)
+        self._reclaim(desk, counter)
+        assert counter.choose() == []
+        desk.pass_seconds(LEASE_SECONDS * 0.2)
+        self._reclaim(desk, counter)
+        assert counter.choose() == [(lost[0][0], lost[0][1] + 1)]
+
+    @staticmethod
+    def _reclaim(desk: Desk, counter: Counter) -> None:
+        with desk.store.transaction() as transaction:
+            counter.office.reclaim_overtaken(desk.later(transaction))
+
+    def test_tickets_of_a_queue_that_stays_empty_are_published_again(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        desk.push(experiment)
+        counter = Counter(desk)
+        counter.land(lost := counter.choose())
+        desk.pass_seconds(LEASE_SECONDS * 3.1)
+        with desk.store.transaction() as transaction:
+            assert counter.office.suspects(desk.later(transaction)) == {experiment.number: "E"}
+            for ready in (0, 0, 5, 0, 0):
+                counter.office.note_ready(desk.later(transaction), {experiment.number: ready})
+        assert counter.choose() == []
+        with desk.store.transaction() as transaction:
+            counter.office.note_ready(desk.later(transaction), {experiment.number: 0})
+        assert counter.choose() == [(lost[0][0], lost[0][1] + 1)]
+
+    def test_a_young_ticket_is_no_suspect(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.push(experiment)
+        counter = Counter(desk)
+        counter.land(counter.choose())
+        with desk.store.transaction() as transaction:
+            assert counter.office.suspects(transaction) == {}
+
+
+class TestFiles:
+    """What is SQLite's alone."""
+
+    def test_a_reader_never_creates_a_store(self, tmp_path: Path) -> None:
+        path = tmp_path / "deep" / "store.sqlite"
+        with pytest.raises(StoreError, match=r"There is no store at .*store\.sqlite\. Start the results service"):
+            Store.open(f"sqlite:///{path}", read_only=True)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_file_is_its_owners_alone(self, tmp_path: Path) -> None:
+        settings = load_settings(override={"data_dir": tmp_path / "a b%20#?ä"}, environment={})
+        path = settings.sqlite_path
+        store = Store.open(settings.effective_store_url)
+        store.migrate(from_older=False)
+        files = list(path.parent.iterdir()) if path.exists() else []
+        assert path in files
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        store.close()
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(StoreError, match=r"The store .*cannot be created: Not a directory\."):
+            Store.open(f"sqlite:///{tmp_path}/file/folder/store.sqlite")
+
+    def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:
+        (tmp_path / "store.sqlite").write_text("my notes, which are much too precious to lose\n" * 100)
+        store = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
+        with pytest.raises(StoreError, match="is not an SQLite database"):
+            store.migrate(from_older=True)
+        assert (tmp_path / "store.sqlite").read_text().startswith("my notes")
+        store.close()
+
+    def test_a_folder_is_no_database(self, tmp_path: Path) -> None:
+        store = Store.open(f"sqlite:///{tmp_path}")
+        with pytest.raises(StoreError, match="cannot be opened"):
+            store.schema_revision()
+        store.close()
+
+    @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+    def test_a_store_in_memory_is_refused(self, url: str) -> None:
+        with pytest.raises(StoreError, match="in memory would be lost"):
+            Store.open(url)
+
+    @pytest.mark.parametrize(
+        "url", ["nonsense", "mysql://u:secret@host/db", "://", "postgresql+psycopg://u:secret@host:port/db"]
+    )
+    def test_a_url_that_is_no_store_is_refused_without_its_password(self, url: str) -> None:
+        with pytest.raises(StoreError) as caught:
+            Store.open(url)
+        assert "secret" not in str(caught.value)
+
+    def test_a_server_that_is_away_is_named_without_its_password(self) -> None:
+        store = Store.open("postgresql://u:sec/ret@127.0.0.1:1/db")
+        with pytest.raises(StoreError, match="is not reachable") as caught:
+            store.schema_revision()
+        assert "ret" not in str(caught.value)
+        store.close()
+
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [
+            ("home/me/store.sqlite", "nfs4"),
+            ("home/me/local/store.sqlite", None),
+            ("home/me/sshfs dir/x", "fuse.sshfs"),
+            ("homes/store.sqlite", None),
+        ],
+    )
+    def test_a_network_file_system_is_recognised(self, tmp_path: Path, path: str, kind: str | None) -> None:
+        (tmp_path / path).parent.mkdir(parents=True)
+        mounts = tmp_path / "mounts"
+        mounts.write_text(
+            "/dev/sda1 / ext4 rw 0 0\n"
+            f"server:/home {tmp_path}/home nfs4 rw 0 0\n"
+            f"/dev/sdb1 {tmp_path}/home/me/local xfs rw 0 0\n"
+            f"me@host: {tmp_path}/home/me/sshfs\\040dir fuse.sshfs rw 0 0\n"
+        )
+        assert network_file_system(tmp_path / path, mounts) == kind
+
+    def test_where_the_system_does_not_tell_nothing_is_refused(self, tmp_path: Path) -> None:
+        assert network_file_system(tmp_path, tmp_path / "no mounts") is None
