@@ -338,6 +338,7 @@ class Broker:
         self._services = _RecordingServices(self._loop)
         self._connection: pika.SelectConnection | None = None
         self._pause = _FIRST_PAUSE_SECONDS
+        self._was_open = False
         self._closing = False
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="schedy-io", daemon=True)
@@ -447,6 +448,7 @@ class Broker:
         )
 
     def _opened(self, _connection: object) -> None:
+        self._was_open = True
         self._pause = _FIRST_PAUSE_SECONDS
         self._on_connected()
 
@@ -459,7 +461,8 @@ class Broker:
         pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
         self._pause = min(self._pause * 2, self._reconnect_max_seconds)
         self._loop.call_later(pause, self._connect)
-        self._on_lost(broker_error(reason, self._url))
+        was_open, self._was_open = self._was_open, False
+        self._on_lost(broker_error(reason, self._url, was_open=was_open))
 
 
 def _quiet_pika() -> None:
@@ -485,7 +488,7 @@ def connection_parameters(url: str, *, name: str, heartbeat_seconds: int) -> pik
     return parameters
 
 
-def broker_error(error: BaseException, url: str) -> BrokerError:
+def broker_error(error: BaseException, url: str, *, was_open: bool = False) -> BrokerError:
     """Map an error of pika to one of ours; the only place that does."""
     parts = urlsplit(url)
     place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
@@ -493,6 +496,8 @@ def broker_error(error: BaseException, url: str) -> BrokerError:
         found = _known_error(cause, place, user=parts.username or "guest", vhost=parts.path[1:] or "%2F")
         if found is not None:
             return found
+    if was_open:
+        return BrokerUnreachableError(f"The connection to RabbitMQ at {place} was lost ({_plain_reason(error)}).")
     return BrokerUnreachableError(
         f"Cannot reach RabbitMQ at {place} ({_plain_reason(error)}). Start it with `schedy up`,"
         " or set SCHEDY_BROKER_URL to where it runs."
@@ -501,7 +506,7 @@ def broker_error(error: BaseException, url: str) -> BrokerError:
 
 def _known_error(error: BaseException, place: str, *, user: str, vhost: str) -> BrokerError | None:
     code = getattr(error, "reply_code", None)
-    text = str(getattr(error, "reply_text", error))
+    text = str(getattr(error, "reply_text", error)).rstrip(".") + "."
     if isinstance(error, pika_errors.ChannelClosedByBroker):
         return _channel_error(int(code or 0), text, user)
     if isinstance(error, pika_errors.ConnectionClosedByBroker) and code == 530:
@@ -553,4 +558,6 @@ def _plain_reason(error: BaseException) -> str:
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
+        if isinstance(cause, pika_errors.ConnectionClosed):
+            return str(cause.reply_text)
     return str(error) or type(error).__name__

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _CHUNK_JOBS = 200
 _CHUNK_BYTES = 262_144
 _CHUNKS_UNDER_WAY = 3
+_JOB_FIELDS = {"hyperparameters", "status", "results", "quality"}
 
 
 class Experiment:
@@ -107,7 +108,7 @@ class Experiment:
         """
         session = self._session
         limit = session.settings.max_message_bytes
-        new_jobs = [check_new_job(**job, limit_bytes=limit) for job in jobs]
+        new_jobs = [_checked_fields(job, limit) for job in jobs]
         answers = push_chunks(session, self._name, self.uid, new_jobs)
         stored: list[Job] = []
         for chunk, answer in answers:
@@ -221,6 +222,15 @@ def checked_experiment_status(status: str) -> ExperimentStatus:
     if status == "DONE":
         return "DONE"
     raise InvalidValueError(f"The status of an experiment is RUNNING or DONE, not {status!r}.")
+
+
+def _checked_fields(job: Mapping[str, Any], limit_bytes: int) -> NewJob:
+    unknown = set(job) - _JOB_FIELDS
+    if unknown:
+        raise InvalidValueError(
+            f"A job has no {' or '.join(sorted(map(repr, unknown)))}; it has {', '.join(sorted(_JOB_FIELDS))}."
+        )
+    return check_new_job(**job, limit_bytes=limit_bytes)
 
 
 def check_new_job(

@@ -157,7 +157,9 @@ class Job:
     def _put_progress(self, hold: Hold) -> None:
         self._check_not_lost(hold)
         values, quality = self._checked()
-        self._session.report(hold, Progress(**self._naming(hold), results=values, quality=quality))
+        answer = self._session.report(hold, Progress(**self._naming(hold), results=values, quality=quality))
+        if answer is not None and answer.revision is not None:
+            self._record = self._record.model_copy(update={"revision": answer.revision})
 
     def _amend(self, safe: bool) -> None:
         values, quality = self._checked()
@@ -242,11 +244,14 @@ class Job:
             status = CRASHED
             error_text = "\n".join(filter(None, [error_text, f"The results could not be sent: {invalid}"]))
             values, quality = self._sendable()
-        self._session.report(
+        answer = self._session.report(
             hold,
             Finish(**self._naming(hold), status=status, results=values, quality=quality, error=_escaped(error_text)),
         )
-        self._record = self._record.model_copy(update={"status": status, "error": error_text})
+        known: dict[str, Any] = {"status": status, "error": error_text}
+        if answer is not None and answer.revision is not None:
+            known |= {"revision": answer.revision, "finished_at": answer.at}
+        self._record = self._record.model_copy(update=known)
         if fault is not None:
             raise fault
 

@@ -362,9 +362,13 @@ class ClaimAnswer(Message):
 
 
 class ReportAnswer(Message):
+    """`revision` and `at` (the time it was stored) are set where the report has changed the job."""
+
     kind: Literal["report_answer"] = "report_answer"
     accepted: bool
     reason: str = ""
+    revision: int | None = None
+    at: datetime | None = None
 
 
 class LostJob(BaseModel):

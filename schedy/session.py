@@ -75,7 +75,9 @@ class Session:
         name = f"schedy {role} {self.worker}"
         self.client = Client(settings, connection_name=name)
         self.leases = LeaseKeeper(self.client)
-        self.tickets = TicketSource(self.client.broker, last_error=lambda: self.client.last_error)
+        self.tickets = TicketSource(
+            self.client.broker, consumer_tag=f"{name} waiting"[:255], last_error=lambda: self.client.last_error
+        )
         self.client.listen(on_ready=self._connected, on_lost=self._lost)
         self.client.start()
         _sessions.add(self)
@@ -197,8 +199,10 @@ class Session:
             self.leases.release(hold)
             raise
 
-    def report(self, hold: Hold, report: Progress | Finish) -> None:
-        """Send a report; returns when it is durable. Raises UnsafeUpdateError if the service refuses it.
+    def report(self, hold: Hold, report: Progress | Finish) -> ReportAnswer | None:
+        """Send a report; returns when it is durable, with the answer if there is one already.
+
+        Raises UnsafeUpdateError if the service refuses it.
 
         The service is given a few seconds to refuse; while it is down nobody waits for it.
         """
@@ -211,12 +215,15 @@ class Session:
             answer = call.answer.result(0.0 if self.client.service_is_silent else _ANSWER_SECONDS)
         except FutureTimeoutError:
             self.client.service_is_silent = True
-            return
-        if isinstance(answer, ReportAnswer) and not answer.accepted:
-            hold.lost = answer.reason
-            raise UnsafeUpdateError(lost_text(hold.job_id, answer.reason))
+            return None
         if isinstance(answer, Refusal):
             raise refusal_error(answer)
+        if not isinstance(answer, ReportAnswer):
+            return None
+        if not answer.accepted:
+            hold.lost = answer.reason
+            raise UnsafeUpdateError(lost_text(hold.job_id, answer.reason))
+        return answer
 
     def release(self, hold: Hold) -> None:
         """Give a job back; waits a little for the broker to have that."""

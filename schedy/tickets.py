@@ -6,7 +6,6 @@ that is not asking for one: a consumer has room for one message and is cancelled
 
 import contextlib
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -78,7 +77,6 @@ class _Pull:
     result: "Future[Incoming | None]" = field(default_factory=Future)
     channel: Channel | None = None
     taken: bool = False
-    tag: str = field(default_factory=lambda: f"schedy waiting {uuid.uuid4().hex[:8]}")
 
     def resolve(self, incoming: Incoming | None) -> None:
         if not self.result.done():
@@ -92,8 +90,9 @@ class _Pull:
 class TicketSource:
     """Takes tickets over a broker's connection; `take` from any thread, the rest in the I/O thread."""
 
-    def __init__(self, broker: Broker, *, last_error: Callable[[], BrokerError | None]) -> None:
+    def __init__(self, broker: Broker, *, consumer_tag: str, last_error: Callable[[], BrokerError | None]) -> None:
         self.broker = broker
+        self._consumer_tag = consumer_tag
         self._last_error = last_error
         self._connected = False
         self._idle: list[Channel] = []
@@ -176,7 +175,7 @@ class TicketSource:
             channel.consume(
                 pull.queue,
                 lambda incoming: self._delivered(pull, incoming),
-                tag=pull.tag,
+                tag=self._consumer_tag,
                 prefetch=1,
                 on_cancelled=lambda: pull.fail(QueueMissingError()),
             )
@@ -191,7 +190,7 @@ class TicketSource:
 
     def _delivered(self, pull: _Pull, incoming: Incoming) -> None:
         if pull in self._pulls and not pull.result.done():
-            incoming.channel.cancel(pull.tag, lambda: None)
+            incoming.channel.cancel(self._consumer_tag, lambda: None)
             pull.resolve(incoming)
 
     def _end(self, pull: _Pull) -> None:

@@ -168,5 +168,5 @@ def _dead_letters(dead: Sight) -> Check:
         outcome=Outcome.WARNING,
         detail=f"Messages that could not be handled, in queue {names.DEAD_QUEUE}: {dead.messages}.",
         remedy="`schedy doctor -v` shows the first with their reasons, so does the queue's page in the "
-        f"management UI. Once understood: rabbitmqctl purge_queue {names.DEAD_QUEUE} (with -p VHOST).",
+        "management UI. Once understood: purge the queue on that page.",
     )

@@ -13,9 +13,9 @@ from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, users_from
 from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
+from schedy_cli.context import settings_of
 
 PASSWORDS = ", ".join(role.password_variable for role in Role)
-DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 
 
 @click.group("broker")
@@ -26,11 +26,9 @@ def broker_command() -> None:
 @broker_command.command("setup")
 @click.option(
     "--url",
-    envvar="SCHEDY_BROKER_URL",
-    default=DEFAULT_BROKER_URL,
     metavar="URL",
     help="The broker, as an administrator or as the service user: amqp://USER:PASSWORD@HOST:5672/VHOST. "
-    "[env: SCHEDY_BROKER_URL]",
+    "Unset: the broker of the settings (SCHEDY_BROKER_URL).",
 )
 @click.option(
     "--management-url",
@@ -39,11 +37,13 @@ def broker_command() -> None:
     help="Make the users too, through the management API: http://ADMIN:PASSWORD@HOST:15672, with their "
     f"passwords in {PASSWORDS}; a user without one is left out. [env: SCHEDY_MANAGEMENT_URL]",
 )
-def setup_command(url: str, management_url: str | None) -> None:
+@click.pass_context
+def setup_command(ctx: click.Context, url: str | None, management_url: str | None) -> None:
     """Make what Schedy needs on the broker and print what was missing.
 
     Safe to repeat: what exists stays as it is, with its messages.
     """
+    url = url or settings_of(ctx).broker_url
     try:
         users = _set_up_users(management_url, vhost=address_of(url).vhost) if management_url else []
         _print(users)  # at once: what follows may fail

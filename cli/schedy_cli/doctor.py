@@ -48,8 +48,8 @@ def _service_check(settings: Settings) -> Check:
         with session_for(settings) as session:
             session.read(GetExperiments(limit=1), patience_seconds=5.0)
     except SchedyError as error:
-        return Check(name="results service", outcome=Outcome.FAILED, detail=str(error))
-    return Check(name="results service", outcome=Outcome.OK, detail="It answers.")
+        return Check(name="answers", outcome=Outcome.FAILED, detail=str(error))
+    return Check(name="answers", outcome=Outcome.OK, detail="The results service answers.")
 
 
 def _store_check(settings: Settings) -> Check:

@@ -36,7 +36,7 @@ _JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON,
 @click.option("-p", "--paragraph", "as_paragraph", is_flag=True, help="The same as -l.")
 @click.option("-t", "--table", "as_table", is_flag=True, help="Print a table of all fields, or of those given by -f.")
 @click.option("-s", "--sort", "sort", metavar="FIELD", multiple=True, help="Sort by FIELD; missing values last.")
-@click.option("-d", "--decreasing", is_flag=True, help="Sort from high to low.")
+@click.option("-d", "--decreasing", is_flag=True, help="Sort from high to low; without -s, newest first.")
 @click.option("-f", "--field", "fields", metavar="FIELD", multiple=True, help="A column of the table; implies -t.")
 @click.option("--status", "statuses", multiple=True, type=click.Choice(JOB_STATUSES), help="Only jobs of this status.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Print no more than N.")
@@ -111,11 +111,15 @@ def _all_experiments(reader: Reader) -> Iterator[ExperimentRecord]:
 
 def _list_jobs(reader: Reader, experiment: ExperimentRecord, options: dict[str, Any]) -> None:
     as_table = options["as_table"] or options["fields"]
-    known = _known_fields(reader, experiment) if options["sort"] or as_table else None
+    known = (
+        _known_fields(reader, experiment)
+        if options["sort"] or as_table
+        else FieldsAnswer(hyperparameters=[], results=[])
+    )
     jobs = itertools.islice(_jobs(reader, experiment, known, options), options["limit"])
     if options["as_json"]:
         _print_each(jobs, rendering.job_json)
-    elif as_table and known is not None:
+    elif as_table:
         fields = [_field(word, known) for word in options["fields"]] or _all_fields(known)
         header = list(options["fields"]) or _headings(fields)
         rendering.print_table(header, ([_cell(job, field) for field in fields] for job in jobs))
@@ -126,10 +130,10 @@ def _list_jobs(reader: Reader, experiment: ExperimentRecord, options: dict[str, 
 
 
 def _jobs(
-    reader: Reader, experiment: ExperimentRecord, known: FieldsAnswer | None, options: dict[str, Any]
+    reader: Reader, experiment: ExperimentRecord, known: FieldsAnswer, options: dict[str, Any]
 ) -> Iterator[JobRecord]:
     statuses = list(options["statuses"])
-    if known is None or not options["sort"]:
+    if not options["sort"] and not options["decreasing"]:
         yield from _jobs_by_age(reader, experiment, statuses, options["limit"])
         return
     order = reader.ask(

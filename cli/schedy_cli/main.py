@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from schedy.errors import InvalidValueError, SchedyError, SettingsError
+from schedy.errors import InvalidValueError, NotStoredYetError, SchedyError, SettingsError
 
 _COMMANDS = {
     "up": "running",
@@ -103,6 +103,8 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return "Stopped; nothing was done.", 130
         case KeyboardInterrupt():
             return "Interrupted.", 130
+        case NotStoredYetError():
+            return str(error), 0
         case SettingsError() | InvalidValueError():
             return f"Error: {error}", 2
         case SchedyError():

@@ -263,7 +263,7 @@ def exclusive(settings: Settings) -> Iterator[None]:
         )
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (data_dir / "up.lock").open("w")
+        lock = os.fdopen(os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600), "w")
     except OSError as error:
         raise SchedyError(
             f"The folder {data_dir} cannot be used: {error.strerror}. Choose another: --data-dir DIR."

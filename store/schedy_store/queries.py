@@ -159,7 +159,8 @@ def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
         else:
             found, keys = _joined_value(found, field)
         order.extend(_ordered(keys, decreasing=request.decreasing))
-    found = found.order_by(*order, Job.pk)
+    oldest_first = Job.pk.asc() if request.sort or not request.decreasing else Job.pk.desc()
+    found = found.order_by(*order, oldest_first)
     if request.statuses:
         found = found.where(Job.status.in_(request.statuses))
     if request.limit is not None:

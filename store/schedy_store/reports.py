@@ -157,7 +157,7 @@ class Reports:
         if row is None:
             return _deleted(message.job_id)
         verdict = transitions.progress(_state(row), self._terms(row), message.token, message.sequence, self._now)
-        if verdict.reason == "stored":
+        if verdict.reason == transitions.STORED:
             self._move(row, verdict.state, quality=message.quality, **self._results(row, message.results))
         return self._answer(row, verdict, message.kind)
 
@@ -166,7 +166,7 @@ class Reports:
         if row is None:
             return _deleted(message.job_id)
         verdict = transitions.finish(_state(row), message.token, message.sequence, message.status)
-        if verdict.reason != "stored":
+        if verdict.reason != transitions.STORED:
             return self._answer(row, verdict, message.kind)
         self._move(
             row,
@@ -185,7 +185,7 @@ class Reports:
         if row is None:
             return _deleted(message.job_id)
         verdict = transitions.release(_state(row), message.token, message.sequence)
-        if verdict.reason != "given back":
+        if verdict.reason != transitions.GIVEN_BACK:
             return Outcome(ReportAnswer(accepted=verdict.accepted, reason=verdict.reason))
         self._record(row, "released", row.worker, "The worker gave the job back.")
         self._move(row, verdict.state, started_at=None, worker=None)
@@ -255,6 +255,8 @@ class Reports:
             raise RuntimeError(f"Job {row.job_id} changed while it was judged: two writers in one store.")
 
     def _answer(self, row: AnyRow, verdict: Verdict, kind: str) -> Outcome:
+        if verdict.reason == transitions.STORED:
+            return Outcome(ReportAnswer(accepted=True, revision=row.revision + 1, at=self._now))
         outcome = Outcome(
             ReportAnswer(accepted=verdict.accepted, reason=verdict.reason if not verdict.accepted else "")
         )

@@ -15,6 +15,10 @@ from datetime import datetime, timedelta
 
 from schedy.messages import CRASHED, FINAL_STATUSES, QUEUED, RUNNING, FinalStatus, JobStatus
 
+STORED = "stored"
+GIVEN_BACK = "given back"
+"""Reasons of verdicts on reports that change the job; an accepted report without one changes nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobState:
@@ -78,19 +82,19 @@ def heartbeat(job: JobState, terms: Terms, token: str, now: datetime) -> Verdict
 def progress(job: JobState, terms: Terms, token: str, sequence: int, now: datetime) -> Verdict:
     """The holder has intermediate results."""
     refused = _stale(job, token, sequence)
-    return refused or Verdict(replace(_kept(job, terms, now), sequence=sequence), True, "stored")
+    return refused or Verdict(replace(_kept(job, terms, now), sequence=sequence), True, STORED)
 
 
 def finish(job: JobState, token: str, sequence: int, status: FinalStatus) -> Verdict:
     """The holder is done."""
     refused = _stale(job, token, sequence)
-    return refused or Verdict(replace(job, status=status, sequence=sequence, lease_until=None), True, "stored")
+    return refused or Verdict(replace(job, status=status, sequence=sequence, lease_until=None), True, STORED)
 
 
 def release(job: JobState, token: str, sequence: int) -> Verdict:
     """The holder gives the job back; the attempt does not count."""
     refused = _stale(job, token, sequence)
-    return refused or Verdict(JobState(QUEUED, attempt=job.attempt - 1), True, "given back")
+    return refused or Verdict(JobState(QUEUED, attempt=job.attempt - 1), True, GIVEN_BACK)
 
 
 def lease_over(job: JobState, terms: Terms) -> Verdict:

@@ -154,6 +154,16 @@ def test_put_on_a_final_job_amends_it_unless_it_has_changed(experiment: schedy.M
     assert experiment.get_job(job_id).results == {"r": 3}
 
 
+def test_a_job_can_be_amended_after_its_own_block(experiment: schedy.ManualSearch) -> None:
+    experiment.add_job({"x": 1})
+    with experiment.next_job() as job:
+        job.results["r"] = 1
+    assert job.finished_at is not None
+    job.results["r"] = 2
+    job.put()
+    assert experiment.get_job(job.job_id).results == {"r": 2}
+
+
 def test_put_on_a_job_that_is_not_held_is_refused(experiment: schedy.ManualSearch) -> None:
     job = experiment.get_job(experiment.add_job({"x": 1}).job_id)
     with pytest.raises(UnsafeUpdateError, match="not held"):
