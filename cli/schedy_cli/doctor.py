@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from schedy.errors import SchedyError
+from schedy.errors import PermissionDeniedError, SchedyError
 from schedy.messages import GetExperiments
 from schedy.settings import Settings, without_password
 from schedy_broker_setup.checks import broker_checks
@@ -47,6 +47,13 @@ def _service_check(settings: Settings) -> Check:
     try:
         with session_for(settings) as session:
             session.read(GetExperiments(limit=1), patience_seconds=5.0)
+    except PermissionDeniedError:
+        return Check(
+            name="answers",
+            outcome=Outcome.UNKNOWN,
+            detail="This user may not ask the results service.",
+            remedy="To see whether it answers, run this as a worker's or a pusher's user.",
+        )
     except SchedyError as error:
         return Check(name="answers", outcome=Outcome.FAILED, detail=str(error))
     return Check(name="answers", outcome=Outcome.OK, detail="The results service answers.")
