@@ -91,12 +91,12 @@ def _list_experiments(reader: Reader, options: dict[str, Any]) -> None:
         header = ["name", "status", "scheduler", *(status.lower() for status in JOB_STATUSES)]
         rendering.print_table(header, (_experiment_row(experiment) for experiment in experiments))
     else:
-        _print_each(experiments, lambda experiment: f"{experiment.name}\t{experiment.status}")
+        _print_each(experiments, lambda experiment: f"{rendering.printable(experiment.name)}\t{experiment.status}")
 
 
 def _experiment_row(experiment: ExperimentRecord) -> list[str]:
     counts = [str(experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
-    return [experiment.name, experiment.status, experiment.scheduler, *counts]
+    return [*map(rendering.printable, (experiment.name, experiment.status, experiment.scheduler)), *counts]
 
 
 def _all_experiments(reader: Reader) -> Iterator[ExperimentRecord]:
@@ -194,7 +194,7 @@ def _field(word: str, known: FieldsAnswer) -> SortField:
 def _suggestion(close: list[str], names: list[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(repr(name) for name in close)}?"
-    return f"There are: {', '.join(names)}."
+    return f"There are: {', '.join(rendering.shown_name(name) for name in names)}."
 
 
 def _all_fields(known: FieldsAnswer) -> list[SortField]:
@@ -206,7 +206,9 @@ def _all_fields(known: FieldsAnswer) -> list[SortField]:
 def _headings(fields: list[SortField]) -> list[str]:
     names = [field.name for field in fields]
     return [
-        field.name if names.count(field.name) == 1 or field.source == "column" else f"{field.source}.{field.name}"
+        rendering.shown_name(field.name)
+        if names.count(field.name) == 1 or field.source == "column"
+        else rendering.shown_name(f"{field.source}.{field.name}")
         for field in fields
     ]
 
@@ -230,7 +232,7 @@ def _column(job: JobRecord, name: str) -> str:
         return ""
     if name.endswith("_at"):
         return str(value.isoformat(timespec="seconds"))
-    return " ".join(str(value).split())
+    return rendering.printable(" ".join(str(value).split()))
 
 
 def _print_each(items: Iterator[Any], render: Callable[[Any], str]) -> None:
