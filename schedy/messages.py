@@ -401,7 +401,7 @@ class ExperimentsAnswer(Message):
 
 
 class JobsAnswer(Message):
-    """A page; `more` tells whether another follows the last number."""
+    """A page; `more` tells whether another follows the last number, or whether numbers that were asked for are left."""
 
     kind: Literal["jobs_answer"] = "jobs_answer"
     jobs: list[JobRecord]

@@ -141,11 +141,19 @@ def _jobs(
             limit=options["limit"],
         )
     )
-    numbers = order.numbers if isinstance(order, JobOrderAnswer) else []
-    for start in range(0, len(numbers), _PAGE):
-        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, numbers=numbers[start : start + _PAGE]))
-        if isinstance(answer, JobsAnswer):
-            yield from answer.jobs
+    yield from _jobs_numbered(reader, experiment, order.numbers if isinstance(order, JobOrderAnswer) else [])
+
+
+def _jobs_numbered(reader: Reader, experiment: ExperimentRecord, numbers: list[int]) -> Iterator[JobRecord]:
+    """Read jobs in the order of their numbers; one deleted meanwhile is left out, and large ones come in more pages."""
+    start = 0
+    while start < len(numbers):
+        page = numbers[start : start + _PAGE]
+        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, numbers=page))
+        if not isinstance(answer, JobsAnswer):
+            return
+        yield from answer.jobs
+        start += page.index(answer.jobs[-1].number) + 1 if answer.more else len(page)
 
 
 def _jobs_by_age(

@@ -1,5 +1,6 @@
 """Reads, in pages: an open read makes SQLite's write-ahead log grow. The service and the command line share them."""
 
+import itertools
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
@@ -29,6 +30,7 @@ from schedy_store.tables import Event, Experiment, Job, JobValue
 
 _PAGE_CHARACTERS = 4_000_000
 _EVENTS_SHOWN = 200
+_SIZES = select(Job.pk, func.length(Job.hyperparameters) + func.length(Job.results))
 
 SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "id": Job.job_id,
@@ -98,7 +100,8 @@ def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
     if request.job_id is not None:
         found = found.where(Job.job_id == findable(request.job_id))
     elif request.numbers is not None:
-        found = found.where(Job.pk.in_(request.numbers))
+        sizes = _with_statuses(_SIZES.where(Job.experiment_pk == experiment), request.statuses)
+        return _numbered(transaction, found, sizes, request.numbers)
     else:
         found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
     answer = _page(transaction, _with_statuses(found, request.statuses), request)
@@ -115,14 +118,25 @@ def _page(transaction: Transaction, found: Select[*tuple[Any, ...]], request: Ge
     jobs: list[JobRecord] = []
     characters = 0
     for row in transaction.sql.execute(found):
-        if jobs and request.numbers is None and (len(jobs) == request.limit or characters > _PAGE_CHARACTERS):
+        if jobs and (len(jobs) == request.limit or characters > _PAGE_CHARACTERS):
             return JobsAnswer.model_construct(jobs=jobs, more=True)
         jobs.append(job_record(row))
         characters += len(row.hyperparameters) + len(row.results)
-    if request.numbers is not None:
-        place = {number: index for index, number in enumerate(request.numbers)}
-        jobs.sort(key=lambda job: place[job.number])
     return JobsAnswer.model_construct(jobs=jobs)
+
+
+def _numbered(
+    transaction: Transaction, found: Select[*tuple[Any, ...]], sizes: Select[*tuple[Any, ...]], numbers: list[int]
+) -> JobsAnswer:
+    """Return jobs in the order asked for, up to where the page gets too large for a message."""
+    size_of = {row[0]: row[1] for row in transaction.sql.execute(sizes.where(Job.pk.in_(numbers)))}
+    wanted = [number for number in numbers if number in size_of]
+    room = itertools.accumulate((size_of[number] for number in wanted), initial=0)
+    fitting = [number for number, before in zip(wanted, room, strict=False) if before <= _PAGE_CHARACTERS]
+    rows = {row.pk: row for row in transaction.sql.execute(found.where(Job.pk.in_(fitting)))}
+    return JobsAnswer.model_construct(
+        jobs=[job_record(rows[number]) for number in fitting], more=len(fitting) < len(wanted)
+    )
 
 
 def _events(transaction: Transaction, experiment: int, job_id: str) -> list[JobEvent]:
