@@ -244,12 +244,14 @@ def check_new_job(
     """Return the job as it will be sent. Raises InvalidValueError."""
     if status not in JOB_STATUSES:
         raise InvalidValueError(f"The status of a job is one of {', '.join(JOB_STATUSES)}, not {status!r}.")
-    size = checked_size(hyperparameters or {}, limit_bytes=limit_bytes, what="hyperparameters")
-    checked_size(results or {}, limit_bytes=limit_bytes - size, what="results (beside the hyperparameters)")
+    hyperparameters = {} if hyperparameters is None else hyperparameters
+    results = {} if results is None else results
+    size = checked_size(hyperparameters, limit_bytes=limit_bytes, what="hyperparameters")
+    checked_size(results, limit_bytes=limit_bytes - size, what="results (beside the hyperparameters)")
     return NewJob(
-        hyperparameters=plain_values(hyperparameters or {}),
+        hyperparameters=plain_values(hyperparameters),
         status=status,
-        results=plain_values(results or {}),
+        results=plain_values(results),
         quality=checked_quality(quality),
         token=uuid.uuid4().hex if status == "RUNNING" else None,
     )

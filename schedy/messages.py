@@ -9,11 +9,20 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from schedy import names
 from schedy.errors import InvalidValueError
-from schedy.values import Values, dump_values
+from schedy.values import LONGEST_NAME, Values, dump_values
 
 SCHEMA_VERSION = 1
 
@@ -48,6 +57,17 @@ def check_experiment_name(name: str) -> str:
     if name.startswith("-"):
         raise InvalidValueError(f"The experiment name {name!r} begins with '-', as options do. Choose another.")
     return name
+
+
+def _with_usable_names(values: dict[str, Any]) -> dict[str, Any]:
+    for name in values:
+        if not 0 < len(name) <= LONGEST_NAME:
+            raise ValueError(f"a name has 1 to {LONGEST_NAME} characters")
+    return values
+
+
+NamedValues = Annotated[dict[str, Any], AfterValidator(_with_usable_names)]
+"""Hyperparameters or results; `schedy.values` says what a value may be."""
 
 
 class Message(BaseModel):
@@ -99,7 +119,7 @@ class Progress(_Held):
     """What is known now; the job goes on."""
 
     kind: Literal["progress"] = "progress"
-    results: dict[str, Any]
+    results: NamedValues
     quality: float
 
 
@@ -108,7 +128,7 @@ class Finish(_Held):
 
     kind: Literal["finish"] = "finish"
     status: FinalStatus
-    results: dict[str, Any]
+    results: NamedValues
     quality: float
     error: Text | None = None
 
@@ -150,9 +170,9 @@ class NewJob(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
-    hyperparameters: dict[str, Any]
+    hyperparameters: NamedValues
     status: JobStatus = "QUEUED"
-    results: dict[str, Any] = {}
+    results: NamedValues = {}
     quality: float = 0.0
     token: Token | None = None
 
@@ -207,7 +227,7 @@ class AmendJob(_Change):
     kind: Literal["amend_job"] = "amend_job"
     experiment_uid: Uid
     job_id: JobId
-    results: dict[str, Any]
+    results: NamedValues
     quality: float
     revision: int | None
 
@@ -332,7 +352,7 @@ class JobRecord(BaseModel):
     status: JobStatus
     quality: float
     hyperparameters: dict[str, Any]
-    results: dict[str, Any]
+    results: NamedValues
     error: str | None = None
     created_at: datetime
     started_at: datetime | None = None
@@ -405,7 +425,7 @@ class ExperimentsAnswer(Message):
 
 
 class JobsAnswer(Message):
-    """A page; `more` tells whether another follows the last number."""
+    """A page; `more` tells whether another follows the last number, or whether numbers that were asked for are left."""
 
     kind: Literal["jobs_answer"] = "jobs_answer"
     jobs: list[JobRecord]

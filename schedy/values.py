@@ -15,7 +15,7 @@ from schedy.errors import InvalidValueError
 Values = Mapping[str, Any]
 """Hyperparameters or results: names and JSON values."""
 
-_LONGEST_NAME = 200
+LONGEST_NAME = 200
 _SORTED_CHARACTERS = 64
 
 
@@ -57,8 +57,8 @@ def split_sendable(values: Values) -> tuple[dict[str, Any], list[str]]:
 def _entry(name: object, value: object) -> str:
     if not isinstance(name, str):
         raise InvalidValueError(f"The name {name!r} is a {type(name).__name__}, not text. Use text as keys.")
-    if not 0 < len(name) <= _LONGEST_NAME:
-        raise InvalidValueError(f"A name has 1 to {_LONGEST_NAME} characters, {name[:20]!r} has {len(name)}.")
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise InvalidValueError(f"A name has 1 to {LONGEST_NAME} characters, {name[:20]!r} has {len(name)}.")
     try:
         return f"{json.dumps(name)}: {json.dumps(_plain(value))}"
     except (TypeError, ValueError, RecursionError) as error:

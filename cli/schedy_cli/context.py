@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import click
 
+from schedy.errors import StoreError
 from schedy.messages import Answer, ExperimentRecord, ExperimentsAnswer, GetExperiments, Refusal, Request
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
 
@@ -46,7 +47,8 @@ def reader_for(settings: Settings) -> Iterator[Reader]:
         settings.broker_url == DEFAULT_BROKER_URL and settings.sqlite_path.exists()
     )
     if has_store:
-        yield _StoreReader(settings)
+        with contextlib.closing(_StoreReader(settings)) as store:
+            yield store
         return
     with session_for(settings) as session:
         yield _ServiceReader(session)
@@ -57,7 +59,14 @@ class _StoreReader:
         from schedy_store.store import Store  # noqa: PLC0415 - imports SQLAlchemy
 
         self._store = Store.open(settings.effective_store_url, read_only=True)
-        self._store.check_schema()
+        try:
+            self._store.check_schema()
+        except StoreError:
+            self._store.close()
+            raise
+
+    def close(self) -> None:
+        self._store.close()
 
     def ask(self, request: Request) -> Answer:
         from schedy_store.queries import answer_request  # noqa: PLC0415

@@ -91,12 +91,12 @@ def _list_experiments(reader: Reader, options: dict[str, Any]) -> None:
         header = ["name", "status", "scheduler", *(status.lower() for status in JOB_STATUSES)]
         rendering.print_table(header, (_experiment_row(experiment) for experiment in experiments))
     else:
-        _print_each(experiments, lambda experiment: f"{experiment.name}\t{experiment.status}")
+        _print_each(experiments, lambda experiment: f"{rendering.printable(experiment.name)}\t{experiment.status}")
 
 
 def _experiment_row(experiment: ExperimentRecord) -> list[str]:
     counts = [str(experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
-    return [experiment.name, experiment.status, experiment.scheduler, *counts]
+    return [*map(rendering.printable, (experiment.name, experiment.status, experiment.scheduler)), *counts]
 
 
 def _all_experiments(reader: Reader) -> Iterator[ExperimentRecord]:
@@ -145,14 +145,19 @@ def _jobs(
             limit=options["limit"],
         )
     )
-    numbers = order.numbers if isinstance(order, JobOrderAnswer) else []
-    while numbers:
-        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, numbers=numbers[:_PAGE]))
+    yield from _jobs_numbered(reader, experiment, order.numbers if isinstance(order, JobOrderAnswer) else [])
+
+
+def _jobs_numbered(reader: Reader, experiment: ExperimentRecord, numbers: list[int]) -> Iterator[JobRecord]:
+    """Read jobs in the order of their numbers; one deleted meanwhile is left out, and large ones come in more pages."""
+    start = 0
+    while start < len(numbers):
+        page = numbers[start : start + _PAGE]
+        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, numbers=page))
         if not isinstance(answer, JobsAnswer):
             return
         yield from answer.jobs
-        seen = numbers.index(answer.jobs[-1].number) + 1 if answer.more else _PAGE
-        numbers = numbers[seen:]
+        start += page.index(answer.jobs[-1].number) + 1 if answer.more else len(page)
 
 
 def _jobs_by_age(
@@ -201,7 +206,7 @@ def _field(word: str, known: FieldsAnswer) -> SortField:
 def _suggestion(close: list[str], names: list[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(repr(name) for name in close)}?"
-    return f"There are: {', '.join(names)}."
+    return f"There are: {', '.join(rendering.shown_name(name) for name in names)}."
 
 
 def _all_fields(known: FieldsAnswer) -> list[SortField]:
@@ -213,7 +218,9 @@ def _all_fields(known: FieldsAnswer) -> list[SortField]:
 def _headings(fields: list[SortField]) -> list[str]:
     names = [field.name for field in fields]
     return [
-        field.name if names.count(field.name) == 1 or field.source == "column" else f"{field.source}.{field.name}"
+        rendering.shown_name(field.name)
+        if names.count(field.name) == 1 or field.source == "column"
+        else rendering.shown_name(f"{field.source}.{field.name}")
         for field in fields
     ]
 
@@ -237,7 +244,7 @@ def _column(job: JobRecord, name: str) -> str:
         return ""
     if name.endswith("_at"):
         return str(value.isoformat(timespec="seconds"))
-    return " ".join(str(value).split())
+    return rendering.printable(" ".join(str(value).split()))
 
 
 def _print_each(items: Iterator[Any], render: Callable[[Any], str]) -> None:

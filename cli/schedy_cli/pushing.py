@@ -2,7 +2,9 @@
 
 import contextlib
 import csv
+import io
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -102,17 +104,21 @@ def _push_file(settings: Settings, name: str, source: str) -> None:
 def _opened(source: str) -> Iterator[IO[str]]:
     """Open a file that can be read twice; the standard input is kept in a temporary one."""
     try:
-        if source != "-":
-            with Path(source).open(encoding="utf-8-sig", newline="") as file:
-                yield file
-            return
-        with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as copy:
-            for line in sys.stdin:
-                copy.write(line)
-            copy.seek(0)
-            yield copy
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{source} cannot be read: {error}.") from None
+        file = _copy_of_input() if source == "-" else Path(source).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise click.ClickException(f"{source} cannot be read: {error.strerror}.") from None
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+        try:
+            yield lines
+        except UnicodeDecodeError as error:
+            raise click.ClickException(f"{source} cannot be read: {error}. Write it in UTF-8.") from None
+
+
+def _copy_of_input() -> IO[bytes]:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - `_opened` closes it
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.seek(0)
+    return copy
 
 
 Parser = Callable[[IO[str]], Iterator[tuple[int, dict[str, Any]]]]
@@ -122,6 +128,8 @@ def _parser(file: IO[str]) -> Parser:
     """JSON lines if the first text is a brace, else CSV."""
     first = next((line for line in file if line.strip()), "")
     file.seek(0)
+    if first.lstrip().startswith("["):
+        raise click.UsageError("The file is a JSON list. Write one object a line instead. Nothing was pushed.")
     return _json_lines if first.lstrip().startswith("{") else _csv_rows
 
 

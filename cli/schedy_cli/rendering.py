@@ -41,25 +41,31 @@ def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[Job
         lines.extend(_details(job))
     if verbose and events:
         lines.append("Events:")
-        lines.extend(f" - {_time(event.at)} {event.kind}: {event.detail}{_by(event)}" for event in events)
+        lines.extend(f" - {_time(event.at)} {event.kind}: {printable(event.detail + _by(event))}" for event in events)
     return "\n".join(lines)
 
 
 def _items(values: dict[str, Any]) -> Iterator[str]:
-    return (
-        f" - {format_value(name) if not name.isprintable() else name}: {format_value(value)}"
-        for name, value in values.items()
-    )
+    return (f" - {shown_name(name)}: {format_value(value)}" for name, value in values.items())
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a hyperparameter or result, as JSON if it cannot be printed."""
+    return name if name.isprintable() else format_value(name)
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters are spelt out, so that none acts on the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _indented(text: str) -> str:
-    printable = ("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in text.splitlines())
-    return "\n  ".join(printable)
+    return "\n  ".join(printable(line) for line in text.splitlines())
 
 
 def _details(job: JobRecord) -> Iterator[str]:
     if job.worker:
-        yield f"Worker: {job.worker}"
+        yield f"Worker: {printable(job.worker)}"
     for label, moment in (("Created", job.created_at), ("Started", job.started_at), ("Finished", job.finished_at)):
         if moment is not None:
             yield f"{label}: {_time(moment)}"
@@ -79,9 +85,9 @@ def experiment_paragraph(experiment: ExperimentRecord) -> str:
     paused = " (paused)" if experiment.paused else ""
     return "\n".join(
         [
-            f"Name: {experiment.name}",
+            f"Name: {printable(experiment.name)}",
             f"Status: {experiment.status}{paused}",
-            f"Scheduler: {experiment.scheduler}",
+            f"Scheduler: {printable(experiment.scheduler)}",
             "Jobs:",
             *(f" - {coloured_status(status)}: {count}" for status, count in counts if count),
         ]

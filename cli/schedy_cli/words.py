@@ -111,11 +111,21 @@ def cut_words(arguments: Sequence[str], command: click.Command) -> tuple[list[st
             pairs = found.setdefault(str(option.name), {})
             place = _take_pairs(arguments, place, pairs, options, word)
         else:
+            _refuse_joined(word, options)
             rest.append(word)
             if option is not None and not option.is_flag and place < len(arguments):
                 rest.append(arguments[place])
                 place += 1
     return rest, found
+
+
+def _refuse_joined(word: str, options: dict[str, Any]) -> None:
+    """click would take ``-px`` and ``--results=x`` and drop the value."""
+    name, equals, _value = word.partition("=")
+    start = name if equals and name.startswith("--") else "" if word.startswith("--") else word[:2]
+    option = options.get(start)
+    if option is not None and not option.expose_value:
+        raise click.UsageError(f"{word}: after {start} come words, names and values in turn: {start} x 1 y 2.")
 
 
 def _take_pairs(

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, literal_column, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from schedy.errors import StoreError
 from schedy.settings import without_password
@@ -21,6 +21,8 @@ SCHEMA_REVISION = "0001"
 _BUSY_MILLISECONDS = 5000
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
 _SQLITE_NOW = select(func.strftime(literal_column("'%Y-%m-%d %H:%M:%f'"), literal_column("'now'")))
+_SQLSTATES_OF_DATA = {"22", "23", "54"}
+"""PostgreSQL's classes of bad data, broken constraints, and values larger than an index takes."""
 _NETWORK_FILE_SYSTEMS = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "afs", "ceph", "glusterfs"),
     *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "pvfs2", "orangefs", "9p"),
@@ -234,14 +236,12 @@ def _database_time(sql: Connection) -> datetime:
 
 def is_fault_of_data(error: BaseException) -> bool:
     """Whether an error comes from a value, so that the database is fine and the message is not."""
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return False
-        return type(error.orig).__name__ in {"IntegrityError", "DataError"} or type(error).__name__ in {
-            "IntegrityError",
-            "DataError",
-        }
-    return not isinstance(error, SQLAlchemyError | StoreError | OSError)
+    if not isinstance(error, DBAPIError):
+        return not isinstance(error, SQLAlchemyError | StoreError | OSError)
+    if error.connection_invalidated:
+        return False
+    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, IntegrityError | DataError) or sqlstate[:2] in _SQLSTATES_OF_DATA
 
 
 def store_error(error: SQLAlchemyError, url: str) -> StoreError:

@@ -76,18 +76,20 @@ def test_what_cannot_be_handled_is_buried_with_its_reason(
 
 
 def test_one_bad_value_does_not_stop_the_others(settings: Settings, postgresql: PostgreSQL) -> None:
-    """PostgreSQL refuses NUL in text: only the message that has it is buried."""
+    """Of a batch with a value that the database refuses, only that message is buried."""
     settings = settings.model_copy(update={"store_url": postgresql.new_database()})
     with schedy.SchedyDB(config_override=settings.model_dump()) as db:
         with running_service(settings):
             db.add_experiment(schedy.ManualSearch("MinimizeManual"))
-        for name in ("MinimizeManual", "Minimize\x00", "MinimizeManual"):
-            push = push_message(experiment_name=name)
+        with psycopg.connect(str(settings.store_url).replace("+psycopg", ""), autocommit=True) as sql:
+            sql.execute("ALTER TABLE job ADD CONSTRAINT refused CHECK (hyperparameters NOT LIKE '%refused%')")
+        for value in ("fine", "refused", "fine"):
+            push = push_message(jobs=[NewJob(hyperparameters={"x": value})])
             publish(settings.broker_url, routing_key(push), encode(push))
         with running_service(settings):
             letters = wait_until(lambda: dead_letters(settings.broker_url), what="a dead letter")
             assert len(letters) == 1
-            assert "NUL" in letters[0].reason
+            assert "IntegrityError" in letters[0].reason
             assert len(jobs_of(db.get_experiment("MinimizeManual"))) == 2
 
 

@@ -55,6 +55,7 @@ from schedy.messages import (
     Worker,
 )
 from schedy.settings import load_settings
+from schedy_cli.main import run
 from schedy_store.changes import Changes
 from schedy_store.dispatch import TicketKey, TicketOffice
 from schedy_store.queries import answer_request
@@ -582,7 +583,8 @@ class TestReports:
         lost.progress({"half": 1}, 1)
         desk.pass_seconds(LEASE_SECONDS + 1)
         second = Held(desk, experiment, job_id)
-        assert desk.job(experiment, job_id).results == {"prior": 0}
+        begun = desk.job(experiment, job_id)
+        assert (begun.results, begun.quality) == ({"prior": 0}, 0.25)
         assert not lost.finish({"late": 1}).accepted
         assert lost.heartbeat() == ["its lease ran out and another worker has taken it."]
         assert second.finish({"loss": 1}).accepted
@@ -789,6 +791,28 @@ class TestReads:
         pages = list(_pages(desk, experiment, 100))
         assert [job.job_id for page in pages for job in page.jobs] == ids
         assert max(len(page.jobs) for page in pages) <= 6
+        numbers = [job.number for page in pages for job in page.jobs][::-1]
+        found: list[int] = []
+        while left := numbers[len(found) :]:
+            answer = desk.read(GetJobs(experiment_uid=experiment.uid, numbers=[*left, 10**6]))
+            assert isinstance(answer, JobsAnswer)
+            assert 1 <= len(answer.jobs) <= 6
+            found += [job.number for job in answer.jobs]
+            assert answer.more == (found != numbers)
+        assert found == numbers
+
+    def test_a_sorted_list_of_large_jobs_is_whole(
+        self,
+        desk: Desk,
+        experiment: ExperimentRecord,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("SCHEDY_STORE_URL", desk.store.url)
+        large = "a" * 900_000
+        ids = [desk.push(experiment, NewJob(hyperparameters={"n": n, "x": large}))[0] for n in range(12)]
+        assert run(["list", "E", "-s", "n", "-d"]) == 0
+        assert [line.partition("\t")[0] for line in capsys.readouterr().out.splitlines()] == ids[::-1]
 
     def test_experiments_come_in_pages(self, desk: Desk) -> None:
         for name in "bac":
@@ -897,6 +921,14 @@ class TestTickets:
             landed = [key for key in landed if key not in keys[1:]]
         assert len(landed) == len(set(landed)) == 10
         assert all(counter.dispatched())
+
+    def test_the_next_goes_out_when_one_has_landed(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.push(experiment, *[NewJob(hyperparameters={})] * 5)
+        counter = Counter(desk, window=3)
+        first = counter.choose()
+        counter.land(first[:1])
+        assert len(counter.choose()) == 1
+        assert len(counter.office.under_way) == 3
 
     def test_a_failed_ticket_is_published_again(self, desk: Desk, experiment: ExperimentRecord) -> None:
         desk.push(experiment)

@@ -1,0 +1,124 @@
+"""What the command line refuses before it looks for a broker. There is none: what got further would exit with 1."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from schedy_cli.main import run
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCHEDY_BROKER_URL", "amqp://u:s3cret@127.0.0.1:1/%2F")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["add", "E", "manul"], "There is no scheduler 'manul'. Did you mean 'manual'?"),
+        (["add", "E", "quantum"], "There is no scheduler 'quantum'. There is: manual."),
+        (["add", "E", "manual", "-s", "QUEUED"], "'QUEUED' is not one of 'RUNNING', 'DONE'"),
+        (["add", "", "manual"], "An experiment name has 1 to 200 bytes"),
+        (["add", "x" * 201, "manual"], "this one has 201"),
+        (["add", "a\nb", "manual"], "control character"),
+        (["add", "a\udcff", "manual"], "control character"),
+        (["add", "--", "-x", "manual"], "begins with '-'"),
+        (["push", "é" * 101], "this one has 202"),
+        (["push", "E", "-p", "x", "1", "y"], "'y' has no value"),
+        (["push", "E", "-p", "", "1"], "A name has 1 to 200 characters"),
+        (["push", "E", "-p", "n" * 201, "1"], "has 201"),
+        (["push", "E", "-s", "RUNNING"], "A pushed job cannot be RUNNING"),
+        (["push", "E", "-s", "done"], "one of QUEUED, DONE, CRASHED, PRUNED, not 'done'"),
+        (["push", "E", "-q", "high"], "'high' is not a valid float"),
+        (["push", "E", "-p", "x", '"' + "a" * 1_100_000 + '"'], "the limit is 1,048,576"),
+        (["push", "E", "--from", "x", "-p", "x", "1"], "With --from the file says it all"),
+        (["push", "E", "-px", "1"], "-px: after -p come words"),
+        (["push"], "Missing argument 'NAME'"),
+        (["pull"], "No such command 'pull'"),
+        (["--config", "/no/such.toml", "list"], "The config file /no/such.toml does not exist."),
+    ],
+    ids=lambda value: " ".join(value)[:40].encode("ascii", "replace").decode() if isinstance(value, list) else "",
+)
+def test_wrong_usage_exits_with_2_and_says_why(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.out == ""
+    assert "s3cret" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"hyperparameters": {"x": 1}}\n{"hyperparameters": {"x": }}\n', "Line 2 is not JSON: "),
+        ('\n\n{"hyperparameters": {}}\n[1]\n', 'Line 4 has no "hyperparameters".'),
+        ('{"results": {}}\n', 'Line 1 has no "hyperparameters".'),
+        ('{"hyperparameters": {}, "qualty": 1}\n', "Line 1: unknown field 'qualty'. There are hyperparameters, "),
+        ('{"hyperparameters": {}}\n{"hyperparameters": [1]}\n', "Line 2: Expected a mapping of names to values"),
+        ('{"hyperparameters": {"": 1}}\n', "Line 1: A name has 1 to 200 characters"),
+        ('{"hyperparameters": {}, "status": "RUNNING"}\n', "Line 1: A pushed job cannot be RUNNING"),
+        ('{"hyperparameters": {}, "status": ["DONE"]}\n', "Line 1: The status of a pushed job is one of"),
+        ('{"hyperparameters": {}, "quality": "high"}\n', "Line 1: The quality is a number, not 'high'."),
+        ('{"hyperparameters": {}, "quality": null}\n', "Line 1: The quality is a number, not None."),
+        ('{"hyperparameters": {}, "results": 5}\n', "Line 1: Expected a mapping of names to values, got int"),
+        ('{"hyperparameters": 0}\n', "Line 1: Expected a mapping of names to values, got int"),
+        ("{" + '"x":{' * 100_000 + "\n", "Line 1 is not JSON"),
+        ("x,y\n1,2\n3\n", "Line 3 has 1 cells, the header has 2."),
+        ("x,x\n1,2\n", "an empty or repeated name"),
+        ("x,,y\n1,2,3\n", "an empty or repeated name"),
+        ("x,y\n1,True\n", "Line 2, column y: True: write true for the JSON value"),
+        ("x\n1\n\na b\n", "Line 4, column x: a b: it is not JSON"),
+        ('x\n"1\n', "Line 2 is not CSV: unexpected end of data"),
+        ('[{"hyperparameters": {}}]\n', "The file is a JSON list. Write one object a line instead."),
+    ],
+    ids=lambda text: ascii(text)[:40],
+)
+def test_a_file_with_a_fault_is_not_pushed_and_the_line_named(
+    content: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = ("\ufeff" + content).encode()
+    (tmp_path / "jobs").write_bytes(written)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(written)))
+    for source in (str(tmp_path / "jobs"), "-"):
+        assert run(["push", "E", "--from", source]) == 2
+        printed = capsys.readouterr()
+        assert words in printed.err
+        assert printed.err.rstrip().endswith("Nothing was pushed.")
+        assert printed.out == ""
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "x,y\n"], ids=ascii)
+def test_a_file_without_jobs_is_an_error(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "jobs").write_text(content)
+    assert run(["push", "E", "--from", str(tmp_path / "jobs")]) == 2
+    assert "There is no job in" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_or_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["push", "E", "--from", str(tmp_path / "none")]) == 1
+    assert "none cannot be read: No such file or directory." in capsys.readouterr().err
+    assert run(["push", "E", "--from", str(tmp_path)]) == 1
+    assert "cannot be read: Is a directory." in capsys.readouterr().err
+    (tmp_path / "latin").write_bytes(b"x\n\xe9\n")
+    assert run(["push", "E", "--from", str(tmp_path / "latin")]) == 1
+    assert "Write it in UTF-8." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["list"], ["list", "E"], ["show", "E"], ["show", "E", "abcdef"]])
+def test_a_reader_with_a_store_that_is_not_there_says_so_and_makes_none(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SCHEDY_STORE_URL", f"sqlite:///{tmp_path}/folder/store.sqlite")
+    assert run(command) == 1
+    assert "There is no store at" in capsys.readouterr().err
+    assert not (tmp_path / "folder").exists()
+
+
+def test_help_is_help_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["push", "--help"], ["push", "E", "-p", "x", "1", "--help"], ["push", "-h"]):
+        assert run(arguments) == 0
+        assert "Usage: schedy push" in capsys.readouterr().out

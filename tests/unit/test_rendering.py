@@ -1,0 +1,137 @@
+"""How jobs and experiments look, to the letter; and that nothing acts on the terminal."""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import pytest
+
+from schedy.messages import ExperimentRecord, FieldsAnswer, JobEvent, JobRecord, SortField
+from schedy_cli import listing, rendering
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+EVIL = "\x1b[31m\x9b2J\x07\x00\r\n\t\u2028\u202e\udcff"
+
+
+def job(**more: Any) -> JobRecord:
+    fields: dict[str, Any] = {
+        "number": 1,
+        "job_id": "fVKGjg",
+        "status": "DONE",
+        "quality": 0.0,
+        "hyperparameters": {"x": 1, "y": 2},
+        "results": {"result": 5},
+        "created_at": NOW,
+        "finished_at": NOW,
+    }
+    return JobRecord.model_construct(**{**fields, **more})
+
+
+def plain(job: JobRecord, **options: Any) -> str:
+    return click.unstyle(rendering.job_paragraph(job, **options))
+
+
+def test_a_job_looks_as_the_contract_says() -> None:
+    assert plain(job()) == (
+        "Id: fVKGjg\n"
+        "Status: DONE\n"
+        "Quality: 0.0\n"
+        "Hyperparameters:\n"
+        " - x: 1\n"
+        " - y: 2\n"
+        "Results:\n"
+        " - result: 5"
+    )  # fmt: skip
+
+
+def test_both_headings_stand_above_nothing() -> None:
+    bare = job(status="QUEUED", hyperparameters={}, results={}, finished_at=None)
+    assert plain(bare) == "Id: fVKGjg\nStatus: QUEUED\nQuality: 0.0\nHyperparameters:\nResults:"
+
+
+def test_what_matters_follows_the_results() -> None:
+    crashed = job(status="CRASHED", quality=math.nan, error="ValueError: no\nat line 2\n", attempt=2, worker="h:1 a.py")
+    assert plain(crashed).splitlines()[2] == "Quality: NaN"
+    assert plain(crashed).partition("result: 5\n")[2] == "Error: ValueError: no\n  at line 2\nAttempt: 2"
+
+
+def test_one_attempt_and_the_worker_are_told_to_who_asks() -> None:
+    done = job(attempt=1, worker="node:7 train.py", started_at=NOW)
+    assert plain(done) == plain(job())
+    events = [JobEvent(at=NOW, kind="lost", worker="node:6 a.py", detail="No sign of life for 30 s: worker lost.")]
+    told = plain(done, verbose=True, events=events).partition("result: 5\n")[2].splitlines()
+    when = NOW.astimezone().isoformat(sep=" ", timespec="seconds")
+    assert told == [
+        "Attempt: 1",
+        "Worker: node:7 train.py",
+        f"Created: {when}",
+        f"Started: {when}",
+        f"Finished: {when}",
+        "Events:",
+        f" - {when} lost: No sign of life for 30 s: worker lost. (node:6 a.py)",
+    ]
+
+
+def test_an_experiment_shows_the_statuses_that_it_has() -> None:
+    record = ExperimentRecord(
+        number=1,
+        uid="a" * 32,
+        name="MinimizeManual",
+        scheduler="manual",
+        settings={},
+        status="RUNNING",
+        paused=True,
+        created_at=NOW,
+        job_counts={"DONE": 2, "QUEUED": 1},
+    )
+    assert click.unstyle(rendering.experiment_paragraph(record)) == (
+        "Name: MinimizeManual\nStatus: RUNNING (paused)\nScheduler: manual\nJobs:\n - QUEUED: 1\n - DONE: 2"
+    )
+    assert json.loads(rendering.experiment_json(record))["job_counts"] == {"DONE": 2, "QUEUED": 1}
+
+
+class TestNothingActsOnTheTerminal:
+    nasty = job(
+        hyperparameters={EVIL: EVIL, "list": [EVIL, {EVIL: 1}]},
+        results={EVIL: {"deep": EVIL}},
+        error=EVIL,
+        worker=EVIL,
+        attempt=2,
+    )
+
+    def test_in_a_paragraph(self) -> None:
+        events = [JobEvent.model_construct(at=NOW, kind="lost", worker=EVIL, detail=EVIL)]
+        lines = plain(self.nasty, verbose=True, events=events).split("\n")
+        assert [line for line in lines if not line.isprintable()] == []
+
+    def test_in_a_table(self) -> None:
+        known = FieldsAnswer(hyperparameters=[EVIL, "list"], results=[EVIL])
+        fields = listing._all_fields(known) + [SortField(source="column", name=name) for name in listing._COLUMNS]
+        cells = [*listing._headings(fields), *(click.unstyle(listing._cell(self.nasty, field)) for field in fields)]
+        assert [cell for cell in cells if not cell.isprintable()] == []
+
+    def test_in_json(self) -> None:
+        assert rendering.job_json(self.nasty).isprintable()
+
+    def test_in_an_error_that_lists_the_fields(self) -> None:
+        known = FieldsAnswer(hyperparameters=[EVIL], results=[EVIL * 2])
+        with pytest.raises(click.UsageError) as caught:
+            listing._field("zzz", known)
+        assert caught.value.message.isprintable()
+
+
+def test_json_has_all_that_a_program_may_want() -> None:
+    found = json.loads(rendering.job_json(job(quality=math.nan), []))
+    assert set(found) == {
+        *("id", "status", "quality", "hyperparameters", "results", "error", "created_at", "started_at"),
+        *("finished_at", "worker", "attempt", "events"),
+    }
+    assert math.isnan(found["quality"])
+    assert found["created_at"] == NOW.isoformat()
+
+
+def test_a_table_in_a_pipe_is_separated_by_tabs(capsys: pytest.CaptureFixture[str]) -> None:
+    rendering.print_table(["id", "x"], (row for row in [["a", "1"], ["b", ""]]))
+    assert capsys.readouterr().out == "id\tx\na\t1\nb\t\n"
