@@ -26,6 +26,9 @@ from schedy.values import LONGEST_NAME, Values, dump_values
 
 SCHEMA_VERSION = 1
 
+MOST_IN_A_MESSAGE = 1000
+"""Jobs that one message may name: far below what a database takes in one statement."""
+
 M = TypeVar("M")
 
 QUEUED: Final = "QUEUED"
@@ -154,7 +157,7 @@ class Heartbeat(Message):
 
     kind: Literal["heartbeat"] = "heartbeat"
     routing_prefix: ClassVar[str] = names.REPORT_KEY_PREFIX
-    held: list[HeldJob]
+    held: list[HeldJob] = Field(max_length=MOST_IN_A_MESSAGE)
 
 
 # Changes: idempotent by `request_id`; the first answer is kept and given again.
@@ -183,7 +186,7 @@ class Push(_Change):
     kind: Literal["push"] = "push"
     experiment_name: str
     experiment_uid: Uid | None = None
-    jobs: list[NewJob] = Field(min_length=1)
+    jobs: list[NewJob] = Field(min_length=1, max_length=MOST_IN_A_MESSAGE)
     worker: Worker
 
 
@@ -276,7 +279,7 @@ class GetJobs(_Request):
     experiment_uid: Uid
     job_id: str | None = None
     statuses: list[JobStatus] = []
-    numbers: list[int] | None = None
+    numbers: list[int] | None = Field(default=None, max_length=MOST_IN_A_MESSAGE)
     after: int = 0
     limit: int = Field(default=200, ge=1, le=1000)
 

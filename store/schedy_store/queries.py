@@ -157,7 +157,7 @@ def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
         if field.source == "column":
             keys: list[ColumnElement[Any]] = [SORT_COLUMNS[field.name].expression]
         else:
-            found, keys = _joined_value(found, field)
+            found, keys = _joined_value(transaction, found, field)
         order.extend(_ordered(keys, decreasing=request.decreasing))
     oldest_first = Job.pk.asc() if request.sort or not request.decreasing else Job.pk.desc()
     found = found.order_by(*order, oldest_first)
@@ -169,11 +169,14 @@ def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
 
 
 def _joined_value(
-    found: Select[*tuple[Any, ...]], field: SortField
+    transaction: Transaction, found: Select[*tuple[Any, ...]], field: SortField
 ) -> tuple[Select[*tuple[Any, ...]], list[ColumnElement[Any]]]:
     value = JobValue.__table__.alias()
     here = and_(value.c.job_pk == Job.pk, value.c.source == field.source, value.c.name == stored_name(field.name))
-    return found.outerjoin(value, here), [value.c.number, value.c.text]
+    text: ColumnElement[Any] = value.c.text
+    if transaction.sql.dialect.name == "postgresql":
+        text = text.collate("C")  # as SQLite orders texts, whatever the database's own order is
+    return found.outerjoin(value, here), [value.c.number, text]
 
 
 def _ordered(keys: list[ColumnElement[Any]], *, decreasing: bool) -> list[ColumnElement[Any]]:

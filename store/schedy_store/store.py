@@ -120,8 +120,10 @@ class Store:
         """
         revision = self.schema_revision()
         if revision is None or (from_older and revision < SCHEMA_REVISION):
-            with self._mapped_errors():
+            try:
                 _upgrade(self._engine)
+            except SQLAlchemyError as error:  # also when another instance migrates at the same moment
+                raise store_error(error, self.url) from error
         self.check_schema()
 
     def close(self) -> None:
