@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,8 @@ from schedy.errors import (
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 0.1
+_SOMETIME_SECONDS = 0.5
+_FAILURE_PAUSE_SECONDS = 1.0
 _BLOCKED_SECONDS = 300.0
 
 
@@ -258,8 +261,15 @@ def _properties(outgoing: Outgoing) -> pika.BasicProperties:
 
 
 def _incoming(channel: Channel, method: Any, properties: Any, body: bytes) -> Incoming:
+    """pika gives a property that is not UTF-8 as bytes; nobody we know has sent that."""
+    reply_to, correlation_id = properties.reply_to, properties.correlation_id
     return Incoming(
-        channel, method.delivery_tag, body, method.routing_key, properties.reply_to, properties.correlation_id
+        channel,
+        method.delivery_tag,
+        body,
+        str(method.routing_key),
+        reply_to if isinstance(reply_to, str) else None,
+        correlation_id if isinstance(correlation_id, str) else None,
     )
 
 
@@ -327,12 +337,15 @@ class Broker:
         reconnect_max_seconds: float,
         on_connected: Callable[[], None],
         on_lost: Callable[[BrokerError], None],
+        on_ended: Callable[[], None] | None = None,
     ) -> None:
         self._url = url
         self._parameters = connection_parameters(url, name=name, heartbeat_seconds=heartbeat_seconds)
         self._reconnect_max_seconds = reconnect_max_seconds
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self._on_ended = on_ended
+        self._dropped: deque[Callable[[], None]] = deque()
         _quiet_pika()
         self._loop = IOLoop()
         self._services = _RecordingServices(self._loop)
@@ -352,9 +365,21 @@ class Broker:
         return threading.current_thread() is self._thread
 
     def run(self, action: Callable[[], None]) -> None:
-        """Run `action` in the I/O thread soon, or never once it has ended; from any thread, also from a finaliser."""
+        """Run `action` in the I/O thread soon, or never once it has ended; from any thread.
+
+        Not from a finaliser or a signal handler, which may interrupt this very method: it takes a lock.
+        """
         if not self._ended:
             self._loop.add_callback_threadsafe(action)
+
+    def run_sometime(self, action: Callable[[], None]) -> None:
+        """Run `action` in the I/O thread within a second; from anywhere, also from a finaliser."""
+        self._dropped.append(action)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the I/O thread runs."""
+        return self._thread.is_alive()
 
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Run `action` after a while (I/O thread only)."""
@@ -394,7 +419,7 @@ class Broker:
     def close(self, timeout_seconds: float) -> None:
         """Close the connection in good order and end the thread. From any thread but the I/O thread."""
         if self._thread.is_alive():
-            self.run(self._begin_close)
+            self.run(self.begin_close)
             self._thread.join(timeout_seconds)
 
     def abandon(self) -> None:
@@ -410,7 +435,8 @@ class Broker:
     def _begin_abandon(self) -> None:
         self._end(self._services.shut_down_socket)
 
-    def _begin_close(self) -> None:
+    def begin_close(self) -> None:
+        """Close the connection in good order (I/O thread only)."""
         self._end(lambda: self._connection.close() if self._connection is not None else None)
 
     def _end(self, end_open_connection: Callable[[], None]) -> None:
@@ -428,12 +454,39 @@ class Broker:
 
     def _run(self) -> None:
         self._loop.add_callback_threadsafe(self._connect)
+        self._loop.add_callback_threadsafe(self._run_dropped)
         try:
-            self._loop.start()
+            while not self._loop_ends():
+                pass
         finally:
             self._ended = True
             self._services.shut_down_socket()
             self._loop.close()
+            if self._on_ended is not None:
+                self._on_ended()
+
+    def _loop_ends(self) -> bool:
+        """Run the loop; True when it has ended as asked.
+
+        Whatever fails in it (no file descriptor left for a new socket, a fault of pika or ours) must not end the
+        heartbeats: the connection is made anew.
+        """
+        try:
+            self._loop.start()
+        except Exception as error:
+            _log.exception("The connection to RabbitMQ failed in an unexpected way; making a new one.")
+            self._services.shut_down_socket()
+            self._services.forget_socket()
+            self._connection = None
+            self._on_lost(BrokerError(f"The connection to RabbitMQ failed: {type(error).__name__}: {error}."))
+            self._loop.call_later(_FAILURE_PAUSE_SECONDS, self._connect)
+            return False
+        return True
+
+    def _run_dropped(self) -> None:
+        self._loop.call_later(_SOMETIME_SECONDS, self._run_dropped)
+        while self._dropped:
+            self._dropped.popleft()()
 
     def _connect(self) -> None:
         if self._closing:
@@ -447,12 +500,16 @@ class Broker:
             custom_ioloop=self._services,
         )
 
-    def _opened(self, _connection: object) -> None:
+    def _opened(self, connection: object) -> None:
+        if connection is not self._connection:
+            return
         self._was_open = True
         self._pause = _FIRST_PAUSE_SECONDS
         self._on_connected()
 
-    def _disconnected(self, _connection: object, reason: BaseException) -> None:
+    def _disconnected(self, connection: object, reason: BaseException) -> None:
+        if connection is not self._connection:
+            return
         self._connection = None
         self._services.forget_socket()
         if self._closing:

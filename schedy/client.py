@@ -27,7 +27,7 @@ from schedy.errors import (
     TopologyMissingError,
     UnsafeUpdateError,
 )
-from schedy.messages import Answer, Refusal, Sendable, UndecodableError, decode_answer, encode, routing_key
+from schedy.messages import Answer, Refusal, Report, Sendable, UndecodableError, decode_answer, encode, routing_key
 from schedy.settings import Settings, without_password
 
 _log = logging.getLogger(__name__)
@@ -48,12 +48,15 @@ class Call:
     stored: "Future[None]" = field(default_factory=Future)
     answer: "Future[Answer]" = field(default_factory=Future)
     timer: Timer | None = None
-    made_at: float = field(default_factory=time.monotonic)
+    waits_for_topology: bool = False
+    """Whether it is kept until exchanges and queues are there: a report is never thrown away."""
+    missed_since: float | None = None
+    """When exchanges and queues were first found missing."""
 
-    @property
-    def is_young(self) -> bool:
+    def may_wait(self) -> bool:
         """Whether exchanges and queues that are missing may just be being made."""
-        return time.monotonic() - self.made_at < _TOPOLOGY_SECONDS
+        self.missed_since = self.missed_since or time.monotonic()
+        return self.waits_for_topology or time.monotonic() - self.missed_since < _TOPOLOGY_SECONDS
 
     def fail(self, error: BrokerError) -> None:
         for future in (self.stored, self.answer):
@@ -66,6 +69,8 @@ class Client:
 
     def __init__(self, settings: Settings, *, connection_name: str) -> None:
         self._settings = settings
+        self._submitted: dict[str, Call] = {}
+        """Calls that the I/O thread has not taken yet."""
         self._calls: dict[str, Call] = {}
         self._channel: Channel | None = None
         self._ready = threading.Event()
@@ -73,6 +78,7 @@ class Client:
         self._last_error: BrokerError | None = None
         self._on_ready: list[Callable[[], None]] = []
         self._on_lost: list[Callable[[BrokerError], None]] = []
+        self._on_ended: list[Callable[[], None]] = []
         self._closed = False
         self.service_is_silent = False
         self.broker = Broker(
@@ -82,15 +88,23 @@ class Client:
             reconnect_max_seconds=settings.reconnect_max_seconds,
             on_connected=self._connected,
             on_lost=self._lost,
+            on_ended=self._ended,
         )
 
     def start(self) -> None:
         self.broker.start()
 
-    def listen(self, *, on_ready: Callable[[], None], on_lost: Callable[[BrokerError], None]) -> None:
-        """Be told, in the I/O thread, when calls can go out and when the connection is lost. Before `start`."""
+    def listen(
+        self,
+        *,
+        on_ready: Callable[[], None],
+        on_lost: Callable[[BrokerError], None],
+        on_ended: Callable[[], None],
+    ) -> None:
+        """Be told, in the I/O thread, when calls can go out, and of the connection's loss and end. Before `start`."""
         self._on_ready.append(on_ready)
         self._on_lost.append(on_lost)
+        self._on_ended.append(on_ended)
 
     @property
     def last_error(self) -> BrokerError | None:
@@ -109,10 +123,11 @@ class Client:
             message_id=getattr(message, "job_id", None),
             reply_to=names.REPLY_QUEUE if wants_answer else None,
         )
-        call = Call(outgoing, wants_answer, resend_seconds)
+        call = Call(outgoing, wants_answer, resend_seconds, waits_for_topology=isinstance(message, Report))
         if self._closed:
-            call.fail(BrokerError("This connection to Schedy was closed. Make a new SchedyDB."))
+            call.fail(closed_error())
         else:
+            self._submitted[call.outgoing.correlation_id] = call
             self.broker.run(lambda: self._submit(call))
         return call
 
@@ -180,7 +195,18 @@ class Client:
 
     # The rest runs in the I/O thread.
 
+    def _ended(self) -> None:
+        """Nobody waits for a connection that will not come back."""
+        self._closed = True
+        for call in [*self._submitted.values(), *self._calls.values()]:
+            call.fail(closed_error())
+        self._submitted.clear()
+        self._calls.clear()
+        for listener in self._on_ended:
+            listener()
+
     def _submit(self, call: Call) -> None:
+        self._submitted.pop(call.outgoing.correlation_id, None)
         self._calls[call.outgoing.correlation_id] = call
         if self._last_error is not None and _is_fatal(self._last_error) and not self._ever_ready:
             self._forget(call)
@@ -198,7 +224,7 @@ class Client:
             call.timer = self.broker.later(call.resend_seconds, lambda: self._publish(call))
 
     def _told(self, call: Call, outcome: PublishOutcome) -> None:
-        if outcome.returned and call.is_young:
+        if outcome.returned and call.may_wait():
             self.broker.later(_TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
         elif outcome.returned:
             self._forget(call)
@@ -277,10 +303,15 @@ class Client:
             listener(error)
 
 
+def closed_error() -> BrokerError:
+    """Return what is raised to whoever uses a connection after its end."""
+    return BrokerError("This connection to Schedy was closed. Make a new SchedyDB.")
+
+
 def _is_blamed(call: Call, error: BrokerError) -> bool:
     """Whether sending the call again would end as it did now."""
     if isinstance(error, TopologyMissingError):
-        return not call.is_young
+        return not call.may_wait()
     return isinstance(error, PermissionDeniedError)
 
 

@@ -48,7 +48,8 @@ class SchedyDB:
             self._session = None
         with self._lock:
             if self._session is None:
-                self._session = Session(self._settings)
+                self._session = session = Session(self._settings)
+                weakref.finalize(self, session.close_sometime).atexit = False
             return self._session
 
     def add_experiment(self, experiment: Experiment) -> None:

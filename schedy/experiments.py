@@ -28,7 +28,7 @@ from schedy.messages import (
     check_experiment_name,
     checked_size,
 )
-from schedy.session import Session, install_sigterm_handler
+from schedy.session import CHANGE_RESEND_SECONDS, Session, install_sigterm_handler
 from schedy.values import dump_values, plain_values
 
 if TYPE_CHECKING:
@@ -134,7 +134,11 @@ class Experiment:
         session = self._session
         install_sigterm_handler()
         record, hold = session.pull(self._name, self.uid, timeout)
-        return Job(self, record, session=session, hold=hold)
+        try:
+            return Job(self, record, session=session, hold=hold)
+        except BaseException:
+            session.release_soon(hold)
+            raise
 
     def get_job(self, job_id: str) -> Job:
         """Read one job. Raises NotFoundError."""
@@ -296,12 +300,12 @@ def push_chunks(
 ) -> Iterator[tuple[list[NewJob], PushAnswer]]:
     """Push jobs in chunks, a few under way at a time; yield each chunk with its answer, in order.
 
-    Raises NotStoredYetError when the broker has a chunk and no answer came in time, NotFoundError when the experiment
-    is gone, and BrokerError when the broker cannot be reached.
+    Without answers it goes on until the broker has everything, then raises NotStoredYetError. Raises NotFoundError when
+    the experiment is gone, and BrokerError when the broker cannot be reached.
     """
     waiting: list[tuple[list[NewJob], Call]] = []
-    pending = chunks(jobs)
-    for chunk in itertools.chain(pending, [None]):
+    unanswered = 0
+    for chunk in itertools.chain(chunks(jobs), [None]):
         if chunk is not None:
             push = Push(
                 request_id=uuid.uuid4().hex,
@@ -310,26 +314,32 @@ def push_chunks(
                 jobs=chunk,
                 worker=session.worker,
             )
-            waiting.append((chunk, session.client.call(push)))
+            waiting.append((chunk, session.client.call(push, resend_seconds=CHANGE_RESEND_SECONDS)))
         while waiting and (chunk is None or len(waiting) >= _CHUNKS_UNDER_WAY):
             sent, call = waiting.pop(0)
-            yield sent, _push_answer(session, call, sum(len(later) for later, _call in waiting) + len(sent))
-
-
-def _push_answer(session: Session, call: Call, unanswered_jobs: int) -> PushAnswer:
-    settings = session.settings
-    try:
-        call.stored.result(settings.service_wait_seconds)
-    except FutureTimeoutError:
-        session.client.cancel(call)
-        raise session.client.why_silent() from None
-    try:
-        answer = call.answer.result(settings.store_wait_seconds)
-    except FutureTimeoutError:
+            answer = _push_answer(session, call, 0.0 if unanswered else session.settings.store_wait_seconds)
+            if answer is None:
+                unanswered += len(sent)
+            else:
+                yield sent, answer
+    if unanswered:
         raise NotStoredYetError(
-            f"The broker has {unanswered_jobs} job(s), and they will be stored when the results service is back."
+            f"The broker has {unanswered} job(s), and they will be stored when the results service is back."
             " `schedy doctor` looks for the cause."
-        ) from None
+        )
+
+
+def _push_answer(session: Session, call: Call, patience_seconds: float) -> PushAnswer | None:
+    """Wait until the broker has a chunk, and then for the answer; None if that does not come."""
+    try:
+        call.stored.result(session.settings.service_wait_seconds)
+        answer = call.answer.result(patience_seconds)
+    except FutureTimeoutError:
+        if call.stored.done():
+            return None
+        raise session.client.why_silent() from None
+    finally:
+        session.client.cancel(call)
     if isinstance(answer, Refusal):
         raise refusal_error(answer)
     if not isinstance(answer, PushAnswer):

@@ -211,13 +211,18 @@ class Job:
         hold = self._let_go()
         if hold is None:
             return
-        if error is None:
-            self._finish(hold, DONE, None)
-        elif isinstance(error, Exception):
-            self._crash(hold, error)
-        else:
-            self._session.release(hold)
-            self._record = self._record.model_copy(update={"status": QUEUED})
+        try:
+            if error is None:
+                self._finish(hold, DONE, None)
+            elif isinstance(error, Exception):
+                self._crash(hold, error)
+            else:
+                self._session.release(hold)
+                self._record = self._record.model_copy(update={"status": QUEUED})
+        except BaseException:
+            if not hold.finishing:
+                self._session.release_soon(hold)
+            raise
 
     def _crash(self, hold: Hold, error: Exception) -> None:
         """End as CRASHED; the user's exception goes on, so what goes wrong here is only logged."""
@@ -301,6 +306,6 @@ def checked_quality(quality: object) -> float:
     """Return a quality as a float. Raises InvalidValueError."""
     try:
         number = float(quality)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # a user's object may raise anything when it is converted
         raise InvalidValueError(f"The quality is a number, not {quality!r}.") from None
     return number if not math.isnan(number) else math.nan

@@ -4,8 +4,8 @@ One heartbeat names all jobs held; it is sent every third of a lease, at most on
 out at once after a reconnect. Its answer tells which jobs are lost to us.
 """
 
+import itertools
 import logging
-import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -30,14 +30,13 @@ class Hold:
     ticket: HeldTicket | None = None
     lost: str | None = None
     """Why the job is no longer ours, once the service has said so."""
-    _sequence: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    finishing: bool = False
+    """Whether its end was reported; the report will get there by itself."""
+    _sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def next_sequence(self) -> int:
-        """Number the next report of this token."""
-        with self._lock:
-            self._sequence += 1
-            return self._sequence
+        """Number the next report of this token. Takes no lock: finalisers call it."""
+        return next(self._sequence)
 
     def settle(self) -> None:
         """Acknowledge the ticket, if there is one."""
@@ -76,6 +75,14 @@ class LeaseKeeper:
         call = self._client.call(message, wants_answer=False)
         hold.settle()
         return call
+
+    def release_sometime(self, hold: Hold) -> None:
+        """Give a job back within a second; for finalisers."""
+        self.forget(hold)
+        self._client.broker.run_sometime(lambda: self._release(hold))
+
+    def _release(self, hold: Hold) -> None:
+        self.release(hold)
 
     def release_all(self) -> None:
         """Give back everything; does not wait."""

@@ -106,6 +106,8 @@ class Claim(Message):
     job_id: JobId
     token: Token
     worker: Worker
+    by_ticket: bool = True
+    """Whether a ticket led here, or the user who named the job."""
 
 
 class _Held(Message):

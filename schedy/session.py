@@ -11,12 +11,13 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from types import FrameType
 
 from schedy import names
-from schedy.client import Client, refusal_error
+from schedy.client import Call, Client, refusal_error
 from schedy.errors import (
     BrokerError,
     NoJobError,
@@ -52,6 +53,8 @@ from schedy.tickets import HeldTicket, QueueMissingError, TicketSource
 _log = logging.getLogger(__name__)
 
 _ANSWER_SECONDS = 5.0
+CHANGE_RESEND_SECONDS = 4.0
+"""A change without an answer is sent again: the answer may have been lost with a connection of the service."""
 _QUEUE_PAUSE_SECONDS = 0.2
 _QUEUE_PATIENCE_SECONDS = 3.0
 
@@ -76,9 +79,9 @@ class Session:
         self.client = Client(settings, connection_name=name)
         self.leases = LeaseKeeper(self.client)
         self.tickets = TicketSource(
-            self.client.broker, consumer_tag=f"{name} waiting"[:255], last_error=lambda: self.client.last_error
+            self.client.broker, consumer_tag=f"{name} waiting"[:240], last_error=lambda: self.client.last_error
         )
-        self.client.listen(on_ready=self._connected, on_lost=self._lost)
+        self.client.listen(on_ready=self._connected, on_lost=self._lost, on_ended=self.tickets.ended)
         self.client.start()
         _sessions.add(self)
 
@@ -102,14 +105,15 @@ class Session:
     def change(self, change: Change, *, patience_seconds: float | None = None) -> Answer:
         """Send a change and wait until it is stored. Raises NotStoredYetError if only the broker has it in time."""
         patience = self.settings.service_wait_seconds if patience_seconds is None else patience_seconds
-        call = self.client.call(change)
+        call = self.client.call(change, resend_seconds=CHANGE_RESEND_SECONDS)
         try:
             return self.client.wait(call, patience_seconds=patience)
         except (ServiceUnavailableError, BrokerError) as silent:
             if not call.answer.done() and call.stored.done():
                 raise NotStoredYetError(f"The broker has the change, the store will have it later. {silent}") from None
-            self.client.cancel(call)
             raise
+        finally:
+            self.client.cancel(call)
 
     def experiment_record(self, *, uid: str) -> ExperimentRecord | None:
         """Return the experiment, or None if it is gone."""
@@ -137,7 +141,7 @@ class Session:
             queue_missing_since = None
             if held is None:
                 raise NoJobError(experiment_name)
-            granted = self._try_ticket(held, deadline)
+            granted = self._try_ticket(held, experiment_name, experiment_uid, deadline)
             if granted is not None:
                 return granted
 
@@ -153,40 +157,58 @@ class Session:
             raise NoJobError(experiment_name)
         time.sleep(_QUEUE_PAUSE_SECONDS)
 
-    def _try_ticket(self, held: HeldTicket, deadline: float | None) -> tuple[JobRecord, Hold] | None:
+    def _try_ticket(
+        self, held: HeldTicket, experiment_name: str, experiment_uid: str, deadline: float | None
+    ) -> tuple[JobRecord, Hold] | None:
+        """Claim the job of a ticket; None if it is not to be had. Whatever ends this early gives the ticket back."""
         try:
-            ticket = decode_ticket(held.body)
-        except UndecodableError as error:
-            _log.warning("A ticket that cannot be read goes to %s: %s", names.DEAD_QUEUE, error)
-            held.discard()
-            return None
-        patience = None
-        if deadline is not None:
-            patience = max(deadline - time.monotonic(), self.settings.claim_patience_seconds)
-        answer, hold = self._claim(ticket, held, patience)
+            ticket = self._read_ticket(held)
+            if ticket is None:
+                return None
+            if ticket.experiment_uid != experiment_uid and self.experiment_record(uid=experiment_uid) is None:
+                raise NoJobError(experiment_name)  # another experiment has the name now
+            patience = None
+            if deadline is not None:
+                patience = max(deadline - time.monotonic(), self.settings.claim_patience_seconds)
+            hold = Hold(ticket.experiment_uid, ticket.job_id, uuid.uuid4().hex, 0.0, held)
+            answer = self._ask_claim(hold, patience, by_ticket=True)
+        except BaseException:
+            held.give_up()
+            raise
         if not answer.granted or answer.job is None:
             held.ack()
             return None
         held.ack_later(self.settings.ticket_hold_seconds)
         return answer.job, hold
 
-    def _claim(self, ticket: Ticket, held: HeldTicket, patience_seconds: float | None) -> tuple[ClaimAnswer, Hold]:
-        hold = Hold(ticket.experiment_uid, ticket.job_id, uuid.uuid4().hex, 0.0, held)
-        return self._ask_claim(hold, patience_seconds), hold
+    def _read_ticket(self, held: HeldTicket) -> Ticket | None:
+        try:
+            return decode_ticket(held.body)
+        except UndecodableError as error:
+            _log.warning("A ticket that cannot be read goes to %s: %s", names.DEAD_QUEUE, error)
+            held.discard()
+            return None
 
     def claim_by_id(self, experiment_uid: str, job_id: str) -> tuple[JobRecord, Hold]:
         """Claim one job. Raises UnsafeUpdateError if it cannot be ours now."""
         hold = Hold(experiment_uid, job_id, uuid.uuid4().hex, 0.0)
-        answer = self._ask_claim(hold, self.settings.claim_patience_seconds)
+        answer = self._ask_claim(hold, self.settings.claim_patience_seconds, by_ticket=False)
         if not answer.granted or answer.job is None:
             raise UnsafeUpdateError(f"Job {job_id} cannot be run here: {answer.reason}")
         return answer.job, hold
 
-    def _ask_claim(self, hold: Hold, patience_seconds: float | None) -> ClaimAnswer:
+    def _ask_claim(self, hold: Hold, patience_seconds: float | None, *, by_ticket: bool) -> ClaimAnswer:
         """Ask until there is an answer; whoever stops waiting gives the claim up, so that nobody waits for us."""
-        claim = Claim(experiment_uid=hold.experiment_uid, job_id=hold.job_id, token=hold.token, worker=self.worker)
-        call = self.client.call(claim, resend_seconds=self.settings.claim_retry_seconds)
+        claim = Claim(
+            experiment_uid=hold.experiment_uid,
+            job_id=hold.job_id,
+            token=hold.token,
+            worker=self.worker,
+            by_ticket=by_ticket,
+        )
+        call: Call | None = None
         try:
+            call = self.client.call(claim, resend_seconds=self.settings.claim_retry_seconds)
             answer = self.client.wait(call, patience_seconds=patience_seconds)
             if not isinstance(answer, ClaimAnswer):
                 raise UnsafeUpdateError(f"The results service answered a claim with {answer.kind!r}.")
@@ -195,7 +217,8 @@ class Session:
                 self.leases.hold(hold)
             return answer
         except BaseException:
-            self.client.cancel(call)
+            if call is not None:
+                self.client.cancel(call)
             self.leases.release(hold)
             raise
 
@@ -207,15 +230,18 @@ class Session:
         The service is given a few seconds to refuse; while it is down nobody waits for it.
         """
         call = self.client.call(report)
-        call.stored.result()
         if isinstance(report, Finish):
-            self.leases.forget(hold)
-            hold.settle()
+            hold.finishing = True
+            call.stored.add_done_callback(lambda stored: self._finished(hold, stored))
         try:
+            call.stored.result()
             answer = call.answer.result(0.0 if self.client.service_is_silent else _ANSWER_SECONDS)
         except FutureTimeoutError:
             self.client.service_is_silent = True
             return None
+        finally:
+            if call.stored.done():
+                self.client.cancel(call)
         if isinstance(answer, Refusal):
             raise refusal_error(answer)
         if not isinstance(answer, ReportAnswer):
@@ -224,6 +250,12 @@ class Session:
             hold.lost = answer.reason
             raise UnsafeUpdateError(lost_text(hold.job_id, answer.reason))
         return answer
+
+    def _finished(self, hold: Hold, stored: "Future[None]") -> None:
+        """The broker has the finish, or never will: there is no lease to keep any more."""
+        self.leases.forget(hold)
+        if stored.exception() is None:
+            hold.settle()
 
     def release(self, hold: Hold) -> None:
         """Give a job back; waits a little for the broker to have that."""
@@ -234,7 +266,12 @@ class Session:
     def release_soon(self, hold: Hold) -> None:
         """Give a job back without waiting, as a finaliser must."""
         if self.is_ours:
-            self.leases.release(hold)
+            self.leases.release_sometime(hold)
+
+    def close_sometime(self) -> None:
+        """Close without waiting, for a SchedyDB that nobody has any more."""
+        if self.is_ours:
+            self.client.broker.run_sometime(self.client.broker.begin_close)
 
     def close(self) -> None:
         """Give back what is held and close the connection, within `close_seconds`."""

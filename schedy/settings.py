@@ -153,8 +153,10 @@ def without_password(url: str) -> str:
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
-    """Return what `schedy up` recorded on this host, or an empty dict if it did not."""
+    """Return what `schedy up` recorded on this host, or an empty dict if it did not, or another user wrote the file."""
     try:
+        if path.stat().st_uid not in {os.getuid(), 0}:
+            return {}
         recorded = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}

@@ -5,6 +5,7 @@ that is not asking for one: a consumer has room for one message and is cancelled
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,6 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 
 from schedy.broker import Broker, Channel, Incoming, Timer
+from schedy.client import closed_error
 from schedy.errors import BrokerError, BrokerUnreachableError, TopologyMissingError
 
 
@@ -43,6 +45,15 @@ class HeldTicket:
     def ack_later(self, seconds: float) -> None:
         """Acknowledge when the job has run for so long, so that no timeout of the broker matters."""
         self._source.broker.run(lambda: self._start_timer(seconds))
+
+    def give_up(self) -> None:
+        """Give the ticket back to its queue, for another."""
+        self._source.broker.run(self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._acked:
+            self._acked = True
+            self.incoming.channel.close()
 
     def discard(self) -> None:
         """Refuse a ticket that cannot be read: the broker sends it to the dead letters."""
@@ -76,7 +87,9 @@ class _Pull:
     waits: bool
     result: "Future[Incoming | None]" = field(default_factory=Future)
     channel: Channel | None = None
+    opening: bool = False
     taken: bool = False
+    tag: str = ""
 
     def resolve(self, incoming: Incoming | None) -> None:
         if not self.result.done():
@@ -93,6 +106,7 @@ class TicketSource:
     def __init__(self, broker: Broker, *, consumer_tag: str, last_error: Callable[[], BrokerError | None]) -> None:
         self.broker = broker
         self._consumer_tag = consumer_tag
+        self._tag_numbers = itertools.count(1)
         self._last_error = last_error
         self._connected = False
         self._idle: list[Channel] = []
@@ -122,8 +136,10 @@ class TicketSource:
 
     def _pull(self, queue: str, timeout_seconds: float | None, *, waits: bool) -> Incoming | None:
         pull = _Pull(queue, waits)
-        self.broker.run(lambda: self._begin(pull))
         try:
+            if not self.broker.is_alive:
+                raise closed_error()
+            self.broker.run(lambda: self._begin(pull))
             incoming = pull.result.result(timeout_seconds if timeout_seconds is None else max(0.0, timeout_seconds))
             pull.taken = incoming is not None
             return incoming
@@ -140,15 +156,22 @@ class TicketSource:
     def connected(self) -> None:
         self._connected = True
         for pull in list(self._pulls):
-            if pull.channel is None and not pull.result.done():
+            if pull.channel is None and not pull.opening and not pull.result.done():
                 self._begin(pull)
 
     def lost(self, _error: BrokerError) -> None:
         self._connected = False
         self._idle.clear()
         for pull in list(self._pulls):
+            pull.opening = False
             if pull.channel is not None:
                 pull.fail(ConnectionLostError())
+
+    def ended(self) -> None:
+        """Nobody waits for a connection that will not come back."""
+        self._connected = False
+        for pull in list(self._pulls):
+            pull.fail(closed_error())
 
     def give_back(self, channel: Channel) -> None:
         """Keep an open channel, with nothing unacknowledged, for the next pull."""
@@ -164,18 +187,21 @@ class TicketSource:
             if channel.is_open:
                 self._start(pull, channel)
                 return
+        pull.opening = True
         self.broker.open_channel(lambda opened: self._start(pull, opened), self._channel_closed)
 
     def _start(self, pull: _Pull, channel: Channel) -> None:
         if pull not in self._pulls:
             self.give_back(channel)
             return
+        pull.opening = False
         pull.channel = channel
         if pull.waits:
+            pull.tag = f"{self._consumer_tag} {next(self._tag_numbers)}"
             channel.consume(
                 pull.queue,
                 lambda incoming: self._delivered(pull, incoming),
-                tag=self._consumer_tag,
+                tag=pull.tag,
                 prefetch=1,
                 on_cancelled=lambda: pull.fail(QueueMissingError()),
             )
@@ -190,7 +216,7 @@ class TicketSource:
 
     def _delivered(self, pull: _Pull, incoming: Incoming) -> None:
         if pull in self._pulls and not pull.result.done():
-            incoming.channel.cancel(self._consumer_tag, lambda: None)
+            incoming.channel.cancel(pull.tag, lambda: None)
             pull.resolve(incoming)
 
     def _end(self, pull: _Pull) -> None:

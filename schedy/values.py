@@ -61,7 +61,7 @@ def _entry(name: object, value: object) -> str:
         raise InvalidValueError(f"A name has 1 to {LONGEST_NAME} characters, {name[:20]!r} has {len(name)}.")
     try:
         return f"{json.dumps(name)}: {json.dumps(_plain(value))}"
-    except (TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # a user's object may raise anything when it is converted
         raise InvalidValueError(
             f"The value of {name!r} is not JSON: {error}. Use numbers, text, true/false, None, lists and dicts."
         ) from None

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +44,6 @@ def up_command(ctx: click.Context, detach: bool, private: bool, listen: str | No
             return
         with exclusive(settings):
             fresh = settings_of(ctx)
-            signal.signal(signal.SIGTERM, _interrupt)
             supervisor = Supervisor(fresh, private=private, listen=listen, say=lambda text: click.echo(text, err=True))
             supervisor.run(lambda record: _announce(record, fresh))
     except AlreadyUpError:
@@ -53,10 +51,6 @@ def up_command(ctx: click.Context, detach: bool, private: bool, listen: str | No
         click.echo("Schedy is up already.", err=True)
         if record is not None:
             click.echo(_description(record, settings))
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _announce(record: RunRecord, settings: Settings) -> None:

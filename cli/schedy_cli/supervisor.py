@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 
 from schedy import names
 from schedy.errors import SchedyError, ServiceUnavailableError
@@ -23,7 +24,7 @@ from schedy.settings import DEFAULT_BROKER_URL, Settings
 from schedy_broker_setup.connecting import address_of, open_connection
 from schedy_broker_setup.errors import UnreachableError
 from schedy_broker_setup.management import Management
-from schedy_broker_setup.node import NodeSettings, PrivateNode, free_port, recorded_node, stop_recorded
+from schedy_broker_setup.node import NodeError, NodeSettings, PrivateNode, free_port, recorded_node, stop_recorded
 from schedy_broker_setup.permissions import Role, User
 from schedy_broker_setup.processes import Process, wait_until_ended
 from schedy_broker_setup.sights import look_at_queue
@@ -40,6 +41,10 @@ _SERVICE_STOP_SECONDS = 20.0
 _WATCH_SECONDS = 0.5
 _RESTART_PAUSE_SECONDS = 2.0
 _ADMIN = "schedy"
+
+
+class _Asked(Exception):
+    """Someone asked to stop."""
 
 
 class AlreadyUpError(SchedyError):
@@ -78,21 +83,33 @@ class Supervisor:
         self._node: PrivateNode | None = None
         self._service: subprocess.Popen[bytes] | None = None
         self._record: RunRecord | None = None
+        self._asked = False
 
     def run(self, announce: Callable[[RunRecord], None]) -> None:
-        """Start everything, call `announce`, and watch until KeyboardInterrupt; then stop everything.
+        """Start everything, call `announce`, and watch until SIGINT or SIGTERM; then stop everything.
 
         Raises SchedyError if a part cannot be started; nothing is left running then.
         """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask_to_stop)
         try:
             self._start()
             if self._record is not None:
                 announce(self._record)
             self._watch()
-        except KeyboardInterrupt:
+        except _Asked:
             self._say("Stopping ...")
         finally:
             self._stop()
+
+    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        """Only take note: an exception here could come between the start of a process and the note of it."""
+        self._asked = True
+
+    def _go_on(self) -> None:
+        """Raise if someone has asked to stop."""
+        if self._asked:
+            raise _Asked
 
     def _start(self) -> None:
         me = Process.find(os.getpid())
@@ -142,7 +159,7 @@ class Supervisor:
         self._say("Starting a private RabbitMQ node ...")
         self._node = PrivateNode(settings)
         self._node.start()
-        self._node.wait_ready(_NODE_SECONDS)
+        self._wait_for_node(self._node)
         own = f"{_ADMIN}:{passwords.admin}@"
         management_url = f"http://{own}127.0.0.1:{settings.management_port}"
         record = replace(
@@ -153,6 +170,17 @@ class Supervisor:
         if self._listen is None:
             return record
         return replace(record, worker_urls=self._open_to_cluster(management_url, settings.amqp_port, passwords))
+
+    def _wait_for_node(self, node: PrivateNode) -> None:
+        deadline = time.monotonic() + _NODE_SECONDS
+        while True:
+            self._go_on()
+            try:
+                node.wait_ready(1.0)
+                return
+            except NodeError:
+                if not node.is_running() or time.monotonic() > deadline:
+                    raise
 
     def _open_to_cluster(self, management_url: str, port: int, passwords: Secrets) -> list[str]:
         """Make the users of a cluster, with least privilege; return their URLs: worker, pusher."""
@@ -187,6 +215,7 @@ class Supervisor:
                 start_new_session=True,
             )
         self._save(replace(record, service=Process.find(self._service.pid)))
+        self._go_on()
 
     def _wait_for_service(self) -> None:
         record = self._record
@@ -197,6 +226,7 @@ class Supervisor:
         deadline = time.monotonic() + _SERVICE_SECONDS
         try:
             while True:
+                self._go_on()
                 with contextlib.suppress(ServiceUnavailableError):
                     session.read(GetExperiments(limit=1), patience_seconds=1.0)
                     return
@@ -218,19 +248,18 @@ class Supervisor:
         """Start again what ends by itself."""
         while True:
             time.sleep(_WATCH_SECONDS)
+            self._go_on()
             if self._node is not None and not self._node.is_running():
                 self._say("The RabbitMQ node has ended; starting it again.")
                 time.sleep(_RESTART_PAUSE_SECONDS)
                 self._node.start()
-                self._node.wait_ready(_NODE_SECONDS)
+                self._wait_for_node(self._node)
             if self._service is not None and self._service.poll() is not None:
                 self._say(f"The results service has ended ({self._last_log_line()}); starting it again.")
                 time.sleep(_RESTART_PAUSE_SECONDS)
                 self._start_service()
 
     def _stop(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
         if self._service is not None:
             self._service.terminate()
             try:
@@ -263,6 +292,7 @@ def exclusive(settings: Settings) -> Iterator[None]:
         )
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_owner(data_dir)
         lock = os.fdopen(os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600), "w")
     except OSError as error:
         raise SchedyError(
@@ -275,6 +305,16 @@ def exclusive(settings: Settings) -> Iterator[None]:
             raise AlreadyUpError("Schedy is up already with this data folder.") from None
         end_remains(settings)
         yield
+
+
+def _check_owner(data_dir: Path) -> None:
+    """Where others may write, they could put their own files in the place of ours."""
+    found = data_dir.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise SchedyError(
+            f"The folder {data_dir} belongs to another user, or others may write to it. Choose a folder of your own:"
+            " --data-dir DIR."
+        )
 
 
 def end_remains(settings: Settings) -> bool:

@@ -56,7 +56,7 @@ class Changes:
         if first is not None:
             return self._repeated(decode_answer(first.encode()))
         outcome = self._apply(change)
-        if outcome.answer is not None and not isinstance(outcome.answer, Refusal):
+        if outcome.answer is not None:
             self._sql.execute(
                 insert(AppliedChange).values(
                     request_id=change.request_id, at=self._now, answer=encode(outcome.answer).decode()

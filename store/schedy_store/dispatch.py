@@ -68,6 +68,7 @@ class TicketOffice:
     under_way: dict[TicketKey, int] = field(default_factory=dict)
     _claimed: dict[int, list[tuple[datetime, datetime]]] = field(default_factory=dict)
     _seen_empty: dict[int, int] = field(default_factory=dict)
+    _last_served: int = 0
 
     def reset(self, transaction: Transaction) -> None:
         """Begin anew, after a take-over or a lost connection."""
@@ -97,11 +98,14 @@ class TicketOffice:
     def choose(self, transaction: Transaction) -> list[WantedTicket]:
         """Return the tickets to publish now and count them as under way."""
         chosen: list[WantedTicket] = []
-        for experiment in sorted(self.wanting):
-            room = self.window - len(self.under_way)
-            if room <= 0:
+        room = self.window - len(self.under_way)
+        share = max(1, room // max(1, len(self.wanting)))
+        for experiment in self._in_turn():
+            if len(chosen) >= room:
                 break
-            limit = room + sum(1 for holder in self.under_way.values() if holder == experiment)
+            self._last_served = experiment
+            out_now = sum(1 for holder in self.under_way.values() if holder == experiment)
+            limit = min(share, room - len(chosen)) + out_now
             rows = transaction.sql.execute(_WANTING, {"experiment": experiment, "most": limit}).all()
             if len(rows) < limit:
                 self.wanting.discard(experiment)
@@ -110,6 +114,11 @@ class TicketOffice:
                     self.under_way[row.pk, row.ticket] = experiment
                     chosen.append(WantedTicket((row.pk, row.ticket), experiment, _ticket(row)))
         return chosen
+
+    def _in_turn(self) -> list[int]:
+        """The experiments that want tickets, beginning after the one served last."""
+        ordered = sorted(self.wanting)
+        return [pk for pk in ordered if pk > self._last_served] + [pk for pk in ordered if pk <= self._last_served]
 
     def awaited(self, transaction: Transaction, jobs: list[int]) -> set[int]:
         """Of these jobs, those whose ticket is still to come."""

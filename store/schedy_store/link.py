@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from schedy import names, topology
 from schedy.broker import Broker, Channel, Incoming, Outgoing, PublishOutcome
 from schedy.errors import BrokerError
-from schedy.messages import Answer, Tick, encode, routing_key
+from schedy.messages import Answer, Refusal, Tick, encode, routing_key
 from schedy.settings import Settings
 from schedy_store.dispatch import TicketKey, WantedTicket
 from schedy_store.reports import QueueChange
@@ -27,6 +27,10 @@ _TICK_SECONDS = 1.0
 _REPLY_SECONDS = 4.0
 _REPLY_PREFIX = names.REPLY_QUEUE + "."
 _PREFETCH_READS = 20
+_PREFETCH_REPORTS = 200
+"""Messages held at once, each of up to a megabyte or so."""
+_LARGEST_REPLY_BYTES = 15_000_000
+"""RabbitMQ 4 takes 16 MiB."""
 
 
 @dataclass(slots=True)
@@ -69,13 +73,12 @@ class Link:
         self._arrived = threading.Condition()
         self._deliveries: deque[Incoming] = deque()
         self._rest = Arrivals()
-        self._stopped = False
         self._error: BrokerError | None = None
         self._connection = 0
         self._replies: Channel | None = None
         self._publishing: Channel | None = None
         self._known_queues: set[str] = set()
-        self._being_declared: dict[str, list[Callable[[], None]]] = {}
+        self._queues_in_work: dict[str, list[Callable[[], None]]] = {}
         self._pending: dict[int, PendingReply] = {}
         self._broker = Broker(
             settings.broker_url,
@@ -97,13 +100,13 @@ class Link:
         """Cut the connection and make a new one."""
         self._broker.drop()
 
-    def stop_waiting(self) -> None:
-        """Make `take` return at once, from now on; safe in a signal handler's thread."""
-        self._stopped = True
-        self._broker.run(self._wake)
-
     def take(self, *, wait_seconds: float, most: int, most_bytes: int) -> Arrivals:
-        """Return what has arrived, waiting for something if there is nothing; bounded in number and bytes."""
+        """Return what has arrived, waiting for something if there is nothing; bounded in number and bytes.
+
+        Raises BrokerError if the I/O thread has ended.
+        """
+        if not self._broker.is_alive:
+            raise BrokerError("The connection's thread has ended.")
         with self._arrived:
             self._arrived.wait_for(self._has_news, wait_seconds)
             arrivals, self._rest = self._rest, Arrivals()
@@ -116,7 +119,7 @@ class Link:
 
     def _has_news(self) -> bool:
         rest = self._rest
-        return bool(self._stopped or self._deliveries or rest.landed or rest.failed or rest.ready_counts)
+        return bool(self._deliveries or rest.landed or rest.failed or rest.ready_counts)
 
     @property
     def error(self) -> BrokerError | None:
@@ -128,10 +131,16 @@ class Link:
         address = incoming.reply_to or ""
         if not address.startswith(_REPLY_PREFIX):
             return
+        body = encode(answer)
+        if len(body) > _LARGEST_REPLY_BYTES:
+            answer = Refusal(
+                code="invalid", reason="The answer is too large for a message. Ask for less, with --limit."
+            )
+            body = encode(answer)
         outgoing = Outgoing(
             "",
             address,
-            encode(answer),
+            body,
             answer.kind,
             incoming.correlation_id or "",
             mandatory=False,
@@ -207,10 +216,6 @@ class Link:
 
     # The rest runs in the I/O thread.
 
-    def _wake(self) -> None:
-        with self._arrived:
-            self._arrived.notify_all()
-
     def _connected(self) -> None:
         with self._arrived:
             self._connection += 1
@@ -247,7 +252,7 @@ class Link:
             names.REPORTS_QUEUE,
             self._delivered,
             tag=f"schedy service {self._instance}",
-            prefetch=self._settings.batch_messages,
+            prefetch=min(self._settings.batch_messages, _PREFETCH_REPORTS),
             on_cancelled=self.drop,
         )
 
@@ -279,39 +284,57 @@ class Link:
             self._arrived.notify_all()
         self._publishing = self._replies = None
         self._known_queues.clear()
-        self._being_declared.clear()
+        self._queues_in_work.clear()
         self._pending.clear()
 
     def _change_queue(self, change: QueueChange, experiment: str, then: Callable[[], None]) -> None:
-        if self._publishing is None:
+        """While a queue is purged or deleted, tickets for it wait: a publish would overtake the purge."""
+        channel = self._publishing
+        if channel is None:
             return
         queue = names.jobs_queue(experiment)
         if change == "wanted":
             self._with_queue(experiment, then)
+        elif experiment in self._queues_in_work:
+            self._queues_in_work[experiment].append(lambda: self._change_queue(change, experiment, then))
         elif change == "purged":
-            self._publishing.purge(queue, then)
+            self._known_queues.discard(experiment)
+            self._queues_in_work[experiment] = [then]
+            channel.purge(queue, lambda: self._queue_there(channel, experiment))
         else:
             self._known_queues.discard(experiment)
-            self._publishing.delete_queue(queue, then)
+            self._queues_in_work[experiment] = []
+            channel.delete_queue(queue, lambda: self._queue_gone(channel, experiment, then))
 
     def _with_queue(self, experiment: str, then: Callable[[], None]) -> None:
         """Call `then` once the experiment's queue is there."""
+        if self._publishing is None:
+            return
         if experiment in self._known_queues:
             then()
-            return
-        if experiment in self._being_declared:
-            self._being_declared[experiment].append(then)
-            return
-        self._being_declared[experiment] = [then]
-
-        def _declared() -> None:
-            self._known_queues.add(experiment)
-            for waiting in self._being_declared.pop(experiment, []):
-                waiting()
-
-        if self._publishing is not None:
+        elif experiment in self._queues_in_work:
+            self._queues_in_work[experiment].append(then)
+        else:
+            self._queues_in_work[experiment] = [then]
             queue = topology.jobs_queue(experiment)
-            self._publishing.declare_jobs_queue(queue.name, queue.arguments, _declared)
+            channel = self._publishing
+            channel.declare_jobs_queue(queue.name, queue.arguments, lambda: self._queue_there(channel, experiment))
+
+    def _queue_there(self, channel: Channel, experiment: str) -> None:
+        """A queue was made or emptied: go on with what waited for it, on the connection that it waited on."""
+        if channel is not self._publishing:
+            return
+        self._known_queues.add(experiment)
+        for waiting in self._queues_in_work.pop(experiment, []):
+            waiting()
+
+    def _queue_gone(self, channel: Channel, experiment: str, then: Callable[[], None]) -> None:
+        """A queue was deleted: who has come to want it meanwhile gets a new one."""
+        if channel is not self._publishing:
+            return
+        then()
+        for waiting in self._queues_in_work.pop(experiment, []):
+            self._with_queue(experiment, waiting)
 
     def _publish_ticket(self, wanted: WantedTicket) -> None:
         ticket = wanted.ticket

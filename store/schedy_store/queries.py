@@ -132,7 +132,7 @@ def _cut(jobs: Iterator[JobRecord], limit: int) -> JobsAnswer:
         if page and (len(page) == limit or characters > _PAGE_CHARACTERS):
             return JobsAnswer.model_construct(jobs=page, more=True)
         page.append(job)
-        characters += len(dump_values(job.hyperparameters)) + len(dump_values(job.results))
+        characters += len(dump_values(job.hyperparameters)) + len(dump_values(job.results)) + 6 * len(job.error or "")
     return JobsAnswer.model_construct(jobs=page)
 
 

@@ -124,7 +124,7 @@ class Reports:
         else:
             self._note_lost_holder(row, outcome)
             record = self._begin_attempt(row, verdict.state, worker)
-        if row.dispatched_at is not None:
+        if row.dispatched_at is not None and message.by_ticket:
             outcome.claimed = (row.experiment_pk, row.dispatched_at)
         record = record.model_copy(update={"status": verdict.state.status, "attempt": verdict.state.attempt})
         outcome.answer = ClaimAnswer.model_construct(

@@ -43,7 +43,9 @@ from schedy_store.tables import Service as ServiceRow
 
 _log = logging.getLogger(__name__)
 
-_IDLE_SECONDS = 1.0
+_IDLE_SECONDS = 0.5
+_SLICE_SECONDS = 0.1
+_DEPOSED_SECONDS = 1.0
 _TICK_GAP_SECONDS = 5.0
 _BATCH_BYTES = 16_000_000
 _LEASES_JUDGED = 1000
@@ -81,8 +83,7 @@ class ResultsService:
         self._prepare_broker = prepare_broker
         self._migrate_older = migrate_older
         self._instance = f"{socket.gethostname()}:{os.getpid()}"
-        self._stopping = threading.Event()
-        self._link: Link | None = None
+        self._stopping = False
         self._reads: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._office = TicketOffice(settings.ticket_window, settings.lease_seconds)
         self._epoch: int | None = None
@@ -93,16 +94,13 @@ class ResultsService:
         self._complaint = ""
 
     def stop(self) -> None:
-        """End `run` after the batch in hand; from any thread or a signal handler."""
-        self._stopping.set()
-        link = self._link
-        if link is not None:
-            link.stop_waiting()
+        """End `run` after the batch in hand, within a second; from any thread or a signal handler: takes no lock."""
+        self._stopping = True
 
     def run(self) -> None:
         """Serve until `stop`. Broker and database may come and go meanwhile."""
         pause = 0.2
-        while not self._stopping.is_set():
+        while not self._stopping:
             try:
                 self._store.migrate(from_older=self._migrate_older)
                 self._prepare_broker()
@@ -110,11 +108,18 @@ class ResultsService:
                 pause = 0.2
             except DeposedError:
                 _log.warning("Another instance of the results service has taken over; this one stands by.")
+                self._pause(_DEPOSED_SECONDS)
             except SchedyError as error:
                 self._complain(str(error))
-                self._stopping.wait(pause)
+                self._pause(pause)
                 pause = min(pause * 2, self._settings.reconnect_max_seconds)
         _log.info("The results service has stopped; what it had not handled is back in the queue.")
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep in slices, so that `stop` is seen."""
+        deadline = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < deadline:
+            time.sleep(_SLICE_SECONDS)
 
     def _complain(self, text: str) -> None:
         """Say what is wrong once, not with every attempt."""
@@ -127,12 +132,15 @@ class ResultsService:
         self._epoch = None
         self._connection = 0
         self._reads = queue.SimpleQueue()
-        link = self._link = Link(self._settings, instance=self._instance, on_read=self._reads.put)
-        reader = threading.Thread(target=self._answer_reads, args=(link, self._reads), name="schedy-reads", daemon=True)
+        readable = Store.open(self._store.url, read_only=True)
+        link = Link(self._settings, instance=self._instance, on_read=self._reads.put)
+        reader = threading.Thread(
+            target=self._answer_reads, args=(readable, link, self._reads), name="schedy-reads", daemon=True
+        )
         link.start()
         reader.start()
         try:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 arrivals = link.take(
                     wait_seconds=_IDLE_SECONDS, most=self._settings.batch_messages, most_bytes=_BATCH_BYTES
                 )
@@ -140,10 +148,10 @@ class ResultsService:
                 if self._has_work(arrivals):
                     self._handle(link, arrivals)
         finally:
-            self._link = None
             link.end()
             self._reads.put(None)
             reader.join(5.0)
+            readable.close()
 
     def _note_connection(self, link: Link, arrivals: Arrivals) -> None:
         """After a reconnect another instance may have been active: take a new epoch with the next delivery."""
@@ -190,11 +198,14 @@ class ResultsService:
 
     def _apply_one_by_one(self, link: Link, arrivals: Arrivals, decoded: list[tuple[Incoming, Sendable]]) -> None:
         """Find the culprit of a failed batch; the others are stored."""
-        rest = arrivals
+        try:
+            self._finish(link, self._apply(link, arrivals, []))
+        except BatchError as error:
+            raise StoreError(f"The results service cannot go on, and no message is at fault: {error}") from error
+        nothing_else = Arrivals(connection=arrivals.connection)
         for pair in decoded:
             try:
-                self._finish(link, self._apply(link, rest, [pair]))
-                rest = Arrivals(connection=arrivals.connection)
+                self._finish(link, self._apply(link, nothing_else, [pair]))
             except BatchError as error:
                 self._bury(link, pair[0], str(error))
 
@@ -311,13 +322,13 @@ class ResultsService:
         else:
             _send()
 
-    def _answer_reads(self, link: Link, reads: "queue.SimpleQueue[Incoming | None]") -> None:
-        """Answer reads, in a thread of its own so that they never delay a report."""
+    def _answer_reads(self, store: Store, link: Link, reads: "queue.SimpleQueue[Incoming | None]") -> None:
+        """Answer reads, in a thread and over a connection of its own, so that they never delay a report."""
         while (incoming := reads.get()) is not None:
             try:
                 message = _decoded(incoming)
                 if isinstance(message, Request):
-                    with self._store.transaction() as transaction:
+                    with store.transaction() as transaction:
                         link.reply(incoming, answer_request(transaction, message))
             except UndecodableError as error:
                 link.reply(incoming, Refusal(code="invalid", reason=f"The request cannot be read: {error}"))

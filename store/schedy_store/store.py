@@ -21,6 +21,15 @@ SCHEMA_REVISION = "0001"
 _BUSY_MILLISECONDS = 5000
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
 _SQLITE_NOW = select(func.strftime(literal_column("'%Y-%m-%d %H:%M:%f'"), literal_column("'now'")))
+_POSTGRESQL_CONNECTION = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""A server that vanishes without a word is given up within seconds, so that another instance can take over."""
+_READ_MILLISECONDS = 30_000
 _SQLSTATES_OF_DATA = {"22", "23", "54"}
 """PostgreSQL's classes of bad data, broken constraints, and values larger than an index takes."""
 _NETWORK_FILE_SYSTEMS = {
@@ -56,7 +65,7 @@ class Store:
         if parsed.get_backend_name() == "sqlite":
             parsed = _checked_sqlite(parsed, read_only=read_only)
         elif parsed.get_backend_name() == "postgresql":
-            options.update(pool_size=3, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+            options.update(pool_size=3, pool_pre_ping=True, connect_args=_POSTGRESQL_CONNECTION)
         else:
             raise StoreError(f"The store {without_password(url)} is neither SQLite nor PostgreSQL.")
         try:
@@ -223,6 +232,7 @@ def _set_up_postgresql(raw: Any, *, read_only: bool) -> None:
     raw.execute("SET timezone = 'UTC'")
     if read_only:
         raw.execute("SET default_transaction_read_only = on")
+        raw.execute(f"SET statement_timeout = {_READ_MILLISECONDS}")
     raw.commit()
 
 

@@ -1,12 +1,14 @@
 """The public API of the library, through a real broker and a real store."""
 
+import gc
 import threading
 import time
 
+import pika
 import pytest
 
 import schedy
-from schedy import Job, NoJobError, NotFoundError, ResourceExistsError, UnsafeUpdateError
+from schedy import BrokerError, Job, NoJobError, NotFoundError, ResourceExistsError, UnsafeUpdateError, names
 from schedy.errors import InvalidValueError
 from schedy.settings import Settings
 from tests.support import wait_until
@@ -245,6 +247,67 @@ def test_results_that_are_not_json_crash_the_job_and_keep_the_rest(experiment: s
     assert stored.results == {"good": 1}
     assert stored.error is not None
     assert "'bad'" in stored.error
+
+
+def test_a_value_that_fails_to_convert_crashes_the_job(experiment: schedy.ManualSearch) -> None:
+    class Tensor:
+        def tolist(self) -> object:
+            raise RuntimeError("the device is lost")
+
+    experiment.add_job({"x": 1})
+    with pytest.raises(InvalidValueError, match="the device is lost"), experiment.next_job() as job:
+        job.results["tensor"] = Tensor()
+    assert experiment.get_job(job.job_id).status == Job.CRASHED
+
+
+def test_closing_wakes_who_waits(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    other = schedy.SchedyDB(config_override=settings.model_dump())
+    mine = other.get_experiment("MinimizeManual")
+    ended = threading.Event()
+
+    def _wait() -> None:
+        with pytest.raises(BrokerError, match="was closed"):
+            mine.next_job(timeout=None)
+        ended.set()
+
+    thread = threading.Thread(target=_wait)
+    thread.start()
+    with pytest.raises(NoJobError):
+        mine.next_job(timeout=0.3)
+    other.close()
+    assert ended.wait(10)
+    thread.join()
+
+
+def test_a_job_in_a_reference_cycle_is_given_back(experiment: schedy.ManualSearch) -> None:
+    experiment.add_job({"x": 1})
+    job = experiment.next_job()
+    job_id = job.job_id
+    job.results["self"] = job
+    del job
+    gc.collect()
+    assert experiment.next_job(timeout=5).job_id == job_id
+
+
+def test_running_a_job_by_its_id_makes_no_tickets_for_others(
+    experiment: schedy.ManualSearch, settings: Settings
+) -> None:
+    """A claim by id says nothing about the tickets before it."""
+    experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(5))
+    started = time.monotonic()
+    while time.monotonic() < started + 4 * settings.lease_seconds:
+        with experiment.add_job({"last": True}):
+            threading.Event().wait(0.5)
+    pulled = 0
+    with pytest.raises(NoJobError):
+        while True:
+            with experiment.next_job():
+                pulled += 1
+    assert pulled == 5
+    connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+    ready = connection.channel().queue_declare(names.jobs_queue("MinimizeManual"), passive=True).method.message_count
+    connection.close()
+    assert ready == 0
 
 
 def test_results_that_are_too_large_crash_the_job_and_keep_the_rest(experiment: schedy.ManualSearch) -> None:

@@ -17,6 +17,7 @@ from schedy import Job, names
 from schedy.messages import NewJob, Push, Worker, encode, routing_key
 from schedy.settings import Settings
 from schedy_broker_setup.dead_letters import dead_letters
+from schedy_broker_setup.topology import setup
 from tests.conftest import Node, OwnNode
 from tests.forwarder import Forwarder
 from tests.support import PostgreSQL, running_service, wait_until
@@ -298,6 +299,53 @@ def test_a_ticket_is_acknowledged_early(experiment: schedy.ManualSearch, setting
             assert _gone()
             connection.close()
     assert experiment.get_job(job.job_id).status == Job.DONE
+
+
+def test_a_reply_address_that_is_no_text_harms_nobody(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    push = push_message()
+    connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+    connection.channel().basic_publish(
+        names.INBOX_EXCHANGE,
+        routing_key(push),
+        encode(push),
+        pika.BasicProperties(reply_to=b"\xff\xfe"),  # type: ignore[arg-type]
+    )
+    connection.close()
+    experiment.add_job({"x": 2})
+    assert len(jobs_of(experiment)) == 2
+
+
+def test_a_service_that_is_cut_off_again_and_again_hands_out_every_job(settings: Settings) -> None:
+    parts = urlsplit(settings.broker_url)
+    with Forwarder(int(parts.port or 0)) as forwarder:
+        url = settings.broker_url.replace(f":{parts.port}/", f":{forwarder.port}/")
+        cut_off = settings.model_copy(update={"broker_url": url})
+        with running_service(cut_off), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+            db.add_experiment(schedy.ManualSearch("MinimizeManual"))
+            experiment = db.get_experiment("MinimizeManual")
+            for x in range(12):
+                forwarder.cut()
+                experiment.add_job({"x": x})
+                forwarder.cut()
+            pulled: set[int] = set()
+            while len(pulled) < 12:
+                with experiment.next_job(timeout=30) as job:
+                    pulled.add(job.hyperparameters["x"])
+            wait_until(lambda: {job.status for job in experiment.all_jobs()} == {Job.DONE}, what="all to be DONE")
+
+
+def test_a_finish_waits_until_its_exchange_is_there(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    """A broker that comes up empty must not cost the results of a job."""
+    experiment.add_job({"x": 1})
+    with experiment.next_job() as job:
+        connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+        connection.channel().exchange_delete(names.INBOX_EXCHANGE)
+        connection.close()
+        job.results["r"] = 1
+        timer = threading.Timer(4.0, lambda: setup(settings.broker_url))
+        timer.start()
+    timer.join()
+    wait_until(lambda: experiment.get_job(job.job_id).results == {"r": 1}, what="the finish to be stored")
 
 
 def test_a_message_says_what_it_is(experiment: schedy.ManualSearch, settings: Settings, tmp_path: Path) -> None:

@@ -334,7 +334,8 @@ class TestChanges:
         assert "`schedy add NAME manual` makes one" in told(desk.change(push), Refusal).reason
         desk.add("MinimizeManual")
         desk.add("Other")
-        refusal = told(desk.change(push), Refusal)
+        assert "`schedy add NAME manual` makes one" in told(desk.change(push), Refusal).reason, "a no stays a no"
+        refusal = told(desk.change(push.model_copy(update={"request_id": fresh()})), Refusal)
         assert refusal.code == "not_found"
         assert refusal.reason == "There is no experiment 'MinimiseManual'. Did you mean 'MinimizeManual'?"
 
