@@ -20,6 +20,8 @@ from schedy_store.tables import Experiment, Job
 
 _SHOWN_CHARACTERS = 2048
 _LOST_AFTER_LEASES = 3
+_SUSPECTS = 100
+"""Queues looked at together: each takes a channel, of which a connection has 2,047."""
 
 TicketKey = tuple[int, int]
 """Number of the job, number of its ticket."""
@@ -151,6 +153,8 @@ class TicketOffice:
             .join_from(Job, Experiment)
             .where(Job.status == "QUEUED", Job.dispatched_at < transaction.now - self._patience, *_OPEN)
             .group_by(Experiment.pk, Experiment.name)
+            .order_by(func.min(Job.dispatched_at))
+            .limit(_SUSPECTS)
         )
         return {row.pk: row.name for row in transaction.sql.execute(found)}
 
