@@ -131,8 +131,9 @@ class Store:
         if revision is None or (from_older and revision < SCHEMA_REVISION):
             try:
                 _upgrade(self._engine)
-            except SQLAlchemyError as error:  # also when another instance migrates at the same moment
-                raise store_error(error, self.url) from error
+            except SQLAlchemyError as error:
+                if self.schema_revision() != SCHEMA_REVISION:  # else another instance did it at the same moment
+                    raise store_error(error, self.url) from error
         self.check_schema()
 
     def close(self) -> None:

@@ -3,6 +3,8 @@
 import math
 import random
 import stat
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -1160,3 +1162,13 @@ class TestFiles:
 
     def test_where_the_system_does_not_tell_nothing_is_refused(self, tmp_path: Path) -> None:
         assert network_file_system(tmp_path, tmp_path / "no mounts") is None
+
+
+def test_instances_may_make_the_tables_at_once(store_url: str) -> None:
+    """Processes, because Alembic keeps its context in globals."""
+    source = "import sys; from schedy_store.store import Store; Store.open(sys.argv[1]).migrate(from_older=False)"
+    started = [
+        subprocess.Popen([sys.executable, "-c", source, store_url], stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    ends = [(process.communicate(timeout=60)[1], process.returncode) for process in started]
+    assert ends == [("", 0)] * 4
