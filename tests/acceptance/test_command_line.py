@@ -12,7 +12,7 @@ import pytest
 
 from schedy.settings import Settings
 from tests.acceptance.conftest import SCHEDY, Machine
-from tests.support import wait_until
+from tests.support import missing_server, wait_until
 
 PARAGRAPH = """\
 Id: {id}
@@ -219,7 +219,11 @@ def test_a_terminal_sees_colours_and_is_asked(served: Machine) -> None:
 
 def on_terminal(machine: Machine, arguments: list[str], typed: str) -> str:
     """Run a command on a pseudo-terminal; return all that it printed."""
-    master, slave = pty.openpty()
+    try:
+        master, slave = pty.openpty()
+    except OSError:  # a chroot without /dev/pts
+        missing_server("a pseudo-terminal (mount /dev/pts)")
+        raise
     process = subprocess.Popen([*SCHEDY, *arguments], env=machine.environment, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     os.write(master, typed.encode())
