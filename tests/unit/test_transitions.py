@@ -1,4 +1,4 @@
-"""The life of a job as a pure function: DESIGN's claim table, reports, leases, and every reachable state."""
+"""The life of a job as a pure function: the claim table of docs/architecture.md, and every reachable state."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
