@@ -360,10 +360,6 @@ class Broker:
         """Start the I/O thread, which connects."""
         self._thread.start()
 
-    @property
-    def in_io_thread(self) -> bool:
-        return threading.current_thread() is self._thread
-
     def run(self, action: Callable[[], None]) -> None:
         """Run `action` in the I/O thread soon, or never once it has ended; from any thread.
 

@@ -17,6 +17,7 @@ from schedy import Job, names
 from schedy.messages import NewJob, Push, Worker, encode, routing_key
 from schedy.settings import Settings
 from schedy_broker_setup.dead_letters import dead_letters
+from schedy_broker_setup.management import Management
 from schedy_broker_setup.topology import setup
 from tests.conftest import Node, OwnNode
 from tests.forwarder import Forwarder
@@ -283,21 +284,20 @@ def test_a_ticket_that_cannot_be_read_is_buried(experiment: schedy.ManualSearch,
 def test_a_ticket_is_acknowledged_early(experiment: schedy.ManualSearch, settings: Settings, node: Node) -> None:
     """A job that runs longer than `ticket_hold_seconds` holds no message of the broker any more, and still ends."""
     experiment.add_job({"x": 1})
-    override = {**settings.model_dump(), "ticket_hold_seconds": 0.2}
+    management = Management(node.management_url)
+    vhost = urlsplit(settings.broker_url).path[1:]
+
+    def _messages() -> list[int]:
+        """Ready and unacknowledged ones, as the broker last counted them (each five seconds)."""
+        name = names.jobs_queue("MinimizeManual")
+        return [queue.messages for queue in management.queues(vhost) if queue.name == name]
+
+    override = {**settings.model_dump(), "ticket_hold_seconds": 12.0}
     with schedy.SchedyDB(config_override=override) as worker:
         with worker.get_experiment("MinimizeManual").next_job() as job:
-            queue = names.jobs_queue("MinimizeManual")
-            connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
-            channel = connection.channel()
-
-            def _gone() -> bool:
-                """An acknowledged message is not there to come back when the worker's connection is cut."""
-                worker.session.client.broker.drop()
-                return channel.queue_declare(queue, passive=True).method.message_count == 0
-
-            threading.Event().wait(0.5)
-            assert _gone()
-            connection.close()
+            wait_until(lambda: _messages() == [1], seconds=11, what="the ticket to be seen as held")
+            wait_until(lambda: _messages() == [0], seconds=25, what="the ticket to be acknowledged")
+            assert experiment.get_job(job.job_id).status == Job.RUNNING
     assert experiment.get_job(job.job_id).status == Job.DONE
 
 
