@@ -19,7 +19,7 @@ from schedy.errors import BrokerError
 from schedy.messages import Answer, Refusal, Tick, encode, routing_key
 from schedy.settings import Settings
 from schedy_store.dispatch import TicketKey, WantedTicket
-from schedy_store.reports import QueueChange
+from schedy_store.jobs import QueueChange
 
 _log = logging.getLogger(__name__)
 
@@ -193,6 +193,7 @@ class Link:
             headers={
                 names.DEAD_REASON_HEADER: reason[:1000],
                 names.DEAD_SOURCE_HEADER: incoming.routing_key,
+                **({names.DEAD_USER_HEADER: incoming.user} if incoming.user else {}),
             },
         )
 
