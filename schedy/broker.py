@@ -35,6 +35,7 @@ from schedy.errors import (
     SettingsError,
     TopologyMissingError,
 )
+from schedy.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ _FIRST_PAUSE_SECONDS = 0.1
 _SOMETIME_SECONDS = 0.5
 _FAILURE_PAUSE_SECONDS = 1.0
 _BLOCKED_SECONDS = 300.0
+_PATIENCE_WITH_ONE_URL = (10.0, 15.0)
+"""Seconds for TCP, and for all of a connection with its login."""
+_PATIENCE_WITH_SEVERAL_URLS = (4.0, 8.0)
+"""Well within a lease there must be time for another node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,22 +331,23 @@ class Broker:
     `on_connected` is called after each successful connect, `on_lost` with the reason after each loss and each
     failed attempt. An authentication error is reported like the others; attempts go on (a password can be mended
     on the broker), and it is for the caller to give up.
+
+    Of several URLs the first is tried first, and the next one after each loss and each failed attempt.
     """
 
     def __init__(
         self,
-        url: str,
+        settings: Settings,
         *,
         name: str,
-        heartbeat_seconds: int,
-        reconnect_max_seconds: float,
         on_connected: Callable[[], None],
         on_lost: Callable[[BrokerError], None],
         on_ended: Callable[[], None] | None = None,
     ) -> None:
-        self._url = url
-        self._parameters = connection_parameters(url, name=name, heartbeat_seconds=heartbeat_seconds)
-        self._reconnect_max_seconds = reconnect_max_seconds
+        self._nodes = _nodes(settings, name=name)
+        self._attempts = 0
+        """Since there was a connection last."""
+        self._reconnect_max_seconds = settings.reconnect_max_seconds
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._on_ended = on_ended
@@ -373,6 +379,11 @@ class Broker:
         self._dropped.append(action)
 
     @property
+    def has_tried_all(self) -> bool:
+        """Whether no URL is left that was not tried since there was a connection last."""
+        return self._attempts >= len(self._nodes)
+
+    @property
     def is_alive(self) -> bool:
         """Whether the I/O thread runs."""
         return self._thread.is_alive()
@@ -392,6 +403,7 @@ class Broker:
         if connection is None or not connection.is_open:
             return
         channels: list[Channel] = []
+        url = self._nodes[0].url
 
         def _opened(opened: PikaChannel) -> None:
             channels.append(Channel(opened))
@@ -401,7 +413,7 @@ class Broker:
 
         def _closed(_channel: object, reason: Exception) -> None:
             if connection.is_open and channels:
-                on_closed(channels[0], broker_error(reason, self._url))
+                on_closed(channels[0], broker_error(reason, url))
 
         pika_channel.add_on_close_callback(_closed)
 
@@ -488,8 +500,9 @@ class Broker:
         if self._closing:
             self._loop.stop()
             return
+        self._attempts += 1
         self._connection = pika.SelectConnection(
-            self._parameters,
+            self._nodes[0].parameters,
             on_open_callback=self._opened,
             on_open_error_callback=self._disconnected,
             on_close_callback=self._disconnected,
@@ -500,6 +513,7 @@ class Broker:
         if connection is not self._connection:
             return
         self._was_open = True
+        self._attempts = 0
         self._pause = _FIRST_PAUSE_SECONDS
         self._on_connected()
 
@@ -511,11 +525,18 @@ class Broker:
         if self._closing:
             self._loop.stop()
             return
-        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
-        self._pause = min(self._pause * 2, self._reconnect_max_seconds)
-        self._loop.call_later(pause, self._connect)
         was_open, self._was_open = self._was_open, False
-        self._on_lost(broker_error(reason, self._url, was_open=was_open))
+        error = broker_error(reason, self._nodes[0].url, was_open=was_open)
+        self._loop.call_later(self._next_pause(), self._connect)
+        self._nodes.rotate(-1)
+        self._on_lost(error)
+
+    def _next_pause(self) -> float:
+        """How long to wait before the next attempt: longer and longer, but only once every URL was tried."""
+        pause = self._pause
+        if self.has_tried_all:
+            self._pause = min(self._pause * 2, self._reconnect_max_seconds)
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
 
 
 def _quiet_pika() -> None:
@@ -525,7 +546,23 @@ def _quiet_pika() -> None:
         logger.setLevel(logging.CRITICAL)
 
 
-def connection_parameters(url: str, *, name: str, heartbeat_seconds: int) -> pika.URLParameters:
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """One of the places where the broker may be reached."""
+
+    url: str
+    parameters: pika.URLParameters
+
+
+def _nodes(settings: Settings, *, name: str) -> deque[_Node]:
+    urls = settings.broker_urls
+    patience = _PATIENCE_WITH_ONE_URL if len(urls) == 1 else _PATIENCE_WITH_SEVERAL_URLS
+    return deque(_Node(url, _connection_parameters(url, settings, name=name, patience=patience)) for url in urls)
+
+
+def _connection_parameters(
+    url: str, settings: Settings, *, name: str, patience: tuple[float, float]
+) -> pika.URLParameters:
     """Return pika's parameters for a broker URL. Raises SettingsError if pika does not understand it."""
     try:
         parameters = pika.URLParameters(url)
@@ -534,10 +571,9 @@ def connection_parameters(url: str, *, name: str, heartbeat_seconds: int) -> pik
             f"The broker URL cannot be used: {error}. Expected amqp://user:pw@host:port/vhost."
         ) from None
     parameters.client_properties = {"connection_name": name, "product": "schedy"}
-    parameters.heartbeat = heartbeat_seconds
+    parameters.heartbeat = settings.amqp_heartbeat_seconds
     parameters.blocked_connection_timeout = _BLOCKED_SECONDS
-    parameters.socket_timeout = 10.0
-    parameters.stack_timeout = 15.0
+    parameters.socket_timeout, parameters.stack_timeout = patience
     return parameters
 
 

@@ -22,6 +22,7 @@ ENVIRONMENT_PREFIX = "SCHEDY_"
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 RUN_FILE = "run.json"
 _PASSWORD = re.compile(r"^([^:/]+://[^:@/]*):.*@", re.DOTALL)
+_NEXT_URL = re.compile(r"\s*,\s*(?=amqps?://)")
 
 
 class Settings(BaseModel):
@@ -33,7 +34,8 @@ class Settings(BaseModel):
     """Folder of the SQLite store, the private broker, logs and the run file."""
 
     broker_url: str = Field(default=DEFAULT_BROKER_URL, repr=False)
-    """Where RabbitMQ is: ``amqp://user:password@host:port/vhost`` (``amqps`` for TLS)."""
+    """Where RabbitMQ is: ``amqp://user:password@host:port/vhost`` (``amqps`` for TLS); of a cluster, several URLs
+    with commas between them, the first to be tried first."""
 
     store_url: str | None = Field(default=None, repr=False)
     """The database as an SQLAlchemy URL; unset: SQLite in `data_dir`."""
@@ -83,8 +85,12 @@ class Settings(BaseModel):
     @field_validator("broker_url")
     @classmethod
     def _amqp(cls, url: str) -> str:
-        if not _is_amqp(url):
-            raise ValueError("expected amqp://user:password@host:port/vhost or amqps://..., with %2F for a / in it")
+        for each in split_urls(url):
+            if not _is_amqp(each):
+                raise ValueError(
+                    "expected amqp://user:password@host:port/vhost or amqps://..., with %2F for a / in it;"
+                    " several with commas between them"
+                )
         return url
 
     @field_validator("log_level")
@@ -93,6 +99,11 @@ class Settings(BaseModel):
         if level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise ValueError("expected DEBUG, INFO, WARNING or ERROR")
         return level.upper()
+
+    @property
+    def broker_urls(self) -> tuple[str, ...]:
+        """The URLs in `broker_url`: one, or those of the nodes of a cluster."""
+        return split_urls(self.broker_url)
 
     @property
     def run_file(self) -> Path:
@@ -136,6 +147,11 @@ def load_settings(
         raise SettingsError(_explain(error)) from None
 
 
+def split_urls(urls: str) -> tuple[str, ...]:
+    """Split broker URLs at each comma that another URL follows; a password may hold other commas."""
+    return tuple(_NEXT_URL.split(urls.strip()))
+
+
 def _is_amqp(url: str) -> bool:
     """Whether a URL can be used; `urlsplit` finds no host, or half the password, where a password has / ? or #."""
     try:
@@ -143,13 +159,17 @@ def _is_amqp(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    has_stray_at = "@" in parts.path + parts.query + parts.fragment
-    return parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and port != 0 and not has_stray_at
+    if not parts.hostname or "," in parts.hostname or port == 0:
+        return False
+    return parts.scheme in {"amqp", "amqps"} and "@" not in parts.path + parts.query + parts.fragment
 
 
 def without_password(url: str) -> str:
-    """Return a URL fit for logs and messages; a password may hold any character, even `/` and `@`."""
-    return _PASSWORD.sub(r"\1@", url)
+    """Return a URL, or several with commas between them, fit for logs and messages.
+
+    A password may hold any character, even `/` and `@`.
+    """
+    return ", ".join(_PASSWORD.sub(r"\1@", each) for each in split_urls(url))
 
 
 def read_run_file(path: Path) -> dict[str, Any]:

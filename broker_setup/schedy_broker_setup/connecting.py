@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
+from pika.connection import Parameters
 from pika.exceptions import (
     AMQPConnectionError,
     AMQPError,
@@ -19,6 +20,7 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
+from schedy.settings import split_urls
 from schedy_broker_setup.errors import BadUrlError, UnreachableError
 
 PATIENCE_S = 10.0
@@ -48,7 +50,7 @@ def parameters_of(url: str) -> pika.URLParameters:
         raise BadUrlError(
             "The broker URL cannot be read.",
             remedy="Write SCHEDY_BROKER_URL as amqp://USER:PASSWORD@HOST:5672/VHOST (amqps:// for TLS), with "
-            "%2F for the vhost / and %XX for characters like @ : / ? # in the password.",
+            "%2F for the vhost / and %XX for characters like @ : / ? # in the password; several with commas between.",
         ) from None
     if parameters.blocked_connection_timeout is None:
         parameters.blocked_connection_timeout = PATIENCE_S
@@ -62,16 +64,24 @@ def split_url(url: str, *, schemes: Collection[str]) -> SplitResult:
     check a piece of the password would be taken for the host and shown in messages.
     """
     parts = urlsplit(url)
-    if parts.scheme not in schemes or not parts.hostname or parts.port == 0:
+    if parts.scheme not in schemes or not parts.hostname or "," in parts.hostname or parts.port == 0:
         raise ValueError("no scheme or host that Schedy can use")
     if "@" in parts.path + parts.query + parts.fragment:
         raise ValueError("an @ after the host")
     return parts
 
 
-def address_of(url: str) -> Address:
-    """Return what may be shown of a broker URL."""
-    parameters = parameters_of(url)
+def addresses_of(urls: str) -> list[Address]:
+    """Return what may be shown of a broker URL, or of several with commas between them. Raises BadUrlError."""
+    return [_address(parameters_of(url)) for url in split_urls(urls)]
+
+
+def address_behind(connection: BlockingConnection) -> Address:
+    """Return where a connection leads."""
+    return _address(vars(connection)["_impl"].params)  # pika offers it only on its other connections
+
+
+def _address(parameters: Parameters) -> Address:
     return Address(
         host=parameters.host,
         port=parameters.port,
@@ -82,18 +92,14 @@ def address_of(url: str) -> Address:
 
 
 @contextmanager
-def open_connection(url: str, *, purpose: str) -> Iterator[BlockingConnection]:
+def open_connection(urls: str, *, purpose: str) -> Iterator[BlockingConnection]:
     """Connect for the length of a block, shown in the management UI as `schedy PURPOSE HOST:PID`.
 
-    Raises BadUrlError, and UnreachableError both when there is no connection and when it is lost later.
+    Of several URLs with commas between them, those of a cluster's nodes, the first that answers is taken. Raises
+    BadUrlError, and UnreachableError both when there is no connection and when it is lost later.
     """
-    address = address_of(url)
-    parameters = parameters_of(url)
-    parameters.client_properties = {"connection_name": f"schedy {purpose} {socket.gethostname()}:{os.getpid()}"}
-    try:
-        connection = BlockingConnection(parameters)
-    except (AMQPError, OSError) as error:
-        raise _unreachable(error, address) from error
+    connection = _connect_to_any([parameters_of(url) for url in split_urls(urls)], purpose)
+    address = address_behind(connection)
     try:
         yield connection
     except ConnectionBlockedTimeout as error:
@@ -109,6 +115,19 @@ def open_connection(url: str, *, purpose: str) -> Iterator[BlockingConnection]:
     finally:
         if connection.is_open:
             connection.close()
+
+
+def _connect_to_any(nodes: list[pika.URLParameters], purpose: str) -> BlockingConnection:
+    errors: list[UnreachableError] = []
+    for parameters in nodes:
+        parameters.client_properties = {"connection_name": f"schedy {purpose} {socket.gethostname()}:{os.getpid()}"}
+        try:
+            return BlockingConnection(parameters)
+        except (AMQPError, OSError) as error:
+            cause = error
+            errors.append(_unreachable(error, _address(parameters)))
+    remedies = dict.fromkeys(error.remedy for error in errors)
+    raise UnreachableError(" ".join(error.what for error in errors), remedy=" ".join(remedies)) from cause
 
 
 def version_of(connection: BlockingConnection) -> str:

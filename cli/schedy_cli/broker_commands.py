@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from schedy_broker_setup.connecting import address_of
+from schedy_broker_setup.connecting import addresses_of
 from schedy_broker_setup.definitions import definitions
 from schedy_broker_setup.errors import BrokerSetupError
 from schedy_broker_setup.management import Management
@@ -45,7 +45,7 @@ def setup_command(ctx: click.Context, url: str | None, management_url: str | Non
     """
     url = url or settings_of(ctx).broker_url
     try:
-        users = _set_up_users(management_url, vhost=address_of(url).vhost) if management_url else []
+        users = _set_up_users(management_url, vhost=addresses_of(url)[0].vhost) if management_url else []
         _print(users)  # at once: what follows may fail
         topology = setup(url)
         _print(topology)

@@ -21,7 +21,7 @@ from schedy.errors import SchedyError, ServiceUnavailableError
 from schedy.messages import GetExperiments
 from schedy.session import Session
 from schedy.settings import DEFAULT_BROKER_URL, Settings
-from schedy_broker_setup.connecting import address_of, open_connection
+from schedy_broker_setup.connecting import address_behind, addresses_of, open_connection
 from schedy_broker_setup.errors import UnreachableError
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.node import NodeError, NodeSettings, PrivateNode, free_port, recorded_node, stop_recorded
@@ -135,13 +135,13 @@ class Supervisor:
             with open_connection(url, purpose="up") as connection:
                 if look_at_queue(connection, names.REPORTS_QUEUE).consumers:
                     raise SchedyError(
-                        f"A results service serves the broker at {address_of(url)} already, perhaps with another store."
-                        " Use that one, stop it, or start a broker of your own: schedy up --private."
+                        f"A results service serves the broker at {address_behind(connection)} already, perhaps with"
+                        " another store. Use that one, stop it, or start a broker of your own: schedy up --private."
                     )
-                self._say(f"Using the broker that answers at {address_of(url)}.")
+                self._say(f"Using the broker that answers at {address_behind(connection)}.")
                 return True
         except UnreachableError:
-            if url != DEFAULT_BROKER_URL and not _is_local(address_of(url).host):
+            if url != DEFAULT_BROKER_URL and not all(_is_local(address.host) for address in addresses_of(url)):
                 raise
             return False
 
