@@ -10,32 +10,24 @@ import logging
 import os
 import random
 import socket
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import pika
-from pika import exceptions as pika_errors
 from pika import spec
 from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 from pika.channel import Channel as PikaChannel
 
 from schedy import names
-from schedy.errors import (
-    AuthenticationError,
-    BrokerError,
-    BrokerUnreachableError,
-    PermissionDeniedError,
-    SettingsError,
-    TopologyMissingError,
-)
+from schedy.broker_errors import broker_error
+from schedy.errors import BrokerError, SettingsError
 from schedy.settings import Settings
+from schedy.tls import tls_context
 
 _log = logging.getLogger(__name__)
 
@@ -557,7 +549,12 @@ class _Node:
 def _nodes(settings: Settings, *, name: str) -> deque[_Node]:
     urls = settings.broker_urls
     patience = _PATIENCE_WITH_ONE_URL if len(urls) == 1 else _PATIENCE_WITH_SEVERAL_URLS
-    return deque(_Node(url, _connection_parameters(url, settings, name=name, patience=patience)) for url in urls)
+    nodes = deque(_Node(url, _connection_parameters(url, settings, name=name, patience=patience)) for url in urls)
+    for node in nodes:
+        if node.parameters.ssl_options is not None:
+            context = tls_context(settings.broker_tls)
+            node.parameters.ssl_options = pika.SSLOptions(context, node.parameters.host)
+    return nodes
 
 
 def _connection_parameters(
@@ -575,78 +572,3 @@ def _connection_parameters(
     parameters.blocked_connection_timeout = _BLOCKED_SECONDS
     parameters.socket_timeout, parameters.stack_timeout = patience
     return parameters
-
-
-def broker_error(error: BaseException, url: str, *, was_open: bool = False) -> BrokerError:
-    """Map an error of pika to one of ours; the only place that does."""
-    parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
-    for cause in _causes(error):
-        found = _known_error(cause, place, user=parts.username or "guest", vhost=parts.path[1:] or "%2F")
-        if found is not None:
-            return found
-    if was_open:
-        return BrokerUnreachableError(f"The connection to RabbitMQ at {place} was lost ({_plain_reason(error)}).")
-    return BrokerUnreachableError(
-        f"Cannot reach RabbitMQ at {place} ({_plain_reason(error)}). Start it with `schedy up`,"
-        " or set SCHEDY_BROKER_URL to where it runs."
-    )
-
-
-def _known_error(error: BaseException, place: str, *, user: str, vhost: str) -> BrokerError | None:
-    code = getattr(error, "reply_code", None)
-    text = str(getattr(error, "reply_text", error)).rstrip(".") + "."
-    if isinstance(error, pika_errors.ChannelClosedByBroker):
-        return _channel_error(int(code or 0), text, user)
-    if isinstance(error, pika_errors.ConnectionClosedByBroker) and code == 530:
-        return AuthenticationError(
-            f"RabbitMQ at {place} does not let user {user!r} into the virtual host {vhost!r}: {text}"
-            " Check the end of the broker URL and the user's permissions."
-        )
-    if isinstance(error, pika_errors.AuthenticationError | pika_errors.ProbableAuthenticationError) or code == 403:
-        return AuthenticationError(
-            f"RabbitMQ at {place} refuses the password of user {user!r}. Check SCHEDY_BROKER_URL."
-        )
-    if isinstance(error, pika_errors.ProbableAccessDeniedError):
-        return AuthenticationError(
-            f"RabbitMQ at {place} refuses user {user!r} in the virtual host {vhost!r}. Check the broker URL."
-        )
-    if isinstance(error, pika_errors.IncompatibleProtocolError | ssl.SSLError):
-        return BrokerUnreachableError(
-            f"What answers at {place} does not speak AMQP as asked ({_plain_reason(error)}). Check the port, and"
-            " amqp:// against amqps://, in SCHEDY_BROKER_URL."
-        )
-    return None
-
-
-def _channel_error(code: int, text: str, user: str) -> BrokerError:
-    if code == 403:
-        return PermissionDeniedError(
-            f"The broker's user {user!r} may not do this: {text} `schedy broker setup` gives the permissions."
-        )
-    if code == 404:
-        return TopologyMissingError(
-            f"Schedy's exchanges and queues are missing on the broker: {text} Run `schedy broker setup`,"
-            " or start the results service (`schedy serve`), which makes them."
-        )
-    return BrokerError(f"RabbitMQ closed a channel: {code} {text}")
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what it wraps, pika's connector errors included."""
-    found = [error]
-    for item in found:
-        inner = [item.__cause__, getattr(item, "exception", None), *getattr(item, "exceptions", ()), *item.args]
-        found.extend(cause for cause in inner if isinstance(cause, BaseException) and cause not in found)
-        if len(found) > 50:
-            break
-    return found
-
-
-def _plain_reason(error: BaseException) -> str:
-    for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        if isinstance(cause, pika_errors.ConnectionClosed):
-            return str(cause.reply_text)
-    return str(error) or type(error).__name__

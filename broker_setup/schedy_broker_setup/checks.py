@@ -6,7 +6,7 @@ from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import AMQPChannelError
 
 from schedy import names
-from schedy.settings import split_urls
+from schedy.settings import NO_TLS_FILES, TlsFiles, split_urls
 from schedy.topology import EXCHANGES, QUEUES
 from schedy_broker_setup.connecting import Address, address_behind, addresses_of, open_connection, version_of
 from schedy_broker_setup.errors import BadUrlError, BrokerSetupError
@@ -21,7 +21,7 @@ MANY_REPORTS = 10_000
 """So many waiting reports are minutes of work for the results service."""
 
 
-def broker_checks(urls: str) -> list[Check]:
+def broker_checks(urls: str, *, tls: TlsFiles = NO_TLS_FILES) -> list[Check]:
     """Look at everything on the broker that this user can see; changes nothing, and a fault is no exception.
 
     Blocks for ten seconds or so where the broker does not answer. What these rights do not show is UNKNOWN,
@@ -29,17 +29,17 @@ def broker_checks(urls: str) -> list[Check]:
     URLs the first that answers is looked at; the others are only asked whether they answer.
     """
     if len(split_urls(urls)) == 1:
-        return _checks_of(urls)
-    nodes = {url: _node_check(url) for url in split_urls(urls)}
+        return _checks_of(urls, tls)
+    nodes = {url: _node_check(url, tls) for url in split_urls(urls)}
     answering = [url for url, check in nodes.items() if check.outcome is Outcome.OK]
-    return [*_checks_of(answering[0] if answering else urls), *nodes.values()]
+    return [*_checks_of(answering[0] if answering else urls, tls), *nodes.values()]
 
 
-def _node_check(url: str) -> Check:
+def _node_check(url: str, tls: TlsFiles) -> Check:
     """Whether one node of several answers: Schedy works while another does."""
     try:
         name = f"broker at {addresses_of(url)[0]}"
-        with open_connection(url, purpose="doctor"):
+        with open_connection(url, purpose="doctor", tls=tls):
             return Check(name=name, outcome=Outcome.OK, detail="Answers.")
     except BadUrlError as error:
         return Check(name="broker URL", outcome=Outcome.WARNING, detail=error.what, remedy=error.remedy)
@@ -47,10 +47,10 @@ def _node_check(url: str) -> Check:
         return Check(name=name, outcome=Outcome.WARNING, detail=error.what, remedy=error.remedy)
 
 
-def _checks_of(urls: str) -> list[Check]:
+def _checks_of(urls: str, tls: TlsFiles) -> list[Check]:
     checks: list[Check] = []
     try:
-        with open_connection(urls, purpose="doctor") as connection:
+        with open_connection(urls, purpose="doctor", tls=tls) as connection:
             address = address_behind(connection)
             checks.append(_connected(address))
             checks.extend(_all_checks(connection, address))

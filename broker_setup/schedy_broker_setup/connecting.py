@@ -2,7 +2,6 @@
 
 import os
 import socket
-import ssl
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,9 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
-from schedy.settings import split_urls
+from schedy.broker_errors import plain_reason
+from schedy.settings import NO_TLS_FILES, TlsFiles, split_urls
+from schedy.tls import tls_context, tls_fault
 from schedy_broker_setup.errors import BadUrlError, UnreachableError
 
 PATIENCE_S = 10.0
@@ -41,7 +42,7 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
-def parameters_of(url: str) -> pika.URLParameters:
+def parameters_of(url: str, tls: TlsFiles = NO_TLS_FILES) -> pika.URLParameters:
     """Read a broker URL; the error of a bad one does not repeat it, since it may hold a password."""
     try:
         split_url(url, schemes={"amqp", "amqps"})
@@ -52,6 +53,8 @@ def parameters_of(url: str) -> pika.URLParameters:
             remedy="Write SCHEDY_BROKER_URL as amqp://USER:PASSWORD@HOST:5672/VHOST (amqps:// for TLS), with "
             "%2F for the vhost / and %XX for characters like @ : / ? # in the password; several with commas between.",
         ) from None
+    if parameters.ssl_options is not None:
+        parameters.ssl_options = pika.SSLOptions(tls_context(tls), parameters.host)
     if parameters.blocked_connection_timeout is None:
         parameters.blocked_connection_timeout = PATIENCE_S
     return parameters
@@ -92,13 +95,14 @@ def _address(parameters: Parameters) -> Address:
 
 
 @contextmanager
-def open_connection(urls: str, *, purpose: str) -> Iterator[BlockingConnection]:
+def open_connection(urls: str, *, purpose: str, tls: TlsFiles = NO_TLS_FILES) -> Iterator[BlockingConnection]:
     """Connect for the length of a block, shown in the management UI as `schedy PURPOSE HOST:PID`.
 
     Of several URLs with commas between them, those of a cluster's nodes, the first that answers is taken. Raises
-    BadUrlError, and UnreachableError both when there is no connection and when it is lost later.
+    BadUrlError, SettingsError about a certificate, and UnreachableError both when there is no connection and when
+    it is lost later.
     """
-    connection = _connect_to_any([parameters_of(url) for url in split_urls(urls)], purpose)
+    connection = _connect_to_any([parameters_of(url, tls) for url in split_urls(urls)], purpose)
     address = address_behind(connection)
     try:
         yield connection
@@ -109,7 +113,7 @@ def open_connection(urls: str, *, purpose: str) -> Iterator[BlockingConnection]:
         ) from error
     except AMQPConnectionError as error:
         raise UnreachableError(
-            f"The connection to the broker at {address} was lost ({_said(error)}).",
+            f"The connection to the broker at {address} was lost ({plain_reason(error)}).",
             remedy="Look at the broker's log, then try again.",
         ) from error
     finally:
@@ -138,22 +142,17 @@ def version_of(connection: BlockingConnection) -> str:
 
 
 def _unreachable(error: Exception, address: Address) -> UnreachableError:
+    fault = tls_fault(repr(error), str(address))
+    if fault is not None:
+        return UnreachableError(fault[0], remedy=fault[1])
     for kind, explain in _EXPLANATIONS:
         if isinstance(error, kind):
             what, remedy = explain(error, address)
             return UnreachableError(what, remedy=remedy)
     return UnreachableError(
-        f"No connection to the broker at {address} ({_said(error)}).",
+        f"No connection to the broker at {address} ({plain_reason(error)}).",
         remedy="Check host and port in SCHEDY_BROKER_URL and the broker's log.",
     )
-
-
-def _said(error: BaseException) -> str:
-    """Return the innermost words of one of pika's nested errors."""
-    while error.args and isinstance(error.args[0], BaseException):
-        error = error.args[0]
-    inner = getattr(error, "exception", None)
-    return _said(inner) if isinstance(inner, BaseException) else str(error) or type(error).__name__
 
 
 def _wrong_password(error: Exception, address: Address) -> tuple[str, str]:
@@ -164,34 +163,24 @@ def _wrong_password(error: Exception, address: Address) -> tuple[str, str]:
 
 
 def _no_vhost(error: Exception, address: Address) -> tuple[str, str]:
-    if "not found" in _said(error):
+    if "not found" in plain_reason(error):
         return (
             f"The broker at {address} has no vhost {address.vhost}.",
             f"Correct the last part of SCHEDY_BROKER_URL (%2F stands for the vhost /), or create it: "
             f"rabbitmqctl add_vhost {address.vhost}",
         )
     return (
-        f"User {address.user} may not use vhost {address.vhost} of the broker at {address} ({_said(error)}).",
+        f"User {address.user} may not use vhost {address.vhost} of the broker at {address} ({plain_reason(error)}).",
         "Give it rights there: schedy broker setup --management-url URL, or rabbitmqctl set_permissions.",
     )
 
 
-def _bad_certificate(error: Exception, address: Address) -> tuple[str, str]:
-    return (
-        f"The certificate of the broker at {address} is not trusted ({_said(error)}).",
-        "Name the authority that signed it in the environment: SSL_CERT_FILE=/path/to/ca.pem. The host in "
-        "SCHEDY_BROKER_URL must be the one in the certificate.",
-    )
-
-
-def _no_tls(error: Exception, address: Address) -> tuple[str, str]:
-    return (
-        f"No TLS connection to the broker at {address} ({_said(error)}).",
-        "amqps:// needs the broker's TLS port, usually 5671; for the plain one, usually 5672, write amqp://.",
-    )
-
-
 def _not_amqp(error: Exception, address: Address) -> tuple[str, str]:
+    if address.tls:
+        return (
+            f"The broker at {address} closed the TLS connection at once ({plain_reason(error)}).",
+            "It may want a client certificate (SCHEDY_BROKER_CERT_FILE), or be another service. See its log.",
+        )
     return (
         f"What listens at {address} does not speak plain AMQP.",
         "Use the AMQP port, usually 5672 (15672 is the management UI's); for the TLS port, usually 5671, "
@@ -201,14 +190,14 @@ def _not_amqp(error: Exception, address: Address) -> tuple[str, str]:
 
 def _unknown_host(error: Exception, address: Address) -> tuple[str, str]:
     return (
-        f"The host name {address.host} is unknown ({_said(error)}).",
+        f"The host name {address.host} is unknown ({plain_reason(error)}).",
         "Check the host in SCHEDY_BROKER_URL.",
     )
 
 
 def _not_connected(error: Exception, address: Address) -> tuple[str, str]:
     return (
-        f"No connection to the broker at {address} ({_said(error)}).",
+        f"No connection to the broker at {address} ({plain_reason(error)}).",
         "Start RabbitMQ there, or a private one on this machine with `schedy up`; check host and port in "
         "SCHEDY_BROKER_URL, and firewalls.",
     )
@@ -217,8 +206,6 @@ def _not_connected(error: Exception, address: Address) -> tuple[str, str]:
 _EXPLANATIONS: tuple[tuple[type[Exception], Callable[[Exception, Address], tuple[str, str]]], ...] = (
     (ProbableAuthenticationError, _wrong_password),
     (ProbableAccessDeniedError, _no_vhost),
-    (ssl.SSLCertVerificationError, _bad_certificate),
-    (ssl.SSLError, _no_tls),
     (IncompatibleProtocolError, _not_amqp),
     (socket.gaierror, _unknown_host),
     (AMQPConnectionError, _not_connected),

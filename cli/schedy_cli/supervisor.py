@@ -120,7 +120,7 @@ class Supervisor:
         if self._private or not self._broker_answers():
             record = self._start_node(record)
         self._save(record)
-        setup(record.broker_url)
+        setup(record.broker_url, tls=self._settings.broker_tls)
         with contextlib.closing(Store.open(store_url)) as store:
             store.migrate(from_older=False)
         self._start_service()
@@ -132,7 +132,7 @@ class Supervisor:
         """Whether to use the broker at the configured URL. Raises UnreachableError if that is a remote one."""
         url = self._settings.broker_url
         try:
-            with open_connection(url, purpose="up") as connection:
+            with open_connection(url, purpose="up", tls=self._settings.broker_tls) as connection:
                 if look_at_queue(connection, names.REPORTS_QUEUE).consumers:
                     raise SchedyError(
                         f"A results service serves the broker at {address_behind(connection)} already, perhaps with"

@@ -209,7 +209,7 @@ def test_the_certificate_is_not_trusted(tmp_path: Path) -> None:
     with _TlsServer(tmp_path) as port:
         check = _only(broker_checks(f"amqps://user:{PASSWORD}@localhost:{port}/%2F"))
     assert "is not trusted" in check.detail
-    assert "SSL_CERT_FILE" in check.remedy
+    assert "SCHEDY_BROKER_CA_FILE" in check.remedy
 
 
 @pytest.mark.parametrize(
