@@ -81,10 +81,8 @@ class Link:
         self._queues_in_work: dict[str, list[Callable[[], None]]] = {}
         self._pending: dict[int, PendingReply] = {}
         self._broker = Broker(
-            settings.broker_url,
+            settings,
             name=f"schedy service {instance}",
-            heartbeat_seconds=settings.amqp_heartbeat_seconds,
-            reconnect_max_seconds=settings.reconnect_max_seconds,
             on_connected=self._connected,
             on_lost=self._lost,
         )
