@@ -24,7 +24,7 @@ from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapte
 from pika.channel import Channel as PikaChannel
 
 from schedy import names
-from schedy.broker_errors import broker_error
+from schedy.broker_errors import broker_error, place_of
 from schedy.errors import BrokerError, SettingsError
 from schedy.settings import Settings
 from schedy.tls import tls_context
@@ -34,7 +34,6 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.1
 _SOMETIME_SECONDS = 0.5
 _FAILURE_PAUSE_SECONDS = 1.0
-_BLOCKED_SECONDS = 300.0
 _PATIENCE_WITH_ONE_URL = (10.0, 15.0)
 """Seconds for TCP, and for all of a connection with its login."""
 _PATIENCE_WITH_SEVERAL_URLS = (4.0, 8.0)
@@ -345,6 +344,7 @@ class Broker:
         on_connected: Callable[[], None],
         on_lost: Callable[[BrokerError], None],
         on_ended: Callable[[], None] | None = None,
+        on_unblocked: Callable[[], None] | None = None,
     ) -> None:
         self._nodes = _nodes(settings, name=name)
         self._attempts = 0
@@ -353,6 +353,8 @@ class Broker:
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._on_ended = on_ended
+        self._on_unblocked = on_unblocked
+        self._blocked: BrokerError | None = None
         self._dropped: deque[Callable[[], None]] = deque()
         _quiet_pika()
         self._loop = IOLoop()
@@ -379,6 +381,11 @@ class Broker:
     def run_sometime(self, action: Callable[[], None]) -> None:
         """Run `action` in the I/O thread within a second; from anywhere, also from a finaliser."""
         self._dropped.append(action)
+
+    @property
+    def blocked(self) -> BrokerError | None:
+        """Why RabbitMQ takes no messages over this connection, if it has said so."""
+        return self._blocked
 
     @property
     def has_tried_all(self) -> bool:
@@ -446,8 +453,11 @@ class Broker:
         self._end(self._services.shut_down_socket)
 
     def begin_close(self) -> None:
-        """Close the connection in good order (I/O thread only)."""
-        self._end(lambda: self._connection.close() if self._connection is not None else None)
+        """Close the connection in good order (I/O thread only), unless the broker does not listen."""
+        if self._blocked is not None:
+            self._begin_abandon()
+        else:
+            self._end(lambda: self._connection.close() if self._connection is not None else None)
 
     def _end(self, end_open_connection: Callable[[], None]) -> None:
         """End the thread: by way of `_disconnected`, so that pika closes its socket, unless there is none."""
@@ -487,7 +497,7 @@ class Broker:
             _log.exception("The connection to RabbitMQ failed in an unexpected way; making a new one.")
             self._services.shut_down_socket()
             self._services.forget_socket()
-            self._connection = None
+            self._connection = self._blocked = None
             self._on_lost(BrokerError(f"The connection to RabbitMQ failed: {type(error).__name__}: {error}."))
             self._loop.call_later(_FAILURE_PAUSE_SECONDS, self._connect)
             return False
@@ -516,13 +526,32 @@ class Broker:
             return
         self._was_open = True
         self._attempts = 0
+        if self._connection is not None:
+            self._connection.add_on_connection_blocked_callback(self._told_blocked)
+            self._connection.add_on_connection_unblocked_callback(self._told_unblocked)
         self._pause = _FIRST_PAUSE_SECONDS
         self._on_connected()
+
+    def _told_blocked(self, _connection: object, frame: Any) -> None:
+        """Under an alarm RabbitMQ reads no more from whoever publishes; its heartbeats go on, and so do we."""
+        place = place_of(self._nodes[0].url)
+        self._blocked = BrokerError(
+            f"RabbitMQ at {place} takes no messages now: it is {frame.method.reason}. Make room there;"
+            " `rabbitmq-diagnostics alarms` says on which node."
+        )
+        _log.warning("%s Nothing is lost; waiting.", self._blocked)
+
+    def _told_unblocked(self, *_told: object) -> None:
+        _log.warning("RabbitMQ at %s takes messages again.", place_of(self._nodes[0].url))
+        self._blocked = None
+        if self._on_unblocked is not None:
+            self._on_unblocked()
 
     def _disconnected(self, connection: object, reason: BaseException) -> None:
         if connection is not self._connection:
             return
         self._connection = None
+        self._blocked = None
         self._services.forget_socket()
         if self._closing:
             self._loop.stop()
@@ -579,6 +608,6 @@ def _connection_parameters(
         ) from None
     parameters.client_properties = {"connection_name": name, "product": "schedy"}
     parameters.heartbeat = settings.amqp_heartbeat_seconds
-    parameters.blocked_connection_timeout = _BLOCKED_SECONDS
+    parameters.blocked_connection_timeout = None  # what is on its way would be lost, and the next node is blocked, too
     parameters.socket_timeout, parameters.stack_timeout = patience
     return parameters

@@ -18,10 +18,16 @@ _QUOTED_ERROR = re.compile(r"\w+Error\(\d+, \W*([^'\"\\]+)")
 """An error of the system as pika repeats it: ConnectionResetError(104, 'Connection reset by peer')."""
 
 
+def place_of(url: str) -> str:
+    """Return host and port of a broker URL."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
+
+
 def broker_error(error: BaseException, url: str, *, was_open: bool = False) -> BrokerError:
     """Map an error of pika to one of ours."""
     parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
+    place = place_of(url)
     fault = tls_fault(repr(_causes(error)), place)
     if fault is not None and not was_open:
         return BrokerUnreachableError(" ".join(fault))

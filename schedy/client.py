@@ -72,6 +72,8 @@ class Client:
         self._submitted: dict[str, Call] = {}
         """Calls that the I/O thread has not taken yet."""
         self._calls: dict[str, Call] = {}
+        self._held: dict[str, Call] = {}
+        """Those that wait for the broker to take messages again."""
         self._channel: Channel | None = None
         self._ready = threading.Event()
         self._ever_ready = False
@@ -87,6 +89,7 @@ class Client:
             on_connected=self._connected,
             on_lost=self._lost,
             on_ended=self._ended,
+            on_unblocked=self._unblocked,
         )
 
     def start(self) -> None:
@@ -106,8 +109,8 @@ class Client:
 
     @property
     def last_error(self) -> BrokerError | None:
-        """Why there is no connection, if there is none."""
-        return None if self._ready.is_set() else self._last_error
+        """Why nothing goes through, if so: there is no connection, or the broker takes no messages over it."""
+        return self.broker.blocked if self._ready.is_set() else self._last_error
 
     def call(self, message: Sendable, *, wants_answer: bool = True, resend_seconds: float | None = None) -> Call:
         """Send a message. It leaves in the order of the calls and survives reconnects."""
@@ -216,11 +219,19 @@ class Client:
     def _publish(self, call: Call) -> None:
         if self._channel is None or call.outgoing.correlation_id not in self._calls:
             return
+        if self.broker.blocked is not None:
+            self._held[call.outgoing.correlation_id] = call  # sent again and again, it would pile up in the socket
+            return
         self._channel.publish(call.outgoing, lambda outcome: self._told(call, outcome))
         if call.resend_seconds is not None:
             if call.timer is not None:
                 self.broker.cancel_timer(call.timer)
             call.timer = self.broker.later(call.resend_seconds, lambda: self._publish(call))
+
+    def _unblocked(self) -> None:
+        held, self._held = self._held, {}
+        for call in held.values():
+            self._publish(call)
 
     def _told(self, call: Call, outcome: PublishOutcome) -> None:
         if outcome.returned and call.may_wait():
@@ -253,6 +264,7 @@ class Client:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.outgoing.correlation_id, None)
+        self._held.pop(call.outgoing.correlation_id, None)
         if call.timer is not None:
             self.broker.cancel_timer(call.timer)
             call.timer = None
@@ -271,6 +283,7 @@ class Client:
         self._ever_ready = True
         self._last_error = None
         self._ready.set()
+        self._held.clear()
         for call in list(self._calls.values()):
             self._publish(call)
         for listener in self._on_ready:

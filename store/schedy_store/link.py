@@ -279,12 +279,14 @@ class Link:
             self._arrived.notify_all()
 
     def _tick(self, channel: Channel) -> None:
-        if channel is self._publishing and channel.is_open:
+        if channel is not self._publishing or not channel.is_open:
+            return
+        if self._broker.blocked is None:  # else ticks would pile up, and come all at once
             tick = Tick(instance=self._instance)
             channel.publish(
                 Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex)
             )
-            self._broker.later(_TICK_SECONDS, lambda: self._tick(channel))
+        self._broker.later(_TICK_SECONDS, lambda: self._tick(channel))
 
     def _channel_failed(self, _channel: Channel, error: BrokerError) -> None:
         """A channel with state has gone: begin anew with a new connection."""
