@@ -1,0 +1,79 @@
+"""Picks faults at random, from the seed, in several lanes at once."""
+
+import random
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from chaos.faults import Lane, Scene, lanes
+
+
+class FaultLog:
+    """Prints a line for each fault and keeps it in a file. Thread-safe."""
+
+    def __init__(self, path: Path, *, show: bool = True) -> None:
+        self._file = path.open("a", buffering=1)
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        self._show = show
+        self.counts: Counter[str] = Counter()
+
+    def say(self, text: str, *, began: float | None = None) -> None:
+        """Print a line, with the time now or when it began."""
+        seconds = (began or time.monotonic()) - self._started
+        line = f"{time.strftime('%H:%M:%S')} {seconds:6.1f}  {text}"
+        with self._lock:
+            self._file.write(line + "\n")
+            if self._show:
+                print(line, flush=True)
+
+    def fault(self, kind: str, what: str, *, began: float) -> None:
+        with self._lock:
+            self.counts[kind] += 1
+        self.say(f"{kind}: {what}", began=began)
+
+
+class Nemesis:
+    """Breaks things from `start` until `stop`."""
+
+    def __init__(self, scene: Scene, log: FaultLog, *, seed: int) -> None:
+        self._scene = scene
+        self._log = log
+        self._errors: list[BaseException] = []
+        self._threads = [
+            threading.Thread(target=self._run, args=(number, lane, seed), name=f"lane {number}", daemon=True)
+            for number, lane in enumerate(lanes(database=scene.store.can_stop))
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Let the faults under way come to their end. Raises what went wrong with a fault itself."""
+        self._scene.over.set()
+        for thread in self._threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+
+    def _run(self, number: int, lane: Lane, seed: int) -> None:
+        choice = random.Random(f"{seed} {number}")  # noqa: S311 - nothing secret
+        try:
+            while not self._scene.over.is_set():
+                self._round(lane, choice)
+        except BaseException as error:
+            self._errors.append(error)
+            self._log.say(f"the nemesis itself failed: {error!r}")
+
+    def _round(self, lane: Lane, choice: random.Random) -> None:
+        """Each kind of fault once, in any order."""
+        for kind in choice.sample(list(lane.faults), len(lane.faults)):
+            self._scene.pause(choice.uniform(0.2, 1.8) * lane.pause_seconds)
+            if self._scene.over.is_set():
+                return
+            began = time.monotonic()
+            done = lane.faults[kind](self._scene, choice)
+            if done is not None:
+                self._log.fault(kind, done, began=began)
