@@ -41,7 +41,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--broker", choices=KINDS, default="3.10", help="a RabbitMQ version, or a cluster of three")
     parser.add_argument("--store", choices=("sqlite", "postgresql", "both"), default="both", help="half of it on each")
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--jobs", type=int, help="default: 8 for each second, 2000 at least")
     parser.add_argument("--settle", type=float, default=3.0, help="seconds of peace after queues are declared")
     parser.add_argument("--folder", type=Path, help="where runs leave their files (default: a temporary folder)")
     return parser.parse_args()
@@ -54,13 +54,14 @@ def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
 def _run(options: argparse.Namespace, store: str, *, share: float) -> bool:
     """Run on one kind of store; returns whether a promise was broken. The files stay."""
     folder = Path(tempfile.mkdtemp(prefix=f"schedy-chaos-{options.broker}-{store}-", dir=options.folder))
+    jobs = options.jobs or max(2000, round(8 * options.seconds))
     plan = Plan(
         seed=options.seed,
         seconds=options.seconds * share,
         broker=options.broker,
         store=store,
         workers=options.workers,
-        jobs=round(options.jobs * share),
+        jobs=round(jobs * share),
         settle_seconds=options.settle,
     )
     print(f"\nRabbitMQ {plan.broker}, {store}, {plan.seconds:.0f} s, seed {plan.seed}; files in {folder}", flush=True)

@@ -174,7 +174,7 @@ class Lane:
 
 def lanes(*, database: bool) -> list[Lane]:
     return [
-        Lane(5.0, BROKER_FAULTS),
+        Lane(8.0, BROKER_FAULTS),
         Lane(2.0, {**SERVICE_FAULTS, **(DATABASE_FAULTS if database else {})}),
         Lane(0.7, {**WORKER_FAULTS, **OPERATIONS}),
         Lane(2.5, NETWORK_FAULTS),

@@ -6,7 +6,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from chaos.faults import Lane, Scene, lanes
+from chaos.faults import Fault, Lane, Scene, lanes
+
+_NOBODY_SECONDS = 0.2
 
 
 class FaultLog:
@@ -73,7 +75,15 @@ class Nemesis:
             self._scene.pause(choice.uniform(0.2, 1.8) * lane.pause_seconds)
             if self._scene.over.is_set():
                 return
+            self._insist(kind, lane.faults[kind], choice)
+
+    def _insist(self, kind: str, fault: Fault, choice: random.Random) -> None:
+        """Do a fault, as soon as there is somebody to do it to."""
+        done = None
+        while done is None and not self._scene.over.is_set():
             began = time.monotonic()
-            done = lane.faults[kind](self._scene, choice)
-            if done is not None:
+            done = fault(self._scene, choice)
+            if done is None:
+                self._scene.pause(_NOBODY_SECONDS)
+            else:
                 self._log.fault(kind, done, began=began)

@@ -48,7 +48,7 @@ class Pusher:
     def _new_job(self) -> dict[str, Any]:
         self._made += 1
         chance = self._random.random()
-        seconds = self._random.uniform(4.0, 7.0) if chance < _LONG_SHARE else self._random.uniform(0.02, 0.5)
+        seconds = self._random.uniform(4.0, 7.0) if chance < _LONG_SHARE else self._random.uniform(0.05, 1.0)
         return {
             "hyperparameters": {
                 "key": f"{self._name}-{self._made}",

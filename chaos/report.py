@@ -8,7 +8,7 @@ _SHOWN = 40
 def summary(plan: Plan, result: Result, *, seconds: float) -> str:
     lines = [
         "",
-        f"RabbitMQ {plan.broker}, {plan.store}, seed {plan.seed}, {seconds:.0f} s "
+        f"RabbitMQ {result.version} ({plan.broker}), {plan.store}, seed {plan.seed}, {seconds:.0f} s "
         f"({', '.join(f'{phase} {took:.0f}' for phase, took in result.took_seconds.items())})",
         "",
         f"FAULTS {result.faults.total()}",

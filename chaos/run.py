@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import update
+
 import schedy
 from chaos.brokers import BrokerUnderTest, make_broker
 from chaos.checker import Violation, check
@@ -23,9 +25,10 @@ from schedy import names
 from schedy.errors import StoreError
 from schedy.settings import load_settings
 from schedy_store.store import Store
+from schedy_store.tables import Experiment
 from tests.forwarder import Forwarder
 
-EXPERIMENTS = {"chaos-one": 50, "chaos-two": 50, "chaos-three": 50, "chaos-few": 50}
+EXPERIMENTS = {"chaos-one": 50, "chaos-two": 50, "chaos-three": 50, "chaos-few": 1}
 """Experiments, and how many workers may be lost on a job of each."""
 _LEASE_SECONDS = 3.0
 _SERVICES = 2
@@ -47,8 +50,11 @@ class Plan:
     workers: int
     jobs: int
     settle_seconds: float = 3.0
-    rest_seconds: float = 90.0
-    """How long the mended parts have to bring everything to rest."""
+
+    @property
+    def rest_seconds(self) -> float:
+        """How long the mended parts have to bring everything to rest."""
+        return 60.0 + self.jobs / 10
 
 
 @dataclass(slots=True)
@@ -60,6 +66,7 @@ class Result:
     statuses: Counter[str]
     attempts: int
     losses: int
+    version: str
     took_seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -177,7 +184,16 @@ class ChaosRun:
             experiment = schedy.ManualSearch(name)
             self._until(lambda experiment=experiment: _done(lambda: db.add_experiment(experiment)), 60)  # type: ignore[misc]
             uids[name] = experiment.uid
+        self._limit_attempts()
         return uids
+
+    def _limit_attempts(self) -> None:
+        """Settings have one limit for all experiments; here they differ, so that jobs are given up, too."""
+        store = Store.open(self._store.url)
+        with store.transaction() as transaction:
+            for name, most in EXPERIMENTS.items():
+                transaction.sql.execute(update(Experiment).where(Experiment.name == name).values(max_attempts=most))
+        store.close()
 
     def _scene(self, db: schedy.SchedyDB, experiments: dict[str, str]) -> Scene:
         operations = Operations(
@@ -255,6 +271,7 @@ class ChaosRun:
             faults=self.log.counts,
             statuses=jobs_by_status(jobs),
             attempts=sum(job.attempt for job in jobs),
+            version=self._broker.management().version(),
             losses=sum(event.kind == "lost" for event in events),
         )
 

@@ -19,7 +19,7 @@ from chaos.history import History
 
 T = TypeVar("T")
 
-_TIMEOUTS = (0, 0.5, 3)
+_TIMEOUTS = (0, 0, 0, 0.1, 0.3, 1.5)
 _PAUSE_SECONDS = 0.2
 
 
