@@ -10,31 +10,24 @@ import logging
 import os
 import random
 import socket
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import pika
-from pika import exceptions as pika_errors
 from pika import spec
 from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 from pika.channel import Channel as PikaChannel
 
 from schedy import names
-from schedy.errors import (
-    AuthenticationError,
-    BrokerError,
-    BrokerUnreachableError,
-    PermissionDeniedError,
-    SettingsError,
-    TopologyMissingError,
-)
+from schedy.broker_errors import broker_error
+from schedy.errors import BrokerError, SettingsError
+from schedy.settings import Settings
+from schedy.tls import tls_context
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +35,10 @@ _FIRST_PAUSE_SECONDS = 0.1
 _SOMETIME_SECONDS = 0.5
 _FAILURE_PAUSE_SECONDS = 1.0
 _BLOCKED_SECONDS = 300.0
+_PATIENCE_WITH_ONE_URL = (10.0, 15.0)
+"""Seconds for TCP, and for all of a connection with its login."""
+_PATIENCE_WITH_SEVERAL_URLS = (4.0, 8.0)
+"""Well within a lease there must be time for another node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +66,8 @@ class Incoming:
     routing_key: str
     reply_to: str | None
     correlation_id: str | None
+    user: str | None
+    """The broker's user who sent it, as the broker has checked; None if the sender did not say."""
 
 
 @dataclass(slots=True)
@@ -105,6 +104,12 @@ class Channel:
     def is_open(self) -> bool:
         return bool(self._pika.is_open)
 
+    @property
+    def _user(self) -> str | None:
+        """Who we are logged in as: the broker checks it, so that whoever receives a message may trust it."""
+        credentials = self._pika.connection.params.credentials
+        return getattr(credentials, "username", None)
+
     def confirm(self, on_ready: Callable[[], None]) -> None:
         """Ask the broker to confirm what this channel publishes."""
         self._confirmed = True
@@ -122,7 +127,7 @@ class Channel:
             outgoing.exchange,
             outgoing.routing_key,
             outgoing.body,
-            _properties(outgoing),
+            _properties(outgoing, user=self._user),
             mandatory=outgoing.mandatory and self._confirmed,
         )
 
@@ -246,7 +251,7 @@ def _nothing() -> None:
     """What is done where nobody wants to know."""
 
 
-def _properties(outgoing: Outgoing) -> pika.BasicProperties:
+def _properties(outgoing: Outgoing, *, user: str | None) -> pika.BasicProperties:
     return pika.BasicProperties(
         content_type=names.CONTENT_TYPE,
         delivery_mode=2,
@@ -256,13 +261,14 @@ def _properties(outgoing: Outgoing) -> pika.BasicProperties:
         message_id=outgoing.message_id,
         correlation_id=outgoing.correlation_id,
         reply_to=outgoing.reply_to,
+        user_id=user,
         headers=dict(outgoing.headers) if outgoing.headers else None,
     )
 
 
 def _incoming(channel: Channel, method: Any, properties: Any, body: bytes) -> Incoming:
     """pika gives a property that is not UTF-8 as bytes; nobody we know has sent that."""
-    reply_to, correlation_id = properties.reply_to, properties.correlation_id
+    reply_to, correlation_id, user = properties.reply_to, properties.correlation_id, properties.user_id
     return Incoming(
         channel,
         method.delivery_tag,
@@ -270,6 +276,7 @@ def _incoming(channel: Channel, method: Any, properties: Any, body: bytes) -> In
         str(method.routing_key),
         reply_to if isinstance(reply_to, str) else None,
         correlation_id if isinstance(correlation_id, str) else None,
+        user if isinstance(user, str) else None,
     )
 
 
@@ -326,22 +333,23 @@ class Broker:
     `on_connected` is called after each successful connect, `on_lost` with the reason after each loss and each
     failed attempt. An authentication error is reported like the others; attempts go on (a password can be mended
     on the broker), and it is for the caller to give up.
+
+    Of several URLs the first is tried first, and the next one after each loss and each failed attempt.
     """
 
     def __init__(
         self,
-        url: str,
+        settings: Settings,
         *,
         name: str,
-        heartbeat_seconds: int,
-        reconnect_max_seconds: float,
         on_connected: Callable[[], None],
         on_lost: Callable[[BrokerError], None],
         on_ended: Callable[[], None] | None = None,
     ) -> None:
-        self._url = url
-        self._parameters = connection_parameters(url, name=name, heartbeat_seconds=heartbeat_seconds)
-        self._reconnect_max_seconds = reconnect_max_seconds
+        self._nodes = _nodes(settings, name=name)
+        self._attempts = 0
+        """Since there was a connection last."""
+        self._reconnect_max_seconds = settings.reconnect_max_seconds
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._on_ended = on_ended
@@ -373,6 +381,11 @@ class Broker:
         self._dropped.append(action)
 
     @property
+    def has_tried_all(self) -> bool:
+        """Whether no URL is left that was not tried since there was a connection last."""
+        return self._attempts >= len(self._nodes)
+
+    @property
     def is_alive(self) -> bool:
         """Whether the I/O thread runs."""
         return self._thread.is_alive()
@@ -392,6 +405,7 @@ class Broker:
         if connection is None or not connection.is_open:
             return
         channels: list[Channel] = []
+        url = self._nodes[0].url
 
         def _opened(opened: PikaChannel) -> None:
             channels.append(Channel(opened))
@@ -401,7 +415,7 @@ class Broker:
 
         def _closed(_channel: object, reason: Exception) -> None:
             if connection.is_open and channels:
-                on_closed(channels[0], broker_error(reason, self._url))
+                on_closed(channels[0], broker_error(reason, url))
 
         pika_channel.add_on_close_callback(_closed)
 
@@ -488,8 +502,9 @@ class Broker:
         if self._closing:
             self._loop.stop()
             return
+        self._attempts += 1
         self._connection = pika.SelectConnection(
-            self._parameters,
+            self._nodes[0].parameters,
             on_open_callback=self._opened,
             on_open_error_callback=self._disconnected,
             on_close_callback=self._disconnected,
@@ -500,6 +515,7 @@ class Broker:
         if connection is not self._connection:
             return
         self._was_open = True
+        self._attempts = 0
         self._pause = _FIRST_PAUSE_SECONDS
         self._on_connected()
 
@@ -511,11 +527,18 @@ class Broker:
         if self._closing:
             self._loop.stop()
             return
-        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
-        self._pause = min(self._pause * 2, self._reconnect_max_seconds)
-        self._loop.call_later(pause, self._connect)
         was_open, self._was_open = self._was_open, False
-        self._on_lost(broker_error(reason, self._url, was_open=was_open))
+        error = broker_error(reason, self._nodes[0].url, was_open=was_open)
+        self._loop.call_later(self._next_pause(), self._connect)
+        self._nodes.rotate(-1)
+        self._on_lost(error)
+
+    def _next_pause(self) -> float:
+        """How long to wait before the next attempt: longer and longer, but only once every URL was tried."""
+        pause = self._pause
+        if self.has_tried_all:
+            self._pause = min(self._pause * 2, self._reconnect_max_seconds)
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
 
 
 def _quiet_pika() -> None:
@@ -525,7 +548,28 @@ def _quiet_pika() -> None:
         logger.setLevel(logging.CRITICAL)
 
 
-def connection_parameters(url: str, *, name: str, heartbeat_seconds: int) -> pika.URLParameters:
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """One of the places where the broker may be reached."""
+
+    url: str
+    parameters: pika.URLParameters
+
+
+def _nodes(settings: Settings, *, name: str) -> deque[_Node]:
+    urls = settings.broker_urls
+    patience = _PATIENCE_WITH_ONE_URL if len(urls) == 1 else _PATIENCE_WITH_SEVERAL_URLS
+    nodes = deque(_Node(url, _connection_parameters(url, settings, name=name, patience=patience)) for url in urls)
+    for node in nodes:
+        if node.parameters.ssl_options is not None:
+            context = tls_context(settings.broker_tls)
+            node.parameters.ssl_options = pika.SSLOptions(context, node.parameters.host)
+    return nodes
+
+
+def _connection_parameters(
+    url: str, settings: Settings, *, name: str, patience: tuple[float, float]
+) -> pika.URLParameters:
     """Return pika's parameters for a broker URL. Raises SettingsError if pika does not understand it."""
     try:
         parameters = pika.URLParameters(url)
@@ -534,83 +578,7 @@ def connection_parameters(url: str, *, name: str, heartbeat_seconds: int) -> pik
             f"The broker URL cannot be used: {error}. Expected amqp://user:pw@host:port/vhost."
         ) from None
     parameters.client_properties = {"connection_name": name, "product": "schedy"}
-    parameters.heartbeat = heartbeat_seconds
+    parameters.heartbeat = settings.amqp_heartbeat_seconds
     parameters.blocked_connection_timeout = _BLOCKED_SECONDS
-    parameters.socket_timeout = 10.0
-    parameters.stack_timeout = 15.0
+    parameters.socket_timeout, parameters.stack_timeout = patience
     return parameters
-
-
-def broker_error(error: BaseException, url: str, *, was_open: bool = False) -> BrokerError:
-    """Map an error of pika to one of ours; the only place that does."""
-    parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
-    for cause in _causes(error):
-        found = _known_error(cause, place, user=parts.username or "guest", vhost=parts.path[1:] or "%2F")
-        if found is not None:
-            return found
-    if was_open:
-        return BrokerUnreachableError(f"The connection to RabbitMQ at {place} was lost ({_plain_reason(error)}).")
-    return BrokerUnreachableError(
-        f"Cannot reach RabbitMQ at {place} ({_plain_reason(error)}). Start it with `schedy up`,"
-        " or set SCHEDY_BROKER_URL to where it runs."
-    )
-
-
-def _known_error(error: BaseException, place: str, *, user: str, vhost: str) -> BrokerError | None:
-    code = getattr(error, "reply_code", None)
-    text = str(getattr(error, "reply_text", error)).rstrip(".") + "."
-    if isinstance(error, pika_errors.ChannelClosedByBroker):
-        return _channel_error(int(code or 0), text, user)
-    if isinstance(error, pika_errors.ConnectionClosedByBroker) and code == 530:
-        return AuthenticationError(
-            f"RabbitMQ at {place} does not let user {user!r} into the virtual host {vhost!r}: {text}"
-            " Check the end of the broker URL and the user's permissions."
-        )
-    if isinstance(error, pika_errors.AuthenticationError | pika_errors.ProbableAuthenticationError) or code == 403:
-        return AuthenticationError(
-            f"RabbitMQ at {place} refuses the password of user {user!r}. Check SCHEDY_BROKER_URL."
-        )
-    if isinstance(error, pika_errors.ProbableAccessDeniedError):
-        return AuthenticationError(
-            f"RabbitMQ at {place} refuses user {user!r} in the virtual host {vhost!r}. Check the broker URL."
-        )
-    if isinstance(error, pika_errors.IncompatibleProtocolError | ssl.SSLError):
-        return BrokerUnreachableError(
-            f"What answers at {place} does not speak AMQP as asked ({_plain_reason(error)}). Check the port, and"
-            " amqp:// against amqps://, in SCHEDY_BROKER_URL."
-        )
-    return None
-
-
-def _channel_error(code: int, text: str, user: str) -> BrokerError:
-    if code == 403:
-        return PermissionDeniedError(
-            f"The broker's user {user!r} may not do this: {text} `schedy broker setup` gives the permissions."
-        )
-    if code == 404:
-        return TopologyMissingError(
-            f"Schedy's exchanges and queues are missing on the broker: {text} Run `schedy broker setup`,"
-            " or start the results service (`schedy serve`), which makes them."
-        )
-    return BrokerError(f"RabbitMQ closed a channel: {code} {text}")
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what it wraps, pika's connector errors included."""
-    found = [error]
-    for item in found:
-        inner = [item.__cause__, getattr(item, "exception", None), *getattr(item, "exceptions", ()), *item.args]
-        found.extend(cause for cause in inner if isinstance(cause, BaseException) and cause not in found)
-        if len(found) > 50:
-            break
-    return found
-
-
-def _plain_reason(error: BaseException) -> str:
-    for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        if isinstance(cause, pika_errors.ConnectionClosed):
-            return str(cause.reply_text)
-    return str(error) or type(error).__name__

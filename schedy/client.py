@@ -82,10 +82,8 @@ class Client:
         self._closed = False
         self.service_is_silent = False
         self.broker = Broker(
-            settings.broker_url,
+            settings,
             name=connection_name,
-            heartbeat_seconds=settings.amqp_heartbeat_seconds,
-            reconnect_max_seconds=settings.reconnect_max_seconds,
             on_connected=self._connected,
             on_lost=self._lost,
             on_ended=self._ended,
@@ -208,9 +206,10 @@ class Client:
     def _submit(self, call: Call) -> None:
         self._submitted.pop(call.outgoing.correlation_id, None)
         self._calls[call.outgoing.correlation_id] = call
-        if self._last_error is not None and _is_fatal(self._last_error) and not self._ever_ready:
+        hopeless = self._hopeless_error()
+        if hopeless is not None:
             self._forget(call)
-            call.fail(self._last_error)
+            call.fail(hopeless)
         else:
             self._publish(call)
 
@@ -289,16 +288,22 @@ class Client:
                 call.fail(error)
         self.broker.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
 
+    def _hopeless_error(self) -> BrokerError | None:
+        """The last error, if waiting cannot help: nothing has ever worked, nor would another URL."""
+        hopeless = isinstance(self._last_error, AuthenticationError) and self.broker.has_tried_all
+        return self._last_error if hopeless and not self._ever_ready else None
+
     def _lost(self, error: BrokerError) -> None:
         if self._ready.is_set():
             _log.warning("%s Trying again; running jobs go on.", error)
         self._channel = None
         self._last_error = error
         self._ready.clear()
-        if _is_fatal(error) and not self._ever_ready:
+        hopeless = self._hopeless_error()
+        if hopeless is not None:
             for call in list(self._calls.values()):
                 self._forget(call)
-                call.fail(error)
+                call.fail(hopeless)
         for listener in self._on_lost:
             listener(error)
 
@@ -313,11 +318,6 @@ def _is_blamed(call: Call, error: BrokerError) -> bool:
     if isinstance(error, TopologyMissingError):
         return not call.may_wait()
     return isinstance(error, PermissionDeniedError)
-
-
-def _is_fatal(error: BrokerError) -> bool:
-    """Whether waiting cannot help, if nothing has ever worked."""
-    return isinstance(error, AuthenticationError)
 
 
 def refusal_error(refusal: Refusal) -> SchedyError:

@@ -10,6 +10,7 @@ import re
 import socket
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,25 @@ from schedy.errors import SettingsError
 ENVIRONMENT_PREFIX = "SCHEDY_"
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 RUN_FILE = "run.json"
+_TLS_SETTINGS = ("broker_ca_file", "broker_cert_file", "broker_key_file")
 _PASSWORD = re.compile(r"^([^:/]+://[^:@/]*):.*@", re.DOTALL)
+_NEXT_URL = re.compile(r"\s*,\s*(?=amqps?://)")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Certificates for amqps://: whom to trust, and who we are."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.ca_file or self.cert_file or self.key_file)
+
+
+NO_TLS_FILES = TlsFiles()
+"""The system's authorities are trusted, and no client certificate is shown."""
 
 
 class Settings(BaseModel):
@@ -33,7 +52,17 @@ class Settings(BaseModel):
     """Folder of the SQLite store, the private broker, logs and the run file."""
 
     broker_url: str = Field(default=DEFAULT_BROKER_URL, repr=False)
-    """Where RabbitMQ is: ``amqp://user:password@host:port/vhost`` (``amqps`` for TLS)."""
+    """Where RabbitMQ is: ``amqp://user:password@host:port/vhost`` (``amqps`` for TLS); of a cluster, several URLs
+    with commas between them, the first to be tried first."""
+
+    broker_ca_file: Path | None = None
+    """Certificates of the authorities that are trusted to sign the broker's, in PEM; unset: the system's."""
+
+    broker_cert_file: Path | None = None
+    """The client certificate to show to a broker that wants one, in PEM."""
+
+    broker_key_file: Path | None = None
+    """Its key, without a passphrase; unset: it is in `broker_cert_file`, too."""
 
     store_url: str | None = Field(default=None, repr=False)
     """The database as an SQLAlchemy URL; unset: SQLite in `data_dir`."""
@@ -71,6 +100,18 @@ class Settings(BaseModel):
     max_attempts: int = Field(default=3, ge=1)
     """How many workers may be lost on a job before it is CRASHED (set on the service)."""
 
+    crash_limit: int = Field(default=5, ge=0)
+    """How many jobs in a row may crash within `crash_seconds` each before a worker takes no more; 0: any number."""
+
+    crash_seconds: float = Field(default=5.0, ge=0)
+    """A job that crashes sooner counts for `crash_limit`."""
+
+    stop_after_seconds: float = Field(default=0.0, ge=0)
+    """How long a worker may run, as a batch system sees it, counted from its `SchedyDB`; 0: for ever."""
+
+    stop_margin_seconds: float = Field(default=120.0, ge=0)
+    """How long before that it takes no job any more."""
+
     batch_messages: int = Field(default=500, ge=1)
     """How many messages the service applies in one transaction at most."""
 
@@ -83,9 +124,18 @@ class Settings(BaseModel):
     @field_validator("broker_url")
     @classmethod
     def _amqp(cls, url: str) -> str:
-        if not _is_amqp(url):
-            raise ValueError("expected amqp://user:password@host:port/vhost or amqps://..., with %2F for a / in it")
+        for each in split_urls(url):
+            if not _is_amqp(each):
+                raise ValueError(
+                    "expected amqp://user:password@host:port/vhost or amqps://..., with %2F for a / in it;"
+                    " several with commas between them"
+                )
         return url
+
+    @field_validator(*_TLS_SETTINGS)
+    @classmethod
+    def _home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
 
     @field_validator("log_level")
     @classmethod
@@ -93,6 +143,16 @@ class Settings(BaseModel):
         if level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise ValueError("expected DEBUG, INFO, WARNING or ERROR")
         return level.upper()
+
+    @property
+    def broker_urls(self) -> tuple[str, ...]:
+        """The URLs in `broker_url`: one, or those of the nodes of a cluster."""
+        return split_urls(self.broker_url)
+
+    @property
+    def broker_tls(self) -> TlsFiles:
+        """The certificates for connections to the broker."""
+        return TlsFiles(self.broker_ca_file, self.broker_cert_file, self.broker_key_file)
 
     @property
     def run_file(self) -> Path:
@@ -131,9 +191,33 @@ def load_settings(
     merged = {**_from_run_file(data_dir / RUN_FILE), **from_file, **own, "data_dir": data_dir}
     _check_keys(merged)
     try:
-        return Settings(**merged)
+        settings = Settings(**merged)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
+    if settings.broker_tls:
+        _check_tls(settings)
+    return settings
+
+
+def _check_tls(settings: Settings) -> None:
+    """See now, not at every attempt to connect, that the certificates can be used."""
+    from schedy.tls import tls_context  # noqa: PLC0415 - it imports this module, and ssl, which few need
+
+    if settings.broker_key_file and not settings.broker_cert_file:
+        raise SettingsError("The setting broker_key_file needs broker_cert_file, the certificate that the key is of.")
+    for url in settings.broker_urls:
+        if url.startswith("amqp:"):
+            name = next(name for name in _TLS_SETTINGS if getattr(settings, name))
+            raise SettingsError(
+                f"The setting {name} ({ENVIRONMENT_PREFIX}{name.upper()}) is for TLS, but broker_url"
+                f" {without_password(url)} is without: write amqps:// (the port is usually 5671), or unset {name}."
+            )
+    tls_context(settings.broker_tls)
+
+
+def split_urls(urls: str) -> tuple[str, ...]:
+    """Split broker URLs at each comma that another URL follows; a password may hold other commas."""
+    return tuple(_NEXT_URL.split(urls.strip()))
 
 
 def _is_amqp(url: str) -> bool:
@@ -143,13 +227,17 @@ def _is_amqp(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    has_stray_at = "@" in parts.path + parts.query + parts.fragment
-    return parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and port != 0 and not has_stray_at
+    if not parts.hostname or "," in parts.hostname or port == 0:
+        return False
+    return parts.scheme in {"amqp", "amqps"} and "@" not in parts.path + parts.query + parts.fragment
 
 
 def without_password(url: str) -> str:
-    """Return a URL fit for logs and messages; a password may hold any character, even `/` and `@`."""
-    return _PASSWORD.sub(r"\1@", url)
+    """Return a URL, or several with commas between them, fit for logs and messages.
+
+    A password may hold any character, even `/` and `@`.
+    """
+    return ", ".join(_PASSWORD.sub(r"\1@", each) for each in split_urls(url))
 
 
 def read_run_file(path: Path) -> dict[str, Any]:

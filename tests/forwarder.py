@@ -56,6 +56,11 @@ class Forwarder:
         self._refusing = False
         self._flowing.set()
 
+    def connections(self) -> int:
+        """How many connections are forwarded now."""
+        with self._lock:
+            return sum(1 for incoming, _outgoing in self._pairs if incoming.fileno() != -1)
+
     def _spawn(self, work: object, *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)

@@ -104,7 +104,9 @@ def postgresql_program(name: str) -> Path | None:
 def running_service(settings: Settings) -> Iterator[ResultsService]:
     """Run the results service in a thread of this process."""
     store = Store.open(settings.effective_store_url)
-    service = ResultsService(settings, store, prepare_broker=lambda: setup(settings.broker_url))
+    service = ResultsService(
+        settings, store, prepare_broker=lambda: setup(settings.broker_url, tls=settings.broker_tls)
+    )
     thread = threading.Thread(target=service.run, name="service")
     thread.start()
     try:

@@ -6,9 +6,10 @@ from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import AMQPChannelError
 
 from schedy import names
+from schedy.settings import NO_TLS_FILES, TlsFiles, split_urls
 from schedy.topology import EXCHANGES, QUEUES
-from schedy_broker_setup.connecting import Address, address_of, open_connection, version_of
-from schedy_broker_setup.errors import BrokerSetupError
+from schedy_broker_setup.connecting import Address, address_behind, addresses_of, open_connection, version_of
+from schedy_broker_setup.errors import BadUrlError, BrokerSetupError
 from schedy_broker_setup.outcomes import Check, Outcome
 from schedy_broker_setup.rights import check_rights
 from schedy_broker_setup.sights import Presence, Sight, look_at_exchange, look_at_queue
@@ -20,16 +21,37 @@ MANY_REPORTS = 10_000
 """So many waiting reports are minutes of work for the results service."""
 
 
-def broker_checks(url: str) -> list[Check]:
+def broker_checks(urls: str, *, tls: TlsFiles = NO_TLS_FILES) -> list[Check]:
     """Look at everything on the broker that this user can see; changes nothing, and a fault is no exception.
 
     Blocks for ten seconds or so where the broker does not answer. What these rights do not show is UNKNOWN,
-    not FAILED. What follows from a fault is left out: without a connection that is the only check.
+    not FAILED. What follows from a fault is left out: without a connection that is the only check. Of several
+    URLs the first that answers is looked at; the others are only asked whether they answer.
     """
+    if len(split_urls(urls)) == 1:
+        return _checks_of(urls, tls)
+    nodes = {url: _node_check(url, tls) for url in split_urls(urls)}
+    answering = [url for url, check in nodes.items() if check.outcome is Outcome.OK]
+    return [*_checks_of(answering[0] if answering else urls, tls), *nodes.values()]
+
+
+def _node_check(url: str, tls: TlsFiles) -> Check:
+    """Whether one node of several answers: Schedy works while another does."""
+    try:
+        name = f"broker at {addresses_of(url)[0]}"
+        with open_connection(url, purpose="doctor", tls=tls):
+            return Check(name=name, outcome=Outcome.OK, detail="Answers.")
+    except BadUrlError as error:
+        return Check(name="broker URL", outcome=Outcome.WARNING, detail=error.what, remedy=error.remedy)
+    except BrokerSetupError as error:
+        return Check(name=name, outcome=Outcome.WARNING, detail=error.what, remedy=error.remedy)
+
+
+def _checks_of(urls: str, tls: TlsFiles) -> list[Check]:
     checks: list[Check] = []
     try:
-        address = address_of(url)
-        with open_connection(url, purpose="doctor") as connection:
+        with open_connection(urls, purpose="doctor", tls=tls) as connection:
+            address = address_behind(connection)
             checks.append(_connected(address))
             checks.extend(_all_checks(connection, address))
     except BrokerSetupError as error:

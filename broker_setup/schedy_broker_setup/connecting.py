@@ -2,7 +2,6 @@
 
 import os
 import socket
-import ssl
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
+from pika.connection import Parameters
 from pika.exceptions import (
     AMQPConnectionError,
     AMQPError,
@@ -19,6 +19,9 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
+from schedy.broker_errors import plain_reason
+from schedy.settings import NO_TLS_FILES, TlsFiles, split_urls
+from schedy.tls import tls_context, tls_fault
 from schedy_broker_setup.errors import BadUrlError, UnreachableError
 
 PATIENCE_S = 10.0
@@ -39,7 +42,7 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
-def parameters_of(url: str) -> pika.URLParameters:
+def parameters_of(url: str, tls: TlsFiles = NO_TLS_FILES) -> pika.URLParameters:
     """Read a broker URL; the error of a bad one does not repeat it, since it may hold a password."""
     try:
         split_url(url, schemes={"amqp", "amqps"})
@@ -48,8 +51,10 @@ def parameters_of(url: str) -> pika.URLParameters:
         raise BadUrlError(
             "The broker URL cannot be read.",
             remedy="Write SCHEDY_BROKER_URL as amqp://USER:PASSWORD@HOST:5672/VHOST (amqps:// for TLS), with "
-            "%2F for the vhost / and %XX for characters like @ : / ? # in the password.",
+            "%2F for the vhost / and %XX for characters like @ : / ? # in the password; several with commas between.",
         ) from None
+    if parameters.ssl_options is not None:
+        parameters.ssl_options = pika.SSLOptions(tls_context(tls), parameters.host)
     if parameters.blocked_connection_timeout is None:
         parameters.blocked_connection_timeout = PATIENCE_S
     return parameters
@@ -62,16 +67,24 @@ def split_url(url: str, *, schemes: Collection[str]) -> SplitResult:
     check a piece of the password would be taken for the host and shown in messages.
     """
     parts = urlsplit(url)
-    if parts.scheme not in schemes or not parts.hostname or parts.port == 0:
+    if parts.scheme not in schemes or not parts.hostname or "," in parts.hostname or parts.port == 0:
         raise ValueError("no scheme or host that Schedy can use")
     if "@" in parts.path + parts.query + parts.fragment:
         raise ValueError("an @ after the host")
     return parts
 
 
-def address_of(url: str) -> Address:
-    """Return what may be shown of a broker URL."""
-    parameters = parameters_of(url)
+def addresses_of(urls: str) -> list[Address]:
+    """Return what may be shown of a broker URL, or of several with commas between them. Raises BadUrlError."""
+    return [_address(parameters_of(url)) for url in split_urls(urls)]
+
+
+def address_behind(connection: BlockingConnection) -> Address:
+    """Return where a connection leads."""
+    return _address(vars(connection)["_impl"].params)  # pika offers it only on its other connections
+
+
+def _address(parameters: Parameters) -> Address:
     return Address(
         host=parameters.host,
         port=parameters.port,
@@ -82,18 +95,15 @@ def address_of(url: str) -> Address:
 
 
 @contextmanager
-def open_connection(url: str, *, purpose: str) -> Iterator[BlockingConnection]:
+def open_connection(urls: str, *, purpose: str, tls: TlsFiles = NO_TLS_FILES) -> Iterator[BlockingConnection]:
     """Connect for the length of a block, shown in the management UI as `schedy PURPOSE HOST:PID`.
 
-    Raises BadUrlError, and UnreachableError both when there is no connection and when it is lost later.
+    Of several URLs with commas between them, those of a cluster's nodes, the first that answers is taken. Raises
+    BadUrlError, SettingsError about a certificate, and UnreachableError both when there is no connection and when
+    it is lost later.
     """
-    address = address_of(url)
-    parameters = parameters_of(url)
-    parameters.client_properties = {"connection_name": f"schedy {purpose} {socket.gethostname()}:{os.getpid()}"}
-    try:
-        connection = BlockingConnection(parameters)
-    except (AMQPError, OSError) as error:
-        raise _unreachable(error, address) from error
+    connection = _connect_to_any([parameters_of(url, tls) for url in split_urls(urls)], purpose)
+    address = address_behind(connection)
     try:
         yield connection
     except ConnectionBlockedTimeout as error:
@@ -103,12 +113,25 @@ def open_connection(url: str, *, purpose: str) -> Iterator[BlockingConnection]:
         ) from error
     except AMQPConnectionError as error:
         raise UnreachableError(
-            f"The connection to the broker at {address} was lost ({_said(error)}).",
+            f"The connection to the broker at {address} was lost ({plain_reason(error)}).",
             remedy="Look at the broker's log, then try again.",
         ) from error
     finally:
         if connection.is_open:
             connection.close()
+
+
+def _connect_to_any(nodes: list[pika.URLParameters], purpose: str) -> BlockingConnection:
+    errors: list[UnreachableError] = []
+    for parameters in nodes:
+        parameters.client_properties = {"connection_name": f"schedy {purpose} {socket.gethostname()}:{os.getpid()}"}
+        try:
+            return BlockingConnection(parameters)
+        except (AMQPError, OSError) as error:
+            cause = error
+            errors.append(_unreachable(error, _address(parameters)))
+    remedies = dict.fromkeys(error.remedy for error in errors)
+    raise UnreachableError(" ".join(error.what for error in errors), remedy=" ".join(remedies)) from cause
 
 
 def version_of(connection: BlockingConnection) -> str:
@@ -119,22 +142,17 @@ def version_of(connection: BlockingConnection) -> str:
 
 
 def _unreachable(error: Exception, address: Address) -> UnreachableError:
+    fault = tls_fault(repr(error), str(address))
+    if fault is not None:
+        return UnreachableError(fault[0], remedy=fault[1])
     for kind, explain in _EXPLANATIONS:
         if isinstance(error, kind):
             what, remedy = explain(error, address)
             return UnreachableError(what, remedy=remedy)
     return UnreachableError(
-        f"No connection to the broker at {address} ({_said(error)}).",
+        f"No connection to the broker at {address} ({plain_reason(error)}).",
         remedy="Check host and port in SCHEDY_BROKER_URL and the broker's log.",
     )
-
-
-def _said(error: BaseException) -> str:
-    """Return the innermost words of one of pika's nested errors."""
-    while error.args and isinstance(error.args[0], BaseException):
-        error = error.args[0]
-    inner = getattr(error, "exception", None)
-    return _said(inner) if isinstance(inner, BaseException) else str(error) or type(error).__name__
 
 
 def _wrong_password(error: Exception, address: Address) -> tuple[str, str]:
@@ -145,34 +163,24 @@ def _wrong_password(error: Exception, address: Address) -> tuple[str, str]:
 
 
 def _no_vhost(error: Exception, address: Address) -> tuple[str, str]:
-    if "not found" in _said(error):
+    if "not found" in plain_reason(error):
         return (
             f"The broker at {address} has no vhost {address.vhost}.",
             f"Correct the last part of SCHEDY_BROKER_URL (%2F stands for the vhost /), or create it: "
             f"rabbitmqctl add_vhost {address.vhost}",
         )
     return (
-        f"User {address.user} may not use vhost {address.vhost} of the broker at {address} ({_said(error)}).",
+        f"User {address.user} may not use vhost {address.vhost} of the broker at {address} ({plain_reason(error)}).",
         "Give it rights there: schedy broker setup --management-url URL, or rabbitmqctl set_permissions.",
     )
 
 
-def _bad_certificate(error: Exception, address: Address) -> tuple[str, str]:
-    return (
-        f"The certificate of the broker at {address} is not trusted ({_said(error)}).",
-        "Name the authority that signed it in the environment: SSL_CERT_FILE=/path/to/ca.pem. The host in "
-        "SCHEDY_BROKER_URL must be the one in the certificate.",
-    )
-
-
-def _no_tls(error: Exception, address: Address) -> tuple[str, str]:
-    return (
-        f"No TLS connection to the broker at {address} ({_said(error)}).",
-        "amqps:// needs the broker's TLS port, usually 5671; for the plain one, usually 5672, write amqp://.",
-    )
-
-
 def _not_amqp(error: Exception, address: Address) -> tuple[str, str]:
+    if address.tls:
+        return (
+            f"The broker at {address} closed the TLS connection at once ({plain_reason(error)}).",
+            "It may want a client certificate (SCHEDY_BROKER_CERT_FILE), or be another service. See its log.",
+        )
     return (
         f"What listens at {address} does not speak plain AMQP.",
         "Use the AMQP port, usually 5672 (15672 is the management UI's); for the TLS port, usually 5671, "
@@ -182,14 +190,14 @@ def _not_amqp(error: Exception, address: Address) -> tuple[str, str]:
 
 def _unknown_host(error: Exception, address: Address) -> tuple[str, str]:
     return (
-        f"The host name {address.host} is unknown ({_said(error)}).",
+        f"The host name {address.host} is unknown ({plain_reason(error)}).",
         "Check the host in SCHEDY_BROKER_URL.",
     )
 
 
 def _not_connected(error: Exception, address: Address) -> tuple[str, str]:
     return (
-        f"No connection to the broker at {address} ({_said(error)}).",
+        f"No connection to the broker at {address} ({plain_reason(error)}).",
         "Start RabbitMQ there, or a private one on this machine with `schedy up`; check host and port in "
         "SCHEDY_BROKER_URL, and firewalls.",
     )
@@ -198,8 +206,6 @@ def _not_connected(error: Exception, address: Address) -> tuple[str, str]:
 _EXPLANATIONS: tuple[tuple[type[Exception], Callable[[Exception, Address], tuple[str, str]]], ...] = (
     (ProbableAuthenticationError, _wrong_password),
     (ProbableAccessDeniedError, _no_vhost),
-    (ssl.SSLCertVerificationError, _bad_certificate),
-    (ssl.SSLError, _no_tls),
     (IncompatibleProtocolError, _not_amqp),
     (socket.gaierror, _unknown_host),
     (AMQPConnectionError, _not_connected),

@@ -7,6 +7,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
 from schedy import names
+from schedy.settings import NO_TLS_FILES, TlsFiles
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.errors import NotPermittedError, TopologyError
 from schedy_broker_setup.sights import ACCESS_REFUSED
@@ -26,13 +27,13 @@ class DeadLetter:
     body: str
 
 
-def dead_letters(url: str, *, limit: int = 5) -> list[DeadLetter]:
+def dead_letters(urls: str, *, limit: int = 5, tls: TlsFiles = NO_TLS_FILES) -> list[DeadLetter]:
     """Return the oldest dead letters, and leave them where they are.
 
     They are taken and given back, so others do not see them for a moment. Needs the right to read the queue.
     Raises UnreachableError, NotPermittedError, TopologyError.
     """
-    with open_connection(url, purpose="doctor") as connection:
+    with open_connection(urls, purpose="doctor", tls=tls) as connection:
         channel = connection.channel()
         try:
             found = _take(channel, limit)

@@ -3,13 +3,14 @@
 import base64
 import http.client
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote
 
+from schedy.settings import NO_TLS_FILES, TlsFiles
+from schedy.tls import tls_context
 from schedy.topology import Exchange
 from schedy_broker_setup.connecting import split_url
 from schedy_broker_setup.errors import BadUrlError, ManagementError
@@ -61,12 +62,12 @@ class Management:
     a broker is a neighbour.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 10.0, tls: TlsFiles = NO_TLS_FILES) -> None:
         """Read a URL like http://USER:PASSWORD@HOST:15672; nothing is sent yet. Raises BadUrlError."""
         parts = _split(url)
         self._host = parts.hostname or ""
         self._port = parts.port or (15671 if parts.scheme == "https" else 15672)
-        self._tls = parts.scheme == "https"
+        self._tls = tls_context(tls) if parts.scheme == "https" else None
         self._base = parts.path.rstrip("/")
         login = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
         self._authorization = f"Basic {base64.b64encode(login.encode()).decode()}"
@@ -188,11 +189,9 @@ class Management:
             connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
-        if not self._tls:
+        if self._tls is None:
             return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
-        return http.client.HTTPSConnection(
-            self._host, self._port, timeout=self._timeout_s, context=ssl.create_default_context()
-        )
+        return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=self._tls)
 
 
 def _split(url: str) -> SplitResult:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 
+from schedy.settings import NO_TLS_FILES, TlsFiles
 from schedy.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Exchange, Queue
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.errors import BrokerSetupError, NotPermittedError, TopologyError
@@ -18,14 +19,14 @@ from schedy_broker_setup.sights import (
 )
 
 
-def setup(url: str) -> list[str]:
+def setup(urls: str, *, tls: TlsFiles = NO_TLS_FILES) -> list[str]:
     """Make everything that Schedy needs on a broker and return what was not there before, one line each.
 
     Safe to repeat and to run beside a working Schedy: what exists is left as it is, with its messages. A
     binding that somebody removed is restored, but AMQP does not tell it from one that was there: no line.
     Raises UnreachableError, TopologyError, NotPermittedError.
     """
-    with open_connection(url, purpose="setup") as connection:
+    with open_connection(urls, purpose="setup", tls=tls) as connection:
         return declare_all(connection)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from schedy_broker_setup.connecting import address_of
+from schedy.settings import TlsFiles
+from schedy_broker_setup.connecting import addresses_of
 from schedy_broker_setup.definitions import definitions
 from schedy_broker_setup.errors import BrokerSetupError
 from schedy_broker_setup.management import Management
@@ -43,11 +44,12 @@ def setup_command(ctx: click.Context, url: str | None, management_url: str | Non
 
     Safe to repeat: what exists stays as it is, with its messages.
     """
-    url = url or settings_of(ctx).broker_url
+    settings = settings_of(ctx, **({"broker_url": url} if url else {}))
+    url, tls = settings.broker_url, settings.broker_tls
     try:
-        users = _set_up_users(management_url, vhost=address_of(url).vhost) if management_url else []
+        users = _set_up_users(management_url, tls, vhost=addresses_of(url)[0].vhost) if management_url else []
         _print(users)  # at once: what follows may fail
-        topology = setup(url)
+        topology = setup(url, tls=tls)
         _print(topology)
     except BrokerSetupError as error:
         raise click.ClickException(str(error)) from error
@@ -60,11 +62,11 @@ def _print(changes: list[str]) -> None:
         click.echo(change)
 
 
-def _set_up_users(management_url: str, *, vhost: str) -> list[str]:
+def _set_up_users(management_url: str, tls: TlsFiles, *, vhost: str) -> list[str]:
     users = users_from(os.environ)
     if not users:
         raise click.UsageError(f"--management-url makes users: set passwords in {PASSWORDS}.")
-    return create_users(Management(management_url), users, vhost=vhost)
+    return create_users(Management(management_url, tls=tls), users, vhost=vhost)
 
 
 @broker_command.command("definitions")

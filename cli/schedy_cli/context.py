@@ -13,10 +13,10 @@ from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
 _PATIENCE_SECONDS = 10.0
 
 
-def settings_of(ctx: click.Context) -> Settings:
+def settings_of(ctx: click.Context, **override: Any) -> Settings:
     """Return the settings under the options of the `schedy` command. Raises SettingsError."""
     options: dict[str, Any] = ctx.find_root().obj or {}
-    return load_settings(options.get("config_path"), override=options.get("override"))
+    return load_settings(options.get("config_path"), override={**options.get("override", {}), **override})
 
 
 class Reader(Protocol):

@@ -36,7 +36,7 @@ def doctor_command(ctx: click.Context, verbose: bool) -> int:
 
 
 def _checks(settings: Settings) -> Iterator[Check]:
-    broker = broker_checks(settings.broker_url)
+    broker = broker_checks(settings.broker_url, tls=settings.broker_tls)
     yield from broker
     if broker[0].outcome is Outcome.OK:
         yield _service_check(settings)
@@ -82,7 +82,7 @@ def _store_check(settings: Settings) -> Check:
 
 def _show_dead_letters(settings: Settings) -> None:
     try:
-        letters = dead_letters(settings.broker_url)
+        letters = dead_letters(settings.broker_url, tls=settings.broker_tls)
     except SchedyError as error:
         click.echo(f"The dead letters cannot be read: {error}")
         return

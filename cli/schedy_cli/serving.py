@@ -27,7 +27,11 @@ def serve_command(ctx: click.Context, migrate: bool) -> None:
     settings = settings_of(ctx)
     start_logging(settings.log_level)
     store = Store.open(settings.effective_store_url)
-    service = ResultsService(settings, store, prepare_broker=lambda: setup(settings.broker_url), migrate_older=migrate)
+
+    def _prepare() -> None:
+        setup(settings.broker_url, tls=settings.broker_tls)
+
+    service = ResultsService(settings, store, prepare_broker=_prepare, migrate_older=migrate)
 
     def _stop(_number: int, _frame: FrameType | None) -> None:
         service.stop()

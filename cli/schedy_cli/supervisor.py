@@ -21,7 +21,7 @@ from schedy.errors import SchedyError, ServiceUnavailableError
 from schedy.messages import GetExperiments
 from schedy.session import Session
 from schedy.settings import DEFAULT_BROKER_URL, Settings
-from schedy_broker_setup.connecting import address_of, open_connection
+from schedy_broker_setup.connecting import address_behind, addresses_of, open_connection
 from schedy_broker_setup.errors import UnreachableError
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.node import NodeError, NodeSettings, PrivateNode, free_port, recorded_node, stop_recorded
@@ -120,7 +120,7 @@ class Supervisor:
         if self._private or not self._broker_answers():
             record = self._start_node(record)
         self._save(record)
-        setup(record.broker_url)
+        setup(record.broker_url, tls=self._settings.broker_tls)
         with contextlib.closing(Store.open(store_url)) as store:
             store.migrate(from_older=False)
         self._start_service()
@@ -132,16 +132,16 @@ class Supervisor:
         """Whether to use the broker at the configured URL. Raises UnreachableError if that is a remote one."""
         url = self._settings.broker_url
         try:
-            with open_connection(url, purpose="up") as connection:
+            with open_connection(url, purpose="up", tls=self._settings.broker_tls) as connection:
                 if look_at_queue(connection, names.REPORTS_QUEUE).consumers:
                     raise SchedyError(
-                        f"A results service serves the broker at {address_of(url)} already, perhaps with another store."
-                        " Use that one, stop it, or start a broker of your own: schedy up --private."
+                        f"A results service serves the broker at {address_behind(connection)} already, perhaps with"
+                        " another store. Use that one, stop it, or start a broker of your own: schedy up --private."
                     )
-                self._say(f"Using the broker that answers at {address_of(url)}.")
+                self._say(f"Using the broker that answers at {address_behind(connection)}.")
                 return True
         except UnreachableError:
-            if url != DEFAULT_BROKER_URL and not _is_local(address_of(url).host):
+            if url != DEFAULT_BROKER_URL and not all(_is_local(address.host) for address in addresses_of(url)):
                 raise
             return False
 

@@ -19,7 +19,7 @@ from schedy.errors import BrokerError
 from schedy.messages import Answer, Refusal, Tick, encode, routing_key
 from schedy.settings import Settings
 from schedy_store.dispatch import TicketKey, WantedTicket
-from schedy_store.reports import QueueChange
+from schedy_store.jobs import QueueChange
 
 _log = logging.getLogger(__name__)
 
@@ -81,10 +81,8 @@ class Link:
         self._queues_in_work: dict[str, list[Callable[[], None]]] = {}
         self._pending: dict[int, PendingReply] = {}
         self._broker = Broker(
-            settings.broker_url,
+            settings,
             name=f"schedy service {instance}",
-            heartbeat_seconds=settings.amqp_heartbeat_seconds,
-            reconnect_max_seconds=settings.reconnect_max_seconds,
             on_connected=self._connected,
             on_lost=self._lost,
         )
@@ -193,6 +191,7 @@ class Link:
             headers={
                 names.DEAD_REASON_HEADER: reason[:1000],
                 names.DEAD_SOURCE_HEADER: incoming.routing_key,
+                **({names.DEAD_USER_HEADER: incoming.user} if incoming.user else {}),
             },
         )
 

@@ -14,7 +14,7 @@ from pika import BasicProperties
 from schedy import names
 from schedy.topology import EXCHANGES, QUEUES
 from schedy_broker_setup.checks import broker_checks, check_version
-from schedy_broker_setup.connecting import address_of, open_connection
+from schedy_broker_setup.connecting import addresses_of, open_connection
 from schedy_broker_setup.dead_letters import DeadLetter, dead_letters
 from schedy_broker_setup.errors import BadUrlError, NotPermittedError, TopologyError
 from schedy_broker_setup.management import Management
@@ -209,7 +209,7 @@ def test_the_certificate_is_not_trusted(tmp_path: Path) -> None:
     with _TlsServer(tmp_path) as port:
         check = _only(broker_checks(f"amqps://user:{PASSWORD}@localhost:{port}/%2F"))
     assert "is not trusted" in check.detail
-    assert "SSL_CERT_FILE" in check.remedy
+    assert "SCHEDY_BROKER_CA_FILE" in check.remedy
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_certificate_is_not_trusted(tmp_path: Path) -> None:
 )
 def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(BadUrlError, match="Write SCHEDY_BROKER_URL as amqp://USER"):
-        address_of(url)
+        addresses_of(url)
     assert "cannot be read" in _only(broker_checks(url)).detail
 
 

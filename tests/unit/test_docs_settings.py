@@ -22,8 +22,10 @@ def documented_default(field: str) -> str:
     """How the table writes a default."""
     if field == "data_dir":
         return "`~/.schedy`"
+    if field == "store_url":
+        return "none: SQLite, `schedy.sqlite` in `data_dir`"
     default = Settings.model_fields[field].default
-    return "none: SQLite, `schedy.sqlite` in `data_dir`" if default is None else f"`{default}`"
+    return "none" if default is None else f"`{default}`"
 
 
 def test_every_setting_is_documented_once_and_nothing_else_is() -> None:

@@ -78,6 +78,23 @@ class TestPrecedence:
         assert load_settings(environment={"SCHEDY_BROKER_URL": ""}).broker_url == DEFAULT_BROKER_URL
 
 
+class TestSeveralBrokers:
+    @pytest.mark.parametrize(
+        ("urls", "split"),
+        [
+            (broker("a"), [broker("a")]),
+            (f"{broker('a')},{broker('b')}", [broker("a"), broker("b")]),
+            (f" {broker('a')} ,\n amqps://b/ ", [broker("a"), "amqps://b/"]),
+            (f"amqp://u:a,b@h/,{broker('b')}", ["amqp://u:a,b@h/", broker("b")]),
+        ],
+    )
+    def test_urls_are_split_at_commas_that_a_url_follows(self, folder: Path, urls: str, split: list[str]) -> None:
+        (folder / "config.toml").write_text(f"broker_url = {json.dumps(urls)}\n")
+        assert list(load_settings(environment={}).broker_urls) == split
+        assert list(load_settings(environment={"SCHEDY_BROKER_URL": urls}).broker_urls) == split
+        assert list(load_settings(override={"broker_url": urls}, environment={}).broker_urls) == split
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("text", "words"),
@@ -132,6 +149,10 @@ BAD_URLS = [
     f"amqp://u:pw@host:{SECRET}/",
     f"amqp://u:{SECRET}@host:99999/",
     f"amqp://u:{SECRET}",
+    f"amqp://u:{SECRET}@h1,h2/",
+    f"amqp://u:{SECRET}@h1/,http://u:{SECRET}@h2/",
+    f"amqp://u:{SECRET}@h1/,amqp://u:a/{SECRET}@h2/",
+    f"amqp://u:a,amqp://{SECRET}@h1/",
 ]
 
 
@@ -163,6 +184,9 @@ class TestPasswords:
             ("amqp://u@h/", "amqp://u@h/"),
             ("amqp://h/", "amqp://h/"),
             ("sqlite:////home/a:b@c/x", "sqlite:////home/a:b@c/x"),
+            (f"{broker('a')},{broker('b')}", "amqp://u@a/%2F, amqp://u@b/%2F"),
+            (f"{broker('a')} , amqps://v:{SECRET}@b/", "amqp://u@a/%2F, amqps://v@b/"),
+            (f"amqp://u:a,{SECRET}@a/,{broker('b')}", "amqp://u@a/, amqp://u@b/%2F"),
         ],
     )
     def test_a_url_is_shown_without_it(self, url: str, shown: str) -> None:
