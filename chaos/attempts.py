@@ -24,9 +24,11 @@ class Attempt:
     found: dict[str, object]
     """The results that the job had when it began."""
     puts: list[int] = field(default_factory=list)
-    """The steps whose `put` returned."""
+    """The steps that were put, also by a `put` that told to stop."""
     refused_at: float | None = None
     """When a report raised UnsafeUpdateError."""
+    stopped_at: float | None = None
+    """When a `put` raised JobCancelledError."""
     left: float | None = None
     """When the user's code was over."""
     exit_status: str | None = None
@@ -82,7 +84,9 @@ def _go_on(attempt: Attempt, record: Record) -> None:
     if state == "raised" and record["error"] == "UnsafeUpdateError":
         attempt.refused_at = attempt.refused_at or record["at"]
     if record["what"] == "put":
-        if state == "returned":
+        if state == "raised" and record["error"] == "JobCancelledError":
+            attempt.stopped_at = record["at"]
+        if state == "returned" or attempt.stopped_at is not None:
             attempt.puts.append(record["step"])
     elif record["what"] == "finish" and state == "invoked":
         attempt.exit_status = record["status"]

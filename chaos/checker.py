@@ -38,32 +38,37 @@ class Run:
         self.events: dict[JobKey, list[StoredEvent]] = defaultdict(list)
         for event in evidence.events:
             self.events[event.experiment, event.job_id].append(event)
+        self.kept = {nonce: event.results for event in evidence.events for nonce in set((event.results or {}).values())}
         self.maybe_deleted = self._touched("delete", "invoked")
         self.surely_deleted = self._touched("delete", "returned")
         self.deleted_keys = {record["key"] for record in evidence.operations if record["what"] == "delete"}
-        self.maybe_retried = self._touched("retry", "invoked")
-        self.maybe_cancelled = self._touched("cancel", "invoked")
 
     def _touched(self, what: str, state: str) -> set[JobKey]:
         """The jobs that an operation was done to, or may have been."""
-        return {
-            (record["experiment"], record["job"])
-            for record in self.evidence.operations
-            if record["what"] == what and record["state"] == state
-        }
+        return {(record["experiment"], record["job"]) for record in self.operations(what, state)}
+
+    def operations(self, what: str, state: str) -> list[Record]:
+        return [record for record in self.evidence.operations if (record["what"], record["state"]) == (what, state)]
 
     def lost(self, attempt: Attempt, until: float) -> bool:
         """Whether the service wrote down, by then, that this attempt's lease ran out."""
         return any(
             event.kind == "lost"
-            and event.worker == attempt.worker
+            and (event.worker, event.attempt) == (attempt.worker, attempt.number)
             and attempt.asked - _CLOCK_SECONDS <= event.at <= until + _CLOCK_SECONDS
             for event in self.events[attempt.key]
         )
 
-    def refusals(self, key: JobKey, report: str) -> int:
-        """How many reports of a kind the service wrote down as refused."""
-        return sum(event.kind == "refused" and report in event.detail for event in self.events[key])
+    def count(self, key: JobKey, kind: str, detail: str = "") -> int:
+        """How often the service wrote down that something happened to a job."""
+        return sum(event.times for event in self.events[key] if event.kind == kind and detail in event.detail)
+
+    def results_of(self, attempt: Attempt) -> dict[str, object]:
+        """What the store has of an attempt: as the results of the job, or kept from before another attempt."""
+        job = self.jobs.get(attempt.key)
+        if job is not None and attempt.nonce in job.results.values():
+            return job.results
+        return self.kept.get(attempt.nonce) or {}
 
 
 Check = Callable[[Run], Iterator[str]]
@@ -120,18 +125,17 @@ def _deleted_jobs_are_gone(run: Run) -> Iterator[str]:
 def _finishes_are_stored(run: Run) -> Iterator[str]:
     """A `with` block that was left without an error has its results in the store."""
     for attempt in run.attempts:
-        if attempt.finish != "returned" or attempt.key in run.maybe_deleted | run.maybe_retried | run.maybe_cancelled:
+        if attempt.finish != "returned" or attempt.key in run.maybe_deleted:
+            continue
+        if run.results_of(attempt).get("final") == attempt.nonce:
             continue
         job = run.jobs.get(attempt.key)
-        if job is None:
-            yield f"{attempt} finished, and the job is not in the store"
-        elif job.results.get("final") == attempt.nonce:
-            continue
-        elif attempt.answered:
-            yield f"{attempt} finished and was told so; stored is {_what(job)}"
-        elif not (run.lost(attempt, _end(attempt)) and run.refusals(attempt.key, "finish")):
+        stored = "nothing" if job is None else _what(job)
+        if attempt.answered:
+            yield f"{attempt} finished and was told so; stored is {stored}"
+        elif not (run.lost(attempt, _end(attempt)) and run.count(attempt.key, "refused", "finish")):
             # Sent while no service answered: it may be refused later, but only with cause, and not in silence.
-            yield f"{attempt} finished without an answer; stored is {_what(job)}, and no refusal"
+            yield f"{attempt} finished without an answer; stored is {stored}, and no refusal"
 
 
 def _end(attempt: Attempt) -> float:
@@ -139,82 +143,108 @@ def _end(attempt: Attempt) -> float:
 
 
 def _puts_are_stored(run: Run) -> Iterator[str]:
-    """What the last attempt put before it was lost is what the job has in the end."""
-    for key, attempts in run.by_job.items():
-        job = run.jobs.get(key)
-        last = attempts[-1]
-        if job is None or job.status != "CRASHED" or job.results.get("final") or key in run.maybe_cancelled:
+    """What an attempt has put is in the job's results, or was kept when another attempt began."""
+    for attempt in run.attempts:
+        if attempt.key in run.maybe_deleted:
             continue
-        if (job.worker, job.attempt) != (last.worker, last.number):
-            continue  # a later attempt got no further than its grant
-        missing = [step for step in last.puts if job.results.get(f"step{step}") != last.nonce]
-        if len(missing) > run.refusals(key, "progress"):
-            yield f"{last} put step {missing}; stored is {_what(job)}, and no refusal"
+        found = run.results_of(attempt)
+        missing = [step for step in attempt.puts if found.get(f"step{step}") != attempt.nonce]
+        if len(missing) > run.count(attempt.key, "refused", "progress"):
+            yield f"{attempt} put step {missing}; of it is stored {found}, and no refusal"
 
 
 def _refusals_have_a_cause(run: Run) -> Iterator[str]:
     """Nobody is told that a job is lost that nobody has taken; nothing is stored that was refused."""
     for attempt in run.attempts:
-        if attempt.refused_at is None or attempt.key in run.maybe_deleted | run.maybe_retried | run.maybe_cancelled:
+        if attempt.refused_at is None or attempt.key in run.maybe_deleted:
             continue
         if not run.lost(attempt, attempt.refused_at):
             yield f"{attempt} was refused, though no lease of it ran out"
-        job = run.jobs.get(attempt.key)
-        if job is not None and job.results.get("final") == attempt.nonce:
+        if run.results_of(attempt).get("final") == attempt.nonce:
             yield f"{attempt} was refused, and its results are stored"
 
 
 def _one_finish_counts(run: Run) -> Iterator[str]:
+    """A job ends once, and once more for each retry."""
     for key, attempts in run.by_job.items():
+        if key in run.maybe_deleted:
+            continue
+        allowed = 1 + run.count(key, "retried")
         accepted = [attempt for attempt in attempts if attempt.answered]
-        if len(accepted) > 1 and key not in run.maybe_retried:
+        if len(accepted) > allowed:
             yield f"{len(accepted)} attempts were accepted: {'; '.join(map(str, accepted))}"
+        if run.count(key, "ended") > allowed:
+            yield f"job {key[1]} of {key[0]} ended {run.count(key, 'ended')} times, and was retried {allowed - 1} times"
 
 
 def _results_are_of_one_attempt(run: Run) -> Iterator[str]:
+    for event in run.evidence.events:
+        if len(set((event.results or {}).values())) > 1:
+            yield f"kept of job {event.job_id} of {event.experiment} are results of several attempts: {event.results}"
     for job in run.evidence.jobs:
         nonces = set(job.results.values())
         if len(nonces) > 1:
             yield f"{_name(job)} has results of {len(nonces)} attempts: {job.results}"
-            continue
-        if not nonces:
-            continue
-        attempt = run.by_nonce.get(nonces.pop())
-        if attempt is None or attempt.key != (job.experiment, job.job_id):
-            yield f"{_name(job)} has results that no attempt of it wrote: {job.results}"
-        elif job.worker != attempt.worker:
-            yield f"{_name(job)} has the results of {attempt}, but is said to be by {job.worker}"
-        elif "final" in job.results:
-            yield from _ending_is_as_reported(job, attempt)
+        elif nonces:
+            yield from _results_are_as_reported(run, job, nonces.pop())
 
 
-def _ending_is_as_reported(job: StoredJob, attempt: Attempt) -> Iterator[str]:
-    if attempt.exit_status != job.status:
-        yield f"{attempt} ended as {attempt.exit_status}; stored is {_what(job)}"
-    if job.quality != nonce_quality(attempt.nonce):
-        yield f"{attempt} has another quality than it reported: {job.quality}"
-    missing = [step for step in attempt.puts if f"step{step}" not in job.results]
-    if missing:
-        yield f"{attempt} finished with steps {missing}; stored is {_what(job)}"
+def _results_are_as_reported(run: Run, job: StoredJob, nonce: str) -> Iterator[str]:
+    attempt = run.by_nonce.get(nonce)
+    if attempt is None or attempt.key != (job.experiment, job.job_id):
+        yield f"{_name(job)} has results that no attempt of it wrote: {job.results}"
+        return
+    if job.worker != attempt.worker:
+        yield f"{_name(job)} has the results of {attempt}, but is said to be by {job.worker}"
+    if "final" in job.results:
+        if attempt.exit_status != job.status and not (job.status == "PRUNED" and run.count(attempt.key, "cancelled")):
+            yield f"{attempt} ended as {attempt.exit_status}; stored is {_what(job)}"
+        if job.quality != nonce_quality(nonce):
+            yield f"{attempt} has another quality than it reported: {job.quality}"
 
 
 def _endings_have_an_author(run: Run) -> Iterator[str]:
-    """A job is final because an attempt said so, or because so many workers were lost."""
+    """A job is final because an attempt said so, it was cancelled, or so many workers were lost."""
     for job in run.evidence.jobs:
-        key = job.experiment, job.job_id
-        if job.status not in FINAL or job.results.get("final") or key in run.maybe_cancelled:
+        if job.status not in FINAL or job.results.get("final"):
+            continue
+        if job.status == "PRUNED" and run.count((job.experiment, job.job_id), "cancelled"):
             continue
         if job.status != "CRASHED" or not (job.error or "").startswith("worker lost"):
             yield f"{_name(job)} is {_what(job)}, and no attempt ended it"
-        elif job.attempt < job.max_attempts:
-            yield f"{_name(job)} was given up after {job.attempt} of {job.max_attempts} attempts"
+        elif _counted(job) < job.max_attempts:
+            yield f"{_name(job)} was given up after {_counted(job)} of {job.max_attempts} attempts"
+
+
+def _counted(job: StoredJob) -> int:
+    return job.attempt - job.attempts_forgiven
 
 
 def _attempts_are_bounded(run: Run) -> Iterator[str]:
     for job in run.evidence.jobs:
-        key = job.experiment, job.job_id
-        if job.attempt > job.max_attempts and key not in run.maybe_retried:
-            yield f"{_name(job)} had {job.attempt} attempts of {job.max_attempts}"
+        if _counted(job) > job.max_attempts:
+            yield f"{_name(job)} had {_counted(job)} attempts of {job.max_attempts}"
+
+
+def _operations_are_done(run: Run) -> Iterator[str]:
+    """Who cancels or retries a job is not told that it was done, and then it was not; nor is it done twice."""
+    for what, kind in (("cancel", "cancelled"), ("retry", "retried")):
+        asked = Counter((record["experiment"], record["job"]) for record in run.operations(what, "invoked"))
+        told = Counter(
+            (record["experiment"], record["job"]) for record in run.operations(what, "returned") if record["changed"]
+        )
+        for key in run.jobs.keys() - run.maybe_deleted:
+            done = run.count(key, kind)
+            if done > asked[key] or (kind == "retried" and done < told[key]) or (told[key] and not done):
+                yield f"job {key[1]} of {key[0]}: {what} {asked[key]} times, told {told[key]}, done {done} times"
+
+
+def _only_cancelled_jobs_are_stopped(run: Run) -> Iterator[str]:
+    for attempt in run.attempts:
+        if attempt.stopped_at is None or attempt.key in run.maybe_deleted:
+            continue
+        if not run.count(attempt.key, "cancelled"):
+            yield f"{attempt} was told to stop, and nobody had cancelled the job"
 
 
 def _attempts_begin_clean(run: Run) -> Iterator[str]:
@@ -226,8 +256,8 @@ def _attempts_begin_clean(run: Run) -> Iterator[str]:
 def _one_worker_at_a_time(run: Run) -> Iterator[str]:
     """A job is granted to a second worker while a first still runs it only after the first one's lease ran out."""
     for key, attempts in run.by_job.items():
-        if key in run.maybe_deleted | run.maybe_retried | run.maybe_cancelled:
-            continue  # what the service wrote down about it has gone, too, or it was taken away on purpose
+        if key in run.maybe_deleted:
+            continue  # what the service wrote down about it has gone, too
         for first, second in itertools.pairwise(attempts):
             left = first.left
             if (left is None or left > second.granted) and not run.lost(first, second.granted):
@@ -287,6 +317,8 @@ CHECKS: dict[str, Check] = {
     "results mixed": _results_are_of_one_attempt,
     "ended by nobody": _endings_have_an_author,
     "too many attempts": _attempts_are_bounded,
+    "operation lost or doubled": _operations_are_done,
+    "stopped without cause": _only_cancelled_jobs_are_stopped,
     "attempt did not begin clean": _attempts_begin_clean,
     "two workers at once": _one_worker_at_a_time,
     "ran while paused": _paused_experiments_rest,

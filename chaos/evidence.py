@@ -33,6 +33,8 @@ class StoredJob:
     job_id: str
     status: str
     attempt: int
+    attempts_forgiven: int
+    """Those before the latest retry."""
     max_attempts: int
     worker: str | None
     error: str | None
@@ -43,14 +45,18 @@ class StoredJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """Something out of the ordinary that the service wrote down; `at` by CLOCK_MONOTONIC."""
+    """Something that the service wrote down about a job; `at` by CLOCK_MONOTONIC."""
 
     experiment: str
     job_id: str
     at: float
     kind: str
     worker: str | None
+    attempt: int | None
     detail: str
+    times: int = 1
+    results: dict[str, Any] | None = None
+    """What an attempt had put when its time was over."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,14 +82,28 @@ _JOBS = select(
     Job.job_id,
     Job.status,
     Job.attempt,
+    Job.attempts_forgiven,
     Job.worker,
     Job.error,
     Job.quality,
     Job.hyperparameters,
     Job.results,
 ).join_from(Job, Experiment)
-_EVENTS = select(Experiment.name, Event.job_id, Event.at, Event.kind, Event.worker, Event.detail).join_from(
-    Event, Experiment
+_EVENTS = (
+    select(
+        Experiment.name,
+        Event.job_id,
+        Event.at,
+        Event.kind,
+        Event.worker,
+        Event.attempt,
+        Event.detail,
+        Event.times,
+        Event.results,
+    )
+    .join_from(Event, Experiment)
+    .where(Event.job_id.is_not(None), Event.kind != "denied")
+    .order_by(Event.pk)
 )
 
 
@@ -110,6 +130,7 @@ def _job(row: Any) -> StoredJob:
         job_id=row.job_id,
         status=row.status,
         attempt=row.attempt,
+        attempts_forgiven=row.attempts_forgiven,
         max_attempts=row.max_attempts,
         worker=row.worker,
         error=row.error,
@@ -127,7 +148,10 @@ def _event(row: Any, epoch: float) -> StoredEvent:
         at=at.timestamp() - epoch,
         kind=row.kind,
         worker=row.worker,
+        attempt=row.attempt,
         detail=row.detail,
+        times=row.times,
+        results=None if row.results is None else load_values(row.results),
     )
 
 

@@ -120,16 +120,24 @@ def _hang(scene: Scene, choice: random.Random) -> str | None:
 
 
 def _pause_experiment(scene: Scene, choice: random.Random) -> str | None:
-    name = choice.choice(scene.operations.experiment_names)
+    experiment = choice.choice(scene.operations.experiments)
     seconds = choice.uniform(0.2, 1.5) * scene.lease_seconds
-    scene.operations.set_paused(name, True)
+    scene.operations.pause(experiment)
     scene.pause(seconds)
-    scene.operations.set_paused(name, False)
-    return f"{name} for {seconds:.1f} s"
+    scene.operations.resume(experiment)
+    return f"{experiment.name} for {seconds:.1f} s"
 
 
 def _delete_job(scene: Scene, choice: random.Random) -> str | None:
     return scene.operations.delete_some_job(choice)
+
+
+def _cancel_job(scene: Scene, choice: random.Random) -> str | None:
+    return scene.operations.cancel_some_job(choice)
+
+
+def _retry_job(scene: Scene, choice: random.Random) -> str | None:
+    return scene.operations.retry_some_job(choice)
 
 
 BROKER_FAULTS: dict[str, Fault] = {
@@ -159,6 +167,8 @@ NETWORK_FAULTS: dict[str, Fault] = {
 OPERATIONS: dict[str, Fault] = {
     "experiment paused": _pause_experiment,
     "job deleted": _delete_job,
+    "job cancelled": _cancel_job,
+    "job retried": _retry_job,
 }
 """What users do meanwhile. A new operation needs an entry here, a method in `operations`, and the checker's opinion."""
 
@@ -176,6 +186,7 @@ def lanes(*, database: bool) -> list[Lane]:
     return [
         Lane(8.0, BROKER_FAULTS),
         Lane(2.0, {**SERVICE_FAULTS, **(DATABASE_FAULTS if database else {})}),
-        Lane(0.7, {**WORKER_FAULTS, **OPERATIONS}),
+        Lane(0.7, WORKER_FAULTS),
+        Lane(1.0, OPERATIONS),
         Lane(2.5, NETWORK_FAULTS),
     ]

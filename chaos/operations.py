@@ -1,16 +1,14 @@
-"""What users do to experiments and jobs while everything breaks: pause, resume, delete."""
+"""What users do to experiments and jobs while everything breaks."""
 
 import random
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from sqlalchemy import select
 
 import schedy
+from chaos.evidence import FINAL
 from chaos.history import History
 from schedy.errors import NotFoundError, StoreError
-from schedy.messages import DeleteJob, UpdateExperiment
-from schedy.values import load_values
 from schedy_store.store import Store
 from schedy_store.tables import Experiment, Job
 
@@ -20,59 +18,66 @@ _LOOKED_AT = 300
 class Operations:
     """Operations through the library; each is written down. What the service does not answer is left open."""
 
-    def __init__(self, db: schedy.SchedyDB, store: Store, history: History, experiments: dict[str, str]) -> None:
-        """`experiments` gives the unique id for a name."""
-        self._db = db
+    def __init__(self, experiments: list[schedy.Experiment], store: Store, history: History) -> None:
+        self.experiments = experiments
         self._store = store
         self._history = history
-        self._uids = experiments
 
-    @property
-    def experiment_names(self) -> list[str]:
-        return list(self._uids)
+    def pause(self, experiment: schedy.Experiment) -> bool:
+        """Pause; False if nobody said that it was done."""
+        return self._write_down("pause", {"experiment": experiment.name}, experiment.pause)
 
-    def set_paused(self, name: str, paused: bool) -> bool:
-        """Pause or resume; False if nobody said that it was done."""
-        change = UpdateExperiment(request_id=uuid.uuid4().hex, experiment_uid=self._uids[name], paused=paused)
-        return self._write_down(
-            "pause" if paused else "resume", {"experiment": name}, lambda: self._db.session.change(change)
-        )
+    def resume(self, experiment: schedy.Experiment) -> bool:
+        """Resume; False if nobody said that it was done."""
+        return self._write_down("resume", {"experiment": experiment.name}, experiment.resume)
 
     def delete_some_job(self, choice: random.Random) -> str | None:
-        """Delete one of the latest jobs, in whatever state; None if none could be looked up."""
-        name = choice.choice(self.experiment_names)
-        job = self._some_job(name, choice)
-        if job is None:
-            return None
-        job_id, key = job
-        change = DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=self._uids[name], job_id=job_id)
-        done = self._write_down(
-            "delete", {"experiment": name, "job": job_id, "key": key}, lambda: self._db.session.change(change)
-        )
-        return f"{job_id} of {name}{'' if done else ', not answered'}"
+        """Delete a late job, in whatever state; None if none could be looked up."""
+        return self._with_some_job("delete", schedy.Job.delete, choice, statuses=None)
 
-    def _some_job(self, name: str, choice: random.Random) -> tuple[str, str] | None:
-        """The id and the key of a job."""
-        jobs = select(Job.job_id, Job.hyperparameters).join_from(Job, Experiment).where(Experiment.name == name)
+    def cancel_some_job(self, choice: random.Random) -> str | None:
+        """Cancel a late job that is queued or running."""
+        return self._with_some_job("cancel", schedy.Job.cancel, choice, statuses={"QUEUED", "RUNNING"})
+
+    def retry_some_job(self, choice: random.Random) -> str | None:
+        """Queue a late job again that is final."""
+        return self._with_some_job("retry", schedy.Job.retry, choice, statuses=FINAL)
+
+    def _with_some_job(
+        self, what: str, do: Callable[[schedy.Job], None], choice: random.Random, *, statuses: Set[str] | None
+    ) -> str | None:
+        experiment = choice.choice(self.experiments)
+        job_id = self._some_job(experiment, choice, statuses)
+        if job_id is None:
+            return None
+        try:
+            job = experiment.get_job(job_id)
+        except schedy.SchedyError:
+            return None
+        fields = {"experiment": experiment.name, "job": job_id, "key": job.hyperparameters["key"]}
+        done = self._write_down(what, fields, lambda: do(job))
+        return f"{job_id} of {experiment.name}{'' if done else ', not answered'}"
+
+    def _some_job(self, experiment: schedy.Experiment, choice: random.Random, statuses: Set[str] | None) -> str | None:
+        jobs = select(Job.job_id).join_from(Job, Experiment).where(Experiment.uid == experiment.uid)
+        if statuses is not None:
+            jobs = jobs.where(Job.status.in_(statuses))
         try:
             with self._store.transaction() as transaction:
-                found = transaction.sql.execute(jobs.order_by(Job.pk.desc()).limit(_LOOKED_AT)).all()
+                found = list(transaction.sql.scalars(jobs.order_by(Job.pk.desc()).limit(_LOOKED_AT)))
         except StoreError:
             return None
-        if not found:
-            return None
-        row = choice.choice(found)
-        return row.job_id, load_values(row.hyperparameters)["key"]
+        return choice.choice(found) if found else None
 
     def _write_down(self, what: str, fields: dict[str, str], do: Callable[[], object]) -> bool:
         self._history.write(what, "invoked", **fields)
         try:
             do()
-        except NotFoundError:
-            self._history.write(what, "returned", **fields, found=False)
+        except (NotFoundError, schedy.UnsafeUpdateError):
+            self._history.write(what, "returned", **fields, changed=False)
             return True
         except schedy.SchedyError as error:
             self._history.write(what, "raised", **fields, error=type(error).__name__)
             return False
-        self._history.write(what, "returned", **fields, found=True)
+        self._history.write(what, "returned", **fields, changed=True)
         return True

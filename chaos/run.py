@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import update
-
 import schedy
 from chaos.brokers import BrokerUnderTest, make_broker
 from chaos.checker import Violation, check
@@ -25,7 +23,6 @@ from schedy import names
 from schedy.errors import StoreError
 from schedy.settings import load_settings
 from schedy_store.store import Store
-from schedy_store.tables import Experiment
 from tests.forwarder import Forwarder
 
 EXPERIMENTS = {"chaos-one": 50, "chaos-two": 50, "chaos-three": 50, "chaos-few": 1}
@@ -95,7 +92,7 @@ class ChaosRun:
             with self._connect() as db:
                 experiments = self._add_experiments(db)
                 times.append(time.monotonic())
-                scene = self._scene(db, experiments)
+                scene = self._scene(experiments)
                 self._start_clients()
                 self._break_things(scene)
                 times.append(time.monotonic())
@@ -131,15 +128,16 @@ class ChaosRun:
         }
 
     def _url(self, number: int, *, network: bool) -> str:
-        """Where a process finds the broker: a node, or one of the networks that are broken."""
-        if not network:
-            return self._broker.url(number)
-        way = number % len(self._forwarders)
-        return self._broker.url(way, port=self._forwarders[way].port)
+        """Where a process finds the broker: its nodes, or the networks in front of them that are broken."""
+        nodes = len(self._broker.nodes)
+        ways = [self._broker.url(way, port=forwarder.port) for way, forwarder in enumerate(self._forwarders)]
+        urls = ways if network else [self._broker.url(node) for node in range(nodes)]
+        first = number % len(urls)
+        return ",".join([*urls[first:], *urls[:first]][:nodes])
 
     def _start_services(self) -> None:
         for number in range(_SERVICES):
-            environment = self._environment(self._url(number, network=number == 0), SCHEDY_MAX_ATTEMPTS="50")
+            environment = self._environment(self._url(number, network=number == 0))
             self._add(f"service{number}", environment, lambda _start: ["-m", "schedy_cli.main", "serve"])
 
     def _start_clients(self) -> None:
@@ -174,40 +172,26 @@ class ChaosRun:
 
     def _connect(self) -> schedy.SchedyDB:
         """The connection of operations: straight to a node, and impatient."""
-        environment = self._environment(self._broker.url(0), SCHEDY_SERVICE_WAIT_SECONDS="10")
+        environment = self._environment(self._url(0, network=False), SCHEDY_SERVICE_WAIT_SECONDS="10")
         settings = load_settings(environment=dict(environment))
         return schedy.SchedyDB(config_override=settings.model_dump())
 
-    def _add_experiments(self, db: schedy.SchedyDB) -> dict[str, str]:
-        uids: dict[str, str] = {}
-        for name in EXPERIMENTS:
-            experiment = schedy.ManualSearch(name)
+    def _add_experiments(self, db: schedy.SchedyDB) -> list[schedy.Experiment]:
+        added: list[schedy.Experiment] = []
+        for name, most in EXPERIMENTS.items():
+            experiment = schedy.ManualSearch(name, max_attempts=most)
             self._until(lambda experiment=experiment: _done(lambda: db.add_experiment(experiment)), 60)  # type: ignore[misc]
-            uids[name] = experiment.uid
-        self._limit_attempts()
-        return uids
+            added.append(experiment)
+        return added
 
-    def _limit_attempts(self) -> None:
-        """Settings have one limit for all experiments; here they differ, so that jobs are given up, too."""
-        store = Store.open(self._store.url)
-        with store.transaction() as transaction:
-            for name, most in EXPERIMENTS.items():
-                transaction.sql.execute(update(Experiment).where(Experiment.name == name).values(max_attempts=most))
-        store.close()
-
-    def _scene(self, db: schedy.SchedyDB, experiments: dict[str, str]) -> Scene:
-        operations = Operations(
-            db,
-            Store.open(self._store.url, read_only=True),
-            History(self._folder / "operations.jsonl"),
-            experiments,
-        )
+    def _scene(self, experiments: list[schedy.Experiment]) -> Scene:
+        store = Store.open(self._store.url, read_only=True)
         return Scene(
             crew=self._crew,
             broker=self._broker,
             store=self._store,
             forwarders=self._forwarders,
-            operations=operations,
+            operations=Operations(experiments, store, History(self._folder / "operations.jsonl")),
             lease_seconds=_LEASE_SECONDS,
             settle_seconds=self._plan.settle_seconds,
         )
@@ -222,9 +206,9 @@ class ChaosRun:
         """The faults have mended what they broke; an experiment may still be paused."""
         self.log.say("mended; waiting for everything to come to rest")
         self._crew.wake_all()
-        for name in EXPERIMENTS:
-            if not self._until(lambda name=name: scene.operations.set_paused(name, False), 30):  # type: ignore[misc]
-                self._failures.append(f"{name} could not be resumed")
+        for experiment in scene.operations.experiments:
+            if not self._until(lambda experiment=experiment: scene.operations.resume(experiment), 30):  # type: ignore[misc]
+                self._failures.append(f"{experiment.name} could not be resumed")
 
     def _come_to_rest(self) -> None:
         deadline = time.monotonic() + self._plan.rest_seconds

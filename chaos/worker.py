@@ -73,8 +73,8 @@ class Worker:
             with job:
                 self._do(job, nonce)
         except WantedFailureError:
-            state = "returned" if job.status == schedy.Job.CRASHED else "raised"
-            self._finished(job, nonce, state, None if state == "returned" else "UnsafeUpdateError")
+            refused = job.status == schedy.Job.RUNNING  # which is only logged, not to hide the exception
+            self._finished(job, nonce, "raised" if refused else "returned", "UnsafeUpdateError" if refused else None)
         except schedy.SchedyError as error:
             self._finished(job, nonce, "raised", type(error).__name__)
         except BaseException as error:
@@ -102,15 +102,21 @@ class Worker:
         """What a user's program does: some work, some reports, and the result, or an exception."""
         try:
             self._work_and_put(job, nonce)
-            job.results["final"] = nonce
-            job.quality = nonce_quality(nonce)
+        except schedy.JobCancelledError:
+            self._about_to_end(job, nonce, "PRUNED")
+            raise
         except BaseException as error:
             self._history.write("leave", "raised", nonce=nonce, error=type(error).__name__)
             raise
         fails = bool(job.hyperparameters["fails"])
-        self._history.write("finish", "invoked", nonce=nonce, status="CRASHED" if fails else "DONE")
+        self._about_to_end(job, nonce, "CRASHED" if fails else "DONE")
         if fails:
             raise WantedFailureError(nonce)
+
+    def _about_to_end(self, job: schedy.Job, nonce: str, status: str) -> None:
+        job.results["final"] = nonce
+        job.quality = nonce_quality(nonce)
+        self._history.write("finish", "invoked", nonce=nonce, status=status)
 
     def _work_and_put(self, job: schedy.Job, nonce: str) -> None:
         steps = int(job.hyperparameters["steps"])

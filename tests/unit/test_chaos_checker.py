@@ -63,6 +63,7 @@ def stored(nonce: str = ONE, *, steps: int = 1, final: bool = True, **more: Any)
         "job_id": "job001",
         "status": "DONE",
         "attempt": 1,
+        "attempts_forgiven": 0,
         "max_attempts": 3,
         "worker": "host:1 w",
         "error": None,
@@ -73,12 +74,15 @@ def stored(nonce: str = ONE, *, steps: int = 1, final: bool = True, **more: Any)
     return StoredJob(**{**fields, **more})
 
 
-def event(kind: str, at: float, *, worker: str | None = "host:1 w", detail: str = "") -> StoredEvent:
-    return StoredEvent(experiment="E", job_id="job001", at=at, kind=kind, worker=worker, detail=detail)
+def event(kind: str, at: float = 9.0, **more: Any) -> StoredEvent:
+    fields: dict[str, Any] = {"worker": "host:1 w", "attempt": 1, "detail": ""}
+    return StoredEvent(experiment="E", job_id="job001", at=at, kind=kind, **{**fields, **more})
 
 
-def operation(what: str, state: str, at: float = 50.0) -> Record:
-    return {"what": what, "state": state, "at": at, "experiment": "E", "job": "job001", "key": "k1"}
+def operation(what: str, at: float = 50.0) -> list[Record]:
+    """An operation that was done."""
+    fields = {"what": what, "experiment": "E", "job": "job001", "key": "k1"}
+    return [{**fields, "state": "invoked", "at": at}, {**fields, "state": "returned", "at": at + 1, "changed": True}]
 
 
 def clean() -> Evidence:
@@ -101,7 +105,11 @@ def lost_and_run_again() -> Evidence:
         clean(),
         workers=[first.records, second.records],
         jobs=[stored(TWO, steps=0, attempt=2, worker="host:2 w")],
-        events=[event("lost", 8.0), event("refused", 21.0, detail="A progress report was refused: ...")],
+        events=[
+            event("lost", 8.0),
+            event("kept", 11.0, results={"step1": ONE}),
+            event("refused", 21.0, detail="A progress report was refused: ..."),
+        ],
     )
 
 
@@ -145,7 +153,7 @@ def deleted() -> Evidence:
         clean(),
         workers=[history.records],
         jobs=[],
-        operations=[operation("delete", "invoked"), operation("delete", "returned")],
+        operations=operation("delete"),
     )
 
 
@@ -157,6 +165,51 @@ def open_ends() -> Evidence:
         clean(),
         workers=[history.records],
         pushers=[[push("invoked"), push(jobs=["job001"]), unsure | {"keys": ["k2"]}]],
+    )
+
+
+def cancelled_while_queued() -> Evidence:
+    return dataclasses.replace(
+        clean(),
+        workers=[],
+        jobs=[stored(steps=0, final=False, status="PRUNED", attempt=0, worker=None)],
+        events=[event("cancelled"), event("ended")],
+        operations=operation("cancel"),
+    )
+
+
+def cancelled_while_running() -> Evidence:
+    """The next `put` tells the worker, and what it put is stored."""
+    history = Writer().begin(ONE).put(ONE, 1, "JobCancelledError").finish(ONE, status="PRUNED")
+    return dataclasses.replace(
+        clean(),
+        workers=[history.records],
+        jobs=[stored(status="PRUNED")],
+        events=[event("cancelled"), event("ended")],
+        operations=operation("cancel"),
+    )
+
+
+def cancelled_too_late_to_notice() -> Evidence:
+    """The worker said that the job was done; the user who cancelled it has the last word."""
+    return dataclasses.replace(
+        clean(),
+        jobs=[stored(status="PRUNED")],
+        events=[event("cancelled"), event("ended")],
+        operations=operation("cancel"),
+    )
+
+
+def run_again() -> Evidence:
+    """A retry: the results of the first end are kept."""
+    first = Writer().begin(ONE).put(ONE, 1).finish(ONE)
+    second = Writer(now=60).begin(TWO, attempt=2, worker="host:2 w").finish(TWO)
+    return dataclasses.replace(
+        clean(),
+        workers=[first.records, second.records],
+        jobs=[stored(TWO, steps=0, attempt=2, attempts_forgiven=1, max_attempts=1, worker="host:2 w")],
+        events=[event("ended"), event("retried"), event("kept", results={"step1": ONE, "final": ONE}), event("ended")],
+        operations=operation("retry"),
     )
 
 
@@ -176,6 +229,10 @@ def failed_on_purpose() -> Evidence:
         given_back,
         unanswered_and_refused,
         deleted,
+        cancelled_while_queued,
+        cancelled_while_running,
+        cancelled_too_late_to_notice,
+        run_again,
         open_ends,
         failed_on_purpose,
     ],
@@ -213,7 +270,7 @@ def both_accepted() -> Evidence:
 
 
 def began_in_a_pause() -> Evidence:
-    return changed(clean(), operations=[operation("pause", "returned", 0.5), operation("resume", "invoked", 60.0)])
+    return changed(clean(), operations=[*operation("pause", -1.0), *operation("resume", 60.0)])
 
 
 VIOLATIONS: list[tuple[str, Callable[[], Evidence]]] = [
@@ -232,19 +289,32 @@ VIOLATIONS: list[tuple[str, Callable[[], Evidence]]] = [
     ),
     ("finish lost", lambda: changed(unanswered_and_refused(), events=[event("lost", 8.0)])),
     ("finish lost", lambda: changed(clean(), jobs=[])),
+    ("finish lost", lambda: changed(run_again(), events=[event("retried")])),
     ("put lost", lambda: changed(killed_for_good(), results={})),
+    ("put lost", lambda: changed(lost_and_run_again(), events=[event("lost", 8.0)])),
+    ("put lost", lambda: changed(cancelled_while_running(), results={"final": ONE})),
     ("refused without cause", lambda: changed(lost_and_run_again(), events=[])),
     ("refused without cause", lambda: changed(deleted(), operations=[], jobs=[stored()])),
     ("two accepted finishes", both_accepted),
+    ("two accepted finishes", lambda: changed(run_again(), events=run_again().events[2:])),
+    ("two accepted finishes", lambda: changed(clean(), events=[event("ended"), event("ended")])),
     ("results mixed", lambda: changed(clean(), results={"step1": TWO, "final": ONE})),
     ("results mixed", lambda: changed(clean(), results={"final": "c" * 32})),
     ("results mixed", lambda: changed(clean(), quality=0.0)),
-    ("results mixed", lambda: changed(clean(), results={"final": ONE})),
+    ("results mixed", lambda: changed(clean(), events=[event("kept", results={"step1": ONE, "final": TWO})])),
     ("results mixed", lambda: changed(clean(), status="CRASHED")),
     ("results mixed", lambda: changed(clean(), worker="host:7 w")),
     ("ended by nobody", lambda: changed(clean(), results={})),
     ("ended by nobody", lambda: changed(killed_for_good(), max_attempts=3)),
+    ("ended by nobody", lambda: changed(clean(), results={}, status="PRUNED")),
+    ("ended by nobody", lambda: changed(cancelled_while_queued(), status="DONE")),
     ("too many attempts", lambda: changed(clean(), attempt=4)),
+    ("too many attempts", lambda: changed(run_again(), attempts_forgiven=0)),
+    ("operation lost or doubled", lambda: changed(clean(), operations=operation("cancel"))),
+    ("operation lost or doubled", lambda: changed(clean(), events=[event("cancelled")])),
+    ("operation lost or doubled", lambda: changed(run_again(), events=run_again().events[2:])),
+    ("operation lost or doubled", lambda: changed(run_again(), operations=[])),
+    ("stopped without cause", lambda: changed(cancelled_while_running(), events=[], operations=[])),
     (
         "attempt did not begin clean",
         lambda: changed(clean(), workers=[Writer().begin(ONE, found={"step1": TWO}).put(ONE, 1).finish(ONE).records]),
