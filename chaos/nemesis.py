@@ -9,6 +9,7 @@ from pathlib import Path
 from chaos.faults import Fault, Lane, Scene, lanes
 
 _NOBODY_SECONDS = 0.2
+_FIRST_ROUND_SECONDS = 30.0
 
 
 class FaultLog:
@@ -43,9 +44,11 @@ class Nemesis:
         self._scene = scene
         self._log = log
         self._errors: list[BaseException] = []
+        found = lanes(database=scene.store.can_stop)
+        self._first_rounds = [threading.Event() for _ in found]
         self._threads = [
             threading.Thread(target=self._run, args=(number, lane, seed), name=f"lane {number}", daemon=True)
-            for number, lane in enumerate(lanes(database=scene.store.can_stop))
+            for number, lane in enumerate(found)
         ]
 
     def start(self) -> None:
@@ -53,7 +56,12 @@ class Nemesis:
             thread.start()
 
     def stop(self) -> None:
-        """Let the faults under way come to their end. Raises what went wrong with a fault itself."""
+        """Let the faults under way come to their end, once each kind has occurred.
+
+        Raises what went wrong with a fault itself.
+        """
+        for first_round in self._first_rounds:
+            first_round.wait(_FIRST_ROUND_SECONDS)
         self._scene.over.set()
         for thread in self._threads:
             thread.join()
@@ -65,8 +73,10 @@ class Nemesis:
         try:
             while not self._scene.over.is_set():
                 self._round(lane, choice)
+                self._first_rounds[number].set()
         except BaseException as error:
             self._errors.append(error)
+            self._first_rounds[number].set()
             self._log.say(f"the nemesis itself failed: {error!r}")
 
     def _round(self, lane: Lane, choice: random.Random) -> None:

@@ -28,15 +28,16 @@ class Pusher:
         self._name = name
         self._random = random.Random(seed)  # noqa: S311 - nothing secret
         self._made = 0
+        self._accepted = 0
 
     def push_all(self, names: list[str], jobs: int, seconds: float) -> None:
         with schedy.SchedyDB() as db:
             experiments = [self._found(db, name) for name in names]
             started = time.monotonic()
-            while self._made < jobs:
-                batch = min(self._random.choice(_BATCHES), jobs - self._made)
+            while self._accepted < jobs:
+                batch = min(self._random.choice(_BATCHES), jobs - self._accepted)
                 self._push(self._random.choice(experiments), [self._new_job() for _ in range(batch)])
-                time.sleep(max(0.0, started + seconds * self._made / jobs - time.monotonic()))
+                time.sleep(max(0.0, started + seconds * self._accepted / jobs - time.monotonic()))
 
     def _found(self, db: schedy.SchedyDB, name: str) -> schedy.Experiment:
         while True:
@@ -72,7 +73,10 @@ class Pusher:
             self._history.write(
                 "push", "raised", experiment=experiment.name, keys=keys, error=type(error).__name__, text=str(error)
             )
+            if isinstance(error, schedy.errors.NotStoredYetError):
+                self._accepted += len(jobs)
             return not isinstance(error, _NOT_ACCEPTED)
+        self._accepted += len(jobs)
         ids = [job.job_id for job in stored]
         self._history.write("push", "returned", experiment=experiment.name, keys=keys, jobs=ids)
         return True

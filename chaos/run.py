@@ -51,7 +51,7 @@ class Plan:
     @property
     def rest_seconds(self) -> float:
         """How long the mended parts have to bring everything to rest."""
-        return 60.0 + self.jobs / 10
+        return 120.0 + self.jobs / 5
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from schedy_broker_setup.node import NodeError
 from schedy_broker_setup.node_files import find_server
 from tests.support import missing_server, postgresql_program
 
-_SECONDS = 45
+_SECONDS = 35
 
 
 @pytest.mark.timeout(200)
@@ -27,7 +27,7 @@ def test_every_promise_is_kept_while_everything_breaks(tmp_path: Path) -> None:
         missing_server("PostgreSQL")
     seed = secrets.randbelow(1_000_000)
     store = ("sqlite", "postgresql")[seed % 2]
-    options = ["--seconds", str(_SECONDS), "--jobs", "300", "--seed", str(seed), "--store", store]
+    options = ["--seconds", str(_SECONDS), "--jobs", "200", "--seed", str(seed), "--store", store]
     done = subprocess.run(
         [sys.executable, "-m", "chaos", *options, "--folder", str(tmp_path)],
         cwd=ROOT,
