@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 _TICK_SECONDS = 1.0
 _REPLY_SECONDS = 4.0
 _REPLY_PREFIX = names.REPLY_QUEUE + "."
+_GATHER_SECONDS = 0.25
+_BEATS_AT_ONCE = 100
+_HEARTBEAT_KEY = names.REPORT_KEY_PREFIX + "heartbeat"
 _PREFETCH_READS = 20
 _PREFETCH_REPORTS = 200
 """Messages held at once, each of up to a megabyte or so."""
@@ -107,6 +110,8 @@ class Link:
             raise BrokerError("The connection's thread has ended.")
         with self._arrived:
             self._arrived.wait_for(self._has_news, wait_seconds)
+            if self._has_news() and not self._has_urgent_news():
+                self._arrived.wait_for(self._has_urgent_news, _GATHER_SECONDS)
             arrivals, self._rest = self._rest, Arrivals()
             arrivals.connection = self._connection
             size = 0
@@ -115,9 +120,22 @@ class Link:
                 size += len(arrivals.deliveries[-1].body)
             return arrivals
 
+    def _has_urgent_news(self) -> bool:
+        """Whether something must not wait; signs of life may, and are cheaper together."""
+        beats = len(self._deliveries)
+        return (
+            self._has_told()
+            or beats >= _BEATS_AT_ONCE
+            or any(delivery.routing_key != _HEARTBEAT_KEY for delivery in self._deliveries)
+        )
+
     def _has_news(self) -> bool:
+        return bool(self._deliveries) or self._has_told()
+
+    def _has_told(self) -> bool:
+        """Whether the broker has told something about what was published."""
         rest = self._rest
-        return bool(self._deliveries or rest.landed or rest.failed or rest.ready_counts)
+        return bool(rest.landed or rest.failed or rest.ready_counts)
 
     @property
     def error(self) -> BrokerError | None:
