@@ -43,6 +43,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--jobs", type=int, help="default: 8 for each second, 2000 at least")
     parser.add_argument("--settle", type=float, default=3.0, help="seconds of peace after queues are declared")
+    parser.add_argument("--new-queues", action="store_true", help="delete queues and declare new ones meanwhile")
     parser.add_argument("--folder", type=Path, help="where runs leave their files (default: a temporary folder)")
     return parser.parse_args()
 
@@ -63,6 +64,7 @@ def _run(options: argparse.Namespace, store: str, *, share: float) -> bool:
         workers=options.workers,
         jobs=round(jobs * share),
         settle_seconds=options.settle,
+        new_queues=options.new_queues,
     )
     print(f"\nRabbitMQ {plan.broker}, {store}, {plan.seconds:.0f} s, seed {plan.seed}; files in {folder}", flush=True)
     logging.basicConfig(filename=folder / "driver.log", level="INFO", format=_LOG_FORMAT, force=True)

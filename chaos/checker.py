@@ -12,6 +12,7 @@ from chaos.worker import nonce_quality
 
 JobKey = tuple[str, str]
 
+_ENDS_OF = {"pause": "resume", "close": "reopen"}
 _CLOCK_SECONDS = 0.05
 """How far the database's clock, in milliseconds, and ours may seem apart."""
 
@@ -269,17 +270,18 @@ def _paused_experiments_rest(run: Run) -> Iterator[str]:
     for attempt in run.attempts:
         for name, begin, end in pauses:
             if attempt.experiment == name and begin < attempt.asked and attempt.granted < end:
-                yield f"{attempt} began while the experiment was paused"
+                yield f"{attempt} began while the experiment was paused or DONE"
 
 
 def _pauses(operations: list[Record]) -> Iterator[tuple[str, float, float]]:
-    """Name, beginning and end of the times in which an experiment was certainly paused."""
-    paused: dict[str, float] = {}
+    """Name, beginning and end of the times in which an experiment was certainly paused, or DONE."""
+    since: dict[tuple[str, str], float] = {}
     for record in operations:
-        if record["what"] == "pause" and record["state"] == "returned":
-            paused[record["experiment"]] = record["at"]
-        elif record["what"] == "resume" and record["state"] == "invoked" and record["experiment"] in paused:
-            yield record["experiment"], paused.pop(record["experiment"]), record["at"]
+        what, name = record["what"], record.get("experiment", "")
+        if what in _ENDS_OF and record["state"] == "returned":
+            since[name, _ENDS_OF[what]] = record["at"]
+        elif record["state"] == "invoked" and (name, what) in since:
+            yield name, since.pop((name, what)), record["at"]
 
 
 def _queues_are_empty(run: Run) -> Iterator[str]:

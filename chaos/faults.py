@@ -29,7 +29,9 @@ class Scene:
     operations: Operations
     lease_seconds: float
     settle_seconds: float
-    """How long a queue is left in peace after it was declared."""
+    """How long the broker is left in peace after the queues were declared."""
+    new_queues: bool
+    """Whether queues may be declared later."""
     declared_at: float = field(default_factory=time.monotonic)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -128,6 +130,15 @@ def _pause_experiment(scene: Scene, choice: random.Random) -> str | None:
     return f"{experiment.name} for {seconds:.1f} s"
 
 
+def _close_experiment(scene: Scene, choice: random.Random) -> str | None:
+    experiment = choice.choice(scene.operations.experiments)
+    seconds = choice.uniform(0.1, 1.0) * scene.lease_seconds
+    scene.operations.close(experiment)
+    scene.pause(seconds)
+    scene.operations.reopen(experiment)
+    return f"{experiment.name} for {seconds:.1f} s"
+
+
 def _delete_job(scene: Scene, choice: random.Random) -> str | None:
     return scene.operations.delete_some_job(choice)
 
@@ -171,6 +182,10 @@ OPERATIONS: dict[str, Fault] = {
     "job retried": _retry_job,
 }
 """What users do meanwhile. A new operation needs an entry here, a method in `operations`, and the checker's opinion."""
+QUEUE_OPERATIONS: dict[str, Fault] = {
+    "experiment closed": _close_experiment,
+}
+"""Those that delete queues and make new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +197,12 @@ class Lane:
     faults: dict[str, Fault]
 
 
-def lanes(*, database: bool) -> list[Lane]:
+def lanes(*, database: bool, new_queues: bool) -> list[Lane]:
+    """Return the lanes; `new_queues`: queues may be declared at any time, so also just before a broker is killed."""
     return [
         Lane(8.0, BROKER_FAULTS),
         Lane(2.0, {**SERVICE_FAULTS, **(DATABASE_FAULTS if database else {})}),
         Lane(0.7, WORKER_FAULTS),
-        Lane(1.0, OPERATIONS),
+        Lane(1.0, {**OPERATIONS, **(QUEUE_OPERATIONS if new_queues else {})}),
         Lane(2.5, NETWORK_FAULTS),
     ]

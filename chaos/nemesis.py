@@ -44,7 +44,7 @@ class Nemesis:
         self._scene = scene
         self._log = log
         self._errors: list[BaseException] = []
-        found = lanes(database=scene.store.can_stop)
+        found = lanes(database=scene.store.can_stop, new_queues=scene.new_queues)
         self._first_rounds = [threading.Event() for _ in found]
         self._threads = [
             threading.Thread(target=self._run, args=(number, lane, seed), name=f"lane {number}", daemon=True)

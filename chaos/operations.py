@@ -9,6 +9,7 @@ import schedy
 from chaos.evidence import FINAL
 from chaos.history import History
 from schedy.errors import NotFoundError, StoreError
+from schedy.messages import ExperimentStatus
 from schedy_store.store import Store
 from schedy_store.tables import Experiment, Job
 
@@ -30,6 +31,18 @@ class Operations:
     def resume(self, experiment: schedy.Experiment) -> bool:
         """Resume; False if nobody said that it was done."""
         return self._write_down("resume", {"experiment": experiment.name}, experiment.resume)
+
+    def close(self, experiment: schedy.Experiment) -> bool:
+        """Make it DONE, which deletes its queue; False if nobody said that it was done."""
+        return self._set_status("close", experiment, "DONE")
+
+    def reopen(self, experiment: schedy.Experiment) -> bool:
+        """Make it RUNNING again, with a new queue; False if nobody said that it was done."""
+        return self._set_status("reopen", experiment, "RUNNING")
+
+    def _set_status(self, what: str, experiment: schedy.Experiment, status: ExperimentStatus) -> bool:
+        experiment.status = status
+        return self._write_down(what, {"experiment": experiment.name}, experiment.push_updates)
 
     def delete_some_job(self, choice: random.Random) -> str | None:
         """Delete a late job, in whatever state; None if none could be looked up."""

@@ -38,7 +38,11 @@ _PUSH_SHARE = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is run. `settle_seconds`: how long the broker's queues are left in peace after they were declared."""
+    """What is run.
+
+    `settle_seconds`: how long the broker is left in peace after its queues were declared; `new_queues`: whether queues
+    are deleted and declared later, too.
+    """
 
     seed: int
     seconds: float
@@ -46,7 +50,8 @@ class Plan:
     store: str
     workers: int
     jobs: int
-    settle_seconds: float = 3.0
+    settle_seconds: float
+    new_queues: bool
 
     @property
     def rest_seconds(self) -> float:
@@ -194,6 +199,7 @@ class ChaosRun:
             operations=Operations(experiments, store, History(self._folder / "operations.jsonl")),
             lease_seconds=_LEASE_SECONDS,
             settle_seconds=self._plan.settle_seconds,
+            new_queues=self._plan.new_queues,
         )
 
     def _break_things(self, scene: Scene) -> None:
@@ -207,8 +213,9 @@ class ChaosRun:
         self.log.say("mended; waiting for everything to come to rest")
         self._crew.wake_all()
         for experiment in scene.operations.experiments:
-            if not self._until(lambda experiment=experiment: scene.operations.resume(experiment), 30):  # type: ignore[misc]
-                self._failures.append(f"{experiment.name} could not be resumed")
+            for mend in (scene.operations.resume, scene.operations.reopen):
+                if not self._until(lambda mend=mend, experiment=experiment: mend(experiment), 30):  # type: ignore[misc]
+                    self._failures.append(f"{experiment.name} could not be resumed or reopened")
 
     def _come_to_rest(self) -> None:
         deadline = time.monotonic() + self._plan.rest_seconds

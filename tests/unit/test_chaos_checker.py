@@ -322,6 +322,7 @@ VIOLATIONS: list[tuple[str, Callable[[], Evidence]]] = [
     ("two workers at once", second_without_a_loss),
     ("two workers at once", loss_of_another),
     ("ran while paused", began_in_a_pause),
+    ("ran while paused", lambda: changed(clean(), operations=[*operation("close", -1.0), *operation("reopen", 60.0)])),
     ("left in a queue", lambda: changed(clean(), left_in_queues={"schedy.jobs.E": ["ticket"]})),
     (
         "dead letter",
