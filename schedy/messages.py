@@ -361,13 +361,14 @@ class GetFields(_Request):
 class GetHistory(_Request):
     """A page of what happened: of a job, an experiment, or everything; after the event numbered `after`.
 
-    With `newest` the latest `limit` events instead, still in the order in which they happened.
+    With `newest` the latest `limit` events instead, still in the order in which they happened; `before` pages back.
     """
 
     kind: Literal["get_history"] = "get_history"
     experiment_uid: Uid | None = None
     job_id: str | None = None
     after: int = 0
+    before: int | None = None
     newest: bool = False
     limit: int = Field(default=200, ge=1, le=1000)
 
@@ -436,7 +437,7 @@ class JobEvent(BaseModel):
 
 
 class WorkerRecord(BaseModel):
-    """A worker as stored. `silent`: not heard of for longer than a lease."""
+    """A worker as stored. `silent`: not heard of for longer than a lease. The seconds are by the store's clock."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -449,6 +450,7 @@ class WorkerRecord(BaseModel):
     silent: bool
     since: datetime
     heard_at: datetime
+    heard_seconds_ago: float
     jobs: list[str]
     done: int
     crashed: int
@@ -581,9 +583,12 @@ class JobOrderAnswer(Message):
 
 
 class FieldsAnswer(Message):
+    """`most_attempts`: of any job of the experiment."""
+
     kind: Literal["fields_answer"] = "fields_answer"
     hyperparameters: list[str]
     results: list[str]
+    most_attempts: int = 0
 
 
 class HistoryAnswer(Message):

@@ -310,7 +310,7 @@ class Changes:
         for job_id in change.job_ids:
             row = self._rows.find(change.experiment_uid, job_id)
             if row is None:
-                told.append(JobOutcome(job_id=job_id, changed=False, detail=_no_job(job_id).reason))
+                told.append(JobOutcome(job_id=job_id, changed=False, detail="there is no such job."))
             else:
                 verdict = apply(row, outcome)
                 told.append(JobOutcome(job_id=job_id, changed=verdict.accepted, detail=verdict.reason))

@@ -101,7 +101,17 @@ class Journal:
             results=results,
         )
 
-    def again(self, experiment_pk: int, job_id: str, kind: str, detail: str, *, token: str, worker: str | None) -> None:
+    def again(
+        self,
+        experiment_pk: int,
+        job_id: str,
+        kind: str,
+        detail: str,
+        *,
+        token: str,
+        worker: str | None,
+        attempt: int | None = None,
+    ) -> None:
         """Write what may happen very often; the same as the latest event of the job is counted there."""
         repeated = self._sql.scalar(
             _REPEAT,
@@ -115,7 +125,9 @@ class Journal:
             },
         )
         if repeated is None:
-            self.record(kind, detail, experiment_pk=experiment_pk, job_id=job_id, worker=worker, token=token)
+            self.record(
+                kind, detail, experiment_pk=experiment_pk, job_id=job_id, worker=worker, attempt=attempt, token=token
+            )
 
     def worker_of(self, row: AnyRow, token: str) -> str | None:
         """Return who claimed the job under this token, None if nobody did."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
@@ -185,6 +186,8 @@ def _page_of_events(
         found = found.where(Event.experiment_pk == experiment)
     if request.job_id is not None:
         found = found.where(Event.job_id == findable(request.job_id))
+    if request.before is not None:
+        found = found.where(Event.pk < request.before)
     found = found.order_by(Event.pk.desc() if request.newest else Event.pk).limit(request.limit + 1)
     page: list[JobEvent] = []
     characters = 0
@@ -224,24 +227,27 @@ def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
     lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
     jobs = _jobs_of_workers(transaction, [row.pk for row in rows])
     return WorkersAnswer.model_construct(
-        workers=[
-            WorkerRecord(
-                number=row.pk,
-                host=row.host,
-                pid=row.pid,
-                program=row.program,
-                state=row.state,
-                detail=row.detail,
-                silent=row.state != "ended" and (transaction.now - row.heard_at).total_seconds() > lease,
-                since=row.since,
-                heard_at=row.heard_at,
-                jobs=jobs.get(row.pk, []),
-                done=row.done,
-                crashed=row.crashed,
-                lost=row.lost,
-            )
-            for row in rows
-        ]
+        workers=[_worker(row, jobs.get(row.pk, []), transaction.now, lease) for row in rows]
+    )
+
+
+def _worker(row: AnyRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
+    heard_seconds_ago = (now - row.heard_at).total_seconds()
+    return WorkerRecord(
+        number=row.pk,
+        host=row.host,
+        pid=row.pid,
+        program=row.program,
+        state=row.state,
+        detail=row.detail,
+        silent=row.state != "ended" and heard_seconds_ago > lease,
+        since=row.since,
+        heard_at=row.heard_at,
+        heard_seconds_ago=heard_seconds_ago,
+        jobs=jobs,
+        done=row.done,
+        crashed=row.crashed,
+        lost=row.lost,
     )
 
 
@@ -311,4 +317,5 @@ def _fields(transaction: Transaction, request: GetFields) -> Answer:
     names: dict[str, list[str]] = {"hyperparameter": [], "result": []}
     for source, name in transaction.sql.execute(found):
         names[source].append(shown_name(name))
-    return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"])
+    most = transaction.sql.scalar(select(func.max(Job.attempt)).where(Job.experiment_pk == experiment))
+    return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"], most_attempts=most or 0)

@@ -100,7 +100,7 @@ class Reports:
         self._rows.move(row, verdict.state)
         if row.token != message.token:
             detail = f"A claim was denied: {verdict.reason}"
-            self._note_again(row, "denied", detail, message.token, str(message.worker))
+            self._note_again(row, "denied", detail, token=message.token, worker=str(message.worker))
         outcome.answer = ClaimAnswer(granted=False, reason=verdict.reason)
         return outcome
 
@@ -173,7 +173,7 @@ class Reports:
 
     def _progressed(self, row: AnyRow, state: JobState, message: Progress | Finish | Release) -> None:
         self._rows.move(row, state, heard_at=self._now, reported_at=self._now, **self._put(row, message))
-        self._note_again(row, "reported", "", message.token, row.worker)
+        self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
 
     def _ended(self, row: AnyRow, state: JobState, message: Progress | Finish | Release, outcome: Outcome) -> None:
         error = message.error if isinstance(message, Finish) else None
@@ -197,7 +197,7 @@ class Reports:
         worker = self._journal.worker_of(row, message.token)
         unknown = "" if worker else " Nobody has claimed the job under its token."
         detail = f"A {message.kind} report was refused: {verdict.reason}{unknown}"
-        self._note_again(row, "refused", detail, message.token, worker)
+        self._note_again(row, "refused", detail, token=message.token, worker=worker)
         outcome.log.append(f"{row.experiment_name}: job {row.job_id}: {detail}")
         return outcome
 
@@ -208,8 +208,10 @@ class Reports:
             self._journal.again(experiment_pk, message.job_id, "refused", detail, token=message.token, worker=None)
         return Outcome(ReportAnswer(accepted=False, reason=_DELETED), log=[detail])
 
-    def _note_again(self, row: AnyRow, kind: str, detail: str, token: str, worker: str | None) -> None:
-        self._journal.again(row.experiment_pk, row.job_id, kind, detail, token=token, worker=worker)
+    def _note_again(
+        self, row: AnyRow, kind: str, detail: str, *, token: str, worker: str | None, attempt: int | None = None
+    ) -> None:
+        self._journal.again(row.experiment_pk, row.job_id, kind, detail, token=token, worker=worker, attempt=attempt)
 
     def _heartbeat(self, message: Heartbeat, user: str | None) -> Outcome:
         self._workers.heard(message)

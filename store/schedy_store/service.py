@@ -188,8 +188,9 @@ class ResultsService:
     def _decode(self, link: Link, deliveries: list[Incoming]) -> list[tuple[Incoming, Sendable]]:
         decoded: list[tuple[Incoming, Sendable]] = []
         for delivered in deliveries:
-            incoming = _unwrapped(delivered)
+            incoming = delivered
             try:
+                incoming = _unwrapped(delivered)
                 decoded.append((incoming, _decoded(incoming)))
             except UndecodableError as error:
                 self._bury(link, incoming, str(error))
@@ -297,9 +298,9 @@ class ResultsService:
             return self._reports(transaction).apply(message, user)
         if isinstance(message, Change):
             return self._changes(transaction).apply(message, user)
-        if isinstance(message, Replay):
-            return Outcome()  # one inside another: nothing to do
-        return Outcome(answer_request(transaction, message))
+        if isinstance(message, Request):
+            return Outcome(answer_request(transaction, message))
+        return Outcome()  # a Replay: `_unwrapped` leaves none
 
     def _tick(self, link: Link, transaction: Transaction) -> Outcome:
         """Run the timers: all that was reported before this tick has been applied."""
@@ -363,16 +364,17 @@ def _unwrapped(incoming: Incoming) -> Incoming:
     """Return what a replay brings back as if it had come from its first sender, who waits no more for an answer.
 
     Only who may send under the service's routing keys can replay, so the user that the replay names is to be trusted.
+    Raises UndecodableError.
     """
     if incoming.routing_key != _REPLAY_KEY:
         return incoming
+    replay = decode(incoming.body)
+    if not isinstance(replay, Replay) or replay.routing_key == _REPLAY_KEY:
+        raise UndecodableError("not a replay of a client's message")
     try:
-        replay = decode(incoming.body)
-        if not isinstance(replay, Replay):
-            return incoming
         body = base64.b64decode(replay.body, validate=True)
-    except (UndecodableError, ValueError):
-        return incoming
+    except ValueError as error:
+        raise UndecodableError(f"a replay whose body is not base64: {error}") from None
     return replace(incoming, body=body, routing_key=replay.routing_key, user=replay.user, reply_to=None)
 
 
