@@ -12,6 +12,19 @@ from chaos.history import Record
 from chaos.worker import nonce_quality
 from schedy_broker_setup.dead_letters import DeadLetter
 
+NAMELESS_DEATH = DeadLetter(
+    number=1,
+    reason="",
+    routing_key="report.claim",
+    exchange="schedy.inbox",
+    kind="claim",
+    message_id="",
+    user="",
+    at=None,
+    body="",
+    content=b"",
+)
+
 ONE, TWO = "a" * 32, "b" * 32
 
 
@@ -328,7 +341,7 @@ VIOLATIONS: list[tuple[str, Callable[[], Evidence]]] = [
         "dead letter",
         lambda: changed(
             clean(),
-            dead=[DeadLetter(reason="", routing_key="report.claim", kind="claim", message_id="", user="", body="")],
+            dead=[NAMELESS_DEATH],
         ),
     ),
     ("process failed", lambda: changed(clean(), failures=["worker1 ended with 1"])),
