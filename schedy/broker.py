@@ -208,12 +208,14 @@ class Channel:
         if self.is_open:
             self._pika.queue_declare(queue, durable=True, arguments=dict(arguments), callback=_bind)
 
-    def count_ready(self, queue: str, on_count: Callable[[int], None]) -> None:
-        """Tell how many messages are ready in a queue; a missing queue closes the channel."""
+    def count(self, queue: str, on_counts: Callable[[int, int], None]) -> None:
+        """Tell how many messages are ready in a queue, and its consumers; a missing queue closes the channel."""
+
+        def _counted(frame: Any) -> None:
+            on_counts(int(frame.method.message_count), int(frame.method.consumer_count))
+
         if self.is_open:
-            self._pika.queue_declare(
-                queue, passive=True, callback=lambda frame: on_count(int(frame.method.message_count))
-            )
+            self._pika.queue_declare(queue, passive=True, callback=_counted)
 
     def purge(self, queue: str, on_done: Callable[[], None]) -> None:
         if self.is_open:
@@ -442,20 +444,21 @@ class Broker:
     def abandon(self) -> None:
         """Cut the connection and end the thread, for a service that holds unacknowledged reports."""
         if self._thread.is_alive():
-            self.run(self._begin_abandon)
+            self.run(self.begin_abandon)
             self._thread.join(5.0)
 
     def close_in_child(self) -> None:
         """Let go of the connection in a forked child, where its thread does not exist."""
         self._services.close_in_child()
 
-    def _begin_abandon(self) -> None:
+    def begin_abandon(self) -> None:
+        """Cut the connection and end the thread (I/O thread only)."""
         self._end(self._services.shut_down_socket)
 
     def begin_close(self) -> None:
         """Close the connection in good order (I/O thread only), unless the broker does not listen."""
         if self._blocked is not None:
-            self._begin_abandon()
+            self.begin_abandon()
         else:
             self._end(lambda: self._connection.close() if self._connection is not None else None)
 

@@ -8,12 +8,14 @@ from pika import exceptions as pika_errors
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
+    BrokerFaultError,
     BrokerUnreachableError,
     PermissionDeniedError,
     TopologyMissingError,
 )
 from schedy.tls import tls_fault
 
+_INTERNAL_ERROR = 541
 _QUOTED_ERROR = re.compile(r"\w+Error\(\d+, \W*([^'\"\\]+)")
 """An error of the system as pika repeats it: ConnectionResetError(104, 'Connection reset by peer')."""
 
@@ -38,7 +40,8 @@ def broker_error(error: BaseException, url: str, *, was_open: bool = False) -> B
         if found is not None:
             return found
     if was_open:
-        return BrokerUnreachableError(f"The connection to RabbitMQ at {place} was lost ({plain_reason(error)}).")
+        kind = BrokerFaultError if getattr(error, "reply_code", None) == _INTERNAL_ERROR else BrokerUnreachableError
+        return kind(f"The connection to RabbitMQ at {place} was lost ({plain_reason(error)}).")
     return BrokerUnreachableError(
         f"Cannot reach RabbitMQ at {place} ({plain_reason(error)}). Start it with `schedy up`,"
         " or set SCHEDY_BROKER_URL to where it runs."

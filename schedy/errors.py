@@ -15,6 +15,7 @@
     ├── StoreError               the database cannot be used
     └── BrokerError              the broker cannot be used
         ├── BrokerUnreachableError
+        ├── BrokerFaultError
         ├── AuthenticationError
         ├── PermissionDeniedError
         └── TopologyMissingError
@@ -92,6 +93,10 @@ class BrokerError(SchedyError):
 
 class BrokerUnreachableError(BrokerError):
     """Nothing that speaks AMQP answers at the broker's address, or the connection was lost."""
+
+
+class BrokerFaultError(BrokerError):
+    """RabbitMQ failed inside over what it was asked, and ended the connection."""
 
 
 class AuthenticationError(BrokerError):

@@ -4,7 +4,6 @@ A ticket is taken on a channel of its own and stays unacknowledged while its job
 that is not asking for one: a consumer has room for one message and is cancelled with the first.
 """
 
-import contextlib
 import itertools
 import time
 from collections.abc import Callable
@@ -14,7 +13,9 @@ from dataclasses import dataclass, field
 
 from schedy.broker import Broker, Channel, Incoming, Timer
 from schedy.client import closed_error
-from schedy.errors import BrokerError, BrokerUnreachableError, TopologyMissingError
+from schedy.errors import BrokerError, BrokerFaultError, BrokerUnreachableError, TopologyMissingError
+
+_FAULT_PAUSE_SECONDS = 1.0
 
 
 class QueueMissingError(Exception):
@@ -23,6 +24,10 @@ class QueueMissingError(Exception):
 
 class ConnectionLostError(Exception):
     """The connection went while a ticket was waited for; ask again."""
+
+
+class BrokerBrokenError(ConnectionLostError):
+    """The broker failed over what it was asked, perhaps because of a dead queue, which the service makes anew."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,8 +126,12 @@ class TicketSource:
         deadline = None if wait_seconds is None else time.monotonic() + wait_seconds
         patience_ends = time.monotonic() + patience_seconds
         while True:
-            with contextlib.suppress(ConnectionLostError):
+            try:
                 return self._take_once(queue, deadline, patience_ends)
+            except BrokerBrokenError:
+                time.sleep(_FAULT_PAUSE_SECONDS)
+            except ConnectionLostError:
+                continue
 
     def _take_once(self, queue: str, deadline: float | None, patience_ends: float) -> HeldTicket | None:
         patience = None if deadline is None else max(deadline, patience_ends) - time.monotonic()
@@ -159,13 +168,14 @@ class TicketSource:
             if pull.channel is None and not pull.opening and not pull.result.done():
                 self._begin(pull)
 
-    def lost(self, _error: BrokerError) -> None:
+    def lost(self, error: BrokerError) -> None:
         self._connected = False
         self._idle.clear()
+        reason = BrokerBrokenError() if isinstance(error, BrokerFaultError) else ConnectionLostError()
         for pull in list(self._pulls):
             pull.opening = False
             if pull.channel is not None:
-                pull.fail(ConnectionLostError())
+                pull.fail(reason)
 
     def ended(self) -> None:
         """Nobody waits for a connection that will not come back."""

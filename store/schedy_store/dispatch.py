@@ -6,6 +6,7 @@ harmless, since a ticket is only a permission to ask. A mark counts only for the
 a job given back meanwhile wants a new ticket.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from schedy_store.tables import Experiment, Job
 
 _SHOWN_CHARACTERS = 2048
 _LOST_AFTER_LEASES = 3
+_REST_SECONDS = 2.0
 _SUSPECTS = 100
 """Queues looked at together: each takes a channel, of which a connection has 2,047."""
 
@@ -70,6 +72,7 @@ class TicketOffice:
     under_way: dict[TicketKey, int] = field(default_factory=dict)
     _claimed: dict[int, list[tuple[datetime, datetime]]] = field(default_factory=dict)
     _seen_empty: dict[int, int] = field(default_factory=dict)
+    _resting: dict[int, float] = field(default_factory=dict)
     _last_served: int = 0
 
     def reset(self, transaction: Transaction) -> None:
@@ -97,6 +100,21 @@ class TicketOffice:
             if failed and experiment is not None:
                 self.wanting.add(experiment)
 
+    def refused(self, keys: Iterable[TicketKey]) -> None:
+        """The broker did not take these: their experiments are left alone for a moment, so that no loop is busy."""
+        for key in keys:
+            experiment = self.under_way.get(key)
+            if experiment is not None:
+                self._resting[experiment] = time.monotonic() + _REST_SECONDS
+            self.landed([key], failed=True)
+
+    def remade(self, transaction: Transaction, experiments: Iterable[str]) -> None:
+        """The queues of these were made anew, without the tickets that were in them: new ones are wanted."""
+        for name in experiments:
+            pk = transaction.sql.scalar(select(Experiment.pk).where(Experiment.name == name))
+            if pk is not None:
+                self._reclaim(transaction, pk, before=transaction.now + timedelta(seconds=1))
+
     def choose(self, transaction: Transaction) -> list[WantedTicket]:
         """Return the tickets to publish now and count them as under way."""
         chosen: list[WantedTicket] = []
@@ -119,7 +137,9 @@ class TicketOffice:
 
     def _in_turn(self) -> list[int]:
         """The experiments that want tickets, beginning after the one served last."""
-        ordered = sorted(self.wanting)
+        now = time.monotonic()
+        self._resting = {pk: until for pk, until in self._resting.items() if until > now}
+        ordered = sorted(self.wanting - self._resting.keys())
         return [pk for pk in ordered if pk > self._last_served] + [pk for pk in ordered if pk <= self._last_served]
 
     def awaited(self, transaction: Transaction, jobs: list[int]) -> set[int]:

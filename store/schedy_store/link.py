@@ -7,23 +7,28 @@ and the broker puts them back in their old order.
 
 import logging
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from schedy import names, topology
+from schedy import names
 from schedy.broker import Broker, Channel, Incoming, Outgoing, PublishOutcome
 from schedy.errors import BrokerError
 from schedy.messages import Answer, Refusal, Tick, encode, routing_key
 from schedy.settings import Settings
 from schedy_store.dispatch import TicketKey, WantedTicket
 from schedy_store.jobs import QueueChange
+from schedy_store.jobs_queues import JobsQueues
+from schedy_store.queue_probe import QueueProbe
 
 _log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
+_CONFIRM_SECONDS = 10.0
+"""How long a ticket may wait for its confirm while others get theirs."""
 _REPLY_SECONDS = 4.0
 _REPLY_PREFIX = names.REPLY_QUEUE + "."
 _GATHER_SECONDS = 0.25
@@ -44,6 +49,8 @@ class Arrivals:
     landed: list[TicketKey] = field(default_factory=list)
     failed: list[TicketKey] = field(default_factory=list)
     ready_counts: dict[int, int] = field(default_factory=dict)
+    remade: set[str] = field(default_factory=set)
+    """Experiments whose queue was made anew: the tickets in it are gone."""
     connection: int = 0
     """Which connection this belongs to; grows with each one."""
 
@@ -63,6 +70,10 @@ class PendingReply:
             self.send()
 
 
+def _nothing() -> None:
+    """What is done where nobody waits."""
+
+
 class Link:
     """One subscription to reports and requests, renewed after each reconnect until `end`.
 
@@ -80,8 +91,9 @@ class Link:
         self._connection = 0
         self._replies: Channel | None = None
         self._publishing: Channel | None = None
-        self._known_queues: set[str] = set()
-        self._queues_in_work: dict[str, list[Callable[[], None]]] = {}
+        self._unconfirmed: dict[TicketKey, tuple[str, float]] = {}
+        """Of a ticket that the broker has not confirmed yet, the experiment and since when; oldest first."""
+        self._tick_confirmed = 0.0
         self._pending: dict[int, PendingReply] = {}
         self._broker = Broker(
             settings,
@@ -89,6 +101,8 @@ class Link:
             on_connected=self._connected,
             on_lost=self._lost,
         )
+        self._queues = JobsQueues(self._broker, on_remade=self._remade)
+        self._probe: QueueProbe | None = None
 
     def start(self) -> None:
         self._broker.start()
@@ -96,6 +110,8 @@ class Link:
     def end(self) -> None:
         """Cut the connection; what is unacknowledged goes back."""
         self._broker.abandon()
+        if self._probe is not None:
+            self._probe.end()
 
     def drop(self) -> None:
         """Cut the connection and make a new one."""
@@ -135,7 +151,7 @@ class Link:
     def _has_told(self) -> bool:
         """Whether the broker has told something about what was published."""
         rest = self._rest
-        return bool(rest.landed or rest.failed or rest.ready_counts)
+        return bool(rest.landed or rest.failed or rest.ready_counts or rest.remade)
 
     @property
     def error(self) -> BrokerError | None:
@@ -224,7 +240,30 @@ class Link:
 
     def change_queue(self, change: QueueChange, experiment: str, then: Callable[[], None]) -> None:
         """Make, empty or delete the queue of an experiment, then call back (in the I/O thread)."""
-        self._broker.run(lambda: self._change_queue(change, experiment, then))
+        self._broker.run(lambda: self._queues.change(change, experiment, then))
+
+    def open_queues(self, experiments: Iterable[str]) -> None:
+        """Make the queues of these, and make anew those that the broker has lost. Waits for nothing; one thread."""
+        wanted = list(experiments)
+        for name in wanted:
+            self.change_queue("wanted", name, _nothing)
+        if self._probe is not None:
+            self._probe.leave()
+        self._probe = None
+        if wanted:
+            self._probe = QueueProbe(
+                self._settings, instance=self._instance, experiments=wanted, on_dead=self._found_dead
+            )
+            self._probe.start()
+
+    def _found_dead(self, experiment: str) -> None:
+        """Called by the probe, in its thread."""
+
+        def _mend() -> None:
+            self._queues.suspect([experiment])
+            self._queues.want(experiment, _nothing, _nothing)
+
+        self._broker.run(_mend)
 
     def count_ready(self, experiments: dict[int, str]) -> None:
         """Look how many tickets are ready; the counts arrive in `take`. A missing queue counts as empty."""
@@ -234,6 +273,7 @@ class Link:
     # The rest runs in the I/O thread.
 
     def _connected(self) -> None:
+        self._queues.lost()
         with self._arrived:
             self._connection += 1
             self._error = None
@@ -246,9 +286,14 @@ class Link:
             self._broker.open_channel(self._replies_opened, self._replies_closed)
             self._broker.open_channel(self._reads_opened, self._channel_failed)
             self._broker.open_channel(self._reports_opened, self._channel_failed)
-            self._tick(channel)
+            self._broker.open_channel(self._ticking_opened, self._channel_failed)
 
         channel.confirm(_ready)
+
+    def _ticking_opened(self, channel: Channel) -> None:
+        """Ticks have a channel of their own: one that waits for a dead queue must not hold them up."""
+        self._tick_confirmed = time.monotonic()
+        channel.confirm(lambda: self._tick(channel))
 
     def _replies_opened(self, channel: Channel) -> None:
         self._replies = channel
@@ -279,14 +324,34 @@ class Link:
             self._arrived.notify_all()
 
     def _tick(self, channel: Channel) -> None:
-        if channel is not self._publishing or not channel.is_open:
+        if not channel.is_open:
             return
+        self._look_for_dead_queue()
         if self._broker.blocked is None:  # else ticks would pile up, and come all at once
             tick = Tick(instance=self._instance)
             channel.publish(
-                Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex)
+                Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex),
+                self._tick_told,
             )
         self._broker.later(_TICK_SECONDS, lambda: self._tick(channel))
+
+    def _tick_told(self, _outcome: PublishOutcome) -> None:
+        self._tick_confirmed = time.monotonic()
+
+    def _look_for_dead_queue(self) -> None:
+        """A queue that keeps a ticket waiting while ticks pass holds up its channel: begin anew, and look at it."""
+        now = time.monotonic()
+        experiment, since = next(iter(self._unconfirmed.values()), ("", now))
+        if now - since > _CONFIRM_SECONDS and now - self._tick_confirmed < _CONFIRM_SECONDS / 2:
+            _log.warning("The queue %s does not take a ticket.", names.jobs_queue(experiment))
+            self._queues.suspect([experiment])
+            self._unconfirmed.clear()
+            self._broker.drop()
+
+    def _remade(self, experiment: str) -> None:
+        with self._arrived:
+            self._rest.remade.add(experiment)
+            self._arrived.notify_all()
 
     def _channel_failed(self, _channel: Channel, error: BrokerError) -> None:
         """A channel with state has gone: begin anew with a new connection."""
@@ -297,63 +362,14 @@ class Link:
     def _lost(self, error: BrokerError) -> None:
         with self._arrived:
             self._deliveries.clear()
-            self._rest = Arrivals()
+            self._rest = Arrivals(remade=self._rest.remade)
             self._connection += 1
             self._error = self._error or error
             self._arrived.notify_all()
         self._publishing = self._replies = None
-        self._known_queues.clear()
-        self._queues_in_work.clear()
+        self._queues.lost()
+        self._unconfirmed.clear()
         self._pending.clear()
-
-    def _change_queue(self, change: QueueChange, experiment: str, then: Callable[[], None]) -> None:
-        """While a queue is purged or deleted, tickets for it wait: a publish would overtake the purge."""
-        channel = self._publishing
-        if channel is None:
-            return
-        queue = names.jobs_queue(experiment)
-        if change == "wanted":
-            self._with_queue(experiment, then)
-        elif experiment in self._queues_in_work:
-            self._queues_in_work[experiment].append(lambda: self._change_queue(change, experiment, then))
-        elif change == "purged":
-            self._known_queues.discard(experiment)
-            self._queues_in_work[experiment] = [then]
-            channel.purge(queue, lambda: self._queue_there(channel, experiment))
-        else:
-            self._known_queues.discard(experiment)
-            self._queues_in_work[experiment] = []
-            channel.delete_queue(queue, lambda: self._queue_gone(channel, experiment, then))
-
-    def _with_queue(self, experiment: str, then: Callable[[], None]) -> None:
-        """Call `then` once the experiment's queue is there."""
-        if self._publishing is None:
-            return
-        if experiment in self._known_queues:
-            then()
-        elif experiment in self._queues_in_work:
-            self._queues_in_work[experiment].append(then)
-        else:
-            self._queues_in_work[experiment] = [then]
-            queue = topology.jobs_queue(experiment)
-            channel = self._publishing
-            channel.declare_jobs_queue(queue.name, queue.arguments, lambda: self._queue_there(channel, experiment))
-
-    def _queue_there(self, channel: Channel, experiment: str) -> None:
-        """A queue was made or emptied: go on with what waited for it, on the connection that it waited on."""
-        if channel is not self._publishing:
-            return
-        self._known_queues.add(experiment)
-        for waiting in self._queues_in_work.pop(experiment, []):
-            waiting()
-
-    def _queue_gone(self, channel: Channel, experiment: str, then: Callable[[], None]) -> None:
-        """A queue was deleted: who has come to want it meanwhile gets a new one."""
-        if channel is not self._publishing:
-            return
-        then()
-        for waiting in self._queues_in_work.pop(experiment, []):
-            self._with_queue(experiment, waiting)
 
     def _publish_ticket(self, wanted: WantedTicket) -> None:
         ticket = wanted.ticket
@@ -368,17 +384,29 @@ class Link:
 
         def _publish() -> None:
             if self._publishing is not None:
+                self._unconfirmed[wanted.key] = (ticket.experiment, time.monotonic())
                 self._publishing.publish(outgoing, lambda outcome: self._ticket_told(wanted, outcome))
 
-        self._with_queue(ticket.experiment, _publish)
+        self._queues.want(ticket.experiment, _publish, lambda: self._ticket_failed(wanted.key))
+
+    def _ticket_failed(self, key: TicketKey) -> None:
+        with self._arrived:
+            self._rest.failed.append(key)
+            self._arrived.notify_all()
 
     def _ticket_told(self, wanted: WantedTicket, outcome: PublishOutcome) -> None:
-        if outcome.returned:
-            self._known_queues.discard(wanted.ticket.experiment)
+        self._unconfirmed.pop(wanted.key, None)
+        if not outcome.stored:
+            if outcome.returned:
+                self._queues.forget(wanted.ticket.experiment)
+            else:
+                self._queues.suspect([wanted.ticket.experiment])
+            self._ticket_failed(wanted.key)
+            return
         with self._arrived:
-            (self._rest.landed if outcome.stored else self._rest.failed).append(wanted.key)
+            self._rest.landed.append(wanted.key)
             self._arrived.notify_all()
-        pending = self._pending.pop(wanted.key[0], None) if outcome.stored else None
+        pending = self._pending.pop(wanted.key[0], None)
         if pending is not None:
             pending.done([wanted.key[0]])
 
@@ -389,14 +417,14 @@ class Link:
                 self._arrived.notify_all()
 
         def _missing(_channel: Channel, _error: BrokerError) -> None:
-            self._known_queues.discard(experiment)
+            self._queues.forget(experiment)
             _told(0)
 
         def _opened(channel: Channel) -> None:
-            def _counted(count: int) -> None:
-                _told(count)
+            def _counted(ready: int, _consumers: int) -> None:
+                _told(ready)
                 channel.close()
 
-            channel.count_ready(names.jobs_queue(experiment), _counted)
+            channel.count(names.jobs_queue(experiment), _counted)
 
         self._broker.open_channel(_opened, _missing)

@@ -171,7 +171,9 @@ class ResultsService:
     def _has_work(self, arrivals: Arrivals) -> bool:
         if arrivals.deliveries:
             return True
-        return self._epoch is not None and bool(arrivals.landed or arrivals.failed or arrivals.ready_counts)
+        return self._epoch is not None and bool(
+            arrivals.landed or arrivals.failed or arrivals.ready_counts or arrivals.remade
+        )
 
     def _handle(self, link: Link, arrivals: Arrivals) -> None:
         decoded = self._decode(link, arrivals.deliveries)
@@ -225,7 +227,8 @@ class ResultsService:
         try:
             with self._store.transaction() as transaction:
                 self._check_epoch(link, transaction)
-                self._office.landed(arrivals.failed, failed=True)
+                self._office.refused(arrivals.failed)
+                self._office.remade(transaction, arrivals.remade)
                 self._office.mark(transaction, arrivals.landed)
                 self._office.note_ready(transaction, arrivals.ready_counts)
                 for incoming, message in decoded:
@@ -266,8 +269,7 @@ class ResultsService:
             detail = f"The results service {self._instance} is active."
             Journal(transaction).record("service", detail, experiment_pk=None)
             self._office.reset(transaction)
-            for name in self._office.open_experiments(transaction):
-                link.change_queue("wanted", name, lambda: None)
+            link.open_queues(self._office.open_experiments(transaction))
             _log.info("This instance (%s) is active, epoch %d.", self._instance, self._epoch)
         elif transaction.sql.scalar(_EPOCH) != self._epoch:
             raise DeposedError

@@ -1,0 +1,135 @@
+"""Queues of experiments that cannot be used: somebody else's, and those that RabbitMQ has lost."""
+
+import contextlib
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import schedy
+from schedy import Job, names
+from schedy.settings import Settings, load_settings
+from schedy_broker_setup.connecting import open_connection
+from schedy_store import link
+from tests.conftest import OwnNode
+from tests.node_control import call_node
+from tests.support import running_service, wait_until
+
+
+@pytest.fixture
+def settings(own_node: OwnNode, tmp_path: Path) -> Settings:
+    """A lease so long that the net for lost tickets helps nobody here."""
+    return load_settings(
+        override={
+            "broker_url": own_node.url,
+            "data_dir": tmp_path / "data",
+            "store_url": f"sqlite:///{tmp_path}/data/store.sqlite",
+            "claim_retry_seconds": 1.0,
+        },
+        environment={},
+    )
+
+
+def _forget_queue(node: OwnNode, experiment: str) -> None:
+    """Leave a queue as the end of the node right after its declaration does: known, and nobody behind it."""
+    queue = names.jobs_queue(experiment)
+    assert call_node(node, f"ra force_delete_server [quorum_queues,{{'%2F_{queue}',schedy@localhost}}]") == "ok"
+
+
+def _run(experiment: schedy.Experiment, count: int) -> list[int]:
+    done = []
+    for _ in range(count):
+        with experiment.next_job(timeout=40) as job:
+            done.append(job.hyperparameters["x"])
+    return sorted(done)
+
+
+def _added(db: schedy.SchedyDB, name: str, *values: int) -> schedy.ManualSearch:
+    experiment = schedy.ManualSearch(name)
+    db.add_experiment(experiment)
+    for value in values:
+        experiment.add_job({"x": value})
+    return experiment
+
+
+def test_a_queue_of_somebody_else_stops_its_experiment_alone(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_connection(settings.broker_url, purpose="test") as connection:
+        connection.channel().queue_declare(names.jobs_queue("Broken"), durable=True)
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        broken = _added(db, "Broken", 1)
+        good = _added(db, "Good", 2)
+        assert _run(good, 1) == [2]
+        assert "The queue schedy.jobs.Broken cannot be used" in caplog.text
+        assert "delete_queue schedy.jobs.Broken" in caplog.text
+        assert caplog.text.count("cannot be used") == 1
+        assert "was lost" not in caplog.text
+        with open_connection(settings.broker_url, purpose="test") as connection:
+            connection.channel().queue_delete(names.jobs_queue("Broken"))
+        assert _run(broken, 1) == [1]
+
+
+def test_a_queue_that_is_lost_is_made_anew_when_a_ticket_is_refused(
+    own_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        experiment = _added(db, "E", 1, 2)
+        _forget_queue(own_node, "E")
+        experiment.add_job({"x": 3})
+        assert _run(experiment, 3) == [1, 2, 3]
+    assert "The queue schedy.jobs.E takes no tickets and is empty" in caplog.text
+
+
+def test_a_service_that_begins_makes_lost_queues_anew_and_workers_wait_for_it(
+    own_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with schedy.SchedyDB(config_override=settings.model_dump()) as db, ThreadPoolExecutor() as pool:
+        with running_service(settings):
+            experiment = _added(db, "E", 1)
+            running = experiment.next_job()
+            others = [_added(db, name) for name in ("A", "Z")]
+            experiment.add_job({"x": 2})
+        for name in ("E", "A", "Z"):
+            _forget_queue(own_node, name)
+        waiting = pool.submit(experiment.next_job, timeout=None)
+        with caplog.at_level(logging.WARNING):
+            wait_until(lambda: "INTERNAL_ERROR" in caplog.text, what="the fault over the get")
+        with running_service(settings):
+            with waiting.result(40) as job:
+                assert job.hyperparameters == {"x": 2}
+            with running:
+                pass
+            for other in others:
+                wait_until(lambda name=other.name: f"schedy.jobs.{name} takes no" in caplog.text, what="the repair")  # type: ignore[misc]
+                with pytest.raises(schedy.NoJobError):
+                    other.next_job()
+            assert [(job.status, job.attempt) for job in experiment.all_jobs()] == [(Job.DONE, 1)] * 2
+
+
+def test_a_queue_that_says_nothing_is_made_anew_and_holds_nobody_else_up(
+    own_node: OwnNode, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(link, "_CONFIRM_SECONDS", 2.5)
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        hanging, good = _added(db, "Hanging", 1), _added(db, "Good", 2)
+        call_node(own_node, f"sys suspend ['%2F_{names.jobs_queue('Hanging')}']")
+        hanging.add_job({"x": 3})
+        assert _run(good, 1) == [2]
+        good.add_job({"x": 4})
+        assert _run(good, 1) == [4]
+        assert _run(hanging, 2) == [1, 3]
+    assert "The queue schedy.jobs.Hanging does not take a ticket" in caplog.text
+
+
+def test_the_broker_is_killed_right_after_an_experiment_was_added(own_node: OwnNode, settings: Settings) -> None:
+    """RabbitMQ 3.10 loses the queue then, nearly always."""
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        experiment = _added(db, "E")
+        own_node.private.kill()
+        own_node.private.start()
+        own_node.private.wait_ready()
+        with contextlib.suppress(schedy.NotStoredYetError):
+            experiment.add_job({"x": 1})
+        assert _run(experiment, 1) == [1]
