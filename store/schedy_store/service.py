@@ -250,6 +250,8 @@ class ResultsService:
             _log.debug("A batch of %d failed", len(decoded), exc_info=True)
             self._office.landed([wanted.key for wanted in applied.tickets], failed=True)
             raise BatchError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
+        if self._epoch != before[0]:
+            _log.info("This instance (%s) is active, epoch %d.", self._instance, self._epoch)
         return applied
 
     def _check_epoch(self, link: Link, transaction: Transaction) -> None:
@@ -270,7 +272,6 @@ class ResultsService:
             Journal(transaction).record("service", detail, experiment_pk=None)
             self._office.reset(transaction)
             link.open_queues(self._office.open_experiments(transaction))
-            _log.info("This instance (%s) is active, epoch %d.", self._instance, self._epoch)
         elif transaction.sql.scalar(_EPOCH) != self._epoch:
             raise DeposedError
         self._renew_after_gap(transaction)
