@@ -39,7 +39,7 @@ from schedy_store import transitions
 from schedy_store.jobs import JobRows, Outcome, replace_sort_keys, sort_key_rows, state_of
 from schedy_store.records import AnyRow, findable
 from schedy_store.store import Transaction
-from schedy_store.tables import AppliedChange, Event, Experiment, Job, JobValue
+from schedy_store.tables import AppliedChange, Experiment, Job, JobValue
 from schedy_store.transitions import Verdict
 from schedy_store.workers import Workers
 
@@ -298,7 +298,6 @@ class Changes:
         if row is None:
             return Outcome(_no_job(change.job_id))
         self._sql.execute(delete(Job).where(Job.pk == row.pk))
-        self._sql.execute(delete(Event).where(Event.experiment_pk == row.experiment_pk, Event.job_id == change.job_id))
         was = f"It was {row.status}." if row.worker is None else f"It was {row.status} ({row.worker})."
         self._journal.of_job(row, "deleted", f"The job was deleted. {was}")
         return Outcome(ChangeAnswer())

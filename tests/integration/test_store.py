@@ -420,15 +420,15 @@ class TestChanges:
         again = desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
         assert told(again, Refusal).code == "not_found"
 
-    def test_deleting_a_job_takes_its_values_and_events(self, desk: Desk, experiment: ExperimentRecord) -> None:
+    def test_deleting_a_job_takes_its_values_and_leaves_its_history(self, desk: Desk, experiment: ExperimentRecord) -> None:
         gone, kept = desk.push(experiment, *[NewJob(hyperparameters={"x": 1}, results={"y": 2})] * 2)
         for job_id in (gone, kept):
             desk.claim(experiment, job_id, fresh())
             desk.claim(experiment, job_id, fresh())
         desk.change(DeleteJob(request_id=fresh(), experiment_uid=experiment.uid, job_id=gone))
         assert [row.job_id for row in desk.rows(select(Job.job_id))] == [kept]
-        kinds = [row.kind for row in desk.rows(select(Event.kind).where(Event.job_id == gone))]
-        assert kinds == ["deleted"]
+        kinds = desk.rows(select(Event.kind).where(Event.job_id == gone).order_by(Event.pk))
+        assert [row.kind for row in kinds] == ["claimed", "denied", "deleted"]
         assert desk.events(experiment, kept) == ["claimed", "denied"]
         assert len(desk.rows(select(JobValue.name))) == 2
 
