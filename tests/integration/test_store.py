@@ -420,7 +420,9 @@ class TestChanges:
         again = desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
         assert told(again, Refusal).code == "not_found"
 
-    def test_deleting_a_job_takes_its_values_and_leaves_its_history(self, desk: Desk, experiment: ExperimentRecord) -> None:
+    def test_deleting_a_job_takes_its_values_and_leaves_its_history(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
         gone, kept = desk.push(experiment, *[NewJob(hyperparameters={"x": 1}, results={"y": 2})] * 2)
         for job_id in (gone, kept):
             desk.claim(experiment, job_id, fresh())
