@@ -4,7 +4,7 @@ export PYTHON
 
 BIN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench clean
+.PHONY: help venv demo test lint bench chaos clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -30,6 +30,12 @@ lint: venv  ## style, types and imports alone
 
 bench: venv  ## measure
 	@$(BIN)/python -m benchmarks
+
+BROKER ?= 3.10
+STORE ?= both
+SECONDS ?= 600
+chaos: venv  ## break everything and check the promises: BROKER=3.10|4.0|4.3|cluster STORE= SECONDS= SEED=
+	@$(BIN)/python -m chaos --broker $(BROKER) --store $(STORE) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 venv: .venv/installed-dev  ## .venv with Schedy and the development tools
 

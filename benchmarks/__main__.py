@@ -14,6 +14,7 @@ from benchmarks import servers
 from benchmarks.broker_figures import Broker
 from benchmarks.command_figures import command_figures, fill, service_figures
 from benchmarks.figures import Figure, Part, Scale, median, number, table
+from benchmarks.heartbeat_figures import heartbeat_figures
 from benchmarks.servers import Servers
 
 
@@ -55,6 +56,8 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
         with where.connect() as db:
             _print(Part("BROKER", "raw pika", _told(Broker(where, db, scale).figures(), show)))
         _print(Part("SERVICE", "imports", _told(service_figures(where, scale), show)))
+        beating = heartbeat_figures(where, workers=scale.workers, seconds=scale.beat_seconds)
+        _print(Part("HEARTBEATS", "", _told(beating, show)))
         _print(Part("COMMANDS", "import click", _told(command_figures(where, scale), show)))
         if store_url is not None:
             _remove_experiments(where)

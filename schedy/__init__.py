@@ -17,12 +17,15 @@ from schedy import errors
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
+    JobCancelledError,
     NoJobError,
     NotFoundError,
     NotStoredYetError,
     ResourceExistsError,
     SchedyError,
     ServiceUnavailableError,
+    StopTimeError,
+    UnhealthyWorkerError,
     UnsafeUpdateError,
 )
 
@@ -38,6 +41,7 @@ __all__ = [
     "BrokerError",
     "Experiment",
     "Job",
+    "JobCancelledError",
     "ManualSearch",
     "NoJobError",
     "NotFoundError",
@@ -46,6 +50,8 @@ __all__ = [
     "SchedyDB",
     "SchedyError",
     "ServiceUnavailableError",
+    "StopTimeError",
+    "UnhealthyWorkerError",
     "UnsafeUpdateError",
     "errors",
 ]

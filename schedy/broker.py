@@ -65,6 +65,8 @@ class Incoming:
     routing_key: str
     reply_to: str | None
     correlation_id: str | None
+    user: str | None
+    """The broker's user who sent it, as the broker has checked; None if the sender did not say."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,12 @@ class Channel:
     def is_open(self) -> bool:
         return bool(self._pika.is_open)
 
+    @property
+    def _user(self) -> str | None:
+        """Who we are logged in as: the broker checks it, so that whoever receives a message may trust it."""
+        credentials = self._pika.connection.params.credentials
+        return getattr(credentials, "username", None)
+
     def confirm(self, on_ready: Callable[[], None]) -> None:
         """Ask the broker to confirm what this channel publishes."""
         self._confirmed = True
@@ -118,7 +126,7 @@ class Channel:
             outgoing.exchange,
             outgoing.routing_key,
             outgoing.body,
-            _properties(outgoing),
+            _properties(outgoing, user=self._user),
             mandatory=outgoing.mandatory and self._confirmed,
         )
 
@@ -244,7 +252,7 @@ def _nothing() -> None:
     """What is done where nobody wants to know."""
 
 
-def _properties(outgoing: Outgoing) -> pika.BasicProperties:
+def _properties(outgoing: Outgoing, *, user: str | None) -> pika.BasicProperties:
     return pika.BasicProperties(
         content_type=names.CONTENT_TYPE,
         delivery_mode=2,
@@ -254,13 +262,14 @@ def _properties(outgoing: Outgoing) -> pika.BasicProperties:
         message_id=outgoing.message_id,
         correlation_id=outgoing.correlation_id,
         reply_to=outgoing.reply_to,
+        user_id=user,
         headers=dict(outgoing.headers) if outgoing.headers else None,
     )
 
 
 def _incoming(channel: Channel, method: Any, properties: Any, body: bytes) -> Incoming:
     """pika gives a property that is not UTF-8 as bytes; nobody we know has sent that."""
-    reply_to, correlation_id = properties.reply_to, properties.correlation_id
+    reply_to, correlation_id, user = properties.reply_to, properties.correlation_id, properties.user_id
     return Incoming(
         channel,
         method.delivery_tag,
@@ -268,6 +277,7 @@ def _incoming(channel: Channel, method: Any, properties: Any, body: bytes) -> In
         str(method.routing_key),
         reply_to if isinstance(reply_to, str) else None,
         correlation_id if isinstance(correlation_id, str) else None,
+        user if isinstance(user, str) else None,
     )
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,10 +26,23 @@ class SchedyDB:
     """
 
     def __init__(
-        self, config_path: str | os.PathLike[str] | None = None, config_override: Mapping[str, Any] | None = None
+        self,
+        config_path: str | os.PathLike[str] | None = None,
+        config_override: Mapping[str, Any] | None = None,
+        *,
+        stop_after: float | timedelta | None = None,
     ) -> None:
-        """Read the settings (docs/settings.md); `config_override` wins over them. Raises SettingsError."""
-        self._settings = load_settings(config_path, override=config_override)
+        """Read the settings (docs/settings.md); `config_override` wins over them. Raises SettingsError.
+
+        `stop_after` (seconds, or a timedelta, from now) is the time limit of a batch system: in the last
+        `stop_margin_seconds` before it `next_job` takes no job and raises StopTimeError, a NoJobError.
+        """
+        override = dict(config_override or {})
+        if stop_after is not None:
+            seconds = stop_after.total_seconds() if isinstance(stop_after, timedelta) else stop_after
+            override["stop_after_seconds"] = seconds
+        self._began = time.monotonic()
+        self._settings = load_settings(config_path, override=override)
         self._session: Session | None = None
         self._lock = threading.Lock()
         _close_at_exit(self)
@@ -48,7 +62,7 @@ class SchedyDB:
             self._session = None
         with self._lock:
             if self._session is None:
-                self._session = session = Session(self._settings)
+                self._session = session = Session(self._settings, began=self._began)
                 weakref.finalize(self, session.close_sometime).atexit = False
             return self._session
 

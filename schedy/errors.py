@@ -2,9 +2,12 @@
 
     SchedyError
     ├── NoJobError               nothing to pull
+    │   └── StopTimeError        the worker was to stop about now
     ├── NotFoundError            no such experiment or job
     ├── ResourceExistsError      the name is taken
     ├── UnsafeUpdateError        the job is no longer ours, or has changed meanwhile
+    ├── JobCancelledError        the job is ours and is to end now
+    ├── UnhealthyWorkerError     this worker crashes job after job and takes no more
     ├── InvalidValueError        a name, value, field or status that cannot be used
     ├── NotStoredYetError        the broker has the change, the store will have it
     ├── ServiceUnavailableError  the results service does not answer
@@ -33,6 +36,17 @@ class NoJobError(SchedyError):
         self.experiment_name = experiment_name
 
 
+class StopTimeError(NoJobError):
+    """The stop time of this worker is near, so it takes no further job."""
+
+    def __init__(self, experiment_name: str, stop_after_seconds: float) -> None:
+        super().__init__(experiment_name)
+        self.args = (
+            f"No job is taken for experiment {experiment_name}: this worker was to stop after"
+            f" {stop_after_seconds:g} s, and that is near.",
+        )
+
+
 class NotFoundError(SchedyError):
     """There is no such experiment or job; the message lists close names."""
 
@@ -43,6 +57,14 @@ class ResourceExistsError(SchedyError):
 
 class UnsafeUpdateError(SchedyError):
     """The job is no longer held by this worker, or it was changed since it was read."""
+
+
+class JobCancelledError(SchedyError):
+    """The job was cancelled or has taken too long. Leave its `with` block; what was put is stored."""
+
+
+class UnhealthyWorkerError(SchedyError):
+    """This worker crashed job after job within seconds, and takes no more."""
 
 
 class InvalidValueError(SchedyError, ValueError):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import ValidationError
+
 from schedy.client import Call, refusal_error
 from schedy.errors import InvalidValueError, NotFoundError, NotStoredYetError, SchedyError
 from schedy.jobs import Job, checked_quality
@@ -13,6 +15,7 @@ from schedy.leases import Hold
 from schedy.messages import (
     JOB_STATUSES,
     AddExperiment,
+    ChangeAnswer,
     DeleteExperiment,
     ExperimentRecord,
     ExperimentStatus,
@@ -20,6 +23,7 @@ from schedy.messages import (
     JobRecord,
     JobsAnswer,
     JobStatus,
+    Limits,
     NewJob,
     Push,
     PushAnswer,
@@ -43,7 +47,8 @@ _JOB_FIELDS = {"hyperparameters", "status", "results", "quality"}
 class Experiment:
     """A named set of jobs. Made by a subclass and `SchedyDB.add_experiment`, or read by `SchedyDB.get_experiment`.
 
-    `status` is RUNNING or DONE and may be written; `push_updates` sends it.
+    `status` (RUNNING or DONE), `max_attempts`, `job_timeout`, `stall_timeout` and `retry_timeouts` may be written;
+    `push_updates` sends them.
     """
 
     RUNNING: ExperimentStatus = "RUNNING"
@@ -51,8 +56,27 @@ class Experiment:
 
     scheduler: ClassVar[str] = ""
 
-    def __init__(self, name: str, status: ExperimentStatus = "RUNNING") -> None:
-        """Raises InvalidValueError for a name or status that cannot be used."""
+    def __init__(
+        self,
+        name: str,
+        status: ExperimentStatus = "RUNNING",
+        *,
+        max_attempts: int | None = None,
+        job_timeout: float | None = None,
+        stall_timeout: float | None = None,
+        retry_timeouts: bool = False,
+    ) -> None:
+        """Raises InvalidValueError for a name, status or limit that cannot be used.
+
+        A job is CRASHED when `max_attempts` workers were lost on it (None: as the service is set). One that runs for
+        more than `job_timeout` seconds, or puts nothing for `stall_timeout`, is stopped, and then CRASHED, or with
+        `retry_timeouts` tried again while attempts are left.
+        """
+        self.max_attempts = max_attempts
+        self.job_timeout = job_timeout
+        self.stall_timeout = stall_timeout
+        self.retry_timeouts = retry_timeouts
+        self.limits()
         self._name = check_experiment_name(name)
         self.status: ExperimentStatus = checked_experiment_status(status)
         self._record: ExperimentRecord | None = None
@@ -78,6 +102,38 @@ class Experiment:
         self._stored  # noqa: B018 - raises the right error
         assert self._db is not None  # noqa: S101 - set together with the record
         return self._db.session
+
+    def limits(self) -> Limits:
+        """Return the limits of its jobs as they are sent. Raises InvalidValueError."""
+        try:
+            return Limits(
+                max_attempts=self.max_attempts,
+                job_timeout=self.job_timeout,
+                stall_timeout=self.stall_timeout,
+                retry_timeouts=self.retry_timeouts,
+            )
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            raise InvalidValueError(f"The limit {fault['loc'][0]} cannot be used: {fault['msg']}.") from None
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was paused when it was read, or last changed by this object: no job of it begins then."""
+        return self._stored.paused
+
+    def pause(self) -> None:
+        """Let no further job begin; running ones go on. Pausing twice is no error."""
+        self._pause(True)
+
+    def resume(self) -> None:
+        """Let jobs begin again."""
+        self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
+        change = UpdateExperiment(request_id=uuid.uuid4().hex, experiment_uid=self.uid, paused=paused)
+        answer = self._session.change(change)
+        if isinstance(answer, ChangeAnswer) and answer.experiment is not None:
+            self._record = answer.experiment
 
     def settings(self) -> dict[str, Any]:
         """What the scheduler needs beside name and status, as JSON."""
@@ -162,13 +218,14 @@ class Experiment:
             after = answer.jobs[-1].number if answer.jobs else after
 
     def push_updates(self) -> None:
-        """Send status and scheduler settings. Raises NotFoundError if the experiment is gone."""
+        """Send status, limits and scheduler settings. Raises NotFoundError if the experiment is gone."""
         self._session.change(
             UpdateExperiment(
                 request_id=uuid.uuid4().hex,
                 experiment_uid=self.uid,
                 status=checked_experiment_status(self.status),
                 settings=self.settings(),
+                limits=self.limits(),
             )
         )
 
@@ -188,6 +245,7 @@ class Experiment:
             scheduler=self.scheduler,
             settings=self.settings(),
             status=self.status,
+            limits=self.limits(),
         )
 
     def attach(self, db: "SchedyDB", record: ExperimentRecord) -> None:
@@ -195,6 +253,10 @@ class Experiment:
         self._db = db
         self._record = record
         self.status = record.status
+        self.max_attempts = record.limits.max_attempts
+        self.job_timeout = record.limits.job_timeout
+        self.stall_timeout = record.limits.stall_timeout
+        self.retry_timeouts = record.limits.retry_timeouts
 
 
 class ManualSearch(Experiment):

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from schedy.errors import InvalidValueError, NotFoundError, UnsafeUpdateError
+from schedy.errors import InvalidValueError, JobCancelledError, NotFoundError, UnsafeUpdateError
 from schedy.leases import Hold
 from schedy.messages import (
     CRASHED,
@@ -19,13 +19,16 @@ from schedy.messages import (
     QUEUED,
     RUNNING,
     AmendJob,
+    CancelJobs,
     ChangeAnswer,
     DeleteJob,
     FinalStatus,
     Finish,
     JobRecord,
+    JobsChangedAnswer,
     JobStatus,
     Progress,
+    RetryJobs,
     checked_size,
 )
 from schedy.session import Session, lost_text
@@ -44,8 +47,10 @@ class Job:
 
     A job from `Experiment.next_job`, `try_run`, or ``add_job(status=RUNNING)`` is held by this process: a lease, kept
     up in the background, guards it. Leaving a ``with`` block ends it: DONE, or CRASHED with the text of the exception;
-    Ctrl-C, SIGTERM and ``sys.exit`` give it back instead. A job belongs to the process that claimed it; in a forked
-    child leaving the block and `put` do nothing. Write `results` and `quality`; everything else is read-only.
+    Ctrl-C, SIGTERM and ``sys.exit`` give it back instead, and a JobCancelledError of `put` ends it quietly. A job
+    belongs to the process that claimed it; in a forked child leaving the block and `put` do nothing. Write `results`
+    and `quality`; everything else is read-only. `previous_results` is what earlier attempts had put, the latest
+    winning: a job that was interrupted goes on from its checkpoint.
     """
 
     QUEUED: JobStatus = QUEUED
@@ -73,6 +78,7 @@ class Job:
         self.results = dict(record.results)
         self.quality = record.quality
         self.hyperparameters: dict[str, Any] = dict(record.hyperparameters)
+        self.previous_results: dict[str, Any] = dict(record.previous_results)
 
     def _take_hold(self, hold: Hold) -> None:
         self._hold = hold
@@ -130,6 +136,15 @@ class Job:
         """Why the job is CRASHED."""
         return self._record.error
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether this worker should end the job now.
+
+        It was cancelled or deleted, has taken too long, or is another's meanwhile. Known within a third of a lease.
+        """
+        hold = self._hold
+        return hold is not None and (hold.stop is not None or hold.lost is not None)
+
     def __repr__(self) -> str:
         return f"<Job {self.job_id} of {self._experiment.name!r}: {self.status}>"
 
@@ -140,7 +155,8 @@ class Job:
         results and quality are changed afterwards; refused if it was changed meanwhile, unless ``safe=False``.
 
         Raises UnsafeUpdateError if the job is no longer ours or has changed, InvalidValueError if the results are
-        not JSON or too large (nothing was sent then).
+        not JSON or too large (nothing was sent then), and JobCancelledError, once it is stored, if the job was
+        cancelled or has taken too long.
         """
         if not self._session.is_ours:
             return
@@ -160,6 +176,10 @@ class Job:
         answer = self._session.report(hold, Progress(**self._naming(hold), results=values, quality=quality))
         if answer is not None and answer.revision is not None:
             self._record = self._record.model_copy(update={"revision": answer.revision})
+        if hold.stop is not None:
+            raise JobCancelledError(
+                f"Job {self.job_id} is to end now: {hold.stop} What was put is stored. Leave the `with` block."
+            )
 
     def _amend(self, safe: bool) -> None:
         values, quality = self._checked()
@@ -184,6 +204,26 @@ class Job:
         self._take_record(record)
         self._take_hold(hold)
 
+    def cancel(self) -> None:
+        """End a job that nobody wants any more as PRUNED: a QUEUED one at once, a RUNNING one when its worker stops.
+
+        Raises UnsafeUpdateError if it is final already.
+        """
+        self._change_status(CancelJobs)
+
+    def retry(self) -> None:
+        """Queue a final job again; `previous_results` will be what it has put so far.
+
+        Raises UnsafeUpdateError if it is not final.
+        """
+        self._change_status(RetryJobs)
+
+    def _change_status(self, kind: type[CancelJobs] | type[RetryJobs]) -> None:
+        change = kind(request_id=uuid.uuid4().hex, experiment_uid=self._experiment.uid, job_ids=[self.job_id])
+        answer = self._session.change(change)
+        if isinstance(answer, JobsChangedAnswer) and not answer.outcomes[0].changed:
+            raise UnsafeUpdateError(f"Job {self.job_id} stays as it is: {answer.outcomes[0].detail}")
+
     def delete(self, ensure: bool = True) -> None:
         """Delete the job; who holds it is told by its next report. `ensure`: NotFoundError if it is already gone."""
         hold = self._let_go()
@@ -205,15 +245,19 @@ class Job:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> bool:
         if not self._session.is_ours:
-            return
+            return False
         hold = self._let_go()
         if hold is None:
-            return
+            return False
         try:
             if error is None:
                 self._finish(hold, DONE, None)
+                self._session.ended(hold, error=None)
+            elif isinstance(error, JobCancelledError) and hold.stop is not None:
+                self._finish(hold, PRUNED, None)
+                return True
             elif isinstance(error, Exception):
                 self._crash(hold, error)
             else:
@@ -223,6 +267,7 @@ class Job:
             if not hold.finishing:
                 self._session.release_soon(hold)
             raise
+        return False
 
     def _crash(self, hold: Hold, error: Exception) -> None:
         """End as CRASHED; the user's exception goes on, so what goes wrong here is only logged."""
@@ -230,6 +275,7 @@ class Job:
             self._session.leases.forget(hold)
             return
         text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
+        self._session.ended(hold, error=text)
         try:
             self._finish(hold, CRASHED, text)
         except (UnsafeUpdateError, InvalidValueError) as refused:
@@ -255,7 +301,7 @@ class Job:
         )
         known: dict[str, Any] = {"status": status, "error": error_text}
         if answer is not None and answer.revision is not None:
-            known |= {"revision": answer.revision, "finished_at": answer.at}
+            known |= {"revision": answer.revision, "finished_at": answer.at, "status": answer.status or status}
         self._record = self._record.model_copy(update=known)
         if fault is not None:
             raise fault

@@ -1,17 +1,19 @@
 """The jobs this process holds, and the heartbeats that keep their leases.
 
 One heartbeat names all jobs held; it is sent every third of a lease, at most one is unanswered at a time, and one goes
-out at once after a reconnect. Its answer tells which jobs are lost to us.
+out at once after a reconnect. Its answer tells which jobs are lost to us, and which are to stop. A process that asks
+for jobs sends them also while it has none, so that `schedy workers` shows it.
 """
 
 import itertools
 import logging
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from schedy.broker import Timer
 from schedy.client import Call, Client
-from schedy.messages import Answer, Heartbeat, HeartbeatAnswer, HeldJob, Release
+from schedy.messages import Answer, Heartbeat, HeartbeatAnswer, HeldJob, JobNotice, Release, Worker, WorkerState
 from schedy.tickets import HeldTicket
 
 _log = logging.getLogger(__name__)
@@ -30,8 +32,11 @@ class Hold:
     ticket: HeldTicket | None = None
     lost: str | None = None
     """Why the job is no longer ours, once the service has said so."""
+    stop: str | None = None
+    """Why the job is to end now, once the service has said so."""
     finishing: bool = False
     """Whether its end was reported; the report will get there by itself."""
+    begun: float = field(default_factory=time.monotonic)
     _sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def next_sequence(self) -> int:
@@ -47,15 +52,41 @@ class Hold:
 class LeaseKeeper:
     """Sends the heartbeats. `hold`, `forget` and `release_all` from any thread."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, worker: Worker, *, lease_seconds: float) -> None:
+        """`lease_seconds` is what a worker without a job goes by; the service tells the lease with each claim."""
         self._client = client
+        self._worker = worker
+        self._lease_seconds = lease_seconds
+        self._works = False
+        self._state: WorkerState = "alive"
+        self._detail = ""
         self._holds: dict[str, Hold] = {}
         self._timer: Timer | None = None
         self._unanswered: Call | None = None
         self._unanswered_beats = 0
 
+    def works(self) -> None:
+        """This process asks for jobs: show it among the workers."""
+        if not self._works:
+            self._works = True
+            self._client.broker.run(self._on_timer)
+
+    def say(self, state: WorkerState, detail: str) -> None:
+        """Show this process in another state."""
+        self._state, self._detail = state, detail
+        self._client.broker.run(self._beat_anew)
+
+    def leave(self) -> None:
+        """Show that this process has ended; does not wait."""
+        if self._works:
+            ended = Heartbeat(worker=self._worker, state="ended", held=[])
+            self._client.call(ended, wants_answer=False)
+            self._works = False
+
     def hold(self, hold: Hold) -> None:
         """Keep the lease of a job from now on."""
+        self._works = True
+        self._lease_seconds = hold.lease_seconds
         self._holds[hold.token] = hold
         self._client.broker.run(self._schedule)
 
@@ -92,20 +123,25 @@ class LeaseKeeper:
     # The rest runs in the I/O thread.
 
     def connected(self) -> None:
+        self._beat_anew()
+
+    def _schedule(self) -> None:
+        if self._timer is None and self._works:
+            self._timer = self._client.broker.later(self._lease_seconds / _BEATS_PER_LEASE, self._on_timer)
+
+    def _on_timer(self) -> None:
+        if self._timer is not None:
+            self._client.broker.cancel_timer(self._timer)
+            self._timer = None
+        self._beat()
+        self._schedule()
+
+    def _beat_anew(self) -> None:
+        """Beat at once, whatever is unanswered."""
         if self._unanswered is not None:
             self._client.cancel(self._unanswered)
             self._unanswered = None
         self._beat()
-
-    def _schedule(self) -> None:
-        if self._timer is None and self._holds:
-            interval = min(hold.lease_seconds for hold in list(self._holds.values())) / _BEATS_PER_LEASE
-            self._timer = self._client.broker.later(interval, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._beat()
-        self._schedule()
 
     def _beat(self) -> None:
         held = [
@@ -113,9 +149,10 @@ class LeaseKeeper:
             for hold in list(self._holds.values())
             if hold.lost is None
         ]
-        if not held or self._waits_for_answer():
+        if not self._works or self._waits_for_answer():
             return
-        self._unanswered = self._client.call(Heartbeat(held=held))
+        beat = Heartbeat(worker=self._worker, state=self._state, detail=self._detail, held=held)
+        self._unanswered = self._client.call(beat)
         self._unanswered_beats = 0
         self._unanswered.answer.add_done_callback(self._answered)
 
@@ -137,9 +174,20 @@ class LeaseKeeper:
             return
         result = answer.result()
         if isinstance(result, HeartbeatAnswer):
-            for lost in result.lost:
-                hold = self._holds.get(lost.token)
-                if hold is not None:
-                    hold.lost = lost.reason
-                    hold.settle()
-                    _log.warning("Job %s is no longer ours: %s", hold.job_id, lost.reason)
+            for notice in result.lost:
+                self._lost(notice)
+            for notice in result.stopped:
+                self._stopped(notice)
+
+    def _lost(self, notice: JobNotice) -> None:
+        hold = self._holds.get(notice.token)
+        if hold is not None and hold.lost is None:
+            hold.lost = notice.reason
+            hold.settle()
+            _log.warning("Job %s is no longer ours: %s", hold.job_id, notice.reason)
+
+    def _stopped(self, notice: JobNotice) -> None:
+        hold = self._holds.get(notice.token)
+        if hold is not None and hold.stop is None:
+            hold.stop = notice.reason
+            _log.warning("Job %s is to stop: %s", hold.job_id, notice.reason)

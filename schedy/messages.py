@@ -82,13 +82,14 @@ class Message(BaseModel):
 
 
 class Worker(BaseModel):
-    """Who works: shown to people, never used to decide."""
+    """Who works: shown to people, never used to decide. `uid` is random for each session with the broker."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: Line
     pid: int
     program: Line
+    uid: Uid
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid} {self.program}"
@@ -154,11 +155,17 @@ class HeldJob(BaseModel):
     token: Token
 
 
+WorkerState = Literal["alive", "unhealthy", "ended"]
+
+
 class Heartbeat(Message):
-    """The sender lives and still works on these jobs."""
+    """The sender lives and still works on these jobs. `state` and `detail` are shown by `schedy workers`."""
 
     kind: Literal["heartbeat"] = "heartbeat"
     routing_prefix: ClassVar[str] = names.REPORT_KEY_PREFIX
+    worker: Worker
+    state: WorkerState = "alive"
+    detail: Line = ""
     held: list[HeldJob] = Field(max_length=MOST_IN_A_MESSAGE)
 
 
@@ -192,12 +199,31 @@ class Push(_Change):
     worker: Worker
 
 
+Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+
+
+class Limits(BaseModel):
+    """What the jobs of an experiment may cost, in workers and seconds. None: the service's `max_attempts`; no limit.
+
+    A job that has run for `job_timeout` seconds, or has put nothing for `stall_timeout`, is stopped, and CRASHED, or
+    with `retry_timeouts` tried again while attempts are left.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_attempts: int | None = Field(default=None, ge=1, le=1_000_000)
+    job_timeout: Seconds | None = None
+    stall_timeout: Seconds | None = None
+    retry_timeouts: bool = False
+
+
 class AddExperiment(_Change):
     kind: Literal["add_experiment"] = "add_experiment"
     name: str
     scheduler: Line
     settings: dict[str, Any] = {}
     status: ExperimentStatus = "RUNNING"
+    limits: Limits = Limits()
 
     @field_validator("name")
     @classmethod
@@ -213,6 +239,7 @@ class UpdateExperiment(_Change):
     status: ExperimentStatus | None = None
     paused: bool | None = None
     settings: dict[str, Any] | None = None
+    limits: Limits | None = None
 
 
 class DeleteExperiment(_Change):
@@ -237,7 +264,24 @@ class AmendJob(_Change):
     revision: int | None
 
 
-# From service instance to service instance.
+class _JobsChange(_Change):
+    experiment_uid: Uid
+    job_ids: list[JobId] = Field(min_length=1, max_length=MOST_IN_A_MESSAGE)
+
+
+class CancelJobs(_JobsChange):
+    """Jobs that nobody wants any more: PRUNED if QUEUED, else once their workers have stopped."""
+
+    kind: Literal["cancel_jobs"] = "cancel_jobs"
+
+
+class RetryJobs(_JobsChange):
+    """Final jobs that are to run again."""
+
+    kind: Literal["retry_jobs"] = "retry_jobs"
+
+
+# From those who run the service, to the service.
 
 
 class Tick(Message):
@@ -246,6 +290,16 @@ class Tick(Message):
     kind: Literal["tick"] = "tick"
     routing_prefix: ClassVar[str] = names.SERVICE_KEY_PREFIX
     instance: Line
+
+
+class Replay(Message):
+    """A dead letter that is to be handled anew, as if it had just come from `user`; `body` is base64."""
+
+    kind: Literal["replay"] = "replay"
+    routing_prefix: ClassVar[str] = names.SERVICE_KEY_PREFIX
+    routing_key: Line
+    body: str
+    user: Line | None = None
 
 
 # Requests: reads, answered by any instance.
@@ -304,6 +358,30 @@ class GetFields(_Request):
     experiment_uid: Uid
 
 
+class GetHistory(_Request):
+    """A page of what happened: of a job, an experiment, or everything; after the event numbered `after`.
+
+    With `newest` the latest `limit` events instead, still in the order in which they happened; `before` pages back.
+    """
+
+    kind: Literal["get_history"] = "get_history"
+    experiment_uid: Uid | None = None
+    job_id: str | None = None
+    after: int = 0
+    before: int | None = None
+    newest: bool = False
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
+class GetWorkers(_Request):
+    """A page of the workers, oldest first after the one numbered `after`; `gone`: also those that have ended."""
+
+    kind: Literal["get_workers"] = "get_workers"
+    gone: bool = False
+    after: int = 0
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
 # Tickets: in an experiment's queue.
 
 
@@ -332,23 +410,58 @@ class ExperimentRecord(BaseModel):
     settings: dict[str, Any]
     status: ExperimentStatus
     paused: bool
+    limits: Limits = Limits()
     created_at: datetime
     job_counts: dict[str, int]
 
 
 class JobEvent(BaseModel):
-    """Something out of the ordinary that happened to a job."""
+    """Something that happened to a job or an experiment; `times` in a row, until `last_at`.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `results` are what an attempt had put when another took its place.
+    """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    number: int
+    experiment: str | None
+    job_id: str | None
     at: datetime
     kind: str
     worker: str | None
+    attempt: int | None
     detail: str
+    times: int = 1
+    last_at: datetime | None = None
+    results: NamedValues | None = None
+
+
+class WorkerRecord(BaseModel):
+    """A worker as stored. `silent`: not heard of for longer than a lease. The seconds are by the store's clock."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+    host: str
+    pid: int
+    program: str
+    state: WorkerState
+    detail: str
+    silent: bool
+    since: datetime
+    heard_at: datetime
+    heard_seconds_ago: float
+    jobs: list[str]
+    done: int
+    crashed: int
+    lost: int
 
 
 class JobRecord(BaseModel):
-    """A job as stored. `number` orders pages; `revision` grows with every change."""
+    """A job as stored. `number` orders pages; `revision` grows with every change.
+
+    `stop` says why a RUNNING job is to end. `silent_seconds` is set where its worker should have been heard of.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -364,7 +477,10 @@ class JobRecord(BaseModel):
     finished_at: datetime | None = None
     worker: str | None = None
     attempt: int = 0
+    previous_results: NamedValues = {}
     revision: int = 0
+    stop: str | None = None
+    silent_seconds: float | None = None
 
 
 ErrorCode = Literal["not_found", "exists", "unsafe", "invalid"]
@@ -387,16 +503,21 @@ class ClaimAnswer(Message):
 
 
 class ReportAnswer(Message):
-    """`revision` and `at` (the time it was stored) are set where the report has changed the job."""
+    """`revision`, `at` (when it was stored) and `status` are set where the report has changed the job.
+
+    `stop` says why the job is to end now, if it is.
+    """
 
     kind: Literal["report_answer"] = "report_answer"
     accepted: bool
     reason: str = ""
     revision: int | None = None
     at: datetime | None = None
+    status: JobStatus | None = None
+    stop: str = ""
 
 
-class LostJob(BaseModel):
+class JobNotice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     token: Token
@@ -404,8 +525,11 @@ class LostJob(BaseModel):
 
 
 class HeartbeatAnswer(Message):
+    """Jobs that are no longer the sender's, and jobs that it is to stop."""
+
     kind: Literal["heartbeat_answer"] = "heartbeat_answer"
-    lost: list[LostJob]
+    lost: list[JobNotice]
+    stopped: list[JobNotice] = []
 
 
 class PushAnswer(Message):
@@ -422,6 +546,21 @@ class ChangeAnswer(Message):
     kind: Literal["change_answer"] = "change_answer"
     experiment: ExperimentRecord | None = None
     revision: int | None = None
+
+
+class JobOutcome(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    job_id: JobId
+    changed: bool
+    detail: str
+
+
+class JobsChangedAnswer(Message):
+    """What became of each job, in the order of the request."""
+
+    kind: Literal["jobs_changed_answer"] = "jobs_changed_answer"
+    outcomes: list[JobOutcome]
 
 
 class ExperimentsAnswer(Message):
@@ -444,15 +583,31 @@ class JobOrderAnswer(Message):
 
 
 class FieldsAnswer(Message):
+    """`most_attempts`: of any job of the experiment."""
+
     kind: Literal["fields_answer"] = "fields_answer"
     hyperparameters: list[str]
     results: list[str]
+    most_attempts: int = 0
+
+
+class HistoryAnswer(Message):
+    """A page; `more` tells whether another follows the last number."""
+
+    kind: Literal["history_answer"] = "history_answer"
+    events: list[JobEvent]
+    more: bool = False
+
+
+class WorkersAnswer(Message):
+    kind: Literal["workers_answer"] = "workers_answer"
+    workers: list[WorkerRecord]
 
 
 Report = Claim | Progress | Finish | Release | Heartbeat
-Change = Push | AddExperiment | UpdateExperiment | DeleteExperiment | DeleteJob | AmendJob
-Request = GetExperiments | GetJobs | GetJobOrder | GetFields
-Sendable = Report | Change | Request | Tick
+Change = Push | AddExperiment | UpdateExperiment | DeleteExperiment | DeleteJob | AmendJob | CancelJobs | RetryJobs
+Request = GetExperiments | GetJobs | GetJobOrder | GetFields | GetHistory | GetWorkers
+Sendable = Report | Change | Request | Tick | Replay
 Answer = (
     Refusal
     | ClaimAnswer
@@ -460,10 +615,13 @@ Answer = (
     | HeartbeatAnswer
     | PushAnswer
     | ChangeAnswer
+    | JobsChangedAnswer
     | ExperimentsAnswer
     | JobsAnswer
     | JobOrderAnswer
     | FieldsAnswer
+    | HistoryAnswer
+    | WorkersAnswer
 )
 
 _SENDABLE: TypeAdapter[Sendable] = TypeAdapter(Annotated[Sendable, Field(discriminator="kind")])

@@ -42,6 +42,7 @@ CONTENT_TYPE = "application/json"
 
 DEAD_REASON_HEADER = "schedy-reason"
 DEAD_SOURCE_HEADER = "schedy-routing-key"
+DEAD_USER_HEADER = "schedy-user"
 
 
 def jobs_queue(experiment_name: str) -> str:

@@ -25,8 +25,10 @@ from schedy.errors import (
     NotStoredYetError,
     SchedyError,
     ServiceUnavailableError,
+    StopTimeError,
     UnsafeUpdateError,
 )
+from schedy.health import CrashLoop
 from schedy.leases import Hold, LeaseKeeper
 from schedy.messages import (
     Answer,
@@ -65,19 +67,23 @@ def this_worker() -> Worker:
     """Return who this process is."""
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     printable = "".join(character if character.isprintable() else "?" for character in program[:300])
-    return Worker(host=socket.gethostname()[:300], pid=os.getpid(), program=printable or "python")
+    host = socket.gethostname()[:300]
+    return Worker(host=host, pid=os.getpid(), program=printable or "python", uid=uuid.uuid4().hex)
 
 
 class Session:
     """One process's dealings with the broker and the results service. Thread-safe; useless in a forked child."""
 
-    def __init__(self, settings: Settings, *, role: str = "worker") -> None:
+    def __init__(self, settings: Settings, *, role: str = "worker", began: float | None = None) -> None:
+        """`began`: when the worker was started, by `time.monotonic`, for its stop time."""
         self.settings = settings
+        self._began = time.monotonic() if began is None else began
+        self._crash_loop = CrashLoop(limit=settings.crash_limit, within_seconds=settings.crash_seconds)
         self.pid = os.getpid()
         self.worker = this_worker()
         name = f"schedy {role} {self.worker}"
         self.client = Client(settings, connection_name=name)
-        self.leases = LeaseKeeper(self.client)
+        self.leases = LeaseKeeper(self.client, self.worker, lease_seconds=settings.lease_seconds)
         self.tickets = TicketSource(
             self.client.broker, consumer_tag=f"{name} waiting"[:240], last_error=lambda: self.client.last_error
         )
@@ -124,9 +130,34 @@ class Session:
         return answer.experiments[0] if isinstance(answer, ExperimentsAnswer) else None
 
     def pull(self, experiment_name: str, experiment_uid: str, timeout_seconds: float | None) -> tuple[JobRecord, Hold]:
-        """Take tickets until a claim is granted. Raises NoJobError when none is left in time."""
+        """Take tickets until a claim is granted.
+
+        Raises NoJobError when none is left in time, StopTimeError near the worker's stop time, and
+        UnhealthyWorkerError.
+        """
+        self._crash_loop.check()
+        self.leases.works()
+        stop_at = self._stop_at(experiment_name)
+        deadlines = [stop_at, None if timeout_seconds is None else time.monotonic() + timeout_seconds]
+        deadline = min((found for found in deadlines if found is not None), default=None)
+        try:
+            return self._pull(experiment_name, experiment_uid, deadline)
+        except NoJobError:
+            self._stop_at(experiment_name)
+            raise
+
+    def _stop_at(self, experiment_name: str) -> float | None:
+        """From when on no job is taken, None if there is no such time. Raises StopTimeError when it has come."""
+        stop_after = self.settings.stop_after_seconds
+        if not stop_after:
+            return None
+        stop_at = self._began + stop_after - self.settings.stop_margin_seconds
+        if time.monotonic() >= stop_at:
+            raise StopTimeError(experiment_name, stop_after)
+        return stop_at
+
+    def _pull(self, experiment_name: str, experiment_uid: str, deadline: float | None) -> tuple[JobRecord, Hold]:
         queue = names.jobs_queue(experiment_name)
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         queue_missing_since: float | None = None
         while True:
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -249,6 +280,7 @@ class Session:
         if not answer.accepted:
             hold.lost = answer.reason
             raise UnsafeUpdateError(lost_text(hold.job_id, answer.reason))
+        hold.stop = answer.stop or hold.stop
         return answer
 
     def _finished(self, hold: Hold, stored: "Future[None]") -> None:
@@ -256,6 +288,15 @@ class Session:
         self.leases.forget(hold)
         if stored.exception() is None:
             hold.settle()
+
+    def ended(self, hold: Hold, *, error: str | None) -> None:
+        """A job was run to its end here; with an error it crashed."""
+        after = time.monotonic() - hold.begun
+        self._crash_loop.ended(crashed=error is not None, after_seconds=after, error=error or "")
+        complaint = self._crash_loop.complaint
+        if complaint is not None:
+            _log.error("This worker takes no more jobs: %s", complaint)
+            self.leases.say("unhealthy", complaint[:300])
 
     def release(self, hold: Hold) -> None:
         """Give a job back; waits a little for the broker to have that."""
@@ -278,6 +319,7 @@ class Session:
         _sessions.discard(self)
         if self.is_ours:
             self.leases.release_all()
+            self.leases.leave()
             self.client.close(self.settings.close_seconds)
 
 

@@ -100,6 +100,18 @@ class Settings(BaseModel):
     max_attempts: int = Field(default=3, ge=1)
     """How many workers may be lost on a job before it is CRASHED (set on the service)."""
 
+    crash_limit: int = Field(default=5, ge=0)
+    """How many jobs in a row may crash within `crash_seconds` each before a worker takes no more; 0: any number."""
+
+    crash_seconds: float = Field(default=5.0, ge=0)
+    """A job that crashes sooner counts for `crash_limit`."""
+
+    stop_after_seconds: float = Field(default=0.0, ge=0)
+    """How long a worker may run, as a batch system sees it, counted from its `SchedyDB`; 0: for ever."""
+
+    stop_margin_seconds: float = Field(default=120.0, ge=0)
+    """How long before that it takes no job any more."""
+
     batch_messages: int = Field(default=500, ge=1)
     """How many messages the service applies in one transaction at most."""
 

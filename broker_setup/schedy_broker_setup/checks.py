@@ -206,6 +206,6 @@ def _dead_letters(dead: Sight) -> Check:
         name=name,
         outcome=Outcome.WARNING,
         detail=f"Messages that could not be handled, in queue {names.DEAD_QUEUE}: {dead.messages}.",
-        remedy="`schedy doctor -v` shows the first with their reasons, so does the queue's page in the "
-        "management UI. Once understood: purge the queue on that page.",
+        remedy="`schedy dead` lists them with their reasons. Once the cause is mended: `schedy dead replay --all`; "
+        "what nobody needs: `schedy dead drop`.",
     )

@@ -77,6 +77,10 @@ class Management:
         """Return RabbitMQ's version."""
         return str(self._get("overview")["rabbitmq_version"])
 
+    def is_quorum_critical(self) -> bool:
+        """Return whether queues would lose their majority, or have none now, if this node went down."""
+        return self._ask("GET", "health", "checks", "node-is-quorum-critical").status >= FIRST_ERROR
+
     def users(self) -> list[str]:
         """Return the names of all users."""
         return [str(user["name"]) for user in self._get("users")]

@@ -43,6 +43,8 @@ __all__ = [
 _PROBE_SECONDS = 5.0
 _EPMD_START_SECONDS = 5.0
 _KILL_SECONDS = 10.0
+_NOT_OURS = Process(-1, -1)
+"""Stands for an epmd that others end: to us, it never runs."""
 
 
 class PrivateNode:
@@ -133,6 +135,8 @@ class PrivateNode:
 
     def _spawn_epmd(self) -> tuple[Process, int]:
         """An epmd of our own on a free port. Erlang would start one that nobody ends, on all interfaces."""
+        if self._settings.epmd_port is not None:
+            return _NOT_OURS, self._settings.epmd_port
         program = find_erlang_program("epmd")
         if program is None:
             raise NodeError("Erlang's epmd was not found. Put Erlang's bin folder on PATH.")

@@ -73,7 +73,9 @@ class NodeFolder:
         # Erlang must find localhost even where /etc/hosts has no such line, or there is no such file.
         write_private(self._hosts, '{lookup, [file, native]}.\n{host, {127,0,0,1}, ["localhost"]}.\n')
         if not self._cookie.exists():
-            write_private(self._cookie, secrets.token_hex(24), mode=0o400)  # Erlang refuses a wider mode
+            write_private(
+                self._cookie, settings.cookie or secrets.token_hex(24), mode=0o400
+            )  # Erlang refuses a wider mode
 
     def environment(self, settings: NodeSettings, *, epmd_port: int, dist_port: int) -> dict[str, str]:
         """What the server is started with; every default that points outside the folder is replaced."""

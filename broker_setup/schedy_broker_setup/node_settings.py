@@ -24,6 +24,8 @@ class NodeSettings:
     AMQP listens on every address of `amqp_hosts` (IP addresses of this machine), the rest on loopback only.
     `extra_config` holds keys and values of rabbitmq.conf and wins over what the node would write itself.
     `server_program` is looked for when it is None. Two nodes may share a name, but never a `data_dir`.
+    Nodes of one cluster share a `cookie`, made up when it is None, and an epmd that runs already at `epmd_port`; a
+    node without one starts and ends its own.
     """
 
     data_dir: Path
@@ -35,6 +37,8 @@ class NodeSettings:
     name: str = "schedy@localhost"
     extra_config: Mapping[str, str] = field(default_factory=dict)
     server_program: Path | None = None
+    cookie: str | None = field(default=None, repr=False)
+    epmd_port: int | None = None
 
     def __post_init__(self) -> None:
         for label, value in (("user", self.user), ("password", self.password)):

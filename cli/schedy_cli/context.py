@@ -1,6 +1,7 @@
 """What commands need from the settings: a session with the broker, or a reader of the store."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -22,8 +23,8 @@ def settings_of(ctx: click.Context, **override: Any) -> Settings:
 class Reader(Protocol):
     """Answers reads, from the store itself or through the results service."""
 
-    def ask(self, request: Request) -> Answer:
-        """Return the answer. Raises SchedyError for a refusal, and when nothing answers."""
+    def ask(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
+        """Return the answer. Raises SchedyError for a refusal, and when nothing answers in time."""
         ...
 
 
@@ -43,15 +44,29 @@ def session_for(settings: Settings) -> Iterator[Any]:
 @contextlib.contextmanager
 def reader_for(settings: Settings) -> Iterator[Reader]:
     """Read the store directly where one is configured or lies in the data folder, else ask the results service."""
-    has_store = settings.store_url is not None or (
-        settings.broker_url == DEFAULT_BROKER_URL and settings.sqlite_path.exists()
-    )
-    if has_store:
+    if _has_store(settings):
         with contextlib.closing(_StoreReader(settings)) as store:
             yield store
         return
     with session_for(settings) as session:
         yield _ServiceReader(session)
+
+
+@contextlib.contextmanager
+def session_and_reader(settings: Settings) -> Iterator[tuple[Any, Reader]]:
+    """Open what a command needs that looks first and then changes something."""
+    with session_for(settings) as session:
+        if _has_store(settings):
+            with contextlib.closing(_StoreReader(settings)) as store:
+                yield session, store
+        else:
+            yield session, _ServiceReader(session)
+
+
+def _has_store(settings: Settings) -> bool:
+    if settings.store_url is not None:
+        return True
+    return settings.broker_url == DEFAULT_BROKER_URL and settings.sqlite_path.exists()
 
 
 class _StoreReader:
@@ -68,7 +83,7 @@ class _StoreReader:
     def close(self) -> None:
         self._store.close()
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
         from schedy_store.queries import answer_request  # noqa: PLC0415
 
         with self._store.transaction() as transaction:
@@ -79,8 +94,8 @@ class _ServiceReader:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def ask(self, request: Request) -> Answer:
-        answer: Answer = self._session.read(request)
+    def ask(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
+        answer: Answer = self._session.read(request, patience_seconds=patience_seconds)
         return answer
 
 
@@ -98,3 +113,10 @@ def find_experiment(reader: Reader, name: str) -> ExperimentRecord:
     if not isinstance(answer, ExperimentsAnswer):
         raise click.ClickException(f"The results service answered with {answer.kind!r}. Is it of another version?")
     return answer.experiments[0]
+
+
+def ask_first(question: str) -> None:
+    """Ask before something is lost. Raises click.Abort for a no, click.UsageError where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} There is no terminal to ask at; --force does it without asking.")
+    click.confirm(question, abort=True, err=True)

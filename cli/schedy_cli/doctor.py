@@ -11,6 +11,7 @@ from schedy_broker_setup.checks import broker_checks
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.outcomes import Check, Outcome
 from schedy_cli.context import session_for, settings_of
+from schedy_cli.rendering import printable
 from schedy_store.store import Store
 
 _COLOURS = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.UNKNOWN: "cyan"}
@@ -87,5 +88,5 @@ def _show_dead_letters(settings: Settings) -> None:
         click.echo(f"The dead letters cannot be read: {error}")
         return
     for letter in letters:
-        click.echo(f"dead letter: {letter.routing_key}: {letter.reason}")
-        click.echo(f"        {letter.body}")
+        click.echo(f"dead letter {letter.number}: {printable(letter.routing_key)}: {printable(letter.reason)}")
+        click.echo(f"        {printable(letter.body)}")

@@ -1,8 +1,8 @@
-"""`schedy add` and `schedy rm`."""
+"""`schedy add`, `schedy set` and `schedy rm`."""
 
 import difflib
-import sys
 import uuid
+from typing import Any
 
 import click
 
@@ -12,9 +12,12 @@ from schedy.messages import (
     DeleteJob,
     GetJobs,
     JobsAnswer,
+    Limits,
+    UpdateExperiment,
     check_experiment_name,
 )
-from schedy_cli.context import find_experiment, reader_for, session_for, settings_of
+from schedy_cli.context import ask_first, find_experiment, session_and_reader, session_for, settings_of
+from schedy_cli.limits import changed_limits, limit_options
 
 _SCHEDULERS = ("manual",)
 
@@ -23,8 +26,9 @@ _SCHEDULERS = ("manual",)
 @click.argument("name")
 @click.argument("scheduler")
 @click.option("-s", "--status", type=click.Choice(["RUNNING", "DONE"]), default="RUNNING", show_default=True)
+@limit_options
 @click.pass_context
-def add_command(ctx: click.Context, name: str, scheduler: str, status: str) -> None:
+def add_command(ctx: click.Context, /, name: str, scheduler: str, status: str, **limits: Any) -> None:
     """Add the experiment NAME. SCHEDULER says where its jobs come from: `manual`, from `schedy push`."""
     check_experiment_name(name)
     if scheduler not in _SCHEDULERS:
@@ -32,10 +36,40 @@ def add_command(ctx: click.Context, name: str, scheduler: str, status: str) -> N
         hint = f" Did you mean {close[0]!r}?" if close else f" There is: {', '.join(_SCHEDULERS)}."
         raise click.UsageError(f"There is no scheduler {scheduler!r}.{hint}")
     change = AddExperiment.model_validate(
-        {"request_id": uuid.uuid4().hex, "name": name, "scheduler": scheduler, "status": status}
+        {
+            "request_id": uuid.uuid4().hex,
+            "name": name,
+            "scheduler": scheduler,
+            "status": status,
+            "limits": changed_limits(Limits(), limits) or Limits(),
+        }
     )
     with session_for(settings_of(ctx)) as session:
         session.change(change)
+
+
+@click.command("set")
+@click.argument("name")
+@click.option("-s", "--status", type=click.Choice(["RUNNING", "DONE"]), help="DONE: no more jobs begin.")
+@limit_options
+@click.pass_context
+def set_command(ctx: click.Context, /, name: str, status: Any, **limits: Any) -> None:
+    """Change the experiment NAME: its status, and what its jobs may cost.
+
+    What is not given stays as it is. New limits hold for running jobs, too.
+    """
+    if status is None and changed_limits(Limits(), limits) is None:
+        raise click.UsageError("Say what to change: --status, or a limit.")
+    with session_and_reader(settings_of(ctx)) as (session, reader):
+        experiment = find_experiment(reader, name)
+        session.change(
+            UpdateExperiment(
+                request_id=uuid.uuid4().hex,
+                experiment_uid=experiment.uid,
+                status=status,
+                limits=changed_limits(experiment.limits, limits),
+            )
+        )
 
 
 @click.command("rm")
@@ -48,25 +82,17 @@ def rm_command(ctx: click.Context, name: str, job: str | None, force: bool) -> N
 
     A worker that runs a removed job learns it with its next report, and goes on with the next job.
     """
-    settings = settings_of(ctx)
-    with session_for(settings) as session:
-        with reader_for(settings) as reader:
-            experiment = find_experiment(reader, name)
-            question = f"Remove the experiment {name} with {sum(experiment.job_counts.values())} job(s)?"
-            if job is not None:
-                answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job))
-                found = answer.jobs[0] if isinstance(answer, JobsAnswer) else None
-                running = f" It is RUNNING on {found.worker}." if found and found.status == "RUNNING" else ""
-                question = f"Remove job {job} of {name}?{running}"
+    with session_and_reader(settings_of(ctx)) as (session, reader):
+        experiment = find_experiment(reader, name)
+        question = f"Remove the experiment {name} with {sum(experiment.job_counts.values())} job(s)?"
+        if job is not None:
+            answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job))
+            found = answer.jobs[0] if isinstance(answer, JobsAnswer) else None
+            running = f" It is RUNNING on {found.worker}." if found and found.status == "RUNNING" else ""
+            question = f"Remove job {job} of {name}?{running}"
         if not force:
-            _ask(question)
+            ask_first(question)
         if job is None:
             session.change(DeleteExperiment(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid))
         else:
             session.change(DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job))
-
-
-def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} There is no terminal to ask at; --force removes without asking.")
-    click.confirm(question, abort=True, err=True)

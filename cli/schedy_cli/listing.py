@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ from schedy_cli.words import format_quality, format_value
 
 _PAGE = 500
 _COLUMNS = ("id", "status", "quality", "created_at", "started_at", "finished_at", "worker", "attempt", "error")
-_JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
 @click.command("list")
@@ -40,7 +41,7 @@ _JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON,
 @click.option("-f", "--field", "fields", metavar="FIELD", multiple=True, help="A column of the table; implies -t.")
 @click.option("--status", "statuses", multiple=True, type=click.Choice(JOB_STATUSES), help="Only jobs of this status.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Print no more than N.")
-@_JSON_OPTION
+@JSON_OPTION
 @click.pass_context
 def list_command(ctx: click.Context, /, name: str | None, **options: Any) -> None:
     """List the experiments, or the jobs of the experiment NAME, oldest first.
@@ -58,16 +59,16 @@ def list_command(ctx: click.Context, /, name: str | None, **options: Any) -> Non
 @click.command("show")
 @click.argument("name")
 @click.argument("job", required=False)
-@click.option("-v", "--verbose", is_flag=True, help="Also worker, attempt, times and what went wrong on the way.")
-@_JSON_OPTION
+@click.option("-v", "--verbose", is_flag=True, help="Also worker, attempt, times and what happened on the way.")
+@JSON_OPTION
 @click.pass_context
 def show_command(ctx: click.Context, name: str, job: str | None, verbose: bool, as_json: bool) -> None:
     """Show the experiment NAME, or one JOB of it."""
     with reader_for(settings_of(ctx)) as reader:
         experiment = find_experiment(reader, name)
         if job is None:
-            render = rendering.experiment_json if as_json else rendering.experiment_paragraph
-            click.echo(render(experiment))
+            paragraph = rendering.experiment_paragraph(experiment, verbose=verbose)
+            click.echo(rendering.experiment_json(experiment) if as_json else paragraph)
             return
         answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job))
         if isinstance(answer, JobsAnswer):
@@ -91,12 +92,18 @@ def _list_experiments(reader: Reader, options: dict[str, Any]) -> None:
         header = ["name", "status", "scheduler", *(status.lower() for status in JOB_STATUSES)]
         rendering.print_table(header, (_experiment_row(experiment) for experiment in experiments))
     else:
-        _print_each(experiments, lambda experiment: f"{rendering.printable(experiment.name)}\t{experiment.status}")
+        _print_each(experiments, _experiment_line)
+
+
+def _experiment_line(experiment: ExperimentRecord) -> str:
+    paused = "\tpaused" if experiment.paused else ""
+    return f"{rendering.printable(experiment.name)}\t{experiment.status}{paused}"
 
 
 def _experiment_row(experiment: ExperimentRecord) -> list[str]:
     counts = [str(experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
-    return [*map(rendering.printable, (experiment.name, experiment.status, experiment.scheduler)), *counts]
+    status = f"{experiment.status} (paused)" if experiment.paused and sys.stdout.isatty() else experiment.status
+    return [*map(rendering.printable, (experiment.name, status, experiment.scheduler)), *counts]
 
 
 def _all_experiments(reader: Reader) -> Iterator[ExperimentRecord]:
@@ -126,7 +133,13 @@ def _list_jobs(reader: Reader, experiment: ExperimentRecord, options: dict[str, 
     elif options["as_long"] or options["as_paragraph"]:
         _print_paragraphs(rendering.job_paragraph(job) for job in jobs)
     else:
-        _print_each(jobs, lambda job: f"{job.job_id}\t{rendering.coloured_status(job.status)}")
+        _print_each(jobs, _job_line)
+
+
+def _job_line(job: JobRecord) -> str:
+    """Id and status; a third column only where there is something to note."""
+    notes = ", ".join(rendering.job_notes(job))
+    return f"{job.job_id}\t{rendering.coloured_status(job.status)}" + (f"\t{notes}" if notes else "")
 
 
 def _jobs(
@@ -134,7 +147,7 @@ def _jobs(
 ) -> Iterator[JobRecord]:
     statuses = list(options["statuses"])
     if not options["sort"] and not options["decreasing"]:
-        yield from _jobs_by_age(reader, experiment, statuses, options["limit"])
+        yield from jobs_by_age(reader, experiment, statuses, options["limit"])
         return
     order = reader.ask(
         GetJobOrder(
@@ -160,9 +173,10 @@ def _jobs_numbered(reader: Reader, experiment: ExperimentRecord, numbers: list[i
         start += page.index(answer.jobs[-1].number) + 1 if answer.more else len(page)
 
 
-def _jobs_by_age(
-    reader: Reader, experiment: ExperimentRecord, statuses: list[Any], limit: int | None
+def jobs_by_age(
+    reader: Reader, experiment: ExperimentRecord, statuses: list[Any], limit: int | None = None
 ) -> Iterator[JobRecord]:
+    """Read the jobs of an experiment, of these statuses or of all, oldest first and page by page."""
     after, more = 0, True
     page = _PAGE if limit is None else max(1, min(limit, _PAGE))
     while more:
@@ -210,7 +224,8 @@ def _suggestion(close: list[str], names: list[str]) -> str:
 
 
 def _all_fields(known: FieldsAnswer) -> list[SortField]:
-    columns = [SortField(source="column", name=name) for name in ("id", "status", "quality")]
+    names = ("id", "status", "quality", *(["attempt"] if known.most_attempts > 1 else []))
+    columns = [SortField(source="column", name=name) for name in names]
     columns += [SortField(source="hyperparameter", name=name) for name in known.hyperparameters]
     return columns + [SortField(source="result", name=name) for name in known.results]
 
@@ -236,7 +251,7 @@ def _column(job: JobRecord, name: str) -> str:
     if name == "id":
         return job.job_id
     if name == "status":
-        return rendering.coloured_status(job.status)
+        return rendering.status_cell(job)
     if name == "quality":
         return format_quality(job.quality)
     value = getattr(job, name)

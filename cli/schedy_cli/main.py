@@ -25,7 +25,16 @@ _COMMANDS = {
     "push": "pushing",
     "list": "listing",
     "show": "listing",
+    "set": "experiments",
     "rm": "experiments",
+    "pause": "operations",
+    "resume": "operations",
+    "cancel": "operations",
+    "retry": "operations",
+    "history": "history",
+    "log": "history",
+    "workers": "workers",
+    "dead": "dead",
 }
 """Every command and the module it lives in; the module is imported when the command is used."""
 
@@ -40,7 +49,16 @@ _SUMMARIES = {
     "push": "Push one job, or many from a file.",
     "list": "List experiments, or the jobs of one.",
     "show": "Show an experiment or a job.",
+    "set": "Change the status or the limits of an experiment.",
     "rm": "Remove an experiment or a job.",
+    "pause": "Begin no more jobs of an experiment.",
+    "resume": "Begin jobs of a paused experiment again.",
+    "cancel": "End jobs that nobody wants any more.",
+    "retry": "Queue jobs that have ended again.",
+    "history": "Show all that happened to an experiment or a job.",
+    "log": "Show what happened last, and what happens.",
+    "workers": "List the workers.",
+    "dead": "List what could not be handled, put it back, or drop it.",
 }
 
 

@@ -9,10 +9,17 @@ from typing import Any
 
 import click
 
-from schedy.messages import JOB_STATUSES, ExperimentRecord, JobEvent, JobRecord
+from schedy.messages import JOB_STATUSES, ExperimentRecord, JobEvent, JobRecord, Limits
+from schedy.settings import Settings
 from schedy_cli.words import format_quality, format_value
 
 _COLOURS = {"QUEUED": "blue", "RUNNING": "cyan", "DONE": "green", "CRASHED": "red", "PRUNED": "yellow"}
+_STOPPING = {
+    "cancelled": "it was cancelled.",
+    "job_timeout": "it has run for longer than job_timeout allows.",
+    "stall_timeout": "it has put nothing for longer than stall_timeout allows.",
+}
+_USUAL_ATTEMPTS = Settings.model_fields["max_attempts"].default
 _WIDEST_CELL = 40
 _WIDTHS_FROM_ROWS = 200
 
@@ -22,6 +29,31 @@ def coloured_status(status: str) -> str:
     return click.style(status, fg=_COLOURS.get(status))
 
 
+def job_notes(job: JobRecord) -> list[str]:
+    """Return what is said beside a job's status in a list: nothing of a job whose first attempt goes well."""
+    notes = [f"attempt {job.attempt}"] if job.attempt > 1 else []
+    return [*notes, *_troubles(job)]
+
+
+def _troubles(job: JobRecord) -> list[str]:
+    notes = ["stopping"] if job.stop is not None and job.status == "RUNNING" else []
+    return notes if job.silent_seconds is None else [*notes, f"silent {age(job.silent_seconds)}"]
+
+
+def status_cell(job: JobRecord) -> str:
+    """Return the status in a table: on a terminal with what is wrong; in a pipe alone, for programs."""
+    troubles = _troubles(job) if sys.stdout.isatty() else []
+    return coloured_status(job.status) + (f" ({', '.join(troubles)})" if troubles else "")
+
+
+def age(seconds: float) -> str:
+    """Return a duration in the largest unit of which it has two, rounded down."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
 def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[JobEvent] = ()) -> str:
     """Return a job as `show` and `list -l` print it."""
     lines = [
@@ -29,23 +61,32 @@ def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[Job
         f"Status: {coloured_status(job.status)}",
         f"Quality: {format_quality(job.quality)}",
         "Hyperparameters:",
-        *_items(job.hyperparameters),
+        *values_lines(job.hyperparameters),
         "Results:",
-        *_items(job.results),
+        *values_lines(job.results),
     ]
     if job.error:
         lines.append(f"Error: {_indented(job.error)}")
     if job.attempt > 1 or (verbose and job.attempt):
         lines.append(f"Attempt: {job.attempt}")
+    if job.silent_seconds is not None:
+        lines.append(f"Silent: no sign of life for {age(job.silent_seconds)}")
+    if job.stop is not None and job.status == "RUNNING":
+        lines.append(f"Stopping: {_STOPPING.get(job.stop, printable(job.stop))}")
     if verbose:
         lines.extend(_details(job))
+    if verbose and job.previous_results:
+        lines.extend(["Previous results:", *values_lines(job.previous_results)])
     if verbose and events:
         lines.append("Events:")
-        lines.extend(f" - {_time(event.at)} {event.kind}: {printable(event.detail + _by(event))}" for event in events)
+        lines.extend(
+            f" - {local_time(event.at)} {event.kind}: {printable(event.detail + _by(event))}" for event in events
+        )
     return "\n".join(lines)
 
 
-def _items(values: dict[str, Any]) -> Iterator[str]:
+def values_lines(values: dict[str, Any]) -> Iterator[str]:
+    """Return hyperparameters or results as `show` prints them."""
     return (f" - {shown_name(name)}: {format_value(value)}" for name, value in values.items())
 
 
@@ -68,30 +109,45 @@ def _details(job: JobRecord) -> Iterator[str]:
         yield f"Worker: {printable(job.worker)}"
     for label, moment in (("Created", job.created_at), ("Started", job.started_at), ("Finished", job.finished_at)):
         if moment is not None:
-            yield f"{label}: {_time(moment)}"
+            yield f"{label}: {local_time(moment)}"
 
 
 def _by(event: JobEvent) -> str:
     return f" ({event.worker})" if event.worker else ""
 
 
-def _time(moment: datetime) -> str:
+def local_time(moment: datetime) -> str:
+    """Return a time in this machine's time zone."""
     return moment.astimezone().isoformat(sep=" ", timespec="seconds")
 
 
-def experiment_paragraph(experiment: ExperimentRecord) -> str:
+def experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False) -> str:
     """Return an experiment as `show` and `list -l` print it."""
     counts = [(status, experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
-    paused = " (paused)" if experiment.paused else ""
-    return "\n".join(
-        [
-            f"Name: {printable(experiment.name)}",
-            f"Status: {experiment.status}{paused}",
-            f"Scheduler: {printable(experiment.scheduler)}",
-            "Jobs:",
-            *(f" - {coloured_status(status)}: {count}" for status, count in counts if count),
-        ]
-    )
+    lines = [
+        f"Name: {printable(experiment.name)}",
+        f"Status: {experiment.status}{' (paused)' if experiment.paused else ''}",
+        f"Scheduler: {printable(experiment.scheduler)}",
+        "Jobs:",
+        *(f" - {coloured_status(status)}: {count}" for status, count in counts if count),
+    ]
+    limits = list(_limits(experiment.limits, verbose=verbose))
+    if limits:
+        lines.extend(["Limits:", *limits])
+    if verbose:
+        lines.append(f"Created: {local_time(experiment.created_at)}")
+    return "\n".join(lines)
+
+
+def _limits(limits: Limits, *, verbose: bool) -> Iterator[str]:
+    """The limits that are set; the maximum of attempts always is, so it is shown where it is not the usual one."""
+    if limits.max_attempts is not None and (verbose or limits.max_attempts != _USUAL_ATTEMPTS):
+        yield f" - max_attempts: {limits.max_attempts}"
+    for name, seconds in (("job_timeout", limits.job_timeout), ("stall_timeout", limits.stall_timeout)):
+        if seconds is not None:
+            yield f" - {name}: {int(seconds) if seconds.is_integer() else seconds}"
+    if limits.retry_timeouts:
+        yield " - retry_timeouts: true"
 
 
 def job_json(job: JobRecord, events: Sequence[JobEvent] | None = None) -> str:
@@ -99,12 +155,17 @@ def job_json(job: JobRecord, events: Sequence[JobEvent] | None = None) -> str:
     fields = job.model_dump(exclude={"number", "revision", "job_id"})
     if events is not None:
         fields["events"] = [event.model_dump() for event in events]
-    return json.dumps({"id": job.job_id, **fields}, default=_json_time)
+    return any_json({"id": job.job_id, **fields})
 
 
 def experiment_json(experiment: ExperimentRecord) -> str:
     """Return an experiment as one line of JSON."""
-    return json.dumps(experiment.model_dump(exclude={"number"}), default=_json_time)
+    return any_json(experiment.model_dump(exclude={"number"}))
+
+
+def any_json(fields: dict[str, Any]) -> str:
+    """Return fields as one line of JSON."""
+    return json.dumps(fields, default=_json_time)
 
 
 def _json_time(value: object) -> str:

@@ -5,6 +5,7 @@ import json
 import secrets
 import string
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,30 +16,41 @@ from schedy.messages import (
     AddExperiment,
     AmendJob,
     Answer,
+    CancelJobs,
     Change,
     ChangeAnswer,
     DeleteExperiment,
     DeleteJob,
     ExperimentRecord,
+    JobOutcome,
+    JobsChangedAnswer,
+    Limits,
     NewJob,
     Push,
     PushAnswer,
     Refusal,
+    RetryJobs,
     UpdateExperiment,
     decode_answer,
     encode,
 )
 from schedy.values import dump_values
+from schedy_store import transitions
+from schedy_store.jobs import JobRows, Outcome, replace_sort_keys, sort_key_rows, state_of
 from schedy_store.records import AnyRow, findable
-from schedy_store.reports import Outcome, replace_sort_keys, sort_key_rows
 from schedy_store.store import Transaction
 from schedy_store.tables import AppliedChange, Event, Experiment, Job, JobValue
+from schedy_store.transitions import Verdict
+from schedy_store.workers import Workers
 
 _ID_CHARACTERS = string.ascii_letters + string.digits + "-_"
 _ID_FIRST_CHARACTERS = string.ascii_letters + string.digits + "_"
 _KEEP_ANSWERS = timedelta(days=30)
 _NAMES_COMPARED = 2000
 _FIRST_ANSWER = select(AppliedChange.answer).where(AppliedChange.request_id == bindparam("request_is"))
+
+
+_Rest = AddExperiment | UpdateExperiment | DeleteExperiment | DeleteJob | AmendJob
 
 
 class Changes:
@@ -49,13 +61,19 @@ class Changes:
         self._now = transaction.now
         self._lease = timedelta(seconds=lease_seconds)
         self._max_attempts = max_attempts
+        self._rows = JobRows(transaction, lease_seconds=lease_seconds)
+        self._journal = self._rows.journal
+        self._workers = Workers(transaction)
 
-    def apply(self, change: Change) -> Outcome:
-        """Apply a change, or repeat the answer that it got when it was applied."""
+    def apply(self, change: Change, user: str | None = None) -> Outcome:
+        """Apply a change, or repeat the answer that it got when it was applied.
+
+        `user` is who the broker says has sent it, None if it does not say.
+        """
         first = self._sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
         if first is not None:
             return self._repeated(decode_answer(first.encode()))
-        outcome = self._apply(change)
+        outcome = self._apply(change, user)
         if outcome.answer is not None:
             self._sql.execute(
                 insert(AppliedChange).values(
@@ -68,10 +86,19 @@ class Changes:
         """Delete answers so old that nobody can ask for them again."""
         self._sql.execute(delete(AppliedChange).where(AppliedChange.at < self._now - _KEEP_ANSWERS))
 
-    def _apply(self, change: Change) -> Outcome:
+    def _apply(self, change: Change, user: str | None) -> Outcome:
         match change:
             case Push():
-                return self._push(change)
+                return self._push(change, user)
+            case CancelJobs():
+                return self._change_jobs(change, self._cancel)
+            case RetryJobs():
+                return self._change_jobs(change, self._retry)
+            case _:
+                return self._apply_rest(change)
+
+    def _apply_rest(self, change: _Rest) -> Outcome:
+        match change:
             case AddExperiment():
                 return self._add_experiment(change)
             case UpdateExperiment():
@@ -103,13 +130,13 @@ class Changes:
             )
         )
 
-    def _push(self, push: Push) -> Outcome:
+    def _push(self, push: Push, user: str | None) -> Outcome:
         experiment = self._experiment(name=push.experiment_name, uid=push.experiment_uid)
         if experiment is None:
             return Outcome(missing_experiment(self._sql, push.experiment_name))
         job_ids = self._fresh_ids(experiment.pk, len(push.jobs))
         rows = [
-            self._new_row(experiment.pk, job_id, new, worker=str(push.worker))
+            self._new_row(experiment.pk, job_id, new) | self._holder(new, push, experiment.pk, job_id, user)
             for job_id, new in zip(job_ids, push.jobs, strict=True)
         ]
         statement = insert(Job).returning(Job.pk, sort_by_parameter_order=True)
@@ -124,8 +151,28 @@ class Changes:
         queued = [number for number, new in zip(numbers, push.jobs, strict=True) if new.status == "QUEUED"]
         return Outcome(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
 
-    def _new_row(self, experiment_pk: int, job_id: str, new: NewJob, *, worker: str) -> dict[str, Any]:
-        is_running = new.status == "RUNNING"
+    def _holder(self, new: NewJob, push: Push, experiment_pk: int, job_id: str, user: str | None) -> dict[str, Any]:
+        """The columns that say who holds a job that is pushed as RUNNING."""
+        if new.status != "RUNNING":
+            nobody = ("started_at", "heard_at", "reported_at", "worker", "worker_pk", "user", "token", "lease_until")
+            return dict.fromkeys(nobody) | {"attempt": 0}
+        worker = str(push.worker)
+        self._journal.record(
+            "claimed", "", experiment_pk=experiment_pk, job_id=job_id, worker=worker, attempt=1, token=new.token
+        )
+        return {
+            "started_at": self._now,
+            "heard_at": self._now,
+            "reported_at": self._now,
+            "worker": worker,
+            "worker_pk": self._workers.number(push.worker),
+            "user": user,
+            "attempt": 1,
+            "token": new.token,
+            "lease_until": self._now + self._lease,
+        }
+
+    def _new_row(self, experiment_pk: int, job_id: str, new: NewJob) -> dict[str, Any]:
         results = dump_values(new.results)
         return {
             "experiment_pk": experiment_pk,
@@ -137,12 +184,7 @@ class Changes:
             "initial_quality": new.quality,
             "initial_results": results,
             "created_at": self._now,
-            "started_at": self._now if is_running else None,
             "finished_at": self._now if new.status in FINAL_STATUSES else None,
-            "worker": worker if is_running else None,
-            "attempt": 1 if is_running else 0,
-            "token": new.token if is_running else None,
-            "lease_until": self._now + self._lease if is_running else None,
         }
 
     def _insert_sort_keys(self, experiment_pk: int, numbers: list[int], jobs: list[NewJob]) -> None:
@@ -183,14 +225,17 @@ class Changes:
                 settings=dump_values(change.settings),
                 status=change.status,
                 paused=False,
-                max_attempts=self._max_attempts,
                 created_at=self._now,
+                **self._limits(change.limits),
             )
         )
         outcome = Outcome(ChangeAnswer(experiment=self._record(change.name)))
         if change.status == "RUNNING":
             outcome.queues.append(("wanted", change.name))
         return outcome
+
+    def _limits(self, limits: Limits) -> dict[str, Any]:
+        return {**limits.model_dump(), "max_attempts": limits.max_attempts or self._max_attempts}
 
     def _update_experiment(self, change: UpdateExperiment) -> Outcome:
         before = self._experiment(name="", uid=change.experiment_uid)
@@ -203,12 +248,22 @@ class Changes:
             values["paused"] = change.paused
         if change.settings is not None:
             values["settings"] = dump_values(change.settings)
+        if change.limits is not None:
+            values |= self._limits(change.limits)
         if values:
             self._sql.execute(update(Experiment).where(Experiment.pk == before.pk).values(values))
         after = self._record(before.name)
+        self._note_turns(before, after)
         outcome = Outcome(ChangeAnswer(experiment=after), tickets_wanted={before.pk})
         self._settle_queue(before, after, outcome)
         return outcome
+
+    def _note_turns(self, before: AnyRow, after: ExperimentRecord) -> None:
+        if after.paused != before.paused:
+            kind = "paused" if after.paused else "resumed"
+            self._journal.record(kind, f"The experiment was {kind}.", experiment_pk=before.pk)
+        if after.status != before.status:
+            self._journal.record("status", f"The experiment is {after.status}.", experiment_pk=before.pk)
 
     def _settle_queue(self, before: AnyRow, after: ExperimentRecord, outcome: Outcome) -> None:
         """A DONE experiment has no queue, so that who waits at it is woken; a paused one has an empty queue."""
@@ -231,6 +286,7 @@ class Changes:
             return Outcome(_gone())
         record = self._record(experiment.name)
         self._sql.execute(delete(Experiment).where(Experiment.pk == experiment.pk))
+        self._journal.record("deleted", f"The experiment {experiment.name} was deleted.", experiment_pk=None)
         return Outcome(
             ChangeAnswer(experiment=record),
             queues=[("gone", experiment.name)],
@@ -238,15 +294,54 @@ class Changes:
         )
 
     def _delete_job(self, change: DeleteJob) -> Outcome:
-        row = self._job(change.experiment_uid, change.job_id)
+        row = self._rows.find(change.experiment_uid, change.job_id)
         if row is None:
             return Outcome(_no_job(change.job_id))
         self._sql.execute(delete(Job).where(Job.pk == row.pk))
         self._sql.execute(delete(Event).where(Event.experiment_pk == row.experiment_pk, Event.job_id == change.job_id))
+        was = f"It was {row.status}." if row.worker is None else f"It was {row.status} ({row.worker})."
+        self._journal.of_job(row, "deleted", f"The job was deleted. {was}")
         return Outcome(ChangeAnswer())
 
+    def _change_jobs(self, change: CancelJobs | RetryJobs, apply: Callable[[AnyRow, Outcome], Verdict]) -> Outcome:
+        """Change each of several jobs, and tell what became of each."""
+        outcome = Outcome()
+        told: list[JobOutcome] = []
+        for job_id in change.job_ids:
+            row = self._rows.find(change.experiment_uid, job_id)
+            if row is None:
+                told.append(JobOutcome(job_id=job_id, changed=False, detail="there is no such job."))
+            else:
+                verdict = apply(row, outcome)
+                told.append(JobOutcome(job_id=job_id, changed=verdict.accepted, detail=verdict.reason))
+        outcome.answer = JobsChangedAnswer(outcomes=told)
+        return outcome
+
+    def _cancel(self, row: AnyRow, outcome: Outcome) -> Verdict:
+        verdict = transitions.cancel(state_of(row), self._rows.terms(row), self._now)
+        if not verdict.accepted or verdict.state == state_of(row):
+            return verdict
+        self._journal.of_job(row, "cancelled", verdict.reason, worker=row.worker, attempt=row.attempt or None)
+        if verdict.state.is_final:
+            self._rows.end(row, verdict.state, error=None)
+        else:
+            self._rows.move(row, verdict.state)
+        outcome.log.append(f"{row.experiment_name}: job {row.job_id} was cancelled: {verdict.reason}")
+        return verdict
+
+    def _retry(self, row: AnyRow, outcome: Outcome) -> Verdict:
+        verdict = transitions.retry(state_of(row))
+        if verdict.accepted:
+            was = f"It was {row.status}." if row.error is None else f"It was {row.status}: {row.error}"
+            self._journal.of_job(row, "retried", was, worker=row.worker, attempt=row.attempt or None)
+            self._rows.queue_again(row, verdict.state, row.results)
+            outcome.tickets_wanted.add(row.experiment_pk)
+            outcome.tickets_awaited.append(row.pk)
+            outcome.log.append(f"{row.experiment_name}: job {row.job_id} is queued again by a retry. {was}")
+        return verdict
+
     def _amend_job(self, change: AmendJob) -> Outcome:
-        row = self._job(change.experiment_uid, change.job_id)
+        row = self._rows.find(change.experiment_uid, change.job_id)
         if row is None:
             return Outcome(_no_job(change.job_id))
         if row.status not in FINAL_STATUSES:
@@ -261,28 +356,13 @@ class Changes:
             .where(Job.pk == row.pk, Job.revision == row.revision)
             .values(results=dump_values(change.results), quality=change.quality, revision=row.revision + 1)
         )
-        self._sql.execute(
-            insert(Event).values(
-                experiment_pk=row.experiment_pk,
-                job_id=change.job_id,
-                at=self._now,
-                kind="amended",
-                worker=None,
-                detail="Results or quality were changed afterwards.",
-            )
-        )
+        self._journal.of_job(row, "amended", "Results or quality were changed afterwards.")
         return Outcome(ChangeAnswer(revision=row.revision + 1))
 
     def _experiment(self, *, name: str, uid: str | None) -> AnyRow | None:
         which = Experiment.name == findable(name) if uid is None else Experiment.uid == uid
         columns = (Experiment.pk, Experiment.uid, Experiment.name, Experiment.paused, Experiment.status)
         return self._sql.execute(select(*columns).where(which)).one_or_none()
-
-    def _job(self, experiment_uid: str, job_id: str) -> AnyRow | None:
-        columns = (Job.pk, Job.experiment_pk, Job.status, Job.revision, Job.results)
-        return self._sql.execute(
-            select(*columns).join_from(Job, Experiment).where(Experiment.uid == experiment_uid, Job.job_id == job_id)
-        ).one_or_none()
 
     def _record(self, name: str) -> ExperimentRecord:
         row = self._sql.execute(select(*EXPERIMENT_COLUMNS).where(Experiment.name == name)).one()
@@ -297,6 +377,10 @@ EXPERIMENT_COLUMNS = (
     Experiment.settings,
     Experiment.status,
     Experiment.paused,
+    Experiment.max_attempts,
+    Experiment.job_timeout,
+    Experiment.stall_timeout,
+    Experiment.retry_timeouts,
     Experiment.created_at,
 )
 
@@ -311,6 +395,12 @@ def experiment_record(row: AnyRow, job_counts: dict[str, int]) -> ExperimentReco
         settings=json.loads(row.settings),
         status=row.status,
         paused=row.paused,
+        limits=Limits(
+            max_attempts=row.max_attempts,
+            job_timeout=row.job_timeout,
+            stall_timeout=row.stall_timeout,
+            retry_timeouts=row.retry_timeouts,
+        ),
         created_at=row.created_at,
         job_counts=job_counts,
     )

@@ -17,7 +17,7 @@ from functools import partial
 from schedy import names, topology
 from schedy.broker import Broker, Channel
 from schedy.errors import BrokerError, TopologyMissingError
-from schedy_store.reports import QueueChange
+from schedy_store.jobs import QueueChange
 
 _log = logging.getLogger(__name__)
 

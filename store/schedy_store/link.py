@@ -20,9 +20,9 @@ from schedy.errors import BrokerError, BrokerFaultError
 from schedy.messages import Answer, Refusal, Tick, encode, routing_key
 from schedy.settings import Settings
 from schedy_store.dispatch import TicketKey, WantedTicket
+from schedy_store.jobs import QueueChange
 from schedy_store.jobs_queues import JobsQueues
 from schedy_store.queue_probe import QueueProbe
-from schedy_store.reports import QueueChange
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ _STALLED_SECONDS = 60.0
 """How long the service may be busy with one batch before it counts as stalled."""
 _REPLY_SECONDS = 4.0
 _REPLY_PREFIX = names.REPLY_QUEUE + "."
+_GATHER_SECONDS = 0.25
+_BEATS_AT_ONCE = 100
+_HEARTBEAT_KEY = names.REPORT_KEY_PREFIX + "heartbeat"
 _PREFETCH_READS = 20
 _PREFETCH_REPORTS = 200
 """Messages held at once, each of up to a megabyte or so."""
@@ -138,6 +141,8 @@ class Link:
         self._taken_at = time.monotonic()
         with self._arrived:
             self._arrived.wait_for(self._has_news, wait_seconds)
+            if self._has_news() and not self._has_urgent_news():
+                self._arrived.wait_for(self._has_urgent_news, _GATHER_SECONDS)
             arrivals, self._rest = self._rest, Arrivals()
             arrivals.connection = self._connection
             size = 0
@@ -146,9 +151,22 @@ class Link:
                 size += len(arrivals.deliveries[-1].body)
             return arrivals
 
+    def _has_urgent_news(self) -> bool:
+        """Whether something must not wait; signs of life may, and are cheaper together."""
+        beats = len(self._deliveries)
+        return (
+            self._has_told()
+            or beats >= _BEATS_AT_ONCE
+            or any(delivery.routing_key != _HEARTBEAT_KEY for delivery in self._deliveries)
+        )
+
     def _has_news(self) -> bool:
+        return bool(self._deliveries) or self._has_told()
+
+    def _has_told(self) -> bool:
+        """Whether the broker has told something about what was published."""
         rest = self._rest
-        return bool(self._deliveries or rest.landed or rest.failed or rest.ready_counts or rest.remade)
+        return bool(rest.landed or rest.failed or rest.ready_counts or rest.remade)
 
     @property
     def error(self) -> BrokerError | None:
@@ -222,6 +240,7 @@ class Link:
             headers={
                 names.DEAD_REASON_HEADER: reason[:1000],
                 names.DEAD_SOURCE_HEADER: incoming.routing_key,
+                **({names.DEAD_USER_HEADER: incoming.user} if incoming.user else {}),
             },
         )
 

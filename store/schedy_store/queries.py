@@ -1,6 +1,8 @@
 """Reads, in pages: an open read makes SQLite's write-ahead log grow. The service and the command line share them."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
@@ -12,8 +14,11 @@ from schedy.messages import (
     FieldsAnswer,
     GetExperiments,
     GetFields,
+    GetHistory,
     GetJobOrder,
     GetJobs,
+    GetWorkers,
+    HistoryAnswer,
     JobEvent,
     JobOrderAnswer,
     JobRecord,
@@ -21,16 +26,20 @@ from schedy.messages import (
     Refusal,
     Request,
     SortField,
+    WorkerRecord,
+    WorkersAnswer,
 )
-from schedy.values import dump_values, shown_name, stored_name
+from schedy.values import dump_values, load_values, shown_name, stored_name
 from schedy_store.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
-from schedy_store.records import RECORD_COLUMNS, findable, job_record
+from schedy_store.records import RECORD_COLUMNS, AnyRow, findable, job_record
 from schedy_store.store import Transaction
-from schedy_store.tables import Event, Experiment, Job, JobValue
+from schedy_store.tables import Event, Experiment, Job, JobValue, Service, Worker
 
 _PAGE_CHARACTERS = 4_000_000
 _EVENTS_SHOWN = 200
 _NUMBERS_AT_ONCE = 50
+_SILENT_LEASES = 0.7
+"""Of a lease: two signs of life in a row have not come by then."""
 
 SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "id": Job.job_id,
@@ -57,6 +66,10 @@ def answer_request(transaction: Transaction, request: Request) -> Answer:
             return _job_order(transaction, request)
         case GetFields():
             return _fields(transaction, request)
+        case GetHistory():
+            return _history(transaction, request)
+        case GetWorkers():
+            return _workers(transaction, request)
 
 
 def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
@@ -104,7 +117,19 @@ def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
     if request.statuses:
         found = found.where(Job.status.in_(request.statuses))
     found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
-    return _cut(map(job_record, transaction.sql.execute(found)), request.limit)
+    return _cut(_records(transaction, transaction.sql.execute(found)), request.limit)
+
+
+def _records(transaction: Transaction, rows: Iterable[AnyRow]) -> Iterator[JobRecord]:
+    """Rows as records; of a running job whose worker should have been heard of, how long it has been silent."""
+    lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
+    for row in rows:
+        record = job_record(row)
+        if row.status == "RUNNING" and row.heard_at is not None:
+            silent = (transaction.now - row.heard_at).total_seconds()
+            if silent > lease * _SILENT_LEASES:
+                record = record.model_copy(update={"silent_seconds": silent})
+        yield record
 
 
 def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
@@ -112,7 +137,9 @@ def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experime
     if row is None:
         reason = f"There is no job {job_id!r} in this experiment. `schedy list NAME` shows the ids."
         return Refusal(code="not_found", reason=reason)
-    return JobsAnswer.model_construct(jobs=[job_record(row)], events=_events(transaction, experiment, job_id))
+    newest = GetHistory(job_id=job_id, newest=True, limit=_EVENTS_SHOWN)
+    events = _page_of_events(transaction, newest, experiment)[0]
+    return JobsAnswer.model_construct(jobs=list(_records(transaction, [row])), events=events)
 
 
 def _in_given_order(
@@ -120,7 +147,8 @@ def _in_given_order(
 ) -> Iterator[JobRecord]:
     for start in range(0, len(numbers), _NUMBERS_AT_ONCE):
         some = numbers[start : start + _NUMBERS_AT_ONCE]
-        jobs = {row.pk: job_record(row) for row in transaction.sql.execute(found.where(Job.pk.in_(some)))}
+        rows = transaction.sql.execute(found.where(Job.pk.in_(some)))
+        jobs = {record.number: record for record in _records(transaction, rows)}
         yield from (jobs[number] for number in some if number in jobs)
 
 
@@ -132,19 +160,108 @@ def _cut(jobs: Iterator[JobRecord], limit: int) -> JobsAnswer:
         if page and (len(page) == limit or characters > _PAGE_CHARACTERS):
             return JobsAnswer.model_construct(jobs=page, more=True)
         page.append(job)
-        characters += len(dump_values(job.hyperparameters)) + len(dump_values(job.results)) + 6 * len(job.error or "")
+        values = (job.hyperparameters, job.results, job.previous_results)
+        characters += sum(len(dump_values(some)) for some in values) + 6 * len(job.error or "")
     return JobsAnswer.model_construct(jobs=page)
 
 
-def _events(transaction: Transaction, experiment: int, job_id: str) -> list[JobEvent]:
+def _history(transaction: Transaction, request: GetHistory) -> Answer:
+    experiment = None
+    if request.experiment_uid is not None:
+        experiment = _experiment_number(transaction, request.experiment_uid)
+        if experiment is None:
+            return Refusal(code="not_found", reason="The experiment was deleted.")
+    events, more = _page_of_events(transaction, request, experiment)
+    return HistoryAnswer.model_construct(events=events, more=more)
+
+
+def _page_of_events(
+    transaction: Transaction, request: GetHistory, experiment: int | None
+) -> tuple[list[JobEvent], bool]:
+    """A page in the order of the events, and whether more follow; of all experiments if none is given."""
     found = (
-        select(Event.at, Event.kind, Event.worker, Event.detail)
-        .where(Event.experiment_pk == experiment, Event.job_id == job_id)
-        .order_by(Event.pk.desc())
-        .limit(_EVENTS_SHOWN)
+        select(*Event.__table__.c, Experiment.name).outerjoin_from(Event, Experiment).where(Event.pk > request.after)
     )
+    if experiment is not None:
+        found = found.where(Event.experiment_pk == experiment)
+    if request.job_id is not None:
+        found = found.where(Event.job_id == findable(request.job_id))
+    if request.before is not None:
+        found = found.where(Event.pk < request.before)
+    found = found.order_by(Event.pk.desc() if request.newest else Event.pk).limit(request.limit + 1)
+    page: list[JobEvent] = []
+    characters = 0
+    for row in transaction.sql.execute(found):
+        if len(page) == request.limit or characters > _PAGE_CHARACTERS:
+            return _in_order(page, request), True
+        page.append(_event(row))
+        characters += len(row.results or "") + 6 * len(row.detail)
+    return _in_order(page, request), False
+
+
+def _in_order(page: list[JobEvent], request: GetHistory) -> list[JobEvent]:
+    return page[::-1] if request.newest else page
+
+
+def _event(row: AnyRow) -> JobEvent:
+    return JobEvent.model_construct(
+        number=row.pk,
+        experiment=row.name,
+        job_id=row.job_id,
+        at=row.at,
+        kind=row.kind,
+        worker=row.worker,
+        attempt=row.attempt,
+        detail=row.detail,
+        times=row.times,
+        last_at=row.last_at,
+        results=None if row.results is None else load_values(row.results),
+    )
+
+
+def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
+    found = select(*Worker.__table__.c).where(Worker.pk > request.after).order_by(Worker.pk).limit(request.limit)
+    if not request.gone:
+        found = found.where(Worker.state != "ended")
     rows = transaction.sql.execute(found).all()
-    return [JobEvent(at=row.at, kind=row.kind, worker=row.worker, detail=row.detail) for row in reversed(rows)]
+    lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
+    jobs = _jobs_of_workers(transaction, [row.pk for row in rows])
+    return WorkersAnswer.model_construct(
+        workers=[_worker(row, jobs.get(row.pk, []), transaction.now, lease) for row in rows]
+    )
+
+
+def _worker(row: AnyRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
+    heard_seconds_ago = (now - row.heard_at).total_seconds()
+    return WorkerRecord(
+        number=row.pk,
+        host=row.host,
+        pid=row.pid,
+        program=row.program,
+        state=row.state,
+        detail=row.detail,
+        silent=row.state != "ended" and heard_seconds_ago > lease,
+        since=row.since,
+        heard_at=row.heard_at,
+        heard_seconds_ago=heard_seconds_ago,
+        jobs=jobs,
+        done=row.done,
+        crashed=row.crashed,
+        lost=row.lost,
+    )
+
+
+def _jobs_of_workers(transaction: Transaction, workers: list[int]) -> dict[int, list[str]]:
+    running = (
+        select(Job.worker_pk, Experiment.name, Job.job_id)
+        .join_from(Job, Experiment)
+        .where(Job.status == "RUNNING", Job.worker_pk.in_(workers))
+        .order_by(Job.pk)
+    )
+    jobs: dict[int, list[str]] = {}
+    for row in transaction.sql.execute(running):
+        jobs.setdefault(row.worker_pk, []).append(f"{row.name}/{row.job_id}")
+    return jobs
 
 
 def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
@@ -200,4 +317,5 @@ def _fields(transaction: Transaction, request: GetFields) -> Answer:
     names: dict[str, list[str]] = {"hyperparameter": [], "result": []}
     for source, name in transaction.sql.execute(found):
         names[source].append(shown_name(name))
-    return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"])
+    most = transaction.sql.scalar(select(func.max(Job.attempt)).where(Job.experiment_pk == experiment))
+    return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"], most_attempts=most or 0)

@@ -34,7 +34,10 @@ RECORD_COLUMNS = (
     Job.finished_at,
     Job.worker,
     Job.attempt,
+    Job.previous_results,
     Job.revision,
+    Job.stop,
+    Job.heard_at,
 )
 
 
@@ -53,5 +56,8 @@ def job_record(row: AnyRow) -> JobRecord:
         finished_at=row.finished_at,
         worker=row.worker,
         attempt=row.attempt,
+        previous_results=load_values(row.previous_results),
         revision=row.revision,
+        stop=row.stop,
+        silent_seconds=None,
     )

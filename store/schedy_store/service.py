@@ -6,6 +6,7 @@ database is away it holds no deliveries. Of several instances the broker makes o
 in the store that no other has taken over since.
 """
 
+import base64
 import logging
 import os
 import queue
@@ -14,16 +15,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import select, update
 
+from schedy import names
 from schedy.broker import Incoming
 from schedy.errors import BrokerError, SchedyError, StoreError
 from schedy.messages import (
     Change,
     Refusal,
+    Replay,
     Report,
     Request,
     Sendable,
@@ -35,11 +38,14 @@ from schedy.messages import (
 from schedy.settings import Settings
 from schedy_store.changes import Changes
 from schedy_store.dispatch import TicketOffice, WantedTicket
+from schedy_store.jobs import Outcome
+from schedy_store.journal import Journal
 from schedy_store.link import Arrivals, Link
 from schedy_store.queries import answer_request
-from schedy_store.reports import Outcome, Reports
+from schedy_store.reports import Reports
 from schedy_store.store import Store, Transaction, is_fault_of_data
 from schedy_store.tables import Service as ServiceRow
+from schedy_store.workers import Workers
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +57,7 @@ _BATCH_BYTES = 16_000_000
 _LEASES_JUDGED = 1000
 _DEAD_LETTER_SECONDS = 10.0
 _HOUSEKEEPING_SECONDS = 3600.0
+_REPLAY_KEY = names.SERVICE_KEY_PREFIX + "replay"
 _EPOCH = select(ServiceRow.epoch).with_for_update()
 
 
@@ -182,8 +189,10 @@ class ResultsService:
 
     def _decode(self, link: Link, deliveries: list[Incoming]) -> list[tuple[Incoming, Sendable]]:
         decoded: list[tuple[Incoming, Sendable]] = []
-        for incoming in deliveries:
+        for delivered in deliveries:
+            incoming = delivered
             try:
+                incoming = _unwrapped(delivered)
                 decoded.append((incoming, _decoded(incoming)))
             except UndecodableError as error:
                 self._bury(link, incoming, str(error))
@@ -223,7 +232,7 @@ class ResultsService:
                 self._office.mark(transaction, arrivals.landed)
                 self._office.note_ready(transaction, arrivals.ready_counts)
                 for incoming, message in decoded:
-                    outcome = self._apply_message(link, transaction, message)
+                    outcome = self._apply_message(link, transaction, message, incoming.user)
                     applied.outcomes.append((incoming, outcome))
                     self._office.wanting |= outcome.tickets_wanted
                     if outcome.claimed is not None:
@@ -248,10 +257,17 @@ class ResultsService:
         if self._epoch is None:
             self._epoch = transaction.sql.scalars(
                 update(ServiceRow)
-                .values(epoch=ServiceRow.epoch + 1, instance=self._instance, active_since=transaction.now)
+                .values(
+                    epoch=ServiceRow.epoch + 1,
+                    instance=self._instance,
+                    active_since=transaction.now,
+                    lease_seconds=self._settings.lease_seconds,
+                )
                 .returning(ServiceRow.epoch)
             ).one()
             self._last_tick = None
+            detail = f"The results service {self._instance} is active."
+            Journal(transaction).record("service", detail, experiment_pk=None)
             self._office.reset(transaction)
             link.open_queues(self._office.open_experiments(transaction))
             _log.info("This instance (%s) is active, epoch %d.", self._instance, self._epoch)
@@ -277,19 +293,23 @@ class ResultsService:
         settings = self._settings
         return Changes(transaction, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts)
 
-    def _apply_message(self, link: Link, transaction: Transaction, message: Sendable) -> Outcome:
+    def _apply_message(self, link: Link, transaction: Transaction, message: Sendable, user: str | None) -> Outcome:
         if isinstance(message, Tick):
             return self._tick(link, transaction)
         if isinstance(message, Report):
-            return self._reports(transaction).apply(message)
+            return self._reports(transaction).apply(message, user)
         if isinstance(message, Change):
-            return self._changes(transaction).apply(message)
-        return Outcome(answer_request(transaction, message))
+            return self._changes(transaction).apply(message, user)
+        if isinstance(message, Request):
+            return Outcome(answer_request(transaction, message))
+        return Outcome()  # a Replay: `_unwrapped` leaves none
 
     def _tick(self, link: Link, transaction: Transaction) -> Outcome:
         """Run the timers: all that was reported before this tick has been applied."""
         self._last_tick = (time.monotonic(), transaction.now)
-        outcome = self._reports(transaction).expire_leases(_LEASES_JUDGED)
+        reports = self._reports(transaction)
+        outcome = reports.expire_leases(_LEASES_JUDGED)
+        outcome.log += reports.stop_overdue(_LEASES_JUDGED).log
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._settings.lease_seconds
             self._office.reclaim_overtaken(transaction)
@@ -297,6 +317,7 @@ class ResultsService:
         if time.monotonic() >= self._next_housekeeping:
             self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
             self._changes(transaction).forget_old_answers()
+            Workers(transaction).forget_old()
         return outcome
 
     def _finish(self, link: Link, applied: _Applied) -> None:
@@ -339,6 +360,24 @@ class ResultsService:
             except Exception:
                 _log.exception("A read failed")
             link.ack_one(incoming)
+
+
+def _unwrapped(incoming: Incoming) -> Incoming:
+    """Return what a replay brings back as if it had come from its first sender, who waits no more for an answer.
+
+    Only who may send under the service's routing keys can replay, so the user that the replay names is to be trusted.
+    Raises UndecodableError.
+    """
+    if incoming.routing_key != _REPLAY_KEY:
+        return incoming
+    replay = decode(incoming.body)
+    if not isinstance(replay, Replay) or replay.routing_key == _REPLAY_KEY:
+        raise UndecodableError("not a replay of a client's message")
+    try:
+        body = base64.b64decode(replay.body, validate=True)
+    except ValueError as error:
+        raise UndecodableError(f"a replay whose body is not base64: {error}") from None
+    return replace(incoming, body=body, routing_key=replay.routing_key, user=replay.user, reply_to=None)
 
 
 def _decoded(incoming: Incoming) -> Sendable:

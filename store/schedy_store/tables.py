@@ -91,6 +91,9 @@ class Experiment(Base):
     status: Mapped[str] = mapped_column(String(16))
     paused: Mapped[bool]
     max_attempts: Mapped[int]
+    job_timeout: Mapped[float | None] = mapped_column(Double)
+    stall_timeout: Mapped[float | None] = mapped_column(Double)
+    retry_timeouts: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -99,14 +102,16 @@ class Job(Base):
 
     `dispatched_at` says that ticket number `ticket` was published; both NULL and an older number mean that the job
     wants a ticket while it is QUEUED. `revision` grows with every change and guards every update. Each attempt starts
-    from the initial results and quality, those of the push.
+    from the initial results and quality, those of the push; what earlier ones had put is in `previous_results`.
+    `user` is the broker's user that claimed the job.
     """
 
     __tablename__ = "job"
     __table_args__ = (
         UniqueConstraint("experiment_pk", "job_id"),
         CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name="status"),
-        CheckConstraint("attempt >= 0", name="attempt"),
+        CheckConstraint("attempt >= attempts_forgiven AND attempts_forgiven >= 0", name="attempt"),
+        CheckConstraint("stop IN ('cancelled', 'job_timeout', 'stall_timeout')", name="stop"),
         CheckConstraint(
             "(status = 'RUNNING') = (lease_until IS NOT NULL) AND (status <> 'RUNNING' OR token IS NOT NULL)",
             name="running_under_lease",
@@ -144,12 +149,19 @@ class Job(Base):
     results: Mapped[str] = mapped_column(Text)
     initial_quality: Mapped[float | None] = mapped_column(NanAsNull)
     initial_results: Mapped[str] = mapped_column(Text)
+    previous_results: Mapped[str] = mapped_column(Text, default="{}")
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    heard_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     worker: Mapped[str | None] = mapped_column(Text)
+    worker_pk: Mapped[int | None] = mapped_column(Key)
+    user: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(default=0)
+    attempts_forgiven: Mapped[int] = mapped_column(default=0)
+    stop: Mapped[str | None] = mapped_column(String(16))
     token: Mapped[str | None] = mapped_column(String(32))
     sequence: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -176,18 +188,53 @@ class JobValue(Base):
 
 
 class Event(Base):
-    """Something out of the ordinary: a refused report, a denied claim, a lost worker, a job given back."""
+    """Something that happened to a job, an experiment, or the service; `times` in a row, until `last_at`.
+
+    `token` tells which worker a refused report is from. `results` are kept when another attempt takes a job over.
+    """
 
     __tablename__ = "event"
-    __table_args__ = (Index("ix_event_experiment_pk_job_id", "experiment_pk", "job_id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_event_experiment_pk_job_id", "experiment_pk", "job_id"),
+        Index("ix_event_at", "at"),
+        {"sqlite_autoincrement": True},
+    )
 
     pk: Mapped[int] = mapped_column(Key, primary_key=True)
-    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
-    job_id: Mapped[str] = mapped_column(String(6))
+    experiment_pk: Mapped[int | None] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    job_id: Mapped[str | None] = mapped_column(String(6))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     kind: Mapped[str] = mapped_column(String(32))
     worker: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int | None]
+    token: Mapped[str | None] = mapped_column(String(32))
     detail: Mapped[str] = mapped_column(Text)
+    times: Mapped[int] = mapped_column(default=1)
+    last_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    results: Mapped[str | None] = mapped_column(Text)
+
+
+class Worker(Base):
+    """A session of a process that pulls jobs, or has; `state` as the process says."""
+
+    __tablename__ = "worker"
+    __table_args__ = (
+        CheckConstraint("state IN ('alive', 'unhealthy', 'ended')", name="state"),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    uid: Mapped[str] = mapped_column(String(32), unique=True)
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(BigInteger)
+    program: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    heard_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    done: Mapped[int] = mapped_column(default=0)
+    crashed: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)
 
 
 class AppliedChange(Base):
@@ -202,7 +249,7 @@ class AppliedChange(Base):
 
 
 class Service(Base):
-    """One row: which instance is active. Every transaction of the service checks its epoch here."""
+    """One row: which instance is active, and its lease. Every transaction of the service checks its epoch here."""
 
     __tablename__ = "service"
     __table_args__ = (CheckConstraint("pk = 1", name="one_row"),)
@@ -211,3 +258,4 @@ class Service(Base):
     epoch: Mapped[int] = mapped_column(BigInteger)
     instance: Mapped[str] = mapped_column(Text)
     active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lease_seconds: Mapped[float | None] = mapped_column(Double)

@@ -60,7 +60,7 @@ def test_every_row_is_printed_with_its_figures(output: str) -> None:
         found = [line for line in lines if line.startswith(name)]
         assert len(found) == 1, f"{name!r} is not printed once:\n{output}"
         assert sum(cell[:1].isdigit() for cell in found[0].removeprefix(name).split()) >= 3, found[0]
-    assert {"BROKER", "SERVICE", "COMMANDS"} <= {line.split(" ", 1)[0] for line in lines if line}
+    assert {"BROKER", "SERVICE", "HEARTBEATS", "COMMANDS"} <= {line.split(" ", 1)[0] for line in lines if line}
 
 
 def test_every_row_is_explained() -> None:

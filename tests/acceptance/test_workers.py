@@ -127,6 +127,56 @@ except schedy.NoJobError as error:
     assert job_of(served, job_id)["results"] == {"result": 9}
 
 
+GIL_WORKER = """
+import ctypes, schedy
+experiment = schedy.SchedyDB().get_experiment("MinimizeManual")
+try:
+    with experiment.next_job(timeout=None) as job:
+        print("running", job.attempt, flush=True)
+        ctypes.PyDLL(None).sleep(SECONDS)  # unlike CDLL it keeps the GIL: no other thread of the process runs
+        print("woken", flush=True)
+        job.results["r"] = job.attempt
+        job.put()
+except schedy.UnsafeUpdateError as error:
+    print(error, flush=True)
+with experiment.next_job(timeout=20) as job:
+    print("next", job.hyperparameters["x"], flush=True)
+"""
+
+
+def test_user_code_that_holds_the_gil_for_longer_than_a_heartbeat_keeps_its_job(machine: Machine) -> None:
+    """The broker drops the connection meanwhile; the lease is longer."""
+    machine.environment |= {"SCHEDY_LEASE_SECONDS": "20", "SCHEDY_AMQP_HEARTBEAT_SECONDS": "2"}
+    machine.serve()
+    job_id = pushed(machine)
+    worker = machine.worker(GIL_WORKER.replace("SECONDS", "8"))
+    assert line_of(worker) == "running 1"
+    machine.ok("push", "MinimizeManual", "-p", "x", "4")
+    assert line_of(worker) == "woken"
+    said = [line_of(worker)]
+    while said[-1].startswith(("The connection to RabbitMQ", "Connected to RabbitMQ again")):
+        said.append(line_of(worker))
+    assert said[-1] == "next 4"
+    assert any(line.startswith("The connection to RabbitMQ") for line in said)
+    job = job_of(machine, job_id)
+    assert (job["status"], job["attempt"], job["results"]) == ("DONE", 1, {"r": 1})
+
+
+def test_user_code_that_holds_the_gil_for_longer_than_its_lease_loses_its_job_cleanly(served: Machine) -> None:
+    job_id = pushed(served)
+    first = served.worker(GIL_WORKER.replace("SECONDS", "9"))
+    assert line_of(first) == "running 1"
+    second = served.worker(QUICK_WORKER)
+    assert line_of(second) == "running 2 {}"
+    assert wait_for_status(served, job_id, "DONE")["results"] == {"result": 9}
+    served.ok("push", "MinimizeManual", "-p", "x", "4")
+    told, _ = first.communicate(timeout=40)
+    assert f"Job {job_id} is no longer this worker's" in told
+    assert told.splitlines()[-1] == "next 4"
+    job = job_of(served, job_id)
+    assert (job["attempt"], job["results"]) == (2, {"result": 9})
+
+
 def test_a_forked_child_leaves_the_job_to_its_parent(served: Machine) -> None:
     job_id = pushed(served)
     parent = served.worker(

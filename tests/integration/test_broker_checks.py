@@ -124,12 +124,16 @@ def test_dead_letters_are_a_warning_and_can_be_looked_at_again_and_again(vhost_u
     assert check.outcome is Outcome.WARNING
     assert "schedy.dead: 2" in check.detail
     first = DeadLetter(
+        number=1,
         reason="not JSON",
         routing_key="report.finish",
+        exchange=names.INBOX_EXCHANGE,
         kind="finish",
         message_id="fVKGjg",
         user="",
+        at=None,
         body="\N{REPLACEMENT CHARACTER}" * 200,
+        content=b"\xff" * 300,
     )
     assert dead_letters(vhost_url, limit=1) == [first]
     assert [letter.body for letter in dead_letters(vhost_url)] == [first.body, "second"]

@@ -38,7 +38,7 @@ def push_message(**changes: Any) -> Push:
         "request_id": uuid.uuid4().hex,
         "experiment_name": "MinimizeManual",
         "jobs": [NewJob(hyperparameters={"x": 1})],
-        "worker": Worker(host="h", pid=1, program="p"),
+        "worker": Worker(host="h", pid=1, program="p", uid="1" * 32),
     }
     return Push(**{**fields, **changes})
 

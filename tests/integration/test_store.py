@@ -60,13 +60,14 @@ from schedy.settings import load_settings
 from schedy_cli.main import run
 from schedy_store.changes import Changes
 from schedy_store.dispatch import TicketKey, TicketOffice
+from schedy_store.jobs import Outcome
 from schedy_store.queries import answer_request
-from schedy_store.reports import Outcome, Reports
+from schedy_store.reports import Reports
 from schedy_store.store import SCHEMA_REVISION, Store, Transaction, network_file_system
 from schedy_store.tables import AppliedChange, Base, Event, Experiment, Job, JobValue
 
 LEASE_SECONDS = 30.0
-WORKER = Worker(host="node", pid=7, program="train.py")
+WORKER = Worker(host="node", pid=7, program="train.py", uid="7" * 32)
 A = TypeVar("A", bound=Answer)
 
 
@@ -289,8 +290,8 @@ class TestConstraints:
         [
             "INSERT INTO job_value (job_pk, source, name, experiment_pk) VALUES (99, 'result', 'x', 99)",
             "UPDATE job SET experiment_pk = 99",
-            "INSERT INTO event (experiment_pk, job_id, at, kind, detail) SELECT 99, 'abcdef', created_at, 'k', 'd'"
-            " FROM experiment",
+            "INSERT INTO event (experiment_pk, job_id, at, kind, detail, times)"
+            " SELECT 99, 'abcdef', created_at, 'k', 'd', 1 FROM experiment",
         ],
     )
     def test_nothing_hangs_in_the_air(self, desk: Desk, experiment: ExperimentRecord, statement: str) -> None:
@@ -413,8 +414,9 @@ class TestChanges:
         desk.report(Release(experiment_uid=experiment.uid, job_id=job_id, token=token, sequence=1))
         outcome = desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
         assert outcome.queues == [("gone", "E")]
-        for table in (Experiment, Job, JobValue, Event):
+        for table in (Experiment, Job, JobValue):
             assert desk.rows(select(table)) == []
+        assert [row.kind for row in desk.rows(select(Event.kind))] == ["deleted"]
         again = desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
         assert told(again, Refusal).code == "not_found"
 
@@ -425,7 +427,9 @@ class TestChanges:
             desk.claim(experiment, job_id, fresh())
         desk.change(DeleteJob(request_id=fresh(), experiment_uid=experiment.uid, job_id=gone))
         assert [row.job_id for row in desk.rows(select(Job.job_id))] == [kept]
-        assert {row.job_id for row in desk.rows(select(Event.job_id))} == {kept}
+        kinds = [row.kind for row in desk.rows(select(Event.kind).where(Event.job_id == gone))]
+        assert kinds == ["deleted"]
+        assert desk.events(experiment, kept) == ["claimed", "denied"]
         assert len(desk.rows(select(JobValue.name))) == 2
 
     def test_a_report_on_a_deleted_job_is_refused(self, desk: Desk, experiment: ExperimentRecord) -> None:
@@ -436,7 +440,7 @@ class TestChanges:
         outcome = desk.report(Finish(**held, sequence=1, status="DONE", results={}, quality=0.0))
         assert outcome.answer == ReportAnswer(accepted=False, reason="it was deleted.")
         assert outcome.log
-        lost = told(desk.report(Heartbeat(held=[HeldJob(**held)])), HeartbeatAnswer).lost
+        lost = told(desk.report(Heartbeat(worker=WORKER, held=[HeldJob(**held)])), HeartbeatAnswer).lost
         assert [(job.token, job.reason) for job in lost] == [(token, "it was deleted.")]
         assert not desk.claim(experiment, job_id, fresh()).granted
 
@@ -523,7 +527,7 @@ class Held:
         return told(self.desk.report(Release(**self.naming, sequence=9)), ReportAnswer)
 
     def heartbeat(self) -> list[str]:
-        answer = told(self.desk.report(Heartbeat(held=[HeldJob(**self.naming)])), HeartbeatAnswer)
+        answer = told(self.desk.report(Heartbeat(worker=WORKER, held=[HeldJob(**self.naming)])), HeartbeatAnswer)
         return [lost.reason for lost in answer.lost]
 
 
@@ -546,7 +550,7 @@ class TestReports:
         assert first.job.model_dump(include=fields) == again.job.model_dump(include=fields)
         assert (first.job.status, first.job.attempt, first.job.results) == ("RUNNING", 1, {"prior": 0})
         assert desk.claim(experiment, job_id, fresh()).reason == "another worker is running it."
-        assert desk.events(experiment, job_id) == ["denied"]
+        assert desk.events(experiment, job_id) == ["claimed", "denied"]
 
     def test_reports_of_the_holder_are_stored(self, desk: Desk, experiment: ExperimentRecord, job_id: str) -> None:
         held = Held(desk, experiment, job_id)
@@ -593,7 +597,9 @@ class TestReports:
         assert second.finish({"loss": 1}).accepted
         record = desk.job(experiment, job_id)
         assert (record.status, record.results, record.attempt) == ("DONE", {"loss": 1}, 2)
-        assert desk.events(experiment, job_id) == ["lost", "refused"]
+        assert desk.events(experiment, job_id) == [
+            *("claimed", "reported", "lost", "kept", "claimed", "refused", "ended"),
+        ]
         assert lost.finish({"late": 1}).reason == "another attempt ended it as DONE."
 
     def test_a_release_gives_the_job_back_and_does_not_count(
@@ -637,10 +643,14 @@ class TestReports:
             desk.pass_seconds(LEASE_SECONDS + 1)
             desk.tick()
         record = desk.job(experiment, job_id)
-        assert (record.status, record.error, record.attempt) == ("CRASHED", "worker lost 2 times", 2)
-        assert held.heartbeat() == ["it is CRASHED: its worker was silent for too long."]
+        assert (record.status, record.error, record.attempt) == (
+            "CRASHED",
+            "worker lost 2 times (on node, node)",
+            2,
+        )
+        assert held.heartbeat() == ["it is CRASHED: its worker was silent for too long, or did not stop in time."]
         assert not held.finish({}).accepted
-        assert desk.events(experiment, job_id) == ["lost", "lost", "refused"]
+        assert desk.events(experiment, job_id) == ["claimed", "lost", "claimed", "lost", "ended", "refused"]
 
     def test_a_claim_that_comes_before_the_tick_crashes_it_too(
         self, desk: Desk, experiment: ExperimentRecord, job_id: str
@@ -650,9 +660,9 @@ class TestReports:
             desk.pass_seconds(LEASE_SECONDS + 1)
         assert desk.claim(experiment, job_id, fresh()).reason == "it is CRASHED."
         record = desk.job(experiment, job_id)
-        assert (record.status, record.error) == ("CRASHED", "worker lost 2 times")
+        assert (record.status, record.error) == ("CRASHED", "worker lost 2 times (on node, node)")
         assert record.finished_at is not None
-        assert desk.events(experiment, job_id) == ["lost", "lost", "denied"]
+        assert desk.events(experiment, job_id) == ["claimed", "lost", "claimed", "lost", "ended", "denied"]
 
     def test_a_claim_of_a_lost_job_in_a_paused_experiment_queues_it(
         self, desk: Desk, experiment: ExperimentRecord, job_id: str
@@ -662,7 +672,7 @@ class TestReports:
         desk.pass_seconds(LEASE_SECONDS + 1)
         assert not desk.claim(experiment, job_id, fresh()).granted
         assert desk.job(experiment, job_id).status == "QUEUED"
-        assert desk.events(experiment, job_id) == ["lost", "denied"]
+        assert desk.events(experiment, job_id) == ["claimed", "lost", "denied"]
 
     def test_the_holder_of_a_job_goes_on_in_a_paused_experiment(
         self, desk: Desk, experiment: ExperimentRecord, job_id: str

@@ -13,6 +13,12 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 _HEADING = re.compile(r"^###? (schedy[a-z ]+)$", re.M)
 
 
+def spellings(command: click.Command) -> list[str]:
+    """All options of a command, as they are typed."""
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    return [spelling for option in options for spelling in (*option.opts, *option.secondary_opts)]
+
+
 def walk(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, click.Command]]:
     """A command and all below it, by the words that call them."""
     yield name, command
@@ -54,18 +60,17 @@ def test_the_short_list_of_commands_names_them_all() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_stands_in_the_section_of_its_command(name: str) -> None:
-    options = [
-        spelling for param in COMMANDS[name].params if isinstance(param, click.Option) for spelling in param.opts
+    missing = [
+        spelling
+        for spelling in spellings(COMMANDS[name])
+        if not re.search(rf"`{re.escape(spelling)}[` ]", section(name))
     ]
-    missing = [spelling for spelling in options if not re.search(rf"`{re.escape(spelling)}[` ]", section(name))]
     assert missing == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_section_lists_no_option_that_is_not_there(name: str) -> None:
-    known = {
-        spelling for param in COMMANDS[name].params if isinstance(param, click.Option) for spelling in param.opts
-    } | {"-h", "--help"}
+    known = {*spellings(COMMANDS[name]), "-h", "--help"}
     listed = {
         spelling
         for row in re.findall(r"^\| (`-.*?) \| ", section(name), re.M)

@@ -14,6 +14,7 @@ from schedy.errors import InvalidValueError
 from schedy.messages import (
     AddExperiment,
     AmendJob,
+    CancelJobs,
     Change,
     Claim,
     ClaimAnswer,
@@ -22,8 +23,10 @@ from schedy.messages import (
     Finish,
     GetExperiments,
     GetFields,
+    GetHistory,
     GetJobOrder,
     GetJobs,
+    GetWorkers,
     Heartbeat,
     HeldJob,
     JobRecord,
@@ -32,8 +35,10 @@ from schedy.messages import (
     Progress,
     Push,
     Release,
+    Replay,
     Report,
     Request,
+    RetryJobs,
     Sendable,
     SortField,
     Tick,
@@ -51,7 +56,7 @@ from schedy.messages import (
 )
 
 A, B = "a" * 32, "b" * 32
-WORKER = Worker(host="node-1", pid=7, program="train.py")
+WORKER = Worker(host="node-1", pid=7, program="train.py", uid="7" * 32)
 NASTY = {"up": math.inf, "nul\x00": "\x00", "half": "\ud800", "\udcff": [{"big": 10**300}], "none": None}
 HELD: dict[str, Any] = {"experiment_uid": A, "job_id": "_bcdef", "token": B}
 
@@ -60,7 +65,7 @@ SENDABLE: list[Sendable] = [
     Progress(**HELD, sequence=1, results=NASTY, quality=-math.inf),
     Finish(**HELD, sequence=2, status="CRASHED", results=NASTY, quality=0.5, error="line 1\nline 2\t\x1b"),
     Release(**HELD, sequence=3),
-    Heartbeat(held=[HeldJob(**HELD)]),
+    Heartbeat(worker=WORKER, held=[HeldJob(**HELD)]),
     Push(
         request_id=A,
         experiment_name="é" * 100,
@@ -72,17 +77,22 @@ SENDABLE: list[Sendable] = [
     DeleteExperiment(request_id=A, experiment_uid=B),
     DeleteJob(request_id=A, experiment_uid=B, job_id="abcde-"),
     AmendJob(request_id=A, experiment_uid=B, job_id="abcdef", results=NASTY, quality=1.0, revision=None),
+    CancelJobs(request_id=A, experiment_uid=B, job_ids=["abcdef"]),
+    RetryJobs(request_id=A, experiment_uid=B, job_ids=["abcdef"]),
     Tick(instance="host:1"),
+    Replay(routing_key="report.finish", body="AAAA", user="schedy-worker"),
     GetExperiments(name="x"),
     GetJobs(experiment_uid=A, statuses=["QUEUED"], numbers=[3, 1]),
     GetJobOrder(experiment_uid=A, sort=[SortField(source="result", name="loss")], decreasing=True),
     GetFields(experiment_uid=A),
+    GetHistory(experiment_uid=A, job_id="abcdef", newest=True),
+    GetWorkers(gone=True),
 ]
 
 
 def test_every_kind_of_message_is_tested() -> None:
     kinds = {member.__name__ for union in (Report, Change, Request) for member in typing.get_args(union)}
-    assert {type(message).__name__ for message in SENDABLE} == kinds | {"Tick"}
+    assert {type(message).__name__ for message in SENDABLE} == kinds | {"Tick", "Replay"}
 
 
 @pytest.mark.parametrize("message", SENDABLE, ids=lambda message: message.kind)
@@ -175,7 +185,7 @@ def test_a_report_with_an_impossible_field_is_refused(change: dict[str, Any]) ->
 @pytest.mark.parametrize("program", ["a\x1b[31m", "a\x00", "a\x7f", "a\x9b31m", "a\nb", "x" * 301])
 def test_who_works_is_one_printable_line(program: str) -> None:
     with pytest.raises(ValidationError, match="program"):
-        Worker(host="h", pid=1, program=program)
+        Worker(host="h", pid=1, program=program, uid="1" * 32)
 
 
 def test_messages_cannot_be_changed() -> None:
@@ -184,10 +194,10 @@ def test_messages_cannot_be_changed() -> None:
 
 
 def test_routing_keys_tell_workers_from_pushers_and_readers() -> None:
-    assert {routing_key(message).partition(".")[0] for message in SENDABLE[:5]} == {"report"}
-    assert {routing_key(message).partition(".")[0] for message in SENDABLE[5:11]} == {"change"}
-    assert routing_key(SENDABLE[11]) == "service.tick"
-    assert {routing_key(message).partition(".")[0] for message in SENDABLE[12:]} == {"request"}
+    prefixes = {Report: "report", Change: "change", Request: "request", Tick | Replay: "service"}
+    for message in SENDABLE:
+        expected = next(prefix for kinds, prefix in prefixes.items() if isinstance(message, typing.get_args(kinds)))
+        assert routing_key(message) == f"{expected}.{message.kind}"
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 200, "é" * 100, "😀" * 50, "a b/c.d#*", " ", "+1"])

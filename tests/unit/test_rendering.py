@@ -15,6 +15,18 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 EVIL = "\x1b[31m\x9b2J\x07\x00\r\n\t\u2028\u202e\udcff"
 
 
+EVENT = JobEvent(
+    number=1,
+    experiment="MinimizeManual",
+    job_id="fVKGjg",
+    at=NOW,
+    kind="lost",
+    worker="node:6 a.py",
+    attempt=1,
+    detail="No sign of life for 30 s: worker lost.",
+)
+
+
 def job(**more: Any) -> JobRecord:
     fields: dict[str, Any] = {
         "number": 1,
@@ -60,7 +72,7 @@ def test_what_matters_follows_the_results() -> None:
 def test_one_attempt_and_the_worker_are_told_to_who_asks() -> None:
     done = job(attempt=1, worker="node:7 train.py", started_at=NOW)
     assert plain(done) == plain(job())
-    events = [JobEvent(at=NOW, kind="lost", worker="node:6 a.py", detail="No sign of life for 30 s: worker lost.")]
+    events = [EVENT]
     told = plain(done, verbose=True, events=events).partition("result: 5\n")[2].splitlines()
     when = NOW.astimezone().isoformat(sep=" ", timespec="seconds")
     assert told == [
@@ -102,7 +114,7 @@ class TestNothingActsOnTheTerminal:
     )
 
     def test_in_a_paragraph(self) -> None:
-        events = [JobEvent.model_construct(at=NOW, kind="lost", worker=EVIL, detail=EVIL)]
+        events = [EVENT.model_copy(update={"worker": EVIL, "detail": EVIL})]
         lines = plain(self.nasty, verbose=True, events=events).split("\n")
         assert [line for line in lines if not line.isprintable()] == []
 
@@ -126,7 +138,7 @@ def test_json_has_all_that_a_program_may_want() -> None:
     found = json.loads(rendering.job_json(job(quality=math.nan), []))
     assert set(found) == {
         *("id", "status", "quality", "hyperparameters", "results", "error", "created_at", "started_at"),
-        *("finished_at", "worker", "attempt", "events"),
+        *("finished_at", "worker", "attempt", "previous_results", "stop", "silent_seconds", "events"),
     }
     assert math.isnan(found["quality"])
     assert found["created_at"] == NOW.isoformat()

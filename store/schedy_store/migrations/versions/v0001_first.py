@@ -18,6 +18,7 @@ def upgrade() -> None:
     _create_job()
     _create_job_value()
     _create_event()
+    _create_worker()
     _create_service_tables()
 
 
@@ -32,6 +33,9 @@ def _create_experiment() -> None:
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
+        sa.Column("job_timeout", sa.Double(), nullable=True),
+        sa.Column("stall_timeout", sa.Double(), nullable=True),
+        sa.Column("retry_timeouts", sa.Boolean(), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.CheckConstraint("status IN ('RUNNING', 'DONE')", name=op.f("ck_experiment_status")),
         sa.CheckConstraint("max_attempts >= 1", name=op.f("ck_experiment_max_attempts")),
@@ -54,12 +58,19 @@ def _create_job() -> None:
         sa.Column("results", sa.Text(), nullable=False),
         sa.Column("initial_quality", sa.Double(), nullable=True),
         sa.Column("initial_results", sa.Text(), nullable=False),
+        sa.Column("previous_results", sa.Text(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("started_at", _TIME, nullable=True),
         sa.Column("finished_at", _TIME, nullable=True),
+        sa.Column("heard_at", _TIME, nullable=True),
+        sa.Column("reported_at", _TIME, nullable=True),
         sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("worker_pk", _KEY, nullable=True),
+        sa.Column("user", sa.Text(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("attempts_forgiven", sa.Integer(), nullable=False),
+        sa.Column("stop", sa.String(16), nullable=True),
         sa.Column("token", sa.String(32), nullable=True),
         sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("lease_until", _TIME, nullable=True),
@@ -67,7 +78,8 @@ def _create_job() -> None:
         sa.Column("ticket", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name=op.f("ck_job_status")),
-        sa.CheckConstraint("attempt >= 0", name=op.f("ck_job_attempt")),
+        sa.CheckConstraint("attempt >= attempts_forgiven AND attempts_forgiven >= 0", name=op.f("ck_job_attempt")),
+        sa.CheckConstraint("stop IN ('cancelled', 'job_timeout', 'stall_timeout')", name=op.f("ck_job_stop")),
         sa.CheckConstraint(
             "(status = 'RUNNING') = (lease_until IS NOT NULL) AND (status <> 'RUNNING' OR token IS NOT NULL)",
             name=op.f("ck_job_running_under_lease"),
@@ -118,12 +130,17 @@ def _create_event() -> None:
     op.create_table(
         "event",
         sa.Column("pk", _KEY, nullable=False),
-        sa.Column("experiment_pk", _KEY, nullable=False),
-        sa.Column("job_id", sa.String(6), nullable=False),
+        sa.Column("experiment_pk", _KEY, nullable=True),
+        sa.Column("job_id", sa.String(6), nullable=True),
         sa.Column("at", _TIME, nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=True),
+        sa.Column("token", sa.String(32), nullable=True),
         sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("last_at", _TIME, nullable=True),
+        sa.Column("results", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["experiment_pk"], ["experiment.pk"], name=op.f("fk_event_experiment_pk"), ondelete="CASCADE"
         ),
@@ -131,6 +148,29 @@ def _create_event() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_event_experiment_pk_job_id", "event", ["experiment_pk", "job_id"])
+    op.create_index("ix_event_at", "event", ["at"])
+
+
+def _create_worker() -> None:
+    op.create_table(
+        "worker",
+        sa.Column("pk", _KEY, nullable=False),
+        sa.Column("uid", sa.String(32), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("pid", sa.BigInteger(), nullable=False),
+        sa.Column("program", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("since", _TIME, nullable=False),
+        sa.Column("heard_at", _TIME, nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("crashed", sa.Integer(), nullable=False),
+        sa.Column("lost", sa.Integer(), nullable=False),
+        sa.CheckConstraint("state IN ('alive', 'unhealthy', 'ended')", name=op.f("ck_worker_state")),
+        sa.PrimaryKeyConstraint("pk", name=op.f("pk_worker")),
+        sa.UniqueConstraint("uid", name=op.f("uq_worker_uid")),
+        sqlite_autoincrement=True,
+    )
 
 
 def _create_service_tables() -> None:
@@ -148,6 +188,7 @@ def _create_service_tables() -> None:
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("instance", sa.Text(), nullable=False),
         sa.Column("active_since", _TIME, nullable=True),
+        sa.Column("lease_seconds", sa.Double(), nullable=True),
         sa.CheckConstraint("pk = 1", name=op.f("ck_service_one_row")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_service")),
     )

@@ -1,0 +1,96 @@
+"""What users do to experiments and jobs while everything breaks."""
+
+import random
+from collections.abc import Callable, Set
+
+from sqlalchemy import select
+
+import schedy
+from chaos.evidence import FINAL
+from chaos.history import History
+from schedy.errors import NotFoundError, StoreError
+from schedy.messages import ExperimentStatus
+from schedy_store.store import Store
+from schedy_store.tables import Experiment, Job
+
+_LOOKED_AT = 300
+
+
+class Operations:
+    """Operations through the library; each is written down. What the service does not answer is left open."""
+
+    def __init__(self, experiments: list[schedy.Experiment], store: Store, history: History) -> None:
+        self.experiments = experiments
+        self._store = store
+        self._history = history
+
+    def pause(self, experiment: schedy.Experiment) -> bool:
+        """Pause; False if nobody said that it was done."""
+        return self._write_down("pause", {"experiment": experiment.name}, experiment.pause)
+
+    def resume(self, experiment: schedy.Experiment) -> bool:
+        """Resume; False if nobody said that it was done."""
+        return self._write_down("resume", {"experiment": experiment.name}, experiment.resume)
+
+    def close(self, experiment: schedy.Experiment) -> bool:
+        """Make it DONE, which deletes its queue; False if nobody said that it was done."""
+        return self._set_status("close", experiment, "DONE")
+
+    def reopen(self, experiment: schedy.Experiment) -> bool:
+        """Make it RUNNING again, with a new queue; False if nobody said that it was done."""
+        return self._set_status("reopen", experiment, "RUNNING")
+
+    def _set_status(self, what: str, experiment: schedy.Experiment, status: ExperimentStatus) -> bool:
+        experiment.status = status
+        return self._write_down(what, {"experiment": experiment.name}, experiment.push_updates)
+
+    def delete_some_job(self, choice: random.Random) -> str | None:
+        """Delete a late job, in whatever state; None if none could be looked up."""
+        return self._with_some_job("delete", schedy.Job.delete, choice, statuses=None)
+
+    def cancel_some_job(self, choice: random.Random) -> str | None:
+        """Cancel a late job that is queued or running."""
+        return self._with_some_job("cancel", schedy.Job.cancel, choice, statuses={"QUEUED", "RUNNING"})
+
+    def retry_some_job(self, choice: random.Random) -> str | None:
+        """Queue a late job again that is final."""
+        return self._with_some_job("retry", schedy.Job.retry, choice, statuses=FINAL)
+
+    def _with_some_job(
+        self, what: str, do: Callable[[schedy.Job], None], choice: random.Random, *, statuses: Set[str] | None
+    ) -> str | None:
+        experiment = choice.choice(self.experiments)
+        job_id = self._some_job(experiment, choice, statuses)
+        if job_id is None:
+            return None
+        try:
+            job = experiment.get_job(job_id)
+        except schedy.SchedyError:
+            return None
+        fields = {"experiment": experiment.name, "job": job_id, "key": job.hyperparameters["key"]}
+        done = self._write_down(what, fields, lambda: do(job))
+        return f"{job_id} of {experiment.name}{'' if done else ', not answered'}"
+
+    def _some_job(self, experiment: schedy.Experiment, choice: random.Random, statuses: Set[str] | None) -> str | None:
+        jobs = select(Job.job_id).join_from(Job, Experiment).where(Experiment.uid == experiment.uid)
+        if statuses is not None:
+            jobs = jobs.where(Job.status.in_(statuses))
+        try:
+            with self._store.transaction() as transaction:
+                found = list(transaction.sql.scalars(jobs.order_by(Job.pk.desc()).limit(_LOOKED_AT)))
+        except StoreError:
+            return None
+        return choice.choice(found) if found else None
+
+    def _write_down(self, what: str, fields: dict[str, str], do: Callable[[], object]) -> bool:
+        self._history.write(what, "invoked", **fields)
+        try:
+            do()
+        except (NotFoundError, schedy.UnsafeUpdateError):
+            self._history.write(what, "returned", **fields, changed=False)
+            return True
+        except schedy.SchedyError as error:
+            self._history.write(what, "raised", **fields, error=type(error).__name__)
+            return False
+        self._history.write(what, "returned", **fields, changed=True)
+        return True

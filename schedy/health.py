@@ -1,0 +1,39 @@
+"""A worker that crashes job after job within seconds stops: one bad machine must not eat the queue."""
+
+from schedy.errors import UnhealthyWorkerError
+
+
+class CrashLoop:
+    """Counts jobs that crashed soon after they began, in a row."""
+
+    def __init__(self, *, limit: int, within_seconds: float) -> None:
+        """`limit` 0: never mind."""
+        self._limit = limit
+        self._within_seconds = within_seconds
+        self._crashes = 0
+        self._last_error = ""
+
+    def ended(self, *, crashed: bool, after_seconds: float, error: str = "") -> None:
+        """A job has ended here."""
+        if crashed and after_seconds <= self._within_seconds:
+            self._crashes += 1
+            self._last_error = error
+        else:
+            self._crashes = 0
+
+    @property
+    def complaint(self) -> str | None:
+        """What is wrong with this worker, None if nothing is known."""
+        if not self._limit or self._crashes < self._limit:
+            return None
+        last = f" The last: {self._last_error.splitlines()[0][:150]}" if self._last_error else ""
+        return f"{self._crashes} jobs in a row crashed here within {self._within_seconds:g} s each.{last}"
+
+    def check(self) -> None:
+        """Raise UnhealthyWorkerError if this worker should take no further job."""
+        complaint = self.complaint
+        if complaint is not None:
+            raise UnhealthyWorkerError(
+                f"This worker takes no more jobs: {complaint} Mend the cause and start the worker anew;"
+                " `schedy retry` runs the crashed jobs again. crash_limit in the settings changes the number."
+            )
