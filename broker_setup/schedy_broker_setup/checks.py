@@ -10,6 +10,7 @@ from schedy.settings import NO_TLS_FILES, TlsFiles, split_urls
 from schedy.topology import EXCHANGES, QUEUES
 from schedy_broker_setup.connecting import Address, address_behind, addresses_of, open_connection, version_of
 from schedy_broker_setup.errors import BadUrlError, BrokerSetupError
+from schedy_broker_setup.lost_queues import is_lost
 from schedy_broker_setup.outcomes import Check, Outcome
 from schedy_broker_setup.rights import check_rights
 from schedy_broker_setup.sights import Presence, Sight, look_at_exchange, look_at_queue
@@ -54,6 +55,7 @@ def _checks_of(urls: str, tls: TlsFiles) -> list[Check]:
             address = address_behind(connection)
             checks.append(_connected(address))
             checks.extend(_all_checks(connection, address))
+            checks.extend(_lost_queues(connection, urls, tls))
     except BrokerSetupError as error:
         checks.append(Check(name="broker", outcome=Outcome.FAILED, detail=error.what, remedy=error.remedy))
     except AMQPChannelError as error:
@@ -81,6 +83,21 @@ def _all_checks(connection: BlockingConnection, address: Address) -> Iterator[Ch
         yield _dead_letters(queues[names.DEAD_QUEUE])
     if exchanges[names.INBOX_EXCHANGE].presence is not Presence.MISSING:
         yield check_rights(connection, address)
+
+
+def _lost_queues(connection: BlockingConnection, urls: str, tls: TlsFiles) -> Iterator[Check]:
+    for queue in QUEUES:
+        sight = look_at_queue(connection, queue.name)
+        looks_idle = sight.presence is Presence.THERE and not sight.messages and not sight.consumers
+        if looks_idle and is_lost(urls, queue.name, tls=tls):
+            yield Check(
+                name=f"lost queue {queue.name}",
+                outcome=Outcome.FAILED,
+                detail=f"RabbitMQ knows {queue.name}, but it neither takes nor gives messages. So it is when the node"
+                " was killed right after the queue was made.",
+                remedy="Restart RabbitMQ. If it stays so, what was in the queue is gone; in a fresh installation that"
+                f" is nothing. Delete it (rabbitmqctl delete_queue {queue.name}) and run `schedy broker setup`.",
+            )
 
 
 def _connected(address: Address) -> Check:

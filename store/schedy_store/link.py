@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from schedy import names
 from schedy.broker import Broker, Channel, Incoming, Outgoing, PublishOutcome
-from schedy.errors import BrokerError
+from schedy.errors import BrokerError, BrokerFaultError
 from schedy.messages import Answer, Refusal, Tick, encode, routing_key
 from schedy.settings import Settings
 from schedy_store.dispatch import TicketKey, WantedTicket
@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 _TICK_SECONDS = 1.0
 _CONFIRM_SECONDS = 10.0
 """How long a ticket may wait for its confirm while others get theirs."""
+_STALLED_SECONDS = 60.0
+"""How long the service may be busy with one batch before it counts as stalled."""
 _REPLY_SECONDS = 4.0
 _REPLY_PREFIX = names.REPLY_QUEUE + "."
 _GATHER_SECONDS = 0.25
@@ -74,6 +76,16 @@ def _nothing() -> None:
     """What is done where nobody waits."""
 
 
+def _explained(error: BrokerError, *, has_delivered: bool) -> BrokerError:
+    """A connection that RabbitMQ ends over its own fault before a report came is ended over our own queues."""
+    if has_delivered or not isinstance(error, BrokerFaultError):
+        return error
+    return BrokerFaultError(
+        f"{error} If this goes on, RabbitMQ has lost {names.REPORTS_QUEUE} or {names.REQUESTS_QUEUE}: `schedy doctor`"
+        " says which, and what to do."
+    )
+
+
 class Link:
     """One subscription to reports and requests, renewed after each reconnect until `end`.
 
@@ -94,6 +106,7 @@ class Link:
         self._unconfirmed: dict[TicketKey, tuple[str, float]] = {}
         """Of a ticket that the broker has not confirmed yet, the experiment and since when; oldest first."""
         self._tick_confirmed = 0.0
+        self._has_delivered = False
         self._pending: dict[int, PendingReply] = {}
         self._broker = Broker(
             settings,
@@ -101,6 +114,7 @@ class Link:
             on_connected=self._connected,
             on_lost=self._lost,
         )
+        self._taken_at = time.monotonic()
         self._queues = JobsQueues(self._broker, on_remade=self._remade)
         self._probe: QueueProbe | None = None
 
@@ -124,6 +138,7 @@ class Link:
         """
         if not self._broker.is_alive:
             raise BrokerError("The connection's thread has ended.")
+        self._taken_at = time.monotonic()
         with self._arrived:
             self._arrived.wait_for(self._has_news, wait_seconds)
             if self._has_news() and not self._has_urgent_news():
@@ -310,6 +325,10 @@ class Link:
         )
 
     def _reports_opened(self, channel: Channel) -> None:
+        """Become the active instance, or the next one in line; but not while nobody here takes the reports."""
+        if self._is_stalled():
+            self._broker.later(_TICK_SECONDS, lambda: self._reports_opened(channel))
+            return
         channel.consume(
             names.REPORTS_QUEUE,
             self._delivered,
@@ -320,12 +339,20 @@ class Link:
 
     def _delivered(self, incoming: Incoming) -> None:
         with self._arrived:
+            self._has_delivered = True
             self._deliveries.append(incoming)
             self._arrived.notify_all()
 
     def _tick(self, channel: Channel) -> None:
         if not channel.is_open:
             return
+        if self._has_delivered and self._is_stalled():
+            _log.error(
+                "The results service has not come round for %.0f s (is the disk of the store stalled?). Letting go of"
+                " the reports, so that another instance can go on.",
+                _STALLED_SECONDS,
+            )
+            self._broker.drop()
         self._look_for_dead_queue()
         if self._broker.blocked is None:  # else ticks would pile up, and come all at once
             tick = Tick(instance=self._instance)
@@ -334,6 +361,9 @@ class Link:
                 self._tick_told,
             )
         self._broker.later(_TICK_SECONDS, lambda: self._tick(channel))
+
+    def _is_stalled(self) -> bool:
+        return time.monotonic() - self._taken_at > _STALLED_SECONDS
 
     def _tick_told(self, _outcome: PublishOutcome) -> None:
         self._tick_confirmed = time.monotonic()
@@ -364,7 +394,8 @@ class Link:
             self._deliveries.clear()
             self._rest = Arrivals(remade=self._rest.remade)
             self._connection += 1
-            self._error = self._error or error
+            self._error = self._error or _explained(error, has_delivered=self._has_delivered)
+            self._has_delivered = False
             self._arrived.notify_all()
         self._publishing = self._replies = None
         self._queues.lost()

@@ -22,7 +22,8 @@ from schedy_broker_setup.outcomes import Check, Outcome
 from schedy_broker_setup.permissions import NOTHING, Permissions, Role, User
 from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
-from tests.conftest import Node
+from tests.conftest import Node, OwnNode
+from tests.node_control import call_node
 
 PASSWORD = "not-to-be-shown"
 
@@ -155,6 +156,22 @@ def test_a_user_without_rights_is_told_so_and_what_it_cannot_see_is_not_failed(u
     seen = {check.outcome for name, check in checks.items() if name.startswith(("exchange", "queue"))}
     assert seen <= {Outcome.OK, Outcome.UNKNOWN}
     assert PASSWORD not in str(checks)
+
+
+@pytest.mark.parametrize("queue", [names.REPORTS_QUEUE, names.DEAD_QUEUE])
+@pytest.mark.parametrize("fault", ["gone", "silent"])
+def test_a_queue_that_the_broker_has_lost_is_told_with_the_remedy(own_node: OwnNode, queue: str, fault: str) -> None:
+    setup(own_node.url)
+    assert not [check.name for check in broker_checks(own_node.url) if check.name.startswith("lost")]
+    if fault == "gone":
+        call_node(own_node, f"ra force_delete_server [quorum_queues,{{'%2F_{queue}',schedy@localhost}}]")
+    else:
+        call_node(own_node, f"sys suspend ['%2F_{queue}']")
+    checks = _by_name(broker_checks(own_node.url))
+    lost = [name for name in checks if name.startswith("lost")]
+    assert lost == [f"lost queue {queue}"]
+    assert checks[lost[0]].outcome is Outcome.FAILED
+    assert f"rabbitmqctl delete_queue {queue}" in checks[lost[0]].remedy
 
 
 @pytest.mark.parametrize("role", Role)

@@ -11,6 +11,7 @@ import schedy
 from schedy import Job, names
 from schedy.settings import Settings, load_settings
 from schedy_broker_setup.connecting import open_connection
+from schedy_broker_setup.topology import setup
 from schedy_store import link
 from tests.conftest import OwnNode
 from tests.node_control import call_node
@@ -133,3 +134,12 @@ def test_the_broker_is_killed_right_after_an_experiment_was_added(own_node: OwnN
         with contextlib.suppress(schedy.NotStoredYetError):
             experiment.add_job({"x": 1})
         assert _run(experiment, 1) == [1]
+
+
+def test_a_service_whose_own_queue_is_lost_says_so(
+    own_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup(settings.broker_url)
+    call_node(own_node, f"ra force_delete_server [quorum_queues,{{'%2F_{names.REPORTS_QUEUE}',schedy@localhost}}]")
+    with running_service(settings):
+        wait_until(lambda: "RabbitMQ has lost schedy.reports or schedy.requests" in caplog.text, what="the words")

@@ -17,6 +17,7 @@ from pika.exceptions import ChannelClosedByBroker
 from schedy import names
 from schedy.topology import BINDINGS, EXCHANGES, QUEUES, jobs_binding, jobs_queue
 from schedy_broker_setup.connecting import open_connection
+from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.definitions import definitions
 from schedy_broker_setup.errors import BadUrlError, ManagementError, NotPermittedError, UnreachableError
 from schedy_broker_setup.management import Management
@@ -25,6 +26,7 @@ from schedy_broker_setup.topology import bind, declare_queue, setup
 from schedy_broker_setup.users import create_users
 from schedy_cli.broker_commands import broker_command
 from tests.conftest import Node
+from tests.support import wait_until
 
 TICKETS = names.jobs_queue("Tuning")
 PASSWORD = "a:p@ss/wörd"
@@ -80,10 +82,13 @@ def _consume(channel: BlockingChannel, queue: str) -> None:
 
 VERBS: dict[str, Callable[..., object]] = {
     "declare": partial(BlockingChannel.queue_declare, durable=True),
+    "declare-own": lambda channel: channel.queue_declare("", exclusive=True),
     "declare-exchange": BlockingChannel.exchange_declare,
     "delete": BlockingChannel.queue_delete,
     "delete-exchange": BlockingChannel.exchange_delete,
     "bind": BlockingChannel.queue_bind,
+    "unbind": BlockingChannel.queue_unbind,
+    "bind-exchange": BlockingChannel.exchange_bind,
     "get": BlockingChannel.basic_get,
     "purge": BlockingChannel.queue_purge,
     "consume": _consume,
@@ -96,27 +101,30 @@ def _do(channel: BlockingChannel, action: str) -> None:
     VERBS[verb](channel, *words)
 
 
+FIXED_QUEUES = [queue.name for queue in QUEUES]
 EVERYONE_MAY = [f"consume {names.REPLY_QUEUE}"]
 NO_CLIENT_MAY = [
     "declare other",
     "declare schedy.jobs.Mine",
+    "declare-own",
     "declare-exchange other",
-    f"delete {names.REPORTS_QUEUE}",
-    f"delete {TICKETS}",
-    f"delete-exchange {names.INBOX_EXCHANGE}",
+    "declare-exchange schedy.other",
+    *(f"delete {queue}" for queue in (*FIXED_QUEUES, TICKETS)),
+    *(f"delete-exchange {exchange.name}" for exchange in EXCHANGES),
     f"bind {TICKETS} {names.INBOX_EXCHANGE} report.#",
+    f"bind {TICKETS} {names.JOBS_EXCHANGE} Other",
     f"bind {names.REPORTS_QUEUE} {names.JOBS_EXCHANGE} Tuning",
-    f"consume {names.REPORTS_QUEUE}",
-    f"consume {names.REQUESTS_QUEUE}",
-    f"get {names.DEAD_QUEUE}",
-    f"purge {names.REPORTS_QUEUE}",
+    f"unbind {TICKETS} {names.JOBS_EXCHANGE} Tuning",
+    f"unbind {names.REPORTS_QUEUE} {names.INBOX_EXCHANGE} report.#",
+    f"bind-exchange {names.INBOX_EXCHANGE} {names.JOBS_EXCHANGE} x",
+    *(f"{verb} {queue}" for verb in ("get", "consume", "purge") for queue in FIXED_QUEUES),
     f"send {names.JOBS_EXCHANGE} Tuning",
     f"send {names.DEAD_EXCHANGE} x",
-    f"send default {TICKETS}",
-    f"send default {names.REPORTS_QUEUE}",
-    "send amq.topic report.claim",
-    f"send {names.INBOX_EXCHANGE} service.tick",
-    f"send {names.INBOX_EXCHANGE} other",
+    *(f"send default {queue}" for queue in (*FIXED_QUEUES, TICKETS)),
+    "send default amq.rabbitmq.reply-to.another",
+    *(f"send {exchange} report.claim" for exchange in ("amq.topic", "amq.direct", "amq.fanout", "amq.headers")),
+    *(f"send {names.INBOX_EXCHANGE} {key}" for key in ("service.tick", "other", "report", "reportx.claim")),
+    f"send {names.INBOX_EXCHANGE} x.report.claim",
 ]
 MAY = {
     Role.WORKER: [
@@ -189,8 +197,25 @@ def test_nobody_signs_with_the_name_of_another(cluster: Cluster, role: Role) -> 
         channel = connection.channel()
         channel.confirm_delivery()
         channel.basic_publish(names.INBOX_EXCHANGE, key, b"", BasicProperties(user_id=own))
-        with pytest.raises(ChannelClosedByBroker, match="user_id property set to 'other'"):
-            channel.basic_publish(names.INBOX_EXCHANGE, key, b"", BasicProperties(user_id="other"))
+        for other in (*(user.name for user in cluster.users.values() if user.name != own), "nobody"):
+            channel = connection.channel()
+            channel.confirm_delivery()
+            with pytest.raises(ChannelClosedByBroker, match=f"user_id property set to '{other}'") as caught:
+                channel.basic_publish(names.INBOX_EXCHANGE, key, b"", BasicProperties(user_id=other))
+            assert caught.value.reply_code == 406
+
+
+def test_a_ticket_that_a_worker_refuses_is_among_the_dead_letters(cluster: Cluster) -> None:
+    """All that a worker can put anywhere but in the inbox, and what docs/cluster.md says it still can do."""
+    with open_connection(cluster.url(Role.SERVICE), purpose="test") as connection:
+        _send(connection.channel(), names.JOBS_EXCHANGE, "Tuning")
+    with open_connection(cluster.url(Role.WORKER), purpose="test") as connection:
+        channel = connection.channel()
+        method, _, _ = channel.basic_get(TICKETS)
+        assert method is not None
+        channel.basic_reject(method.delivery_tag or 0, requeue=False)
+    letters = wait_until(lambda: dead_letters(cluster.url(Role.SERVICE)), what="the dead letter")
+    assert [letter.reason for letter in letters] == ["rejected"]
 
 
 def test_a_worker_cannot_smuggle_a_change_past_its_rights_with_a_second_routing_key(cluster: Cluster) -> None:
