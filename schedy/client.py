@@ -14,7 +14,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 
 from schedy import names
-from schedy.broker import Broker, Channel, Incoming, Outgoing, PublishOutcome, Timer
+from schedy.broker import Broker, Timer
+from schedy.channels import Channel, Incoming, Outgoing, PublishOutcome
 from schedy.errors import (
     AuthenticationError,
     BrokerError,

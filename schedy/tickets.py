@@ -11,7 +11,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 
-from schedy.broker import Broker, Channel, Incoming, Timer
+from schedy.broker import Broker, Timer
+from schedy.channels import Channel, Incoming
 from schedy.client import closed_error
 from schedy.errors import BrokerError, BrokerFaultError, BrokerUnreachableError, TopologyMissingError
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from schedy import names, topology
-from schedy.broker import Broker, Channel
+from schedy.broker import Broker
+from schedy.channels import Channel
 from schedy.errors import BrokerError, TopologyMissingError
 from schedy_store.jobs import QueueChange
 

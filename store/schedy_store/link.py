@@ -15,7 +15,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from schedy import names
-from schedy.broker import Broker, Channel, Incoming, Outgoing, PublishOutcome
+from schedy.broker import Broker
+from schedy.channels import Channel, Incoming, Outgoing, PublishOutcome
 from schedy.errors import BrokerError, BrokerFaultError
 from schedy.messages import Answer, Refusal, Tick, encode, routing_key
 from schedy.settings import Settings

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from schedy import names
-from schedy.broker import Broker, Channel, Incoming, Timer
+from schedy.broker import Broker, Timer
+from schedy.channels import Channel, Incoming
 from schedy.errors import BrokerError, BrokerFaultError
 from schedy.settings import Settings
 

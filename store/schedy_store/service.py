@@ -21,7 +21,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 
 from schedy import names
-from schedy.broker import Incoming
+from schedy.channels import Incoming
 from schedy.errors import BrokerError, SchedyError, StoreError
 from schedy.messages import (
     Change,

@@ -215,7 +215,7 @@ def test_a_ticket_that_a_worker_refuses_is_among_the_dead_letters(cluster: Clust
         assert method is not None
         channel.basic_reject(method.delivery_tag or 0, requeue=False)
     letters = wait_until(lambda: dead_letters(cluster.url(Role.SERVICE)), what="the dead letter")
-    assert [letter.reason for letter in letters] == ["rejected"]
+    assert [letter.reason for letter in letters] == [f"rejected from {TICKETS}"]
 
 
 def test_a_worker_cannot_smuggle_a_change_past_its_rights_with_a_second_routing_key(cluster: Cluster) -> None:
