@@ -50,8 +50,8 @@ def age(seconds: float) -> str:
     """Return a duration in the largest unit of which it has two, rounded down."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
+            return f"{int(seconds // length)} {unit}"
+    return f"{int(max(0.0, seconds))} s"
 
 
 def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[JobEvent] = ()) -> str:

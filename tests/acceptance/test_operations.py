@@ -1,10 +1,17 @@
 """What a user does when things go wrong, through the real command line."""
 
 import json
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Machine
+from tests.acceptance.conftest import SCHEDY, Machine
+from tests.acceptance.test_command_line import on_terminal
 from tests.acceptance.test_workers import line_of
 from tests.support import wait_until
 
@@ -139,3 +146,300 @@ def test_limits_are_set_changed_and_taken_away(served: Machine) -> None:
             assert f"Invalid value for '{wrong[0]}': '{wrong[1]}' is not a" in served.fails(2, *command, *wrong)
     assert "Say what to change" in served.fails(2, "set", "E")
     assert "There is no experiment 'F'." in served.fails(1, "set", "F", "-s", "DONE")
+
+
+def columns(text: str) -> list[list[str]]:
+    return [line.split("\t") for line in text.splitlines()]
+
+
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"
+
+RELEASING_WORKER = """
+import schedy, sys
+experiment = schedy.SchedyDB().get_experiment("E")
+with experiment.next_job(timeout=None) as job:
+    for epoch in range(3):
+        job.results["epoch"] = epoch
+        job.put()
+    sys.exit(0)
+"""
+
+RESUMING_WORKER = """
+import schedy
+experiment = schedy.SchedyDB().get_experiment("E")
+with experiment.next_job(timeout=None) as job:
+    job.results["epoch"] = job.previous_results["epoch"] + 1
+"""
+
+
+def test_the_history_of_a_job_and_of_an_experiment(served: Machine) -> None:
+    (job_id,) = pushed(served, "QUEUED")
+    served.worker(RELEASING_WORKER).communicate(timeout=40)
+    served.worker(RESUMING_WORKER).communicate(timeout=40)
+    told = served.ok("history", "E", job_id)
+    assert re.fullmatch(
+        rf"{TIME}\t1\tclaimed\t\S+:\d+ worker1.py\t\n"
+        rf"{TIME}\t1\treported\t\S+:\d+ worker1.py\t\(3 times until {TIME}\)\n"
+        rf"{TIME}\t1\treleased\t\S+:\d+ worker1.py\tThe worker gave the job back.\n"
+        rf"{TIME}\t1\tkept\t\S+:\d+ worker1.py\tResults of this attempt.\n"
+        r" - epoch: 2\n"
+        rf"{TIME}\t1\tclaimed\t\S+:\d+ worker2.py\t\n"
+        rf"{TIME}\t1\tended\t\S+:\d+ worker2.py\tDONE\n",
+        told,
+    )
+    served.ok("pause", "E")
+    untouched = served.ok("push", "E", "-p", "x", "2").split()[1]
+    served.ok("cancel", "E", untouched)
+    served.ok("rm", "E", untouched, "-f")
+    whole = columns(served.ok("history", "E"))
+    assert [line[1:4:2] for line in whole if len(line) > 1][-2:] == [["", "paused"], [untouched, "deleted"]]
+    as_json = [json.loads(line) for line in served.ok("history", "E", job_id, "--json").splitlines()]
+    assert [event["kind"] for event in as_json] == ["claimed", "reported", "released", "kept", "claimed", "ended"]
+    assert (as_json[1]["times"], as_json[3]["results"]) == (3, {"epoch": 2})
+    assert "Previous results:\n - epoch: 2\n" in served.ok("show", "E", job_id, "-v")
+    assert columns(served.ok("history", "E", untouched))[0][2] == "deleted"
+    assert "There is no job 'nosuch'" in served.fails(1, "history", "E", "nosuch")
+    assert "There is no experiment 'F'." in served.fails(1, "history", "F")
+
+
+def test_a_job_to_which_nothing_has_happened_has_an_empty_history(served: Machine) -> None:
+    (job_id,) = pushed(served, "QUEUED")
+    assert served.ok("history", "E", job_id) == ""
+
+
+def test_a_history_of_several_pages_is_whole(served: Machine) -> None:
+    ids = pushed(served, *["QUEUED"] * 300)
+    served.ok("cancel", "E", *ids)
+    told = columns(served.ok("history", "E"))
+    assert [line[1] for line in told if line[3] == "ended"] == ids
+    assert len(columns(served.ok("log", "-n", "550"))) == 550
+    assert columns(served.ok("log", "E", "-n", "550"))[-1] == told[-1]
+
+
+def test_the_log_shows_the_latest_and_follows(machine: Machine) -> None:
+    """Through the results service, which is killed and started again meanwhile, as a user sees it without a store."""
+    service = machine.serve()
+    for name in ("E", "F"):
+        machine.ok("add", name, "manual")
+    assert columns(machine.ok("log", "-n", "1"))[0][3] == "service"
+    machine.environment.pop("SCHEDY_STORE_URL")
+    machine.environment["SCHEDY_DATA_DIR"] = str(machine.folder / "elsewhere")
+    following = machine.start(*SCHEDY, "log", "-f", "-n", "1")
+    assert "service" in line_of(following)
+    only_f = machine.start(*SCHEDY, "log", "F", "-f", "--json")
+    machine.ok("pause", "E")
+    assert line_of(following).endswith("\tE\t\tpaused\t\tThe experiment was paused.")
+    service.kill()
+    service.wait()
+    assert "no results service answers. Start one with `schedy serve`" in line_of(following)
+    machine.environment["SCHEDY_STORE_URL"] = str(machine.settings.store_url)
+    machine.serve()
+    assert line_of(following) == "It answers again."
+    assert "The results service" in line_of(following)
+    machine.ok("pause", "F")
+    assert "\tF\t\tpaused\t\t" in line_of(following)
+    following.send_signal(signal.SIGINT)
+    assert following.communicate(timeout=20)[0] == ""
+    assert following.returncode == 130
+    lines = iter(lambda: line_of(only_f), "")
+    event = json.loads(next(line for line in lines if line.startswith("{")))
+    assert (event["experiment"], event["kind"]) == ("F", "paused")
+
+
+def test_a_log_that_nobody_reads_any_more_ends(served: Machine) -> None:
+    served.ok("add", "E", "manual")
+    following = subprocess.Popen(
+        [*SCHEDY, "log", "-f"], env=served.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert following.stdout is not None
+    assert following.stderr is not None
+    assert "service" in following.stdout.readline()
+    following.stdout.close()
+    assert following.wait(20) == 1
+    assert following.stderr.read() == ""
+    following.stderr.close()
+
+
+def test_the_log_of_what_is_not_there(served: Machine) -> None:
+    assert "There is no experiment 'E'." in served.fails(1, "log", "E")
+    assert "-1 is not in the range" in served.fails(2, "log", "-n", "-1")
+
+
+CRASHING_WORKER = """
+import schedy, threading
+experiment = schedy.SchedyDB().get_experiment("E")
+try:
+    while True:
+        try:
+            with experiment.next_job(timeout=None):
+                raise RuntimeError("no GPU")
+        except RuntimeError:
+            pass
+except schedy.UnhealthyWorkerError as error:
+    print(error, flush=True)
+    threading.Event().wait()
+"""
+
+
+def test_workers_are_listed_with_what_they_do(served: Machine) -> None:
+    assert columns(served.ok("workers")) == [
+        ["program", "host", "pid", "since", "jobs", "heard", "done", "crashed", "lost", "state"]
+    ]
+    ids = pushed(served, *["QUEUED"] * 6)
+    sick = served.worker(CRASHING_WORKER)
+    assert line_of(sick).startswith("This worker takes no more jobs: 5 jobs in a row crashed")
+    busy = served.worker(PUTTING_WORKER)
+    assert line_of(busy) == "running"
+    wait_until(lambda: "unhealthy" in served.ok("workers"), what="the sick worker to be marked")
+    first, second = columns(served.ok("workers"))[1:]
+    assert first[:3] == ["worker1.py", socket.gethostname(), str(sick.pid)]
+    assert first[6:] == ["0", "5", "0", "unhealthy: 5 jobs in a row crashed here within 5 s each. The last: "
+                         "RuntimeError: no GPU"]  # fmt: skip
+    assert (second[0], second[4], second[9]) == ("worker2.py", f"E/{ids[5]}", "alive")
+    assert re.fullmatch(TIME, second[3])
+    assert re.fullmatch(r"\d+ s ago", second[5])
+    busy.kill()
+    sick.terminate()
+    wait_until(lambda: columns(served.ok("workers"))[-1][9].startswith("silent"), what="the silent worker")
+    shown = on_terminal(served, ["workers"], "")
+    assert re.search(rf"worker2\.py +{socket.gethostname()} +{busy.pid} +20\d\d.*\x1b\[31msilent \d+ s\x1b\[0m", shown)
+    everyone = [json.loads(line) for line in served.ok("workers", "--all", "--json").splitlines()]
+    assert [(worker["pid"], worker["silent"]) for worker in everyone][-1] == (busy.pid, True)
+
+
+def test_a_running_job_whose_worker_was_not_heard_of_is_marked(machine: Machine) -> None:
+    """The service is gone, too, so that the silence lasts for as long as we look."""
+    service = machine.serve()
+    (job_id,) = pushed(machine, "QUEUED")
+    worker = machine.worker(PUTTING_WORKER)
+    assert line_of(worker) == "running"
+    worker.kill()
+    service.kill()
+    service.wait()
+    wait_until(lambda: "silent" in machine.ok("list", "E"), seconds=30, what="the silence")
+    assert re.fullmatch(rf"{job_id}\tRUNNING\tsilent \d+ s\n", machine.ok("list", "E"))
+    assert re.search(r"\nSilent: no sign of life for \d+ s\n", machine.ok("show", "E", job_id))
+    assert columns(machine.ok("list", "E", "-f", "status"))[1:] == [["RUNNING"]]
+    assert "RUNNING\x1b[0m (silent" in on_terminal(machine, ["list", "E", "-f", "status"], "")
+
+
+def test_lists_tell_of_second_attempts_only_where_there_are_any(served: Machine) -> None:
+    crashed, queued = pushed(served, "QUEUED", "QUEUED")
+    assert columns(served.ok("list", "E", "-t"))[0] == ["id", "status", "quality", "x"]
+    served.worker(RELEASING_WORKER.replace("sys.exit(0)", "1 / 0")).communicate(timeout=40)
+    served.ok("retry", "E")
+    served.ok("cancel", "E", queued)
+    served.worker(RESUMING_WORKER).communicate(timeout=40)
+    assert served.ok("list", "E") == f"{crashed}\tDONE\tattempt 2\n{queued}\tPRUNED\n"
+    assert columns(served.ok("list", "E", "-t")) == [
+        ["id", "status", "quality", "attempt", "x", "epoch"],
+        [crashed, "DONE", "0.0", "2", "0", "3"],
+        [queued, "PRUNED", "0.0", "0", "1", ""],
+    ]
+    assert "Results:\n - epoch: 3\nAttempt: 2\n" in served.ok("list", "-l", "E")
+
+
+def test_a_job_that_is_to_stop_says_so(machine: Machine) -> None:
+    service = machine.serve()
+    (job_id,) = pushed(machine, "QUEUED")
+    worker = machine.worker(
+        """
+import schedy, threading
+with schedy.SchedyDB().get_experiment("E").next_job(timeout=None):
+    print("running", flush=True)
+    threading.Event().wait()
+"""
+    )
+    assert line_of(worker) == "running"
+    machine.ok("cancel", "E", job_id)
+    service.kill()
+    service.wait()
+    assert re.match(rf"{job_id}\tRUNNING\tstopping", machine.ok("list", "E"))
+    assert "Stopping: it was cancelled.\n" in machine.ok("show", "E", job_id)
+
+
+def test_the_readmes_commands_for_bad_days_run(served: Machine) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    block = readme.partition("\n## When things go wrong\n")[2].partition("```bash\n")[2].partition("```")[0]
+    (job_id,) = pushed(served, "CRASHED")
+    cancelled = served.ok("push", "E", "-p", "x", "1").split()[1]
+    for line in block.splitlines():
+        command = line.partition("#")[0].split()[1:]
+        words = {"NAME": "E", "JOB": job_id, "JOB...": cancelled}
+        done = served.schedy(*(words.get(word, word) for word in command if word != "-f"))  # which does not end
+        assert done.returncode == 0, (line, done.stderr)
+    assert statuses(served) == ["QUEUED", "PRUNED"]
+
+
+class TestDead:
+    """The cause of the dead letter is real, and so is its mending: a trigger on the table of jobs."""
+
+    TRIGGER = (
+        "CREATE TRIGGER short BEFORE UPDATE ON job WHEN length(NEW.results) > 30"
+        " BEGIN SELECT RAISE(ABORT, 'results are short here'); END"
+    )
+
+    def sql(self, machine: Machine, statement: str) -> None:
+        database = sqlite3.connect(str(machine.settings.store_url).removeprefix("sqlite:///"), timeout=20)
+        database.execute(statement)
+        database.commit()
+        database.close()
+
+    def buried(self, machine: Machine) -> str:
+        """A job whose result the database has refused."""
+        (job_id,) = pushed(machine, "QUEUED")
+        self.sql(machine, self.TRIGGER)
+        worker = machine.worker(
+            """
+import schedy
+with schedy.SchedyDB().get_experiment("E").next_job(timeout=None) as job:
+    job.results["text"] = "a" * 30
+"""
+        )
+        out, _ = worker.communicate(timeout=40)
+        assert "The results service cannot handle this: IntegrityError" in out
+        return job_id
+
+    def test_a_result_is_put_back_once_the_cause_is_mended(self, served: Machine) -> None:
+        job_id = self.buried(served)
+        doctor = served.schedy("doctor", "-v")
+        assert doctor.returncode == 0
+        assert "`schedy dead` lists them" in doctor.stdout
+        assert "dead letter 1: report.finish: IntegrityError" in doctor.stdout
+        header, letter = columns(served.ok("dead"))
+        assert header == ["number", "routing key", "kind", "user", "reason", "body"]
+        assert letter[:4] == ["1", "report.finish", "finish", "admin"]
+        assert "results are short here" in letter[4]
+        assert letter[5].startswith('{"schema_version":1,"experiment_uid":')
+        self.sql(served, "DROP TRIGGER short")
+        assert served.ok("dead", "replay", "1") == "1\treport.finish of admin\tput back\n"
+        wait_until(lambda: statuses(served) == ["DONE"], what="the result")
+        assert f" - text: {'a' * 30}\n" in served.ok("show", "E", job_id)
+        assert columns(served.ok("dead")) == [header]
+
+    def test_what_still_cannot_be_handled_comes_back_and_can_be_dropped(self, served: Machine) -> None:
+        self.buried(served)
+        served.ok("dead", "replay", "--all")
+        wait_until(lambda: len(columns(served.ok("dead"))) == 2, what="the letter to come back")
+        (letter,) = [json.loads(line) for line in served.ok("dead", "--json").splitlines()]
+        assert (letter["routing_key"], letter["user"], letter["kind"]) == ("report.finish", "admin", "finish")
+        assert json.loads(letter["body"])["results"] == {"text": "a" * 30}
+        assert f"Body: {letter['body']}\n" in served.ok("dead", "-v")
+        assert "--force does it without asking" in served.fails(2, "dead", "drop", "1")
+        assert "Stopped; nothing was done." in on_terminal(served, ["dead", "drop", "1"], "n\n")
+        assert len(columns(served.ok("dead"))) == 2
+        assert "dropped" in on_terminal(served, ["dead", "drop", "--all"], "y\n")
+        assert len(columns(served.ok("dead"))) == 1
+
+    def test_wrong_usage_and_nothing_there(self, served: Machine) -> None:
+        for command in ("replay", "drop"):
+            assert "Give the numbers that `schedy dead` shows, or --all." in served.fails(2, "dead", command)
+            assert "or --all" in served.fails(2, "dead", command, "1", "--all")
+            assert "'x' is not a valid integer range" in served.fails(2, "dead", command, "x")
+        assert "There is no dead letter 1. There are 0" in served.fails(1, "dead", "replay", "1")
+        assert "There is no dead letter 1. There are 0" in served.fails(1, "dead", "drop", "-f", "1")
+        assert "are for the list" in served.fails(2, "dead", "--json", "replay", "--all")
+        for command, words in (("replay", "There is nothing to put back.\n"), ("drop", "There is nothing to drop.\n")):
+            done = served.schedy("dead", command, "--all", *(["-f"] if command == "drop" else []))
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", words)
+        assert served.ok("dead", "--json") == served.ok("dead", "-v") == ""

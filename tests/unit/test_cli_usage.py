@@ -25,6 +25,20 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
         (["add", "a\nb", "manual"], "control character"),
         (["add", "a\udcff", "manual"], "control character"),
         (["add", "--", "-x", "manual"], "begins with '-'"),
+        (["add", "E", "manual", "--max-attempts", "0"], "'0' is not a whole number from 1 to 1000000."),
+        (["add", "E", "manual", "--job-timeout", "1h"], "'1h' is not a number of seconds above 0"),
+        (["set", "E", "--stall-timeout", "inf"], "'inf' is not a number of seconds above 0"),
+        (["set", "E", "--job-timeout", "-1"], "Write none to take the limit away."),
+        (["set", "E"], "Say what to change: --status, or a limit."),
+        (["cancel", "E"], "Missing argument 'JOB...'"),
+        (["retry", "E", "fVKGjg", "--status", "DONE"], "Name jobs, or give --status, not both."),
+        (["retry", "E", "--status", "QUEUED"], "'QUEUED' is not one of 'DONE', 'CRASHED', 'PRUNED'"),
+        (["log", "-n", "-1"], "-1 is not in the range x>=0"),
+        (["dead", "replay"], "Give the numbers that `schedy dead` shows, or --all."),
+        (["dead", "drop", "1", "--all"], "Give the numbers that `schedy dead` shows, or --all."),
+        (["dead", "replay", "0"], "0 is not in the range x>=1"),
+        (["dead", "-v", "replay", "--all"], "-v and --json are for the list"),
+        (["dead", "reply"], "No such command 'reply'"),
         (["push", "é" * 101], "this one has 202"),
         (["push", "E", "-p", "x", "1", "y"], "'y' has no value"),
         (["push", "E", "-p", "", "1"], "A name has 1 to 200 characters"),
@@ -108,7 +122,10 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path, capsys: pytest.Capt
     assert "Write it in UTF-8." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["list"], ["list", "E"], ["show", "E"], ["show", "E", "abcdef"]])
+@pytest.mark.parametrize(
+    "command",
+    [["list"], ["list", "E"], ["show", "E"], ["show", "E", "abcdef"], ["history", "E"], ["log"], ["workers"]],
+)
 def test_a_reader_with_a_store_that_is_not_there_says_so_and_makes_none(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import click
 import pytest
 
-from schedy.messages import ExperimentRecord, FieldsAnswer, JobEvent, JobRecord, SortField
-from schedy_cli import listing, rendering
+from schedy.messages import ExperimentRecord, FieldsAnswer, JobEvent, JobRecord, Limits, SortField, WorkerRecord
+from schedy_broker_setup.dead_letters import DeadLetter
+from schedy_cli import dead, history, listing, rendering, workers
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 EVIL = "\x1b[31m\x9b2J\x07\x00\r\n\t\u2028\u202e\udcff"
@@ -86,18 +87,63 @@ def test_one_attempt_and_the_worker_are_told_to_who_asks() -> None:
     ]
 
 
+def test_a_job_that_is_silent_or_to_stop_says_so() -> None:
+    troubled = job(status="RUNNING", finished_at=None, attempt=1, stop="stall_timeout", silent_seconds=25.4)
+    assert plain(troubled).partition("result: 5\n")[2].splitlines() == [
+        "Silent: no sign of life for 25 s",
+        "Stopping: it has put nothing for longer than stall_timeout allows.",
+    ]
+    assert rendering.job_notes(troubled) == ["stopping", "silent 25 s"]
+    assert rendering.job_notes(job(attempt=3)) == ["attempt 3"]
+    assert rendering.job_notes(job(attempt=1)) == []
+    assert "Stopping" not in plain(job(status="PRUNED", stop="cancelled"))
+
+
+def test_what_earlier_attempts_had_put_is_told_to_who_asks() -> None:
+    again = job(attempt=2, previous_results={"epoch": 3, "text": "a b"})
+    assert plain(again).endswith("Attempt: 2")
+    told = plain(again, verbose=True).partition("Previous results:\n")[2]
+    assert told == ' - epoch: 3\n - text: "a b"'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1.0, "0 s"), (0.4, "0 s"), (119.9, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (200_000, "2 d")],
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert rendering.age(seconds) == text
+
+
+def experiment(**more: Any) -> ExperimentRecord:
+    fields: dict[str, Any] = {
+        "number": 1,
+        "uid": "a" * 32,
+        "name": "MinimizeManual",
+        "scheduler": "manual",
+        "settings": {},
+        "status": "RUNNING",
+        "paused": False,
+        "created_at": NOW,
+        "job_counts": {},
+    }
+    return ExperimentRecord(**{**fields, **more})
+
+
+def test_an_experiment_shows_the_limits_that_it_was_given() -> None:
+    bare = "Name: MinimizeManual\nStatus: RUNNING\nScheduler: manual\nJobs:"
+    assert rendering.experiment_paragraph(experiment(limits=Limits(max_attempts=3))) == bare
+    limits = Limits(max_attempts=5, job_timeout=3600, stall_timeout=0.5, retry_timeouts=True)
+    assert rendering.experiment_paragraph(experiment(limits=limits)).removeprefix(bare).splitlines() == [
+        *("", "Limits:", " - max_attempts: 5", " - job_timeout: 3600", " - stall_timeout: 0.5"),
+        " - retry_timeouts: true",
+    ]
+    told = rendering.experiment_paragraph(experiment(limits=Limits(max_attempts=3)), verbose=True)
+    when = NOW.astimezone().isoformat(sep=" ", timespec="seconds")
+    assert told == f"{bare}\nLimits:\n - max_attempts: 3\nCreated: {when}"
+
+
 def test_an_experiment_shows_the_statuses_that_it_has() -> None:
-    record = ExperimentRecord(
-        number=1,
-        uid="a" * 32,
-        name="MinimizeManual",
-        scheduler="manual",
-        settings={},
-        status="RUNNING",
-        paused=True,
-        created_at=NOW,
-        job_counts={"DONE": 2, "QUEUED": 1},
-    )
+    record = experiment(paused=True, job_counts={"DONE": 2, "QUEUED": 1})
     assert click.unstyle(rendering.experiment_paragraph(record)) == (
         "Name: MinimizeManual\nStatus: RUNNING (paused)\nScheduler: manual\nJobs:\n - QUEUED: 1\n - DONE: 2"
     )
@@ -123,6 +169,47 @@ class TestNothingActsOnTheTerminal:
         fields = listing._all_fields(known) + [SortField(source="column", name=name) for name in listing._COLUMNS]
         cells = [*listing._headings(fields), *(click.unstyle(listing._cell(self.nasty, field)) for field in fields)]
         assert [cell for cell in cells if not cell.isprintable()] == []
+
+    def test_in_a_history(self, capsys: pytest.CaptureFixture[str]) -> None:
+        event = EVENT.model_copy(
+            update={
+                "worker": EVIL,
+                "detail": EVIL,
+                "experiment": EVIL,
+                "times": 2,
+                "last_at": NOW,
+                "results": {EVIL: EVIL},
+            }
+        )
+        for options in ({}, {"as_json": True}):
+            show = history._Show(**{"as_json": False, "with_experiment": True, "with_results": True, **options})
+            show([event])
+        lines = capsys.readouterr().out.replace("\t", " ").split("\n")
+        assert [line for line in lines if not line.isprintable()] == []
+
+    def test_in_the_workers(self) -> None:
+        worker = WorkerRecord(
+            **dict.fromkeys(("host", "program", "detail"), EVIL),
+            **dict.fromkeys(("number", "pid", "done", "crashed", "lost"), 1),
+            **dict.fromkeys(("since", "heard_at"), NOW),
+            state="unhealthy",
+            silent=False,
+            heard_seconds_ago=1.0,
+            jobs=[f"{EVIL}/fVKGjg"],
+        )
+        assert [cell for cell in workers._row(worker) if not click.unstyle(cell).isprintable()] == []
+
+    def test_in_the_dead_letters(self) -> None:
+        letter = DeadLetter(
+            **dict.fromkeys(("reason", "routing_key", "exchange", "kind", "message_id", "user", "body"), EVIL),
+            number=1,
+            at=NOW,
+            content=b"",
+        )
+        assert [cell for cell in dead._row(letter) if not cell.isprintable()] == []
+        assert [line for line in dead._paragraph(letter).split("\n") if not line.isprintable()] == []
+        assert dead._name(letter).isprintable()
+        assert dead._json(letter).isprintable()
 
     def test_in_json(self) -> None:
         assert rendering.job_json(self.nasty).isprintable()
