@@ -54,6 +54,7 @@ def output(tmp_path: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.alone
 def test_every_row_is_printed_with_its_figures(output: str) -> None:
     lines = output.splitlines()
     for name in _ROWS:

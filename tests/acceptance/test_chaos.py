@@ -17,6 +17,7 @@ from tests.support import missing_server, postgresql_program
 _SECONDS = 35
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(200)
 def test_every_promise_is_kept_while_everything_breaks(tmp_path: Path) -> None:
     try:

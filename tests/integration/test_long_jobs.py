@@ -158,6 +158,7 @@ def test_no_lease_runs_out_because_of_a_backlog(settings: Settings) -> None:
                 assert "lost" not in kinds_of(worker, experiment, job.job_id)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["cut", "hung"])
 def test_a_lost_workers_job_runs_elsewhere_within_a_lease_and_two_seconds(
     experiment: schedy.ManualSearch, settings: Settings, fault: str
@@ -194,6 +195,7 @@ def _run_next(experiment: schedy.Experiment) -> float:
     return began
 
 
+@pytest.mark.alone
 def test_a_released_job_runs_elsewhere_within_a_second(experiment: schedy.ManualSearch, settings: Settings) -> None:
     experiment.add_job({"x": 1})
     with schedy.SchedyDB(config_override=settings.model_dump()) as other:
