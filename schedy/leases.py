@@ -79,9 +79,9 @@ class LeaseKeeper:
     def leave(self) -> None:
         """Show that this process has ended; does not wait."""
         if self._works:
+            self._works = False
             ended = Heartbeat(worker=self._worker, state="ended", held=[])
             self._client.call(ended, wants_answer=False)
-            self._works = False
 
     def hold(self, hold: Hold) -> None:
         """Keep the lease of a job from now on."""
@@ -170,7 +170,8 @@ class LeaseKeeper:
         self._unanswered = None
         error = answer.exception()
         if error is not None:
-            _log.warning("A heartbeat failed: %s", error)
+            if self._works:  # else it is only that we leave before the answer
+                _log.warning("A heartbeat failed: %s", error)
             return
         result = answer.result()
         if isinstance(result, HeartbeatAnswer):
