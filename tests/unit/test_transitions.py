@@ -8,7 +8,7 @@ import pytest
 
 from schedy.messages import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus
 from schedy_store import transitions
-from schedy_store.transitions import JobState, Terms, Verdict
+from schedy_store.transitions import JobState, Stop, Terms, Verdict
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -19,10 +19,21 @@ OPEN = Terms(open=True, max_attempts=3, lease=LEASE)
 CLOSED = replace(OPEN, open=False)
 
 
+RETRYING = replace(OPEN, retry_timeouts=True)
+TIMEOUTS: tuple[Stop, ...] = ("job_timeout", "stall_timeout")
+
+
 def running(
-    token: str = OTHER, *, attempt: int = 1, sequence: int = 0, lease_until: datetime = ALIVE, dispatched: bool = True
+    token: str = OTHER,
+    *,
+    attempt: int = 1,
+    forgiven: int = 0,
+    sequence: int = 0,
+    lease_until: datetime = ALIVE,
+    stop: Stop | None = None,
+    dispatched: bool = True,
 ) -> JobState:
-    return JobState(RUNNING, token, attempt, 0, sequence, lease_until, dispatched=dispatched)
+    return JobState(RUNNING, token, attempt, forgiven, sequence, lease_until, stop, dispatched)
 
 
 def ended(status: FinalStatus, token: str | None = OTHER, *, sequence: int = 1) -> JobState:
@@ -206,11 +217,147 @@ class TestLease:
         assert "silent" in verdict.reason
 
 
-class TestTicketLost:
-    def test_wants_a_new_one(self) -> None:
+class TestStop:
+    """A holder that is to stop: it was cancelled, or has taken too long."""
+
+    @pytest.mark.parametrize("stop", TIMEOUTS)
+    def test_a_running_job_over_time_is_to_stop_within_one_lease(self, stop: Stop) -> None:
+        job = running(MINE, attempt=2, sequence=3)
+        verdict = transitions.overdue(job, OPEN, stop, NOW)
+        assert verdict == Verdict(replace(job, stop=stop, lease_until=NOW + LEASE), True)
+
+    @pytest.mark.parametrize(
+        "job",
+        [JobState(QUEUED), ended(DONE), running(stop="cancelled"), running(stop="stall_timeout")],
+        ids=["queued", "done", "cancelled", "over time"],
+    )
+    def test_a_job_that_does_not_run_or_is_to_stop_already_is_not_over_time(self, job: JobState) -> None:
+        verdict = transitions.overdue(job, OPEN, "job_timeout", NOW)
+        assert (verdict.accepted, verdict.state) == (False, job)
+
+    def test_a_heartbeat_gives_no_more_time(self) -> None:
+        job = running(MINE, stop="cancelled")
+        assert heartbeat(job, MINE, 0) == Verdict(job, True)
+
+    def test_progress_is_stored_and_gives_no_more_time(self) -> None:
+        job = running(MINE, stop="job_timeout")
+        assert progress(job, MINE, 1) == Verdict(replace(job, sequence=1), True, "stored")
+
+    def test_a_repeated_claim_is_granted_and_gives_no_more_time(self) -> None:
+        job = running(MINE, stop="cancelled")
+        assert transitions.claim(job, OPEN, MINE, NOW) == Verdict(job, True)
+
+    @pytest.mark.parametrize("status", FINAL_STATUSES)
+    def test_a_cancelled_job_is_pruned_however_it_ends(self, status: FinalStatus) -> None:
+        job = running(MINE, stop="cancelled")
+        verdict = transitions.finish(job, RETRYING, MINE, 1, status)
+        assert verdict == Verdict(replace(job, status=PRUNED, sequence=1, lease_until=None), True, "stored")
+
+    @pytest.mark.parametrize("status", FINAL_STATUSES)
+    @pytest.mark.parametrize("stop", TIMEOUTS)
+    def test_a_job_over_time_is_crashed_however_it_ends(self, stop: Stop, status: FinalStatus) -> None:
+        job = running(MINE, stop=stop)
+        verdict = transitions.finish(job, OPEN, MINE, 1, status)
+        assert verdict == Verdict(replace(job, status=CRASHED, sequence=1, lease_until=None), True, "stored")
+
+    @pytest.mark.parametrize(("stop", "status"), [("cancelled", PRUNED), ("job_timeout", CRASHED)])
+    def test_a_release_ends_the_job_and_its_attempt_counts(self, stop: Stop, status: FinalStatus) -> None:
+        job = running(MINE, attempt=2, stop=stop)
+        verdict = release(job, MINE, 1)
+        assert verdict == Verdict(replace(job, status=status, sequence=1, lease_until=None), True, "given back")
+
+    @pytest.mark.parametrize(("stop", "status"), [("cancelled", PRUNED), ("stall_timeout", CRASHED)])
+    def test_the_end_of_the_lease_ends_the_job_and_forgets_the_token(self, stop: Stop, status: FinalStatus) -> None:
+        job = running(MINE, lease_until=OVER, stop=stop)
+        verdict = transitions.expire(job, OPEN, NOW)
+        assert verdict.accepted
+        assert verdict.state == replace(job, status=status, token=None, lease_until=None)
+        assert "did not stop" in finish(verdict.state, MINE, 1).reason
+
+    @pytest.mark.parametrize("end", ["finish", "release", "lease"])
+    def test_a_job_over_time_runs_again_where_that_is_set(self, end: str) -> None:
+        job = running(MINE, attempt=2, sequence=4, lease_until=OVER, stop="job_timeout")
+        verdicts = {
+            "finish": lambda: transitions.finish(job, RETRYING, MINE, 5, DONE),
+            "release": lambda: transitions.release(job, RETRYING, MINE, 5),
+            "lease": lambda: transitions.expire(job, RETRYING, NOW),
+        }
+        assert verdicts[end]().state == JobState(QUEUED, None, 2, ticket=2)
+
+    def test_a_job_over_time_runs_again_only_while_attempts_are_left(self) -> None:
+        assert transitions.finish(running(MINE, attempt=3, stop="job_timeout"), RETRYING, MINE, 1, DONE).state.is_final
+        forgiven = running(MINE, attempt=3, forgiven=1, stop="job_timeout")
+        assert transitions.finish(forgiven, RETRYING, MINE, 1, DONE).state.status == QUEUED
+
+
+class TestCancel:
+    @pytest.mark.parametrize("token", [None, OTHER], ids=["fresh", "last holder known"])
+    @pytest.mark.parametrize("terms", [OPEN, CLOSED], ids=["open", "closed"])
+    def test_of_a_queued_job_ends_it_and_forgets_token_and_ticket(self, token: str | None, terms: Terms) -> None:
+        job = JobState(QUEUED, token, 1, sequence=2, dispatched=True)
+        verdict = transitions.cancel(job, terms, NOW)
+        assert verdict.accepted
+        assert verdict.state == JobState(PRUNED, None, 1, sequence=2, ticket=2)
+
+    def test_of_a_running_job_tells_its_holder_to_stop_within_one_lease(self) -> None:
+        job = running(MINE, sequence=2)
+        verdict = transitions.cancel(job, OPEN, NOW)
+        assert verdict.accepted
+        assert verdict.state == replace(job, stop="cancelled", lease_until=NOW + LEASE)
+
+    def test_again_gives_no_more_time(self) -> None:
+        job = running(MINE, stop="cancelled")
+        verdict = transitions.cancel(job, OPEN, NOW)
+        assert (verdict.accepted, verdict.state) == (True, job)
+
+    def test_outweighs_that_the_job_is_over_time(self) -> None:
+        assert transitions.cancel(running(MINE, stop="job_timeout"), OPEN, NOW).state.stop == "cancelled"
+
+    @pytest.mark.parametrize("status", FINAL_STATUSES)
+    def test_of_a_final_job_changes_nothing(self, status: FinalStatus) -> None:
+        job = ended(status)
+        assert transitions.cancel(job, OPEN, NOW) == Verdict(job, False, f"it is already {status}.")
+
+
+class TestRetry:
+    @pytest.mark.parametrize("status", FINAL_STATUSES)
+    def test_queues_a_final_job_as_if_it_were_new_but_for_its_number_of_attempts(self, status: FinalStatus) -> None:
+        job = JobState(status, OTHER, 3, 1, 5, stop="cancelled", dispatched=True, ticket=4)
+        verdict = transitions.retry(job)
+        assert verdict.accepted
+        assert verdict.state == JobState(QUEUED, None, 3, attempts_forgiven=3, ticket=5)
+
+    @pytest.mark.parametrize("job", [JobState(QUEUED), running()], ids=["queued", "running"])
+    def test_of_another_job_changes_nothing(self, job: JobState) -> None:
+        verdict = transitions.retry(job)
+        assert (verdict.accepted, verdict.state) == (False, job)
+
+    def test_gives_as_many_attempts_as_a_new_job_has(self) -> None:
+        lost = running(MINE, attempt=5, forgiven=3, lease_until=OVER)
+        assert transitions.expire(lost, OPEN, NOW).state.status == QUEUED
+        assert transitions.expire(replace(lost, attempt=6), OPEN, NOW).state.status == CRASHED
+
+
+class TestTickets:
+    @pytest.mark.parametrize("terms", [OPEN, CLOSED], ids=["open", "closed"])
+    @pytest.mark.parametrize("dispatched", [True, False])
+    @pytest.mark.parametrize("job", [JobState(QUEUED), running(), ended(DONE)], ids=["queued", "running", "done"])
+    def test_are_wanted_for_queued_jobs_of_open_experiments(
+        self, job: JobState, dispatched: bool, terms: Terms
+    ) -> None:
+        wanted = job.status == QUEUED and terms.open and not dispatched
+        assert transitions.wants_ticket(replace(job, dispatched=dispatched), terms) == wanted
+
+    @pytest.mark.parametrize("job", [JobState(QUEUED, ticket=4), running(dispatched=False)], ids=["queued", "running"])
+    def test_that_are_published_are_out_if_they_are_the_wanted_ones(self, job: JobState) -> None:
+        assert transitions.ticket_published(job, job.ticket) == replace(job, dispatched=True)
+        for other in (job.ticket - 1, job.ticket + 1):
+            assert transitions.ticket_published(job, other) == job
+
+    def test_that_are_lost_are_wanted_again(self) -> None:
         job = JobState(QUEUED, OTHER, 1, dispatched=True)
         assert transitions.ticket_lost(job) == replace(job, dispatched=False, ticket=2)
 
     @pytest.mark.parametrize("job", [running(), ended(DONE)], ids=["running", "done"])
-    def test_means_nothing_to_a_job_that_needs_none(self, job: JobState) -> None:
+    def test_that_are_lost_mean_nothing_to_a_job_that_needs_none(self, job: JobState) -> None:
         assert transitions.ticket_lost(job) == job
