@@ -35,6 +35,7 @@ def _searched(name: str) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_nothing_that_can_happen_breaks_a_promise() -> None:
     with ThreadPoolExecutor(2) as pool:
