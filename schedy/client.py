@@ -49,6 +49,7 @@ class Call:
     stored: "Future[None]" = field(default_factory=Future)
     answer: "Future[Answer]" = field(default_factory=Future)
     timer: Timer | None = None
+    times_sent: int = 0
     waits_for_topology: bool = False
     """Whether it is kept until exchanges and queues are there: a report is never thrown away."""
     missed_since: float | None = None
@@ -223,6 +224,7 @@ class Client:
         if self.broker.blocked is not None:
             self._held[call.outgoing.correlation_id] = call  # sent again and again, it would pile up in the socket
             return
+        call.times_sent += 1
         self._channel.publish(call.outgoing, lambda outcome: self._told(call, outcome))
         if call.resend_seconds is not None:
             if call.timer is not None:

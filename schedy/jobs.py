@@ -273,6 +273,7 @@ class Job:
         """End as CRASHED; the user's exception goes on, so what goes wrong here is only logged."""
         if hold.lost is not None:
             self._session.leases.forget(hold)
+            hold.settle()
             return
         text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
         self._session.ended(hold, error=text)
@@ -286,6 +287,7 @@ class Job:
             self._check_not_lost(hold)
         except UnsafeUpdateError:
             self._session.leases.forget(hold)
+            hold.settle()
             raise
         fault: InvalidValueError | None = None
         try:

@@ -246,6 +246,8 @@ class Session:
             if answer.granted:
                 hold.lease_seconds = answer.lease_seconds
                 self.leases.hold(hold)
+            elif call.times_sent > 1:
+                self.leases.release(hold)  # asked again, it may have been granted since, and nobody would run the job
             return answer
         except BaseException:
             if call is not None:

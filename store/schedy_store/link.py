@@ -102,6 +102,10 @@ class Link:
         self._rest = Arrivals()
         self._error: BrokerError | None = None
         self._connection = 0
+        self._connection_told = 0
+        self._reports: Channel | None = None
+        self._subscribed_for = 0
+        """For which connection the service wants the reports: not before it has looked who was active last."""
         self._replies: Channel | None = None
         self._publishing: Channel | None = None
         self._unconfirmed: dict[TicketKey, tuple[str, float]] = {}
@@ -145,24 +149,34 @@ class Link:
             if self._has_news() and not self._has_urgent_news():
                 self._arrived.wait_for(self._has_urgent_news, _GATHER_SECONDS)
             arrivals, self._rest = self._rest, Arrivals()
-            arrivals.connection = self._connection
+            arrivals.connection = self._connection_told = self._connection
             size = 0
             while self._deliveries and len(arrivals.deliveries) < most and size <= most_bytes:
                 arrivals.deliveries.append(self._deliveries.popleft())
                 size += len(arrivals.deliveries[-1].body)
             return arrivals
 
+    def subscribe(self, connection: int) -> None:
+        """Take reports over this connection: become the active instance, or the next one in line."""
+
+        def _subscribe() -> None:
+            self._subscribed_for = connection
+            self._consume_reports()
+
+        self._broker.run(_subscribe)
+
     def _has_urgent_news(self) -> bool:
         """Whether something must not wait; signs of life may, and are cheaper together."""
         beats = len(self._deliveries)
         return (
             self._has_told()
+            or self._connection != self._connection_told
             or beats >= _BEATS_AT_ONCE
             or any(delivery.routing_key != _HEARTBEAT_KEY for delivery in self._deliveries)
         )
 
     def _has_news(self) -> bool:
-        return bool(self._deliveries) or self._has_told()
+        return bool(self._deliveries) or self._has_told() or self._connection != self._connection_told
 
     def _has_told(self) -> bool:
         """Whether the broker has told something about what was published."""
@@ -326,10 +340,14 @@ class Link:
         )
 
     def _reports_opened(self, channel: Channel) -> None:
-        """Become the active instance, or the next one in line; but not while nobody here takes the reports."""
-        if self._is_stalled():
-            self._broker.later(_TICK_SECONDS, lambda: self._reports_opened(channel))
+        self._reports = channel
+        self._consume_reports()
+
+    def _consume_reports(self) -> None:
+        """Once the channel is open and the service wants them: a service that stalls does not ask for them."""
+        if self._reports is None or self._subscribed_for != self._connection:
             return
+        channel, self._reports = self._reports, None
         channel.consume(
             names.REPORTS_QUEUE,
             self._delivered,
@@ -398,7 +416,7 @@ class Link:
             self._error = self._error or _explained(error, has_delivered=self._has_delivered)
             self._has_delivered = False
             self._arrived.notify_all()
-        self._publishing = self._replies = None
+        self._publishing = self._replies = self._reports = None
         self._queues.lost()
         self._unconfirmed.clear()
         self._pending.clear()

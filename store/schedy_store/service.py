@@ -51,7 +51,8 @@ _log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 0.5
 _SLICE_SECONDS = 0.1
-_DEPOSED_SECONDS = 1.0
+_FIRST_PAUSE_SECONDS = 0.2
+_DEPOSED_SECONDS = 0.5
 _TICK_GAP_SECONDS = 5.0
 _BATCH_BYTES = 16_000_000
 _LEASES_JUDGED = 1000
@@ -94,7 +95,9 @@ class ResultsService:
         self._reads: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._office = TicketOffice(settings.ticket_window, settings.lease_seconds)
         self._epoch: int | None = None
+        self._epoch_before = 0
         self._connection = 0
+        self._was_connected = False
         self._last_tick: tuple[float, datetime] | None = None
         self._next_look = 0.0
         self._next_housekeeping = 0.0
@@ -106,18 +109,19 @@ class ResultsService:
 
     def run(self) -> None:
         """Serve until `stop`. Broker and database may come and go meanwhile."""
-        pause = 0.2
+        pause = _FIRST_PAUSE_SECONDS
         while not self._stopping:
             try:
                 self._store.migrate(from_older=self._migrate_older)
                 self._prepare_broker()
                 self._serve()
-                pause = 0.2
             except DeposedError:
-                _log.warning("Another instance of the results service has taken over; this one stands by.")
+                if self._epoch is not None:
+                    _log.warning("Another instance of the results service has taken over; this one stands by.")
                 self._pause(_DEPOSED_SECONDS)
             except SchedyError as error:
                 self._complain(str(error))
+                pause = _FIRST_PAUSE_SECONDS if self._was_connected else pause
                 self._pause(pause)
                 pause = min(pause * 2, self._settings.reconnect_max_seconds)
         _log.info("The results service has stopped; what it had not handled is back in the queue.")
@@ -138,6 +142,7 @@ class ResultsService:
         """Serve over one link. Raises StoreError when the database is away, DeposedError when superseded."""
         self._epoch = None
         self._connection = 0
+        self._was_connected = False
         self._reads = queue.SimpleQueue()
         readable = Store.open(self._store.url, read_only=True)
         link = Link(self._settings, instance=self._instance, on_read=self._reads.put)
@@ -160,13 +165,24 @@ class ResultsService:
             reader.join(5.0)
             readable.close()
 
+    def _read_epoch(self) -> int:
+        with self._store.transaction() as transaction:
+            return transaction.sql.scalars(select(ServiceRow.epoch)).one()
+
     def _note_connection(self, link: Link, arrivals: Arrivals) -> None:
-        """After a reconnect another instance may have been active: take a new epoch with the next delivery."""
+        """After a reconnect another instance may have been active: take a new epoch with the next delivery.
+
+        The epoch is read before the subscription. Who takes over from an instance that holds a batch changes it, so
+        that this batch cannot come after what its successor has applied.
+        """
         if link.error is not None:
             self._complain(str(link.error))
         if arrivals.connection != self._connection:
             self._connection = arrivals.connection
             self._epoch = None
+            self._epoch_before = self._read_epoch()
+            self._was_connected = True
+            link.subscribe(arrivals.connection)
 
     def _has_work(self, arrivals: Arrivals) -> bool:
         if arrivals.deliveries:
@@ -257,8 +273,9 @@ class ResultsService:
     def _check_epoch(self, link: Link, transaction: Transaction) -> None:
         """Take a new epoch if we have none, else see that it is still ours. Locks the row until the commit."""
         if self._epoch is None:
-            self._epoch = transaction.sql.scalars(
+            taken = transaction.sql.scalars(
                 update(ServiceRow)
+                .where(ServiceRow.epoch == self._epoch_before)
                 .values(
                     epoch=ServiceRow.epoch + 1,
                     instance=self._instance,
@@ -266,7 +283,10 @@ class ResultsService:
                     lease_seconds=self._settings.lease_seconds,
                 )
                 .returning(ServiceRow.epoch)
-            ).one()
+            ).one_or_none()
+            if taken is None:
+                raise DeposedError
+            self._epoch = taken
             self._last_tick = None
             detail = f"The results service {self._instance} is active."
             Journal(transaction).record("service", detail, experiment_pk=None)

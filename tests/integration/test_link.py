@@ -17,6 +17,7 @@ def _gets_reports(link: Link) -> Callable[[], bool]:
 
     def _take() -> bool:
         arrivals = link.take(wait_seconds=0.1, most=100, most_bytes=1_000_000)
+        link.subscribe(arrivals.connection)
         if arrivals.deliveries:
             link.ack(arrivals.deliveries[-1])
         return bool(arrivals.deliveries)

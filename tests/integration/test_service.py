@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pika
 import psycopg
 import pytest
+from sqlalchemy import select, update
 
 import schedy
 from schedy import Job, names
@@ -19,6 +20,9 @@ from schedy.settings import Settings
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.topology import setup
+from schedy_store.service import DeposedError, ResultsService
+from schedy_store.store import Store
+from schedy_store.tables import Service as ServiceRow
 from tests.conftest import Node, OwnNode
 from tests.forwarder import Forwarder
 from tests.support import PostgreSQL, running_service, wait_until
@@ -136,6 +140,20 @@ def test_an_instance_that_was_superseded_commits_nothing_and_comes_back(
     experiment.add_job({"x": 1})
     assert "Another instance of the results service has taken over" in caplog.text
     assert jobs_of(experiment) == [("QUEUED", {"x": 1})]
+
+
+def test_an_instance_that_subscribed_before_another_took_over_commits_nothing(settings: Settings) -> None:
+    """It may hold a batch that its successor has applied and answered: it must look anew before it takes an epoch."""
+    store = Store.open(settings.effective_store_url)
+    store.migrate(from_older=False)
+    instance = ResultsService(settings, store, prepare_broker=lambda: None)
+    with store.transaction() as transaction:
+        transaction.sql.execute(update(ServiceRow).values(epoch=ServiceRow.epoch + 1, instance="another"))
+    with pytest.raises(DeposedError), store.transaction() as transaction:
+        instance._check_epoch(None, transaction)  # type: ignore[arg-type]  # the link is for who gets the epoch
+    with store.transaction() as transaction:
+        assert transaction.sql.scalar(select(ServiceRow.instance)) == "another"
+    store.close()
 
 
 def test_a_database_that_goes_away_costs_nothing(
