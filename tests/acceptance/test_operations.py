@@ -192,12 +192,15 @@ def test_the_history_of_a_job_and_of_an_experiment(served: Machine) -> None:
     served.ok("cancel", "E", untouched)
     served.ok("rm", "E", untouched, "-f")
     whole = columns(served.ok("history", "E"))
-    assert [line[1:4:2] for line in whole if len(line) > 1][-2:] == [["", "paused"], [untouched, "deleted"]]
+    assert [line[1:4:2] for line in whole if len(line) > 1][-4:] == [
+        ["", "paused"],
+        *([untouched, kind] for kind in ("cancelled", "ended", "deleted")),
+    ]
     as_json = [json.loads(line) for line in served.ok("history", "E", job_id, "--json").splitlines()]
     assert [event["kind"] for event in as_json] == ["claimed", "reported", "released", "kept", "claimed", "ended"]
     assert (as_json[1]["times"], as_json[3]["results"]) == (3, {"epoch": 2})
     assert "Previous results:\n - epoch: 2\n" in served.ok("show", "E", job_id, "-v")
-    assert columns(served.ok("history", "E", untouched))[0][2] == "deleted"
+    assert [line[2] for line in columns(served.ok("history", "E", untouched))] == ["cancelled", "ended", "deleted"]
     assert "There is no job 'nosuch'" in served.fails(1, "history", "E", "nosuch")
     assert "There is no experiment 'F'." in served.fails(1, "history", "F")
 
