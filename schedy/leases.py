@@ -86,9 +86,8 @@ class LeaseKeeper:
     def hold(self, hold: Hold) -> None:
         """Keep the lease of a job from now on."""
         self._works = True
-        self._lease_seconds = hold.lease_seconds
         self._holds[hold.token] = hold
-        self._client.broker.run(self._schedule)
+        self._client.broker.run(lambda: self._go_by(hold.lease_seconds))
 
     def forget(self, hold: Hold) -> None:
         """The job is over for us."""
@@ -124,6 +123,14 @@ class LeaseKeeper:
 
     def connected(self) -> None:
         self._beat_anew()
+
+    def _go_by(self, lease_seconds: float) -> None:
+        """Beat often enough for the lease that the service has told; only another lease moves the next beat."""
+        if lease_seconds != self._lease_seconds and self._timer is not None:
+            self._client.broker.cancel_timer(self._timer)
+            self._timer = None
+        self._lease_seconds = lease_seconds
+        self._schedule()
 
     def _schedule(self) -> None:
         if self._timer is None and self._works:

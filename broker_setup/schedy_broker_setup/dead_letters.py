@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from schedy import names
 from schedy.errors import NotFoundError
-from schedy.messages import Replay, encode, routing_key
+from schedy.messages import Replay, encode
 from schedy.settings import NO_TLS_FILES, TlsFiles
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.errors import NotPermittedError, TopologyError
@@ -175,11 +175,9 @@ def _replay(channel: BlockingChannel, letter: DeadLetter) -> Fate:
 
 
 def _replay_message(letter: DeadLetter) -> Replay:
-    message = Replay(
+    return Replay(
         routing_key=letter.routing_key, body=base64.b64encode(letter.content).decode(), user=letter.user or None
     )
-    assert routing_key(message) == _REPLAY_KEY  # noqa: S101 - two spellings of one name
-    return message
 
 
 def _dead_letter(number: int, properties: BasicProperties, body: bytes, *, routing_key: str, whole: bool) -> DeadLetter:

@@ -22,7 +22,7 @@ from schedy.messages import (
     Report,
     ReportAnswer,
 )
-from schedy.values import load_values
+from schedy.values import dump_values, load_values
 from schedy_store import transitions
 from schedy_store.jobs import JobRows, Outcome, state_of, stop_text
 from schedy_store.records import AnyRow, job_record
@@ -186,7 +186,8 @@ class Reports:
     def _given_back(self, row: AnyRow, state: JobState, message: Progress | Finish | Release, outcome: Outcome) -> None:
         why = "The worker gave the job back." if row.stop is None else f"To be tried again: {stop_text(row.stop, row)}"
         self._journal.of_job(row, "released", why, worker=row.worker, attempt=row.attempt)
-        self._rows.queue_again(row, state, self._put(row, message).get("results", row.results))
+        left = row.results if isinstance(message, Release) else dump_values(message.results)
+        self._rows.queue_again(row, state, left)
         outcome.tickets_wanted.add(row.experiment_pk)
         outcome.log.append(f"{row.experiment_name}: job {row.job_id} was given back by {row.worker}. {why}")
 

@@ -122,6 +122,7 @@ class ResultsService:
             except SchedyError as error:
                 self._complain(str(error))
                 pause = _FIRST_PAUSE_SECONDS if self._was_connected else pause
+                self._was_connected = False
                 self._pause(pause)
                 pause = min(pause * 2, self._settings.reconnect_max_seconds)
         _log.info("The results service has stopped; what it had not handled is back in the queue.")
@@ -181,7 +182,7 @@ class ResultsService:
             self._connection = arrivals.connection
             self._epoch = None
             self._epoch_before = self._read_epoch()
-            self._was_connected = True
+            self._was_connected = self._was_connected or link.error is None
             link.subscribe(arrivals.connection)
 
     def _has_work(self, arrivals: Arrivals) -> bool:

@@ -421,6 +421,22 @@ def test_a_silent_worker_loses_its_job_and_its_late_report_is_refused(
     assert experiment.get_job(late.job_id).results == {"r": "second"}
 
 
+def test_a_worker_that_expects_a_longer_lease_goes_by_the_services(
+    experiment: schedy.ManualSearch, settings: Settings
+) -> None:
+    """It has asked before, and beats slowly while it has no job."""
+    own = {**settings.model_dump(), "lease_seconds": 600.0}
+    with schedy.SchedyDB(config_override=own) as worker:
+        mine = worker.get_experiment("MinimizeManual")
+        with pytest.raises(NoJobError):
+            mine.next_job()
+        experiment.add_job({"x": 1})
+        with mine.next_job(timeout=10) as job:
+            end = time.monotonic() + 2 * settings.lease_seconds
+            while time.monotonic() < end:
+                assert experiment.get_job(job.job_id).status == Job.RUNNING
+
+
 def test_a_job_that_loses_every_worker_is_crashed(experiment: schedy.ManualSearch) -> None:
     experiment.add_job({"x": 1})
     for attempt in (1, 2, 3):
