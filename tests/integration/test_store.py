@@ -43,6 +43,7 @@ from schedy.messages import (
     JobOrderAnswer,
     JobRecord,
     JobsAnswer,
+    Limits,
     NewJob,
     Progress,
     Push,
@@ -603,6 +604,20 @@ class TestReports:
             *("claimed", "reported", "lost", "kept", "claimed", "refused", "ended"),
         ]
         assert lost.finish({"late": 1}).reason == "another attempt ended it as DONE."
+
+    def test_what_a_job_over_its_time_has_put_in_ending_is_not_sorted_by_when_it_runs_again(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        limits = Limits(job_timeout=5.0, retry_timeouts=True)
+        desk.change(UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, limits=limits))
+        held = Held(desk, experiment, job_id)
+        desk.pass_seconds(6)
+        with desk.store.transaction() as transaction:
+            Reports(desk.later(transaction), lease_seconds=LEASE_SECONDS).stop_overdue(10)
+        assert held.finish({"loss": 9}).status == "QUEUED"
+        assert desk.job(experiment, job_id).results == {"prior": 0}
+        names = desk.rows(select(JobValue.name).where(JobValue.source == "result"))
+        assert [row.name for row in names] == ["prior"]
 
     def test_a_release_gives_the_job_back_and_does_not_count(
         self, desk: Desk, experiment: ExperimentRecord, job_id: str
