@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import schedy
@@ -148,7 +149,7 @@ class ChaosRun:
     def _start_clients(self) -> None:
         for number in range(self._plan.workers):
             environment = self._environment(self._url(number, network=number % 2 == 0))
-            self._add(f"worker{number}", environment, lambda start, number=number: self._worker(number, start))  # type: ignore[misc]
+            self._add(f"worker{number}", environment, partial(self._worker, number))
         for number in range(_PUSHERS):
             url = self._url(number, network=number == 0)
             # Impatient, so that they see every kind of answer.
@@ -185,7 +186,7 @@ class ChaosRun:
         added: list[schedy.Experiment] = []
         for name, most in EXPERIMENTS.items():
             experiment = schedy.ManualSearch(name, max_attempts=most)
-            self._until(lambda experiment=experiment: _done(lambda: db.add_experiment(experiment)), 60)  # type: ignore[misc]
+            self._until(partial(_done, partial(db.add_experiment, experiment)), 60)
             added.append(experiment)
         return added
 
@@ -214,7 +215,7 @@ class ChaosRun:
         self._crew.wake_all()
         for experiment in scene.operations.experiments:
             for mend in (scene.operations.resume, scene.operations.reopen):
-                if not self._until(lambda mend=mend, experiment=experiment: mend(experiment), 30):  # type: ignore[misc]
+                if not self._until(partial(mend, experiment), 30):
                     self._failures.append(f"{experiment.name} could not be resumed or reopened")
 
     def _come_to_rest(self) -> None:
