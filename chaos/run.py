@@ -103,7 +103,7 @@ class ChaosRun:
                 self._break_things(scene)
                 times.append(time.monotonic())
                 self._mend(scene)
-                self._come_to_rest()
+                self._come_to_rest(scene)
             result = self._look()
             times.append(time.monotonic())
         finally:
@@ -214,11 +214,16 @@ class ChaosRun:
         self.log.say("mended; waiting for everything to come to rest")
         self._crew.wake_all()
         for experiment in scene.operations.experiments:
-            for mend in (scene.operations.resume, scene.operations.reopen):
-                if not self._until(partial(mend, experiment), 30):
-                    self._failures.append(f"{experiment.name} could not be resumed or reopened")
+            if not self._until(partial(scene.operations.resume, experiment), 30):
+                self._failures.append(f"{experiment.name} could not be resumed")
+        self._reopen_all(scene)
 
-    def _come_to_rest(self) -> None:
+    def _reopen_all(self, scene: Scene) -> None:
+        for experiment in scene.operations.experiments:
+            if not self._until(partial(scene.operations.reopen, experiment), 30):
+                self._failures.append(f"{experiment.name} could not be reopened")
+
+    def _come_to_rest(self, scene: Scene) -> None:
         deadline = time.monotonic() + self._plan.rest_seconds
         self._failures += self._crew.let_end("pusher", deadline - time.monotonic())
         store = Store.open(self._store.url, read_only=True)
@@ -228,6 +233,7 @@ class ChaosRun:
         self.log.say("at rest; ending the processes")
         self._stop_file.touch()
         self._failures += self._crew.let_end("worker", 20)
+        self._reopen_all(scene)  # what the workers said last comes before these changes, so it is handled by now
         self._failures += self._crew.terminate("service", 20)
 
     def _until(self, condition: Callable[[], bool], seconds: float) -> bool:

@@ -146,9 +146,12 @@ class Broker:
             self._thread.join(timeout_seconds)
 
     def abandon(self) -> None:
-        """Cut the connection and end the thread, for a service that holds unacknowledged reports."""
+        """Cut the connection and end the thread, for a service that holds unacknowledged reports.
+
+        What was asked for before, an acknowledgement for instance, is sent first: in the turn of the loop before.
+        """
         if self._thread.is_alive():
-            self.run(self.begin_abandon)
+            self.run(lambda: self.run(self.begin_abandon))
             self._thread.join(5.0)
 
     def close_in_child(self) -> None:
