@@ -1,0 +1,1 @@
+"""Search algorithms and pruners, and the process in which the results service runs them."""
