@@ -6,7 +6,7 @@ and its pruner.
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -219,6 +219,9 @@ ALGORITHMS: dict[str, Rules] = {
 }
 """Schedy's own algorithms. Others are found by the entry points of the group `schedy.algorithms`."""
 
+MANUAL = "manual"
+"""The scheduler of an experiment whose jobs are all pushed."""
+
 OWN_READY = 1
 """For an algorithm of a user's own."""
 
@@ -275,7 +278,7 @@ def check_definition(scheduler: str, definition: Definition) -> None:
         raise InvalidValueError("Two objectives have the same result.")
     if definition.stop_after_no_improvement is not None and definition.objective is None:
         raise InvalidValueError("To stop after no improvement takes one objective: --minimize or --maximize.")
-    if scheduler == "manual":
+    if scheduler == MANUAL:
         return _check_manual(definition)
     if not space.parameters:
         example = """x uniform '{"low": 0, "high": 1}'"""
@@ -329,12 +332,13 @@ def read_pruner(definition: Definition) -> tuple[str, Any] | None:
     return name, _validated(model, parameters, f"{name}: ")
 
 
-def _close(name: str, known: Mapping[str, object]) -> str:
+def _close(name: str, known: Iterable[str]) -> str:
+    known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known)}."
 
 
-def unknown_algorithm(name: str, known: Mapping[str, object]) -> InvalidValueError:
+def unknown_algorithm(name: str, known: Iterable[str]) -> InvalidValueError:
     """Return the error for a scheduler that nobody knows."""
     return InvalidValueError(f"There is no scheduler {name!r}. {_close(name, known)}")
 

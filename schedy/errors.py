@@ -7,6 +7,7 @@
     ├── ResourceExistsError      the name is taken
     ├── UnsafeUpdateError        the job is no longer ours, or has changed meanwhile
     ├── JobCancelledError        the job is ours and is to end now
+    ├── Pruned                   raised by users: the job is not worth going on with
     ├── UnhealthyWorkerError     this worker crashes job after job and takes no more
     ├── InvalidValueError        a name, value, field or status that cannot be used
     ├── NotStoredYetError        the broker has the change, the store will have it
@@ -61,6 +62,10 @@ class UnsafeUpdateError(SchedyError):
 
 class JobCancelledError(SchedyError):
     """The job was cancelled or has taken too long. Leave its `with` block; what was put is stored."""
+
+
+class Pruned(SchedyError):
+    """Raised in a `with` block of a job to end it as PRUNED; it ends there."""
 
 
 class UnhealthyWorkerError(SchedyError):

@@ -189,7 +189,7 @@ class Experiment:
         """
         session = self._session
         install_sigterm_handler()
-        record, hold = session.pull(self._name, self.uid, timeout)
+        record, hold = session.pull(self._name, self.uid, timeout, makes_jobs=self._stored.scheduler != "manual")
         try:
             return Job(self, record, session=session, hold=hold)
         except BaseException:

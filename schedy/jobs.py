@@ -2,6 +2,7 @@
 
 import logging
 import math
+import operator
 import uuid
 import weakref
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from schedy.errors import InvalidValueError, JobCancelledError, NotFoundError, UnsafeUpdateError
+from schedy.errors import InvalidValueError, JobCancelledError, NotFoundError, Pruned, UnsafeUpdateError
 from schedy.leases import Hold
 from schedy.messages import (
     CRASHED,
@@ -27,6 +28,7 @@ from schedy.messages import (
     JobRecord,
     JobsChangedAnswer,
     JobStatus,
+    Point,
     Progress,
     RetryJobs,
     checked_size,
@@ -47,7 +49,8 @@ class Job:
 
     A job from `Experiment.next_job`, `try_run`, or ``add_job(status=RUNNING)`` is held by this process: a lease, kept
     up in the background, guards it. Leaving a ``with`` block ends it: DONE, or CRASHED with the text of the exception;
-    Ctrl-C, SIGTERM and ``sys.exit`` give it back instead, and a JobCancelledError of `put` ends it quietly. A job
+    Ctrl-C, SIGTERM and ``sys.exit`` give it back instead, and a JobCancelledError of `put` ends it quietly, as does
+    ``raise schedy.Pruned``. A job
     belongs to the process that claimed it; in a forked child leaving the block and `put` do nothing. Write `results`
     and `quality`; everything else is read-only. `previous_results` is what earlier attempts had put, the latest
     winning: a job that was interrupted goes on from its checkpoint.
@@ -132,6 +135,16 @@ class Job:
         return self._record.attempt
 
     @property
+    def parent(self) -> str | None:
+        """Id of the job that it goes on from, with whose results it began (population based training)."""
+        return self._record.parent
+
+    @property
+    def generation(self) -> int | None:
+        """From 1, in population based training."""
+        return self._record.generation
+
+    @property
     def error(self) -> str | None:
         """Why the job is CRASHED."""
         return self._record.error
@@ -173,13 +186,34 @@ class Job:
     def _put_progress(self, hold: Hold) -> None:
         self._check_not_lost(hold)
         values, quality = self._checked()
-        answer = self._session.report(hold, Progress(**self._naming(hold), results=values, quality=quality))
+        answer = self._session.report(hold, Progress, results=values, quality=quality)
         if answer is not None and answer.revision is not None:
             self._record = self._record.model_copy(update={"revision": answer.revision})
         if hold.stop is not None:
             raise JobCancelledError(
                 f"Job {self.job_id} is to end now: {hold.stop} What was put is stored. Leave the `with` block."
             )
+
+    def report(self, step: int, **values: float) -> None:
+        """Record values of the learning curve at a step, such as ``job.report(epoch, loss=0.3)``.
+
+        Does not wait: it is durable when the next `put` returns, or the job ends. Of a step reported twice the later
+        values count. Raises InvalidValueError for a step or value that is no number, and UnsafeUpdateError if the job
+        is not, or no longer, held by this worker.
+        """
+        if not self._session.is_ours:
+            return
+        if self._hold is None:
+            raise UnsafeUpdateError(f"Job {self.job_id} is not held by this worker; only its holder can report.")
+        self._check_not_lost(self._hold)
+        self._session.report_point(self._hold, _checked_point(step, values))
+
+    def should_prune(self) -> bool:
+        """Whether the job is not worth going on with: as the pruner of the experiment has said last, or `cancelled`.
+
+        Does not wait. ``raise schedy.Pruned`` ends the job then.
+        """
+        return self._hold is not None and (self._hold.prune or self.cancelled)
 
     def _amend(self, safe: bool) -> None:
         values, quality = self._checked()
@@ -255,8 +289,9 @@ class Job:
             if error is None:
                 self._finish(hold, DONE, None)
                 self._session.ended(hold, error=None)
-            elif isinstance(error, JobCancelledError) and hold.stop is not None:
+            elif isinstance(error, Pruned) or (isinstance(error, JobCancelledError) and hold.stop is not None):
                 self._finish(hold, PRUNED, None)
+                self._session.ended(hold, error=None)
                 return True
             elif isinstance(error, Exception):
                 self._crash(hold, error)
@@ -298,8 +333,7 @@ class Job:
             error_text = "\n".join(filter(None, [error_text, f"The results could not be sent: {invalid}"]))
             values, quality = self._sendable()
         answer = self._session.report(
-            hold,
-            Finish(**self._naming(hold), status=status, results=values, quality=quality, error=_escaped(error_text)),
+            hold, Finish, status=status, results=values, quality=quality, error=_escaped(error_text)
         )
         known: dict[str, Any] = {"status": status, "error": error_text}
         if answer is not None and answer.revision is not None:
@@ -307,14 +341,6 @@ class Job:
         self._record = self._record.model_copy(update=known)
         if fault is not None:
             raise fault
-
-    def _naming(self, hold: Hold) -> dict[str, Any]:
-        return {
-            "experiment_uid": hold.experiment_uid,
-            "job_id": hold.job_id,
-            "token": hold.token,
-            "sequence": hold.next_sequence(),
-        }
 
     def _check_not_lost(self, hold: Hold) -> None:
         if hold.lost is not None:
@@ -348,6 +374,15 @@ def _escaped(text: str | None) -> str | None:
     if text is None:
         return None
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")[:_ERROR_CHARACTERS]
+
+
+def _checked_point(step: object, values: dict[str, Any]) -> Point:
+    """Return a point of a learning curve. Raises InvalidValueError."""
+    try:
+        return Point(step=operator.index(step), values={name: float(value) for name, value in values.items()})  # type: ignore[arg-type]
+    except Exception:  # a user's object may raise anything when it is converted
+        shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        raise InvalidValueError(f"report({step!r}, {shown}): the step is a whole number, values are numbers.") from None
 
 
 def checked_quality(quality: object) -> float:

@@ -7,13 +7,25 @@ for jobs sends them also while it has none, so that `schedy workers` shows it.
 
 import itertools
 import logging
+import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from schedy.broker import Timer
 from schedy.client import Call, Client
-from schedy.messages import Answer, Heartbeat, HeartbeatAnswer, HeldJob, JobNotice, Release, Worker, WorkerState
+from schedy.messages import (
+    Answer,
+    Heartbeat,
+    HeartbeatAnswer,
+    HeldJob,
+    JobNotice,
+    Point,
+    Release,
+    Worker,
+    WorkerState,
+)
 from schedy.tickets import HeldTicket
 
 _log = logging.getLogger(__name__)
@@ -36,12 +48,34 @@ class Hold:
     """Why the job is to end now, once the service has said so."""
     finishing: bool = False
     """Whether its end was reported; the report will get there by itself."""
+    prune: bool = False
+    """Whether the pruner would end the job, as the service said last."""
+    points: list[Point] = field(default_factory=list)
+    """Of the learning curve, not sent yet."""
+    curve_due: float = 0.0
+    """When points go out again even if the answer to the last ones has not come."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held from the numbering of a report until it is on its way. Finalisers do not take it."""
     begun: float = field(default_factory=time.monotonic)
     _sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def next_sequence(self) -> int:
         """Number the next report of this token. Takes no lock: finalisers call it."""
         return next(self._sequence)
+
+    def naming(self) -> dict[str, Any]:
+        """Return the fields of a report that say whose it is, and its number."""
+        return {
+            "experiment_uid": self.experiment_uid,
+            "job_id": self.job_id,
+            "token": self.token,
+            "sequence": self.next_sequence(),
+        }
+
+    def take_points(self) -> list[Point]:
+        """Return the points that were not sent yet, which from now on are the caller's to send."""
+        points, self.points = self.points, []
+        return points
 
     def settle(self) -> None:
         """Acknowledge the ticket, if there is one."""
@@ -96,12 +130,7 @@ class LeaseKeeper:
     def release(self, hold: Hold) -> Call:
         """Give a job back unfinished; does not wait."""
         self.forget(hold)
-        message = Release(
-            experiment_uid=hold.experiment_uid,
-            job_id=hold.job_id,
-            token=hold.token,
-            sequence=hold.next_sequence(),
-        )
+        message = Release(**hold.naming())
         call = self._client.call(message, wants_answer=False)
         hold.settle()
         return call

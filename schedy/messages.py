@@ -29,6 +29,9 @@ SCHEMA_VERSION = 1
 MOST_IN_A_MESSAGE = 1000
 """Jobs that one message may name: far below what a database takes in one statement."""
 
+MOST_POINTS = 5000
+"""Points of a learning curve in one message."""
+
 M = TypeVar("M")
 
 QUEUED: Final = "QUEUED"
@@ -121,12 +124,32 @@ class _Held(Message):
     sequence: int = Field(ge=1)
 
 
+class Point(BaseModel):
+    """Values at one step of a learning curve."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    step: int = Field(ge=-(2**53), le=2**53)
+    values: dict[Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)], float]
+
+
+Points = Annotated[list[Point], Field(max_length=MOST_POINTS)]
+
+
+class Curve(_Held):
+    """Points of the learning curve; the job goes on. The answer says whether the pruner would end it."""
+
+    kind: Literal["curve"] = "curve"
+    points: Points
+
+
 class Progress(_Held):
-    """What is known now; the job goes on."""
+    """What is known now, with the points of the curve that were not sent before; the job goes on."""
 
     kind: Literal["progress"] = "progress"
     results: NamedValues
     quality: float
+    points: Points = []
 
 
 class Finish(_Held):
@@ -137,6 +160,7 @@ class Finish(_Held):
     results: NamedValues
     quality: float
     error: Text | None = None
+    points: Points = []
 
 
 class Release(_Held):
@@ -153,6 +177,19 @@ class HeldJob(BaseModel):
     experiment_uid: Uid
     job_id: JobId
     token: Token
+
+
+class Demand(Message):
+    """The sender has found no job of an experiment that makes its own, and would take one.
+
+    `wait_id` names one waiting, which ends with a claim of the worker, or after a while.
+    """
+
+    kind: Literal["demand"] = "demand"
+    routing_prefix: ClassVar[str] = names.REPORT_KEY_PREFIX
+    experiment_uid: Uid
+    worker: Worker
+    wait_id: Token
 
 
 WorkerState = Literal["alive", "unhealthy", "ended"]
@@ -373,6 +410,15 @@ class GetHistory(_Request):
     limit: int = Field(default=200, ge=1, le=1000)
 
 
+class GetCurve(_Request):
+    """The learning curve of the latest attempt of a job, thinned out to about `limit` steps."""
+
+    kind: Literal["get_curve"] = "get_curve"
+    experiment_uid: Uid
+    job_id: str
+    limit: int = Field(default=1000, ge=2, le=10_000)
+
+
 class GetWorkers(_Request):
     """A page of the workers, oldest first after the one numbered `after`; `gone`: also those that have ended."""
 
@@ -399,7 +445,11 @@ class Ticket(Message):
 
 
 class ExperimentRecord(BaseModel):
-    """An experiment as stored; `number` orders pages."""
+    """An experiment as stored; `number` orders pages.
+
+    `made` counts the jobs that its search has made; `search_end` says why it makes no more, `problem` what went wrong
+    last.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -413,6 +463,9 @@ class ExperimentRecord(BaseModel):
     limits: Limits = Limits()
     created_at: datetime
     job_counts: dict[str, int]
+    made: int = 0
+    search_end: str | None = None
+    problem: str | None = None
 
 
 class JobEvent(BaseModel):
@@ -461,6 +514,7 @@ class JobRecord(BaseModel):
     """A job as stored. `number` orders pages; `revision` grows with every change.
 
     `stop` says why a RUNNING job is to end. `silent_seconds` is set where its worker should have been heard of.
+    `parent` and `generation` are those of population based training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -481,6 +535,8 @@ class JobRecord(BaseModel):
     revision: int = 0
     stop: str | None = None
     silent_seconds: float | None = None
+    parent: str | None = None
+    generation: int | None = None
 
 
 ErrorCode = Literal["not_found", "exists", "unsafe", "invalid"]
@@ -505,7 +561,7 @@ class ClaimAnswer(Message):
 class ReportAnswer(Message):
     """`revision`, `at` (when it was stored) and `status` are set where the report has changed the job.
 
-    `stop` says why the job is to end now, if it is.
+    `stop` says why the job is to end now, if it is; `prune` whether the pruner would end it.
     """
 
     kind: Literal["report_answer"] = "report_answer"
@@ -515,6 +571,15 @@ class ReportAnswer(Message):
     at: datetime | None = None
     status: JobStatus | None = None
     stop: str = ""
+    prune: bool = False
+
+
+class DemandAnswer(Message):
+    """Whether a job is there now, or else why not."""
+
+    kind: Literal["demand_answer"] = "demand_answer"
+    there: bool
+    reason: str = ""
 
 
 class JobNotice(BaseModel):
@@ -599,19 +664,27 @@ class HistoryAnswer(Message):
     more: bool = False
 
 
+class CurveAnswer(Message):
+    """Points in the order of their steps."""
+
+    kind: Literal["curve_answer"] = "curve_answer"
+    points: list[Point]
+
+
 class WorkersAnswer(Message):
     kind: Literal["workers_answer"] = "workers_answer"
     workers: list[WorkerRecord]
 
 
-Report = Claim | Progress | Finish | Release | Heartbeat
+Report = Claim | Progress | Curve | Finish | Release | Heartbeat | Demand
 Change = Push | AddExperiment | UpdateExperiment | DeleteExperiment | DeleteJob | AmendJob | CancelJobs | RetryJobs
-Request = GetExperiments | GetJobs | GetJobOrder | GetFields | GetHistory | GetWorkers
+Request = GetExperiments | GetJobs | GetJobOrder | GetFields | GetHistory | GetCurve | GetWorkers
 Sendable = Report | Change | Request | Tick | Replay
 Answer = (
     Refusal
     | ClaimAnswer
     | ReportAnswer
+    | DemandAnswer
     | HeartbeatAnswer
     | PushAnswer
     | ChangeAnswer
@@ -621,6 +694,7 @@ Answer = (
     | JobOrderAnswer
     | FieldsAnswer
     | HistoryAnswer
+    | CurveAnswer
     | WorkersAnswer
 )
 

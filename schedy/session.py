@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from schedy import names
 from schedy.client import Call, Client, refusal_error
@@ -31,15 +33,20 @@ from schedy.errors import (
 from schedy.health import CrashLoop
 from schedy.leases import Hold, LeaseKeeper
 from schedy.messages import (
+    MOST_POINTS,
     Answer,
     Change,
     Claim,
     ClaimAnswer,
+    Curve,
+    Demand,
+    DemandAnswer,
     ExperimentRecord,
     ExperimentsAnswer,
     Finish,
     GetExperiments,
     JobRecord,
+    Point,
     Progress,
     Refusal,
     ReportAnswer,
@@ -57,6 +64,9 @@ _log = logging.getLogger(__name__)
 _ANSWER_SECONDS = 5.0
 CHANGE_RESEND_SECONDS = 4.0
 """A change without an answer is sent again: the answer may have been lost with a connection of the service."""
+_DEMAND_SECONDS = 10.0
+"""A worker that waits for a job says so again after this."""
+_CURVE_SECONDS = 5.0
 _QUEUE_PAUSE_SECONDS = 0.2
 _QUEUE_PATIENCE_SECONDS = 3.0
 
@@ -129,8 +139,10 @@ class Session:
             return None
         return answer.experiments[0] if isinstance(answer, ExperimentsAnswer) else None
 
-    def pull(self, experiment_name: str, experiment_uid: str, timeout_seconds: float | None) -> tuple[JobRecord, Hold]:
-        """Take tickets until a claim is granted.
+    def pull(
+        self, experiment_name: str, experiment_uid: str, timeout_seconds: float | None, *, makes_jobs: bool
+    ) -> tuple[JobRecord, Hold]:
+        """Take tickets until a claim is granted; where nothing is queued, ask an experiment that `makes_jobs` for one.
 
         Raises NoJobError when none is left in time, StopTimeError near the worker's stop time, and
         UnhealthyWorkerError.
@@ -141,7 +153,7 @@ class Session:
         deadlines = [stop_at, None if timeout_seconds is None else time.monotonic() + timeout_seconds]
         deadline = min((found for found in deadlines if found is not None), default=None)
         try:
-            return self._pull(experiment_name, experiment_uid, deadline)
+            return self._pull(experiment_name, experiment_uid, deadline, makes_jobs=makes_jobs)
         except NoJobError:
             self._stop_at(experiment_name)
             raise
@@ -156,14 +168,19 @@ class Session:
             raise StopTimeError(experiment_name, stop_after)
         return stop_at
 
-    def _pull(self, experiment_name: str, experiment_uid: str, deadline: float | None) -> tuple[JobRecord, Hold]:
+    def _pull(
+        self, experiment_name: str, experiment_uid: str, deadline: float | None, *, makes_jobs: bool
+    ) -> tuple[JobRecord, Hold]:
         queue = names.jobs_queue(experiment_name)
         queue_missing_since: float | None = None
+        demand = Demand(experiment_uid=experiment_uid, worker=self.worker, wait_id=uuid.uuid4().hex)
+        wait = 0.0 if makes_jobs else math.inf
         while True:
-            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
                 held = self.tickets.take(
-                    queue, wait_seconds=remaining, patience_seconds=self.settings.claim_patience_seconds
+                    queue,
+                    wait_seconds=_remaining(deadline, wait),
+                    patience_seconds=self.settings.claim_patience_seconds,
                 )
             except QueueMissingError:
                 queue_missing_since = queue_missing_since or time.monotonic()
@@ -171,10 +188,28 @@ class Session:
                 continue
             queue_missing_since = None
             if held is None:
-                raise NoJobError(experiment_name)
+                is_there = makes_jobs and self._is_there(demand, deadline)
+                if not is_there and deadline is not None and time.monotonic() >= deadline:
+                    raise NoJobError(experiment_name)
+                wait = 0.0 if is_there else _DEMAND_SECONDS
+                continue
             granted = self._try_ticket(held, experiment_name, experiment_uid, deadline)
             if granted is not None:
                 return granted
+
+    def _is_there(self, demand: Demand, deadline: float | None) -> bool:
+        """Whether the service has a job for us now; it is made meanwhile, which may take the search a while."""
+        try:
+            answer = self.client.ask(
+                demand,
+                patience_seconds=self.settings.claim_patience_seconds,
+                resend_seconds=self.settings.claim_retry_seconds,
+            )
+        except (ServiceUnavailableError, BrokerError):
+            if deadline is not None and time.monotonic() >= deadline:
+                raise
+            return False
+        return isinstance(answer, DemandAnswer) and answer.there
 
     def _check_still_open(
         self, experiment_name: str, experiment_uid: str, deadline: float | None, missing_since: float
@@ -255,15 +290,37 @@ class Session:
             self.leases.release(hold)
             raise
 
-    def report(self, hold: Hold, report: Progress | Finish) -> ReportAnswer | None:
+    def report_point(self, hold: Hold, point: Point) -> None:
+        """Send a point of a learning curve, together with others while an answer is outstanding. Does not wait."""
+        with hold.lock:
+            hold.points.append(point)
+            is_answered = time.monotonic() >= hold.curve_due
+            if not is_answered and len(hold.points) < MOST_POINTS:
+                return
+            hold.curve_due = time.monotonic() + _CURVE_SECONDS
+            call = self.client.call(Curve(**hold.naming(), points=hold.take_points()))
+        call.answer.add_done_callback(lambda answer: self._curve_answered(hold, call, answer))
+
+    def _curve_answered(self, hold: Hold, call: Call, answer: "Future[Answer]") -> None:
+        hold.curve_due = 0.0
+        self.client.cancel(call)
+        said = answer.result() if answer.exception() is None else None
+        if isinstance(said, ReportAnswer):
+            hold.prune = said.prune
+            hold.stop = said.stop or hold.stop
+            if not said.accepted:
+                hold.lost = hold.lost or said.reason
+
+    def report(self, hold: Hold, kind: type[Progress] | type[Finish], **said: Any) -> ReportAnswer | None:
         """Send a report; returns when it is durable, with the answer if there is one already.
 
         Raises UnsafeUpdateError if the service refuses it.
 
         The service is given a few seconds to refuse; while it is down nobody waits for it.
         """
-        call = self.client.call(report)
-        if isinstance(report, Finish):
+        with hold.lock:  # reports leave in the order of their numbers
+            call = self.client.call(kind(**hold.naming(), points=hold.take_points(), **said))
+        if kind is Finish:
             hold.finishing = True
             call.stored.add_done_callback(lambda stored: self._finished(hold, stored))
         try:
@@ -323,6 +380,13 @@ class Session:
             self.leases.release_all()
             self.leases.leave()
             self.client.close(self.settings.close_seconds)
+
+
+def _remaining(deadline: float | None, wait_seconds: float) -> float | None:
+    """How long to wait for a ticket: to the deadline, or `wait_seconds` if that is less; None for ever."""
+    if deadline is None:
+        return None if math.isinf(wait_seconds) else wait_seconds
+    return min(max(0.0, deadline - time.monotonic()), wait_seconds)
 
 
 def lost_text(job_id: str, reason: str) -> str:

@@ -118,6 +118,9 @@ class Settings(BaseModel):
     ticket_window: int = Field(default=500, ge=1)
     """How many tickets the service has on their way to the broker at most."""
 
+    search_seconds: float = Field(default=300.0, gt=0)
+    """How long a search algorithm may take for one answer before its process is ended and started anew."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR; for commands that run a service."""
 

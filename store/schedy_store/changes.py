@@ -2,8 +2,6 @@
 
 import difflib
 import json
-import secrets
-import string
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from schedy.errors import InvalidValueError
 from schedy.messages import (
     FINAL_STATUSES,
     AddExperiment,
@@ -34,17 +33,16 @@ from schedy.messages import (
     decode_answer,
     encode,
 )
-from schedy.values import dump_values
 from schedy_store import transitions
-from schedy_store.jobs import JobRows, Outcome, replace_sort_keys, sort_key_rows, state_of
+from schedy_store.definitions import Definitions, definition_columns
+from schedy_store.jobs import JobRows, Outcome, state_of
+from schedy_store.new_jobs import Newcomer, NewJobs
 from schedy_store.records import AnyRow, findable
 from schedy_store.store import Transaction
-from schedy_store.tables import AppliedChange, Experiment, Job, JobValue
+from schedy_store.tables import AppliedChange, Experiment, Job
 from schedy_store.transitions import Verdict
 from schedy_store.workers import Workers
 
-_ID_CHARACTERS = string.ascii_letters + string.digits + "-_"
-_ID_FIRST_CHARACTERS = string.ascii_letters + string.digits + "_"
 _KEEP_ANSWERS = timedelta(days=30)
 _NAMES_COMPARED = 2000
 _FIRST_ANSWER = select(AppliedChange.answer).where(AppliedChange.request_id == bindparam("request_is"))
@@ -64,6 +62,8 @@ class Changes:
         self._rows = JobRows(transaction, lease_seconds=lease_seconds)
         self._journal = self._rows.journal
         self._workers = Workers(transaction)
+        self._new_jobs = NewJobs(transaction)
+        self._definitions = Definitions(transaction)
 
     def apply(self, change: Change, user: str | None = None) -> Outcome:
         """Apply a change, or repeat the answer that it got when it was applied.
@@ -134,14 +134,12 @@ class Changes:
         experiment = self._experiment(name=push.experiment_name, uid=push.experiment_uid)
         if experiment is None:
             return Outcome(missing_experiment(self._sql, push.experiment_name))
-        job_ids = self._fresh_ids(experiment.pk, len(push.jobs))
-        rows = [
-            self._new_row(experiment.pk, job_id, new) | self._holder(new, push, experiment.pk, job_id, user)
+        job_ids = self._new_jobs.fresh_ids(experiment.pk, len(push.jobs))
+        newcomers = [
+            Newcomer(new, self._holder(new, push, experiment.pk, job_id, user))
             for job_id, new in zip(job_ids, push.jobs, strict=True)
         ]
-        statement = insert(Job).returning(Job.pk, sort_by_parameter_order=True)
-        numbers = list(self._sql.scalars(statement, rows))
-        self._insert_sort_keys(experiment.pk, numbers, push.jobs)
+        numbers = self._new_jobs.insert(experiment.pk, job_ids, newcomers)
         answer = PushAnswer(
             experiment_uid=experiment.uid,
             job_ids=job_ids,
@@ -149,13 +147,40 @@ class Changes:
             lease_seconds=self._lease.total_seconds(),
         )
         queued = [number for number, new in zip(numbers, push.jobs, strict=True) if new.status == "QUEUED"]
-        return Outcome(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
+        outcome = Outcome(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
+        if experiment.scheduler != "manual":
+            self._go_first(experiment, outcome)
+        return outcome
+
+    def _go_first(self, experiment: AnyRow, outcome: Outcome) -> None:
+        """Let pushed jobs overtake those that the search has made and nobody has begun yet."""
+        outcome.touched.add(experiment.pk)
+        self._reopen(experiment, outcome)
+        made = (Job.experiment_pk == experiment.pk, Job.status == "QUEUED", Job.number.is_not(None))
+        if self._sql.scalar(select(Job.pk).where(*made, Job.dispatched_at.is_not(None)).limit(1)) is not None:
+            self._withdraw_tickets(experiment.pk)
+            outcome.queues.append(("purged", experiment.name))
+
+    def _reopen(self, experiment: AnyRow, outcome: Outcome) -> None:
+        """An experiment that is DONE because nothing was left goes on."""
+        if experiment.completed:
+            self._sql.execute(
+                update(Experiment).where(Experiment.pk == experiment.pk).values(status="RUNNING", completed=False)
+            )
+            self._journal.record("status", "The experiment is RUNNING again.", experiment_pk=experiment.pk)
+            outcome.queues.append(("wanted", experiment.name))
+
+    def _withdraw_tickets(self, experiment_pk: int) -> None:
+        self._sql.execute(
+            update(Job)
+            .where(Job.experiment_pk == experiment_pk, Job.status == "QUEUED")
+            .values(dispatched_at=None, ticket=Job.ticket + 1, revision=Job.revision + 1)
+        )
 
     def _holder(self, new: NewJob, push: Push, experiment_pk: int, job_id: str, user: str | None) -> dict[str, Any]:
         """The columns that say who holds a job that is pushed as RUNNING."""
         if new.status != "RUNNING":
-            nobody = ("started_at", "heard_at", "reported_at", "worker", "worker_pk", "user", "token", "lease_until")
-            return dict.fromkeys(nobody) | {"attempt": 0}
+            return {}
         worker = str(push.worker)
         self._journal.record(
             "claimed", "", experiment_pk=experiment_pk, job_id=job_id, worker=worker, attempt=1, token=new.token
@@ -172,42 +197,6 @@ class Changes:
             "lease_until": self._now + self._lease,
         }
 
-    def _new_row(self, experiment_pk: int, job_id: str, new: NewJob) -> dict[str, Any]:
-        results = dump_values(new.results)
-        return {
-            "experiment_pk": experiment_pk,
-            "job_id": job_id,
-            "status": new.status,
-            "quality": new.quality,
-            "hyperparameters": dump_values(new.hyperparameters),
-            "results": results,
-            "initial_quality": new.quality,
-            "initial_results": results,
-            "created_at": self._now,
-            "finished_at": self._now if new.status in FINAL_STATUSES else None,
-        }
-
-    def _insert_sort_keys(self, experiment_pk: int, numbers: list[int], jobs: list[NewJob]) -> None:
-        rows = [
-            row
-            for number, new in zip(numbers, jobs, strict=True)
-            for source, values in (("hyperparameter", new.hyperparameters), ("result", new.results))
-            for row in sort_key_rows(number, experiment_pk, source, values)
-        ]
-        if rows:
-            self._sql.execute(insert(JobValue), rows)
-
-    def _fresh_ids(self, experiment_pk: int, count: int) -> list[str]:
-        """Ids that the experiment does not have yet."""
-        fresh: set[str] = set()
-        while len(fresh) < count:
-            drawn = {_random_id() for _ in range(count - len(fresh))}
-            taken = self._sql.scalars(
-                select(Job.job_id).where(Job.experiment_pk == experiment_pk, Job.job_id.in_(drawn))
-            )
-            fresh |= drawn - set(taken)
-        return list(fresh)
-
     def _add_experiment(self, change: AddExperiment) -> Outcome:
         if self._experiment(name=change.name, uid=None) is not None:
             return Outcome(
@@ -217,19 +206,25 @@ class Changes:
                     f" schedy rm {change.name!r}.",
                 )
             )
-        self._sql.execute(
-            insert(Experiment).values(
+        try:
+            definition = self._definitions.of_new(change)
+        except InvalidValueError as fault:
+            return Outcome(Refusal(code="invalid", reason=str(fault)))
+        added = self._sql.scalars(
+            insert(Experiment)
+            .values(
                 uid=uuid.uuid4().hex,
                 name=change.name,
                 scheduler=change.scheduler,
-                settings=dump_values(change.settings),
                 status=change.status,
                 paused=False,
                 created_at=self._now,
+                **definition_columns(definition),
                 **self._limits(change.limits),
             )
-        )
-        outcome = Outcome(ChangeAnswer(experiment=self._record(change.name)))
+            .returning(Experiment.pk)
+        ).one()
+        outcome = Outcome(ChangeAnswer(experiment=self._record(change.name)), touched={added})
         if change.status == "RUNNING":
             outcome.queues.append(("wanted", change.name))
         return outcome
@@ -241,22 +236,33 @@ class Changes:
         before = self._experiment(name="", uid=change.experiment_uid)
         if before is None:
             return Outcome(_gone())
-        values: dict[str, Any] = {}
-        if change.status is not None:
-            values["status"] = change.status
-        if change.paused is not None:
-            values["paused"] = change.paused
-        if change.settings is not None:
-            values["settings"] = dump_values(change.settings)
-        if change.limits is not None:
-            values |= self._limits(change.limits)
+        try:
+            values = self._changed_columns(before, change)
+        except InvalidValueError as fault:
+            return Outcome(Refusal(code="invalid", reason=str(fault)))
         if values:
             self._sql.execute(update(Experiment).where(Experiment.pk == before.pk).values(values))
         after = self._record(before.name)
         self._note_turns(before, after)
-        outcome = Outcome(ChangeAnswer(experiment=after), tickets_wanted={before.pk})
+        outcome = Outcome(ChangeAnswer(experiment=after), tickets_wanted={before.pk}, touched={before.pk})
         self._settle_queue(before, after, outcome)
         return outcome
+
+    def _changed_columns(self, before: AnyRow, change: UpdateExperiment) -> dict[str, Any]:
+        """The columns that an update sets. Raises InvalidValueError."""
+        values: dict[str, Any] = {}
+        if change.settings is not None:
+            values |= definition_columns(self._definitions.of_changed(before, change.settings))
+            values |= {"search_end": None}
+            if before.completed:
+                values |= {"status": "RUNNING", "completed": False}
+        if change.status is not None:
+            values |= {"status": change.status, "completed": False}
+        if change.paused is not None:
+            values["paused"] = change.paused
+        if change.limits is not None:
+            values |= self._limits(change.limits)
+        return values
 
     def _note_turns(self, before: AnyRow, after: ExperimentRecord) -> None:
         if after.paused != before.paused:
@@ -274,11 +280,7 @@ class Changes:
             if after.paused and not before.paused:
                 outcome.queues.append(("purged", after.name))
         if after.status == "DONE" or after.paused:
-            self._sql.execute(
-                update(Job)
-                .where(Job.experiment_pk == before.pk, Job.status == "QUEUED")
-                .values(dispatched_at=None, ticket=Job.ticket + 1, revision=Job.revision + 1)
-            )
+            self._withdraw_tickets(before.pk)
 
     def _delete_experiment(self, change: DeleteExperiment) -> Outcome:
         experiment = self._experiment(name="", uid=change.experiment_uid)
@@ -300,7 +302,8 @@ class Changes:
         self._sql.execute(delete(Job).where(Job.pk == row.pk))
         was = f"It was {row.status}." if row.worker is None else f"It was {row.status} ({row.worker})."
         self._journal.of_job(row, "deleted", f"The job was deleted. {was}")
-        return Outcome(ChangeAnswer())
+        self._rows.rewrite(row.experiment_pk)
+        return Outcome(ChangeAnswer(), touched={row.experiment_pk}, tickets_wanted={row.experiment_pk})
 
     def _change_jobs(self, change: CancelJobs | RetryJobs, apply: Callable[[AnyRow, Outcome], Verdict]) -> Outcome:
         """Change each of several jobs, and tell what became of each."""
@@ -321,6 +324,8 @@ class Changes:
         if not verdict.accepted or verdict.state == state_of(row):
             return verdict
         self._journal.of_job(row, "cancelled", verdict.reason, worker=row.worker, attempt=row.attempt or None)
+        outcome.touched.add(row.experiment_pk)
+        outcome.tickets_wanted.add(row.experiment_pk)
         if verdict.state.is_final:
             self._rows.end(row, verdict.state, error=None)
         else:
@@ -334,6 +339,9 @@ class Changes:
             was = f"It was {row.status}." if row.error is None else f"It was {row.status}: {row.error}"
             self._journal.of_job(row, "retried", was, worker=row.worker, attempt=row.attempt or None)
             self._rows.queue_again(row, verdict.state, row.results)
+            experiment = self._experiment(name="", uid=row.experiment_uid)
+            if experiment is not None:
+                self._reopen(experiment, outcome)
             outcome.tickets_wanted.add(row.experiment_pk)
             outcome.tickets_awaited.append(row.pk)
             outcome.log.append(f"{row.experiment_name}: job {row.job_id} is queued again by a retry. {was}")
@@ -349,18 +357,30 @@ class Changes:
         if change.revision is not None and change.revision != row.revision:
             reason = f"Job {change.job_id} was changed since you read it. Read it again, or use put(safe=False)."
             return Outcome(Refusal(code="unsafe", reason=reason))
-        replace_sort_keys(self._sql, row, "result", change.results)
         self._sql.execute(
             update(Job)
             .where(Job.pk == row.pk, Job.revision == row.revision)
-            .values(results=dump_values(change.results), quality=change.quality, revision=row.revision + 1)
+            .values(
+                **self._rows.reported(row, change.results, change.quality),
+                revision=row.revision + 1,
+            )
         )
+        self._rows.rewrite(row.experiment_pk)
         self._journal.of_job(row, "amended", "Results or quality were changed afterwards.")
         return Outcome(ChangeAnswer(revision=row.revision + 1))
 
     def _experiment(self, *, name: str, uid: str | None) -> AnyRow | None:
         which = Experiment.name == findable(name) if uid is None else Experiment.uid == uid
-        columns = (Experiment.pk, Experiment.uid, Experiment.name, Experiment.paused, Experiment.status)
+        columns = (
+            Experiment.pk,
+            Experiment.uid,
+            Experiment.name,
+            Experiment.scheduler,
+            Experiment.settings,
+            Experiment.paused,
+            Experiment.status,
+            Experiment.completed,
+        )
         return self._sql.execute(select(*columns).where(which)).one_or_none()
 
     def _record(self, name: str) -> ExperimentRecord:
@@ -381,6 +401,9 @@ EXPERIMENT_COLUMNS = (
     Experiment.stall_timeout,
     Experiment.retry_timeouts,
     Experiment.created_at,
+    Experiment.made,
+    Experiment.search_end,
+    Experiment.problem,
 )
 
 
@@ -402,6 +425,9 @@ def experiment_record(row: AnyRow, job_counts: dict[str, int]) -> ExperimentReco
         ),
         created_at=row.created_at,
         job_counts=job_counts,
+        made=row.made,
+        search_end=row.search_end,
+        problem=row.problem,
     )
 
 
@@ -421,8 +447,3 @@ def _gone() -> Refusal:
 
 def _no_job(job_id: str) -> Refusal:
     return Refusal(code="not_found", reason=f"There is no job {job_id}; it may have been deleted.")
-
-
-def _random_id() -> str:
-    rest = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(5))
-    return secrets.choice(_ID_FIRST_CHARACTERS) + rest

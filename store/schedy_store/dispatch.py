@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 
 from schedy.messages import Ticket
 from schedy.values import load_values
@@ -40,6 +40,11 @@ class WantedTicket:
 
 _OPEN = (Experiment.status == "RUNNING", Experiment.paused.is_(False))
 _WANTS = (Job.status == "QUEUED", Job.dispatched_at.is_(None))
+_PUSHED = Job.__table__.alias()
+_PUSHED_WAITS = exists().where(
+    _PUSHED.c.experiment_pk == bindparam("experiment"), _PUSHED.c.status == "QUEUED", _PUSHED.c.number.is_(None)
+)
+"""Jobs that a search has made give way to those that were pushed."""
 _WANTING = (
     select(
         Job.pk,
@@ -52,12 +57,13 @@ _WANTING = (
     )
     .join_from(Job, Experiment)
     .where(Job.experiment_pk == bindparam("experiment"), *_WANTS, *_OPEN)
+    .where(Job.number.is_(None) | ~_PUSHED_WAITS)
     .order_by(Job.pk)
     .limit(bindparam("most"))
 )
 _MARK = (
     update(Job)
-    .where(Job.pk == bindparam("job"), Job.ticket == bindparam("number"), Job.dispatched_at.is_(None))
+    .where(Job.pk == bindparam("job"), Job.ticket == bindparam("ticket_is"), Job.dispatched_at.is_(None))
     .values(dispatched_at=bindparam("at"))
 )
 
@@ -89,7 +95,7 @@ class TicketOffice:
 
     def mark(self, transaction: Transaction, published: Iterable[TicketKey]) -> None:
         """Write down which tickets the broker has."""
-        rows = [{"job": job, "number": number, "at": transaction.now} for job, number in published]
+        rows = [{"job": job, "ticket_is": number, "at": transaction.now} for job, number in published]
         if rows:
             transaction.sql.execute(_MARK, rows)
 

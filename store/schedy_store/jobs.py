@@ -1,13 +1,15 @@
 """Rows of jobs: reading them for a verdict, and writing verdicts with a guard."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
-from schedy.messages import Answer, JobStatus
+from schedy.definitions import as_observation
+from schedy.messages import FINAL_STATUSES, Answer, JobStatus
 from schedy.values import Values, dump_values, load_values, sort_keys
 from schedy_store.journal import Journal
 from schedy_store.records import RECORD_COLUMNS, AnyRow
@@ -34,6 +36,14 @@ class Outcome:
     """Experiments with jobs that may want tickets now."""
     claimed: tuple[int, datetime] | None = None
     """An experiment, and when the ticket of a job of it was published that has now been claimed."""
+    touched: set[int] = field(default_factory=set)
+    """Experiments whose search may have something to do now."""
+    served: str | None = None
+    """The worker (its uid) that was granted a job."""
+    waiting: tuple[int, str, str] | None = None
+    """An experiment, a worker and its `wait_id`: it waits for a job to be made, and for the answer."""
+    pruning: tuple[int, int, int] | None = None
+    """An experiment, a job and its attempt: the answer waits for what the pruner says."""
     log: list[str] = field(default_factory=list)
 
 
@@ -50,6 +60,10 @@ _ROW = select(
     Job.ticket,
     Job.initial_results,
     Job.initial_quality,
+    Experiment.uid.label("experiment_uid"),
+    Experiment.scheduler,
+    Experiment.objectives,
+    Experiment.prunes,
     Experiment.name.label("experiment_name"),
     Experiment.status.label("experiment_status"),
     Experiment.paused,
@@ -67,6 +81,17 @@ _MOVE = (
     .where(Job.pk == bindparam("pk_is"), Job.revision == bindparam("revision_is"), Job.status == bindparam("status_is"))
     .returning(Job.pk)
 )
+_OTHER = Job.__table__.alias()
+_COUNT_AS_ENDED = (
+    update(Job)
+    .where(Job.pk == bindparam("pk_is"))
+    .values(
+        ended=select(func.coalesce(func.max(_OTHER.c.ended), 0) + 1)
+        .where(_OTHER.c.experiment_pk == bindparam("experiment_is"))
+        .scalar_subquery()
+    )
+)
+_REWRITE = update(Experiment).where(Experiment.pk == bindparam("pk_is")).values(rewritten=Experiment.rewritten + 1)
 
 
 class JobRows:
@@ -132,13 +157,20 @@ class JobRows:
     def end(self, row: AnyRow, state: JobState, *, error: str | None, **values: Any) -> None:
         """Write a final verdict."""
         self.move(row, state, error=error, finished_at=self._now, **values)
+        self._sql.execute(_COUNT_AS_ENDED, {"pk_is": row.pk, "experiment_is": row.experiment_pk})
         detail = state.status if error is None else f"{state.status}: {error}"
         self.journal.of_job(row, "ended", detail, worker=row.worker, attempt=row.attempt or None)
 
     def queue_again(self, row: AnyRow, state: JobState, results: str) -> None:
         """Write a verdict that makes a job QUEUED and nobody's; `results` is what its last attempt leaves."""
         nobody = {"started_at": None, "finished_at": None, "worker": None, "worker_pk": None, "user": None}
-        self.move(row, state, **nobody, **self.fresh_start(row, results))
+        self.move(row, state, ended=None, **nobody, **self.fresh_start(row, results))
+        if row.status in FINAL_STATUSES:
+            self.rewrite(row.experiment_pk)
+
+    def rewrite(self, experiment_pk: int) -> None:
+        """Note that the past of an experiment has changed, from which its search has learnt."""
+        self._sql.execute(_REWRITE, {"pk_is": experiment_pk})
 
     def fresh_start(self, row: AnyRow, results: str | None = None) -> dict[str, Any]:
         """Return the columns with which an attempt begins; what the one before has put is kept beside them."""
@@ -156,9 +188,14 @@ class JobRows:
             **self.replaced_results(row, row.initial_results),
         }
 
-    def results(self, row: AnyRow, results: Values) -> dict[str, str]:
-        """Write what lists are sorted by, and return the column to set."""
-        return self.replaced_results(row, dump_values(results), results)
+    def reported(self, row: AnyRow, results: Values, quality: float) -> dict[str, Any]:
+        """Write what lists are sorted by, and return the columns to set: the only objective is the quality."""
+        objectives = json.loads(row.objectives)
+        observation = as_observation(results.get(objectives[0])) if len(objectives) == 1 else None
+        return {
+            **self.replaced_results(row, dump_values(results), results),
+            "quality": quality if observation is None else observation,
+        }
 
     def replaced_results(self, row: AnyRow, text: str, results: Values | None = None) -> dict[str, str]:
         """Do the same for results that are JSON already."""

@@ -24,6 +24,7 @@ from schedy_store.dispatch import TicketKey, WantedTicket
 from schedy_store.jobs import QueueChange
 from schedy_store.jobs_queues import JobsQueues
 from schedy_store.queue_probe import QueueProbe
+from schedy_store.search.wire import SearchAnswer
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class Arrivals:
     ready_counts: dict[int, int] = field(default_factory=dict)
     remade: set[str] = field(default_factory=set)
     """Experiments whose queue was made anew: the tickets in it are gone."""
+    answers: list[SearchAnswer] = field(default_factory=list)
+    """What the search process has said."""
     connection: int = 0
     """Which connection this belongs to; grows with each one."""
 
@@ -156,6 +159,12 @@ class Link:
                 size += len(arrivals.deliveries[-1].body)
             return arrivals
 
+    def bring(self, answer: SearchAnswer) -> None:
+        """Hand something over that `take` then returns; from any thread."""
+        with self._arrived:
+            self._rest.answers.append(answer)
+            self._arrived.notify_all()
+
     def subscribe(self, connection: int) -> None:
         """Take reports over this connection: become the active instance, or the next one in line."""
 
@@ -179,9 +188,9 @@ class Link:
         return bool(self._deliveries) or self._has_told() or self._connection != self._connection_told
 
     def _has_told(self) -> bool:
-        """Whether the broker has told something about what was published."""
+        """Whether the broker has told something about what was published, or the search process has answered."""
         rest = self._rest
-        return bool(rest.landed or rest.failed or rest.ready_counts or rest.remade)
+        return bool(rest.landed or rest.failed or rest.ready_counts or rest.remade or rest.answers)
 
     @property
     def error(self) -> BrokerError | None:
@@ -411,7 +420,7 @@ class Link:
     def _lost(self, error: BrokerError) -> None:
         with self._arrived:
             self._deliveries.clear()
-            self._rest = Arrivals(remade=self._rest.remade)
+            self._rest = Arrivals(remade=self._rest.remade, answers=self._rest.answers)
             self._connection += 1
             self._error = self._error or _explained(error, has_delivered=self._has_delivered)
             self._has_delivered = False

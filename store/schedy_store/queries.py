@@ -1,7 +1,7 @@
 """Reads, in pages: an open read makes SQLite's write-ahead log grow. The service and the command line share them."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +10,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from schedy.messages import (
     Answer,
+    CurveAnswer,
     ExperimentsAnswer,
     FieldsAnswer,
+    GetCurve,
     GetExperiments,
     GetFields,
     GetHistory,
@@ -31,6 +33,7 @@ from schedy.messages import (
 )
 from schedy.values import dump_values, load_values, shown_name, stored_name
 from schedy_store.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
+from schedy_store.curves import Curves
 from schedy_store.records import RECORD_COLUMNS, AnyRow, findable, job_record
 from schedy_store.store import Transaction
 from schedy_store.tables import Event, Experiment, Job, JobValue, Service, Worker
@@ -53,23 +56,6 @@ SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "error": Job.error,
 }
 """The columns of a job that a list can be sorted by, under the names that users write."""
-
-
-def answer_request(transaction: Transaction, request: Request) -> Answer:
-    """Answer a read."""
-    match request:
-        case GetExperiments():
-            return _experiments(transaction, request)
-        case GetJobs():
-            return _jobs(transaction, request)
-        case GetJobOrder():
-            return _job_order(transaction, request)
-        case GetFields():
-            return _fields(transaction, request)
-        case GetHistory():
-            return _history(transaction, request)
-        case GetWorkers():
-            return _workers(transaction, request)
 
 
 def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
@@ -219,6 +205,18 @@ def _event(row: AnyRow) -> JobEvent:
     )
 
 
+def _curve(transaction: Transaction, request: GetCurve) -> Answer:
+    found = (
+        select(Job.pk, Job.attempt)
+        .join_from(Job, Experiment)
+        .where(Experiment.uid == request.experiment_uid, Job.job_id == findable(request.job_id))
+    )
+    row = transaction.sql.execute(found).one_or_none()
+    if row is None:
+        return Refusal(code="not_found", reason=f"There is no job {request.job_id!r} in this experiment.")
+    return CurveAnswer.model_construct(points=Curves(transaction).read(row.pk, row.attempt, limit=request.limit))
+
+
 def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
     found = select(*Worker.__table__.c).where(Worker.pk > request.after).order_by(Worker.pk).limit(request.limit)
     if not request.gone:
@@ -319,3 +317,19 @@ def _fields(transaction: Transaction, request: GetFields) -> Answer:
         names[source].append(shown_name(name))
     most = transaction.sql.scalar(select(func.max(Job.attempt)).where(Job.experiment_pk == experiment))
     return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"], most_attempts=most or 0)
+
+
+_ANSWERS: dict[type[Request], Callable[[Transaction, Any], Answer]] = {
+    GetExperiments: _experiments,
+    GetJobs: _jobs,
+    GetJobOrder: _job_order,
+    GetFields: _fields,
+    GetHistory: _history,
+    GetCurve: _curve,
+    GetWorkers: _workers,
+}
+
+
+def answer_request(transaction: Transaction, request: Request) -> Answer:
+    """Answer a read."""
+    return _ANSWERS[type(request)](transaction, request)

@@ -38,6 +38,8 @@ RECORD_COLUMNS = (
     Job.revision,
     Job.stop,
     Job.heard_at,
+    Job.parent,
+    Job.generation,
 )
 
 
@@ -60,4 +62,6 @@ def job_record(row: AnyRow) -> JobRecord:
         revision=row.revision,
         stop=row.stop,
         silent_seconds=None,
+        parent=row.parent,
+        generation=row.generation,
     )

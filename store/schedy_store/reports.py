@@ -1,16 +1,22 @@
 """Applying reports: what workers say about jobs, judged by `transitions` and written with a guard."""
 
+import json
 import math
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
+from schedy.definitions import as_observation
 from schedy.messages import (
     CRASHED,
+    DONE,
     RUNNING,
     Claim,
     ClaimAnswer,
+    Curve,
+    Demand,
+    DemandAnswer,
     Finish,
     Heartbeat,
     HeartbeatAnswer,
@@ -22,8 +28,9 @@ from schedy.messages import (
     Report,
     ReportAnswer,
 )
-from schedy.values import dump_values, load_values
+from schedy.values import Values, dump_values, load_values
 from schedy_store import transitions
+from schedy_store.curves import Curves
 from schedy_store.jobs import JobRows, Outcome, state_of, stop_text
 from schedy_store.records import AnyRow, job_record
 from schedy_store.store import Transaction
@@ -37,11 +44,14 @@ _FORGED = "it comes from another user of the broker than the claim."
 _WITH_TIMEOUT = select(Experiment.pk, Experiment.job_timeout, Experiment.stall_timeout).where(
     Experiment.job_timeout.is_not(None) | Experiment.stall_timeout.is_not(None)
 )
+_EXPERIMENT = select(Experiment.pk, Experiment.scheduler).where(Experiment.uid == bindparam("uid_is"))
 _RENEW = (
     update(Job)
     .where(Job.status == "RUNNING")
     .values(lease_until=bindparam("until"), reported_at=bindparam("at_now"), revision=Job.revision + 1)
 )
+
+_HeldReport = Progress | Curve | Finish | Release
 
 
 class Reports:
@@ -54,6 +64,7 @@ class Reports:
         self._rows = JobRows(transaction, lease_seconds=lease_seconds)
         self._journal = self._rows.journal
         self._workers = Workers(transaction)
+        self._curves = Curves(transaction)
 
     def apply(self, report: Report, user: str | None = None) -> Outcome:
         """Apply a report; one that arrives twice changes nothing the second time."""
@@ -62,6 +73,8 @@ class Reports:
                 return self._claim(report, user)
             case Heartbeat():
                 return self._heartbeat(report, user)
+            case Demand():
+                return self._demand(report)
             case _:
                 return self._report(report, user)
 
@@ -82,11 +95,28 @@ class Reports:
             record = self._begin_attempt(row, verdict.state, message, user)
         if row.dispatched_at is not None and message.by_ticket:
             outcome.claimed = (row.experiment_pk, row.dispatched_at)
+        outcome.served = message.worker.uid
+        self._touch(row, outcome)
         record = record.model_copy(update={"status": verdict.state.status, "attempt": verdict.state.attempt})
         outcome.answer = ClaimAnswer.model_construct(
             granted=True, job=record, lease_seconds=self._lease.total_seconds()
         )
         return outcome
+
+    def _touch(self, row: AnyRow, outcome: Outcome) -> None:
+        """A job of an experiment that makes its own has moved: another may be wanted, or its ticket."""
+        if row.scheduler != "manual":
+            outcome.touched.add(row.experiment_pk)
+            outcome.tickets_wanted.add(row.experiment_pk)
+
+    def _demand(self, message: Demand) -> Outcome:
+        """A worker waits for a job to be made; who keeps the search answers it."""
+        row = self._sql.execute(_EXPERIMENT, {"uid_is": message.experiment_uid}).one_or_none()
+        if row is None:
+            return Outcome(DemandAnswer(there=False, reason="the experiment was deleted."))
+        if row.scheduler == "manual":
+            return Outcome(DemandAnswer(there=False, reason="nothing is queued."))
+        return Outcome(touched={row.pk}, waiting=(row.pk, message.worker.uid, message.wait_id))
 
     def _expired(self, row: AnyRow, outcome: Outcome) -> AnyRow:
         """Judge a lease that may be over, as a tick would; return the row as it is then."""
@@ -128,7 +158,7 @@ class Reports:
         }
         return job_record(row).model_copy(update=shown)
 
-    def _report(self, message: Progress | Finish | Release, user: str | None) -> Outcome:
+    def _report(self, message: _HeldReport, user: str | None) -> Outcome:
         row = self._rows.find(message.experiment_uid, message.job_id)
         if row is None:
             return self._of_deleted(message)
@@ -138,8 +168,12 @@ class Reports:
         outcome = Outcome(ReportAnswer(accepted=True))
         if not verdict.reason:
             return outcome  # it came twice, or was overtaken
+        if not isinstance(message, Release):
+            self._curves.add(row, message.points)
         if verdict.state.status == RUNNING:
             self._progressed(row, verdict.state, message)
+            if isinstance(message, Curve) and row.prunes:
+                outcome.pruning = (row.experiment_pk, row.pk, row.attempt)
         elif verdict.state.is_final:
             self._ended(row, verdict.state, message, outcome)
         else:
@@ -153,45 +187,58 @@ class Reports:
         )
         return outcome
 
-    def _judge(self, row: AnyRow, message: Progress | Finish | Release, user: str | None) -> Verdict:
+    def _judge(self, row: AnyRow, message: _HeldReport, user: str | None) -> Verdict:
         job, terms = state_of(row), self._rows.terms(row)
         if _is_forged(row, message.token, user):
             return Verdict(job, False, _FORGED)
         match message:
-            case Progress():
+            case Progress() | Curve():
                 return transitions.progress(job, terms, message.token, message.sequence, self._now)
             case Finish():
                 return transitions.finish(job, terms, message.token, message.sequence, message.status)
             case Release():
                 return transitions.release(job, terms, message.token, message.sequence)
 
-    def _put(self, row: AnyRow, message: Progress | Finish | Release) -> dict[str, Any]:
+    def _put(self, row: AnyRow, message: _HeldReport) -> dict[str, Any]:
         """The columns with what the holder reports."""
-        if isinstance(message, Release):
+        if isinstance(message, Release | Curve):
             return {}
-        return {**self._rows.results(row, message.results), "quality": message.quality}
+        return self._rows.reported(row, message.results, message.quality)
 
-    def _progressed(self, row: AnyRow, state: JobState, message: Progress | Finish | Release) -> None:
+    def _progressed(self, row: AnyRow, state: JobState, message: _HeldReport) -> None:
         self._rows.move(row, state, heard_at=self._now, reported_at=self._now, **self._put(row, message))
         self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
 
-    def _ended(self, row: AnyRow, state: JobState, message: Progress | Finish | Release, outcome: Outcome) -> None:
+    def _ended(self, row: AnyRow, state: JobState, message: _HeldReport, outcome: Outcome) -> None:
         error = message.error if isinstance(message, Finish) else None
         if row.stop in {"job_timeout", "stall_timeout"}:
             error = stop_text(row.stop, row)
         self._rows.end(row, state, error=error, **self._put(row, message))
+        if state.status == DONE and isinstance(message, Finish):
+            self._note_unobserved(row, message.results, outcome)
+        self._touch(row, outcome)
         self._workers.count(row.worker_pk, "crashed" if state.status == CRASHED else "done")
         outcome.log.append(f"{row.experiment_name}: job {row.job_id} is {state.status} ({row.worker})")
 
-    def _given_back(self, row: AnyRow, state: JobState, message: Progress | Finish | Release, outcome: Outcome) -> None:
+    def _note_unobserved(self, row: AnyRow, results: Values, outcome: Outcome) -> None:
+        """Say so if a job does not report what it was made for; the search goes on without it."""
+        faults = [fault for name in json.loads(row.objectives) if (fault := _unobserved(name, results))]
+        if faults:
+            problem = f"Job {row.job_id} is DONE, but its result {faults[0]}. The search does not learn from it."
+            self._sql.execute(update(Experiment).where(Experiment.pk == row.experiment_pk).values(problem=problem))
+            self._journal.of_job(row, "unobserved", problem, worker=row.worker, attempt=row.attempt)
+            outcome.log.append(f"{row.experiment_name}: {problem}")
+
+    def _given_back(self, row: AnyRow, state: JobState, message: _HeldReport, outcome: Outcome) -> None:
         why = "The worker gave the job back." if row.stop is None else f"To be tried again: {stop_text(row.stop, row)}"
         self._journal.of_job(row, "released", why, worker=row.worker, attempt=row.attempt)
-        left = row.results if isinstance(message, Release) else dump_values(message.results)
+        left = dump_values(message.results) if isinstance(message, Progress | Finish) else row.results
         self._rows.queue_again(row, state, left)
+        self._touch(row, outcome)
         outcome.tickets_wanted.add(row.experiment_pk)
         outcome.log.append(f"{row.experiment_name}: job {row.job_id} was given back by {row.worker}. {why}")
 
-    def _refused(self, row: AnyRow, message: Progress | Finish | Release, verdict: Verdict) -> Outcome:
+    def _refused(self, row: AnyRow, message: _HeldReport, verdict: Verdict) -> Outcome:
         outcome = Outcome(ReportAnswer(accepted=False, reason=verdict.reason))
         if isinstance(message, Release):
             return outcome  # nobody loses by it: claims are given up whether they were granted or not
@@ -202,7 +249,7 @@ class Reports:
         outcome.log.append(f"{row.experiment_name}: job {row.job_id}: {detail}")
         return outcome
 
-    def _of_deleted(self, message: Progress | Finish | Release) -> Outcome:
+    def _of_deleted(self, message: _HeldReport) -> Outcome:
         detail = f"A {message.kind} report on job {message.job_id} was refused: {_DELETED}"
         experiment_pk = self._rows.experiment_number(message.experiment_uid)
         if experiment_pk is not None and not isinstance(message, Release):
@@ -288,6 +335,7 @@ class Reports:
             self._rows.queue_again(row, verdict.state, row.results)
         else:
             self._rows.move(row, verdict.state)
+        self._touch(row, outcome)
         outcome.tickets_wanted.add(row.experiment_pk)
         outcome.log.append(
             f"{row.experiment_name}: job {row.job_id} {after}, lease ran out, attempt {row.attempt} ({row.worker})"
@@ -298,6 +346,15 @@ class Reports:
         if row.stop is None:
             return f"{verdict.reason} (on {', '.join(self._journal.hosts_lost(row))})"
         return None if row.stop == "cancelled" else stop_text(row.stop, row)
+
+
+def _unobserved(objective: str, results: Values) -> str | None:
+    """Why the results of a job say nothing of an objective, None if they do."""
+    if objective not in results:
+        return f"{objective!r} is missing"
+    if as_observation(results[objective]) is not None:
+        return None
+    return f"{objective!r} is {'NaN' if isinstance(results[objective], float) else 'no number'}"
 
 
 def _is_forged(row: AnyRow, token: str, user: str | None) -> bool:

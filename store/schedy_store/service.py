@@ -28,6 +28,7 @@ from schedy.messages import (
     Refusal,
     Replay,
     Report,
+    ReportAnswer,
     Request,
     Sendable,
     Tick,
@@ -43,6 +44,7 @@ from schedy_store.journal import Journal
 from schedy_store.link import Arrivals, Link
 from schedy_store.queries import answer_request
 from schedy_store.reports import Reports
+from schedy_store.searches import SearchOffice
 from schedy_store.store import Store, Transaction, is_fault_of_data
 from schedy_store.tables import Service as ServiceRow
 from schedy_store.workers import Workers
@@ -74,7 +76,7 @@ class BatchError(Exception):
 class _Applied:
     """What a committed batch leaves to do."""
 
-    outcomes: list[tuple[Incoming, Outcome]] = field(default_factory=list)
+    outcomes: list[tuple[Incoming | None, Outcome]] = field(default_factory=list)
     tickets: list[WantedTicket] = field(default_factory=list)
     awaited: dict[int, set[int]] = field(default_factory=dict)
     """Of an outcome, by its place: the jobs whose tickets its answer waits for."""
@@ -94,6 +96,7 @@ class ResultsService:
         self._stopping = False
         self._reads: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._office = TicketOffice(settings.ticket_window, settings.lease_seconds)
+        self._searches = SearchOffice(store.url, settings.search_seconds)
         self._epoch: int | None = None
         self._epoch_before = 0
         self._connection = 0
@@ -161,6 +164,7 @@ class ResultsService:
                 if self._has_work(arrivals):
                     self._handle(link, arrivals)
         finally:
+            self._searches.end()
             link.end()
             self._reads.put(None)
             reader.join(5.0)
@@ -189,7 +193,7 @@ class ResultsService:
         if arrivals.deliveries:
             return True
         return self._epoch is not None and bool(
-            arrivals.landed or arrivals.failed or arrivals.ready_counts or arrivals.remade
+            arrivals.landed or arrivals.failed or arrivals.ready_counts or arrivals.remade or arrivals.answers
         )
 
     def _handle(self, link: Link, arrivals: Arrivals) -> None:
@@ -244,20 +248,7 @@ class ResultsService:
         try:
             with self._store.transaction() as transaction:
                 self._check_epoch(link, transaction)
-                self._office.refused(arrivals.failed)
-                self._office.remade(transaction, arrivals.remade)
-                self._office.mark(transaction, arrivals.landed)
-                self._office.note_ready(transaction, arrivals.ready_counts)
-                for incoming, message in decoded:
-                    outcome = self._apply_message(link, transaction, message, incoming.user)
-                    applied.outcomes.append((incoming, outcome))
-                    self._office.wanting |= outcome.tickets_wanted
-                    if outcome.claimed is not None:
-                        self._office.note_claim(*outcome.claimed, transaction.now)
-                for place, (_incoming, outcome) in enumerate(applied.outcomes):
-                    applied.awaited[place] = self._office.awaited(transaction, outcome.tickets_awaited)
-                self._office.landed(arrivals.landed, failed=False)
-                applied.tickets = self._office.choose(transaction)
+                self._apply_all(link, transaction, arrivals, decoded, applied)
         except (DeposedError, StoreError):
             raise
         except Exception as error:
@@ -270,6 +261,34 @@ class ResultsService:
         if self._epoch != before[0]:
             _log.info("This instance (%s) is active, epoch %d.", self._instance, self._epoch)
         return applied
+
+    def _apply_all(
+        self,
+        link: Link,
+        transaction: Transaction,
+        arrivals: Arrivals,
+        decoded: list[tuple[Incoming, Sendable]],
+        applied: _Applied,
+    ) -> None:
+        """What the broker and the search process have told, then messages in their order, then what follows from it."""
+        self._office.refused(arrivals.failed)
+        self._office.remade(transaction, arrivals.remade)
+        self._office.mark(transaction, arrivals.landed)
+        self._office.note_ready(transaction, arrivals.ready_counts)
+        applied.outcomes.append((None, self._searches.take(transaction, arrivals.answers)))
+        for incoming, message in decoded:
+            outcome = self._apply_message(link, transaction, message, incoming.user)
+            applied.outcomes.append((incoming, outcome))
+            self._searches.note(incoming, outcome)
+            if outcome.claimed is not None:
+                self._office.note_claim(*outcome.claimed, transaction.now)
+        applied.outcomes.append((None, self._searches.look(transaction)))
+        for _incoming, outcome in applied.outcomes:
+            self._office.wanting |= outcome.tickets_wanted
+        for place, (_incoming, outcome) in enumerate(applied.outcomes):
+            applied.awaited[place] = self._office.awaited(transaction, outcome.tickets_awaited)
+        self._office.landed(arrivals.landed, failed=False)
+        applied.tickets = self._office.choose(transaction)
 
     def _check_epoch(self, link: Link, transaction: Transaction) -> None:
         """Take a new epoch if we have none, else see that it is still ours. Locks the row until the commit."""
@@ -292,6 +311,7 @@ class ResultsService:
             detail = f"The results service {self._instance} is active."
             Journal(transaction).record("service", detail, experiment_pk=None)
             self._office.reset(transaction)
+            self._searches.reset(link)
             link.open_queues(self._office.open_experiments(transaction))
         elif transaction.sql.scalar(_EPOCH) != self._epoch:
             raise DeposedError
@@ -347,25 +367,31 @@ class ResultsService:
         for place, (incoming, outcome) in enumerate(applied.outcomes):
             for line in outcome.log:
                 _log.info("%s", line)
-            for change, experiment in outcome.queues[:-1]:
-                link.change_queue(change, experiment, lambda: None)
-            self._answer(link, incoming, outcome, applied.awaited.get(place, set()))
+            awaited = applied.awaited.get(place, set())
+            send = self._sending(link, incoming, outcome)
+            last = len(outcome.queues) - 1
+            for number, (change, experiment) in enumerate(outcome.queues):
+                link.change_queue(change, experiment, send if number == last and not awaited else _nothing)
+            if awaited:
+                link.reply_after(awaited, send)
+            elif not outcome.queues:
+                send()
+        self._searches.send(link)
         link.publish_tickets(applied.tickets)
 
-    def _answer(self, link: Link, incoming: Incoming, outcome: Outcome, awaited: set[int]) -> None:
+    def _sending(self, link: Link, incoming: Incoming | None, outcome: Outcome) -> Callable[[], None]:
+        """What sends the answer; that to a curve comes from the pruner, if there is one."""
         answer = outcome.answer
-        if answer is None:
-            return
-
-        def _send() -> None:
-            link.reply(incoming, answer)
-
-        if outcome.queues:
-            link.change_queue(*outcome.queues[-1], _send)
-        elif awaited:
-            link.reply_after(awaited, _send)
-        else:
-            _send()
+        if incoming is None or answer is None:
+            return _nothing
+        waits_for_pruner = (
+            outcome.pruning is not None
+            and isinstance(answer, ReportAnswer)
+            and self._searches.ask_pruner(incoming, answer, outcome.pruning)
+        )
+        if waits_for_pruner:
+            return _nothing
+        return lambda: link.reply(incoming, answer)
 
     def _answer_reads(self, store: Store, link: Link, reads: "queue.SimpleQueue[Incoming | None]") -> None:
         """Answer reads, in a thread and over a connection of its own, so that they never delay a report."""
@@ -382,6 +408,10 @@ class ResultsService:
             except Exception:
                 _log.exception("A read failed")
             link.ack_one(incoming)
+
+
+def _nothing() -> None:
+    """What is done where nobody waits."""
 
 
 def _unwrapped(incoming: Incoming) -> Incoming:

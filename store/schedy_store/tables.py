@@ -74,7 +74,13 @@ class Base(DeclarativeBase):
 
 
 class Experiment(Base):
-    """A named set of jobs."""
+    """A named set of jobs.
+
+    `objectives` is a JSON list of the results that are to be best, and `prunes` says whether there is a pruner: both
+    stand in `settings`, too, which no report has to read. `made` counts the jobs that the search was asked for;
+    `search_end` says why it makes no more. `completed`: it is DONE because nothing is left, not because a user said
+    so. `rewritten` grows when the past changes: a job that had ended is retried, amended or deleted.
+    """
 
     __tablename__ = "experiment"
     __table_args__ = (
@@ -95,6 +101,13 @@ class Experiment(Base):
     stall_timeout: Mapped[float | None] = mapped_column(Double)
     retry_timeouts: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    objectives: Mapped[str] = mapped_column(Text, default="[]")
+    prunes: Mapped[bool] = mapped_column(default=False)
+    made: Mapped[int] = mapped_column(default=0)
+    search_end: Mapped[str | None] = mapped_column(Text)
+    problem: Mapped[str | None] = mapped_column(Text)
+    completed: Mapped[bool] = mapped_column(default=False)
+    rewritten: Mapped[int] = mapped_column(default=0)
 
 
 class Job(Base):
@@ -103,12 +116,15 @@ class Job(Base):
     `dispatched_at` says that ticket number `ticket` was published; both NULL and an older number mean that the job
     wants a ticket while it is QUEUED. `revision` grows with every change and guards every update. Each attempt starts
     from the initial results and quality, those of the push; what earlier ones had put is in `previous_results`.
-    `user` is the broker's user that claimed the job.
+    `user` is the broker's user that claimed the job. A job that the search made has its number, from 0, and what the
+    search keeps with it in `search_state`, which no message may set: some libraries keep pickled objects there.
+    `ended` counts the jobs of the experiment in the order in which they ended.
     """
 
     __tablename__ = "job"
     __table_args__ = (
         UniqueConstraint("experiment_pk", "job_id"),
+        UniqueConstraint("experiment_pk", "number"),
         CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name="status"),
         CheckConstraint("attempt >= attempts_forgiven AND attempts_forgiven >= 0", name="attempt"),
         CheckConstraint("stop IN ('cancelled', 'job_timeout', 'stall_timeout')", name="stop"),
@@ -123,6 +139,7 @@ class Job(Base):
         CheckConstraint("status <> 'RUNNING' OR attempt >= 1", name="running_attempt"),
         Index("ix_job_experiment_pk_status", "experiment_pk", "status"),
         Index("ix_job_experiment_pk_pk", "experiment_pk", "pk"),
+        Index("ix_job_experiment_pk_ended", "experiment_pk", "ended"),
         Index(
             "ix_job_wants_ticket",
             "experiment_pk",
@@ -168,6 +185,40 @@ class Job(Base):
     dispatched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ticket: Mapped[int] = mapped_column(default=1)
     revision: Mapped[int] = mapped_column(default=1)
+    number: Mapped[int | None]
+    ended: Mapped[int | None]
+    parent: Mapped[str | None] = mapped_column(String(6))
+    generation: Mapped[int | None]
+    search_state: Mapped[str] = mapped_column(Text, default="{}")
+
+
+class WantedJob(Base):
+    """A job that the search was asked for and that is not there yet; `known` is how many had ended then."""
+
+    __tablename__ = "wanted_job"
+
+    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    known: Mapped[int]
+
+
+class CurvePoint(Base):
+    """A value that a job has reported for a step of an attempt."""
+
+    __tablename__ = "curve_point"
+    __table_args__ = (
+        Index("ix_curve_point_job_pk", "job_pk", "attempt", "step"),
+        Index("ix_curve_point_experiment_pk", "experiment_pk", "pk"),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    experiment_pk: Mapped[int] = mapped_column(Key)
+    job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    step: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str] = mapped_column(Text)
+    value: Mapped[float | None] = mapped_column(NanAsNull)
 
 
 class JobValue(Base):

@@ -17,6 +17,7 @@ def upgrade() -> None:
     _create_experiment()
     _create_job()
     _create_job_value()
+    _create_search_tables()
     _create_event()
     _create_worker()
     _create_service_tables()
@@ -37,6 +38,13 @@ def _create_experiment() -> None:
         sa.Column("stall_timeout", sa.Double(), nullable=True),
         sa.Column("retry_timeouts", sa.Boolean(), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("objectives", sa.Text(), nullable=False),
+        sa.Column("prunes", sa.Boolean(), nullable=False),
+        sa.Column("made", sa.Integer(), nullable=False),
+        sa.Column("search_end", sa.Text(), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.Column("completed", sa.Boolean(), nullable=False),
+        sa.Column("rewritten", sa.Integer(), nullable=False),
         sa.CheckConstraint("status IN ('RUNNING', 'DONE')", name=op.f("ck_experiment_status")),
         sa.CheckConstraint("max_attempts >= 1", name=op.f("ck_experiment_max_attempts")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_experiment")),
@@ -77,6 +85,11 @@ def _create_job() -> None:
         sa.Column("dispatched_at", _TIME, nullable=True),
         sa.Column("ticket", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=True),
+        sa.Column("ended", sa.Integer(), nullable=True),
+        sa.Column("parent", sa.String(6), nullable=True),
+        sa.Column("generation", sa.Integer(), nullable=True),
+        sa.Column("search_state", sa.Text(), nullable=False),
         sa.CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name=op.f("ck_job_status")),
         sa.CheckConstraint("attempt >= attempts_forgiven AND attempts_forgiven >= 0", name=op.f("ck_job_attempt")),
         sa.CheckConstraint("stop IN ('cancelled', 'job_timeout', 'stall_timeout')", name=op.f("ck_job_stop")),
@@ -94,10 +107,12 @@ def _create_job() -> None:
         ),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_job")),
         sa.UniqueConstraint("experiment_pk", "job_id", name=op.f("uq_job_experiment_pk_job_id")),
+        sa.UniqueConstraint("experiment_pk", "number", name=op.f("uq_job_experiment_pk_number")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_job_experiment_pk_status", "job", ["experiment_pk", "status"])
     op.create_index("ix_job_experiment_pk_pk", "job", ["experiment_pk", "pk"])
+    op.create_index("ix_job_experiment_pk_ended", "job", ["experiment_pk", "ended"])
     wants_ticket = sa.text("status = 'QUEUED' AND dispatched_at IS NULL")
     op.create_index(
         "ix_job_wants_ticket",
@@ -124,6 +139,34 @@ def _create_job_value() -> None:
         sa.PrimaryKeyConstraint("job_pk", "source", "name", name=op.f("pk_job_value")),
     )
     op.create_index("ix_job_value_order", "job_value", ["experiment_pk", "source", "name", "number", "text"])
+
+
+def _create_search_tables() -> None:
+    op.create_table(
+        "wanted_job",
+        sa.Column("experiment_pk", _KEY, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("known", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["experiment_pk"], ["experiment.pk"], name=op.f("fk_wanted_job_experiment_pk"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("experiment_pk", "number", name=op.f("pk_wanted_job")),
+    )
+    op.create_table(
+        "curve_point",
+        sa.Column("pk", _KEY, nullable=False),
+        sa.Column("experiment_pk", _KEY, nullable=False),
+        sa.Column("job_pk", _KEY, nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.ForeignKeyConstraint(["job_pk"], ["job.pk"], name=op.f("fk_curve_point_job_pk"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("pk", name=op.f("pk_curve_point")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_curve_point_job_pk", "curve_point", ["job_pk", "attempt", "step"])
+    op.create_index("ix_curve_point_experiment_pk", "curve_point", ["experiment_pk", "pk"])
 
 
 def _create_event() -> None:

@@ -1,0 +1,173 @@
+"""The search process: makes suggestions, and asks pruners, for the results service that has started it.
+
+It is a process of its own so that a slow algorithm, or one of a user's own that crashes, keeps nobody from claiming and
+reporting. It writes nothing to the store. It ends when its standard input does.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TextIO
+
+from sqlalchemy import select
+
+from schedy.errors import SchedyError
+from schedy.values import plain_values
+from schedy_store.search.catalogue import make_algorithm, make_pruner
+from schedy_store.search.memory import Memory
+from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
+from schedy_store.search.wire import (
+    ANSWER,
+    QUESTION,
+    MadeJob,
+    PruneAnswer,
+    PruneQuestion,
+    Question,
+    SearchAnswer,
+    SuggestAnswer,
+    SuggestQuestion,
+    WantedNumber,
+)
+from schedy_store.store import Store, Transaction
+from schedy_store.tables import Experiment
+
+_NICENESS = 10
+"""Claims and reports go first."""
+_PROBLEM_CHARACTERS = 1000
+
+
+class _Search:
+    """One experiment with its algorithm and its pruner, made when they are needed."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._algorithm: Algorithm | None = None
+        self._pruner: Pruner | None = None
+
+    @property
+    def algorithm(self) -> Algorithm:
+        if self._algorithm is None:
+            self._algorithm = make_algorithm(self.memory.scheduler, self.memory.definition)
+        return self._algorithm
+
+    @property
+    def pruner(self) -> Pruner | None:
+        if self._pruner is None and self.memory.definition.pruner is not None:
+            self._pruner = make_pruner(self.memory.definition)
+        return self._pruner
+
+
+class Runner:
+    """Answers questions, one after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._searches: dict[int, _Search] = {}
+
+    def answer(self, question: Question) -> SearchAnswer:
+        """Answer a question; what an algorithm raises is part of the answer."""
+        match question:
+            case SuggestQuestion():
+                return self._suggest(question)
+            case PruneQuestion():
+                return self._prune(question)
+
+    def _suggest(self, question: SuggestQuestion) -> SuggestAnswer:
+        made: list[MadeJob] = []
+        end: SuggestAnswer = SuggestAnswer(question=question.question, experiment_pk=question.experiment_pk, made=[])
+        try:
+            with self._store.transaction() as transaction:
+                search = self._search(transaction, question.experiment_pk)
+                search.memory.read(transaction)
+            for wanted in question.wanted:
+                suggestion = self._next(search, wanted)
+                if isinstance(suggestion, Suggestion):
+                    made.append(_made_job(wanted.number, suggestion))
+                    search.memory.remember(made[-1])
+                else:
+                    is_over = isinstance(suggestion, Exhausted)
+                    reason = suggestion.reason if isinstance(suggestion, Exhausted) else ""
+                    end = end.model_copy(update={"end": "exhausted" if is_over else "not_yet", "reason": reason})
+                    break
+        except Exception as error:
+            end = end.model_copy(update={"end": "failed", "reason": _problem(error)})
+        return end.model_copy(update={"made": made})
+
+    def _next(self, search: _Search, wanted: WantedNumber) -> Suggestion | NotYet | Exhausted:
+        patience = search.memory.definition.stop_after_no_improvement
+        if patience is not None and search.memory.without_improvement(wanted.known) >= patience:
+            return Exhausted(f"{patience} jobs have ended without a better one.")
+        history = search.memory.history(number=wanted.number, known=wanted.known)
+        return search.algorithm.suggest(wanted.number, history)
+
+    def _prune(self, question: PruneQuestion) -> PruneAnswer:
+        answer = PruneAnswer(question=question.question, job_pk=question.job_pk, attempt=question.attempt, prune=False)
+        try:
+            with self._store.transaction() as transaction:
+                search = self._search(transaction, question.experiment_pk)
+                search.memory.read(transaction)
+                trial = search.memory.to_prune(transaction, question.job_pk)
+            if trial is None or search.pruner is None or not trial.curve:
+                return answer
+            prune, state = search.pruner.prune(trial, search.memory.everything())
+            kept = None if state == trial.state else plain_values(state)
+            return answer.model_copy(update={"prune": prune, "state": kept})
+        except Exception as error:
+            return answer.model_copy(update={"problem": _problem(error)})
+
+    def _search(self, transaction: Transaction, experiment_pk: int) -> _Search:
+        """The search of an experiment, made anew when its settings or its past have changed."""
+        columns = (Experiment.pk, Experiment.scheduler, Experiment.settings, Experiment.rewritten)
+        row = transaction.sql.execute(select(*columns).where(Experiment.pk == experiment_pk)).one()
+        search = self._searches.get(experiment_pk)
+        if search is None or search.memory.rewritten != row.rewritten or search.memory.settings != row.settings:
+            search = self._searches[experiment_pk] = _Search(Memory(row))
+        return search
+
+
+def _made_job(number: int, suggestion: Suggestion) -> MadeJob:
+    return MadeJob(
+        number=number,
+        hyperparameters=plain_values(suggestion.hyperparameters),
+        results=plain_values(suggestion.results),
+        parent=suggestion.parent,
+        generation=suggestion.generation,
+        state=plain_values(suggestion.state),
+    )
+
+
+def _problem(error: Exception) -> str:
+    """What to show with the experiment; the rest goes to the log of the service."""
+    if not isinstance(error, SchedyError):
+        traceback.print_exception(error, file=sys.stderr)
+    return f"{type(error).__name__}: {error}"[:_PROBLEM_CHARACTERS]
+
+
+def serve(store: Store, questions: TextIO, say: Callable[[str], object]) -> None:
+    """Answer questions until there are no more."""
+    runner = Runner(store)
+    for line in questions:
+        answer = runner.answer(QUESTION.validate_json(line))
+        say(ANSWER.dump_json(answer).decode() + "\n")
+
+
+def main() -> None:
+    """Read the URL of the store, which may hold a password, and then questions."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service ends us
+    os.nice(_NICENESS)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what an algorithm prints is for the log
+    url = sys.stdin.readline().strip()
+    store = Store.open(url, read_only=True)
+    try:
+        serve(store, sys.stdin, answers.write)
+    except BrokenPipeError:
+        os._exit(0)  # the service has gone
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main()
