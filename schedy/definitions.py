@@ -22,6 +22,7 @@ from pydantic import (
 
 from schedy.errors import InvalidValueError
 from schedy.messages import Line, Seconds, Uid
+from schedy.pbt import check_pbt
 from schedy.random import Distribution, distributions_from_json, distributions_to_json
 from schedy.spaces import Space
 
@@ -110,6 +111,12 @@ class HyperbandPruner(_Part):
     max_resource: int = Field(ge=1)
     reduction_factor: int = Field(default=3, ge=2)
 
+    @model_validator(mode="after")
+    def _in_order(self) -> "HyperbandPruner":
+        if self.min_resource > self.max_resource:
+            raise ValueError("min_resource is at most max_resource")
+        return self
+
 
 class ThresholdPruner(_Part):
     """Prunes what lies outside of bounds, or is not a number."""
@@ -123,6 +130,8 @@ class ThresholdPruner(_Part):
     def _some_bound(self) -> "ThresholdPruner":
         if self.lower is None and self.upper is None:
             raise ValueError("a threshold has lower, upper, or both")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError("lower is at most upper")
         return self
 
 
@@ -297,7 +306,9 @@ def _check_manual(definition: Definition) -> None:
 
 
 def _check_rules(scheduler: str, rules: Rules, definition: Definition) -> None:
-    read_options(scheduler, definition)
+    options = read_options(scheduler, definition)
+    if isinstance(options, PbtOptions):
+        check_pbt(options.exploit, options.explore, definition.space().parameters)
     least, most = rules.objectives
     count = len(definition.objectives)
     if count < least:

@@ -343,6 +343,8 @@ class Choice(Distribution):
         if place is None:
             return None
         weights = self.weights or (1.0,) * len(self.values)
+        if weights[place] == 0:
+            return None
         return (sum(weights[:place]) + weights[place] / 2) / sum(weights)
 
     def grid(self, points: int | None) -> list[Any]:

@@ -1,0 +1,78 @@
+"""Pruning by Optuna's pruners."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna import pruners
+from optuna.samplers import RandomSampler
+from optuna.study import Study
+
+from schedy.definitions import (
+    AshaPruner,
+    Definition,
+    HyperbandPruner,
+    MedianPruner,
+    PercentilePruner,
+    ThresholdPruner,
+    read_pruner,
+)
+from schedy.errors import InvalidValueError
+from schedy_store.search.optuna_search import quiet
+from schedy_store.search.optuna_view import View
+from schedy_store.search.protocol import History, Trial
+
+_STATE = "pruner"
+
+
+class OptunaPruner:
+    """The pruner of a definition. A job outside of the space counts like any other.
+
+    Optuna's Hyperband picks the bracket of a job by the name of the study and the job's number: both stay.
+    """
+
+    def __init__(self, definition: Definition) -> None:
+        found = read_pruner(definition)
+        if found is None:
+            raise InvalidValueError("The experiment has no pruner.")
+        _name, parameters = found
+        with quiet():
+            self._pruner = _optunas(parameters)
+        self._view = View(definition, None, state=_STATE)
+
+    def prune(self, trial: Trial, history: History) -> tuple[bool, Mapping[str, Any]]:
+        frozen = self._view.frozen_with(trial, {})
+        self._view.show(history, frozen)
+        with quiet():
+            study = Study(self._view.name, self._view, sampler=RandomSampler(), pruner=self._pruner)
+            is_hopeless = self._pruner.prune(study, frozen)
+        return is_hopeless, {**trial.state, **self._view.kept()}
+
+
+def _optunas(parameters: Any) -> pruners.BasePruner:
+    """Return Optuna's pruner with the parameters of ours."""
+    match parameters:
+        case PercentilePruner():
+            return pruners.PercentilePruner(
+                parameters.percentile,
+                n_startup_trials=parameters.startup_jobs,
+                n_warmup_steps=parameters.warmup_steps,
+                interval_steps=parameters.interval_steps,
+            )
+        case MedianPruner():
+            return pruners.MedianPruner(
+                n_startup_trials=parameters.startup_jobs,
+                n_warmup_steps=parameters.warmup_steps,
+                interval_steps=parameters.interval_steps,
+            )
+        case AshaPruner():
+            return pruners.SuccessiveHalvingPruner(**parameters.model_dump())
+        case HyperbandPruner():
+            return pruners.HyperbandPruner(**parameters.model_dump())
+        case ThresholdPruner():
+            return pruners.ThresholdPruner(
+                lower=parameters.lower,
+                upper=parameters.upper,
+                n_warmup_steps=parameters.warmup_steps,
+                interval_steps=parameters.interval_steps,
+            )
+    raise TypeError(f"{type(parameters).__name__} has no counterpart.")
