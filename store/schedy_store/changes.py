@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from schedy.definitions import MANUAL
 from schedy.errors import InvalidValueError
 from schedy.messages import (
     FINAL_STATUSES,
@@ -148,7 +149,7 @@ class Changes:
         )
         queued = [number for number, new in zip(numbers, push.jobs, strict=True) if new.status == "QUEUED"]
         outcome = Outcome(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
-        if experiment.scheduler != "manual":
+        if experiment.scheduler != MANUAL:
             self._go_first(experiment, outcome)
         return outcome
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from schedy.definitions import (
+    MANUAL,
     Definition,
     WarmStart,
     check_definition,

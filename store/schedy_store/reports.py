@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
-from schedy.definitions import as_observation
+from schedy.definitions import MANUAL, as_observation
 from schedy.messages import (
     CRASHED,
     DONE,
@@ -105,7 +105,7 @@ class Reports:
 
     def _touch(self, row: AnyRow, outcome: Outcome) -> None:
         """A job of an experiment that makes its own has moved: another may be wanted, or its ticket."""
-        if row.scheduler != "manual":
+        if row.scheduler != MANUAL:
             outcome.touched.add(row.experiment_pk)
             outcome.tickets_wanted.add(row.experiment_pk)
 
@@ -114,7 +114,7 @@ class Reports:
         row = self._sql.execute(_EXPERIMENT, {"uid_is": message.experiment_uid}).one_or_none()
         if row is None:
             return Outcome(DemandAnswer(there=False, reason="the experiment was deleted."))
-        if row.scheduler == "manual":
+        if row.scheduler == MANUAL:
             return Outcome(DemandAnswer(there=False, reason="nothing is queued."))
         return Outcome(touched={row.pk}, waiting=(row.pk, message.worker.uid, message.wait_id))
 

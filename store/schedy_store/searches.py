@@ -16,7 +16,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
 from schedy.channels import Incoming
-from schedy.definitions import ALGORITHMS, OWN_READY, Definition, read_definition
+from schedy.definitions import ALGORITHMS, MANUAL, OWN_READY, Definition, read_definition
 from schedy.messages import Answer, DemandAnswer, NewJob, ReportAnswer
 from schedy.values import load_values
 from schedy_store.jobs import Outcome
@@ -58,7 +58,7 @@ _EXPERIMENT = select(
     Experiment.search_end,
     Experiment.problem,
     Experiment.created_at,
-).where(Experiment.pk == bindparam("pk_is"), Experiment.scheduler != "manual")
+).where(Experiment.pk == bindparam("pk_is"), Experiment.scheduler != MANUAL)
 _ENDED = select(func.max(Job.ended)).where(Job.experiment_pk == bindparam("pk_is"))
 _WANTED = (
     select(WantedJob.number, WantedJob.known)
@@ -72,7 +72,7 @@ _QUEUED = (
     .limit(bindparam("most"))
 )
 _UNFINISHED = select(exists().where(Job.experiment_pk == bindparam("pk_is"), Job.status.in_(("QUEUED", "RUNNING"))))
-_RUNNING_SEARCHES = select(Experiment.pk).where(Experiment.scheduler != "manual", Experiment.status == "RUNNING")
+_RUNNING_SEARCHES = select(Experiment.pk).where(Experiment.scheduler != MANUAL, Experiment.status == "RUNNING")
 
 
 @dataclass(slots=True)
