@@ -31,38 +31,81 @@ from schedy.errors import (
 )
 
 if TYPE_CHECKING:
+    from schedy import pbt as pbt
+    from schedy import random as random
     from schedy.database import SchedyDB
-    from schedy.experiments import Experiment, ManualSearch
+    from schedy.experiments import Experiment
     from schedy.jobs import Job
+    from schedy.searches import (
+        CMAESSearch,
+        GPSearch,
+        GridSearch,
+        ManualSearch,
+        NSGA2Search,
+        PopulationBasedTraining,
+        RandomSearch,
+        Search,
+        SobolSearch,
+        TPESearch,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AuthenticationError",
     "BrokerError",
+    "CMAESSearch",
     "Experiment",
+    "GPSearch",
+    "GridSearch",
     "Job",
     "JobCancelledError",
     "ManualSearch",
+    "NSGA2Search",
     "NoJobError",
     "NotFoundError",
     "NotStoredYetError",
+    "PopulationBasedTraining",
     "Pruned",
+    "RandomSearch",
     "ResourceExistsError",
     "SchedyDB",
     "SchedyError",
+    "Search",
     "ServiceUnavailableError",
+    "SobolSearch",
     "StopTimeError",
+    "TPESearch",
     "UnhealthyWorkerError",
     "UnsafeUpdateError",
     "errors",
 ]
+"""Not `random` and `pbt`: a star import must not hide Python's own `random`."""
 
-_HOMES = {"SchedyDB": "database", "Experiment": "experiments", "ManualSearch": "experiments", "Job": "jobs"}
+_HOMES = {"SchedyDB": "database", "Experiment": "experiments", "Job": "jobs"} | dict.fromkeys(
+    (
+        "CMAESSearch",
+        "GPSearch",
+        "GridSearch",
+        "ManualSearch",
+        "NSGA2Search",
+        "PopulationBasedTraining",
+        "RandomSearch",
+        "Search",
+        "SobolSearch",
+        "TPESearch",
+    ),
+    "searches",
+)
 """Names that are imported at their first use: they bring pika and pydantic, which `schedy --help` does not need."""
+
+_MODULES = ("pbt", "random")
+"""Modules that `import schedy` alone makes reachable."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -70,4 +113,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from schedy.errors import NotFoundError, SchedyError, TopologyMissingError
-from schedy.experiments import Experiment, experiment_from_record
-from schedy.messages import ChangeAnswer, ExperimentRecord, ExperimentsAnswer, GetExperiments
+from schedy.experiments import Experiment
+from schedy.messages import ChangeAnswer, ExperimentRecord, ExperimentsAnswer, GetExperiments, checked_size
+from schedy.searches import experiment_from_record
 from schedy.session import Session
 from schedy.settings import Settings, load_settings
 
@@ -68,7 +69,9 @@ class SchedyDB:
 
     def add_experiment(self, experiment: Experiment) -> None:
         """Create an experiment. Raises ResourceExistsError if its name is taken."""
-        answer = self.session.change(experiment.creation())
+        creation = experiment.creation()
+        checked_size(creation.settings, limit_bytes=self._settings.max_message_bytes, what="settings of the experiment")
+        answer = self.session.change(creation)
         if not isinstance(answer, ChangeAnswer) or answer.experiment is None:
             raise SchedyError(f"The results service answered with {answer.kind!r}. Is it of another version?")
         experiment.attach(self, answer.experiment)

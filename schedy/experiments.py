@@ -4,11 +4,12 @@ import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
 from pydantic import ValidationError
 
 from schedy.client import Call, refusal_error
+from schedy.definitions import Definition, Objective, check_definition, read_definition
 from schedy.errors import InvalidValueError, NotFoundError, NotStoredYetError, SchedyError
 from schedy.jobs import Job, checked_quality
 from schedy.leases import Hold
@@ -33,7 +34,7 @@ from schedy.messages import (
     checked_size,
 )
 from schedy.session import CHANGE_RESEND_SECONDS, Session, install_sigterm_handler
-from schedy.values import dump_values, plain_values
+from schedy.values import LONGEST_NAME, dump_values, plain_values
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
@@ -43,30 +44,57 @@ _CHUNK_BYTES = 262_144
 _CHUNKS_UNDER_WAY = 3
 _JOB_FIELDS = {"hyperparameters", "status", "results", "quality"}
 
+T = TypeVar("T")
+
+
+class Fixed(Generic[T]):
+    """A setting of an experiment's definition, as an attribute that can only be read."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, experiment: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, experiment: "Experiment", owner: type) -> T: ...
+
+    def __get__(self, experiment: "Experiment | None", owner: type) -> Self | T:
+        if experiment is None:
+            return self
+        found: T = getattr(experiment.definition, self._name)
+        return found
+
+    def __set__(self, experiment: "Experiment", value: Any) -> NoReturn:
+        raise AttributeError(f"{self._name} is laid down when the experiment is made, and stays as it is.")
+
 
 class Experiment:
     """A named set of jobs. Made by a subclass and `SchedyDB.add_experiment`, or read by `SchedyDB.get_experiment`.
 
-    `status` (RUNNING or DONE), `max_attempts`, `job_timeout`, `stall_timeout` and `retry_timeouts` may be written;
-    `push_updates` sends them.
+    `status` (RUNNING or DONE), `max_attempts`, `job_timeout`, `stall_timeout`, `retry_timeouts` and `pruner` may be
+    written; `push_updates` sends them.
     """
 
     RUNNING: ExperimentStatus = "RUNNING"
     DONE: ExperimentStatus = "DONE"
 
-    scheduler: ClassVar[str] = ""
+    scheduler: str = ""
+
+    objectives = Fixed[list[Objective]]()
 
     def __init__(
         self,
         name: str,
         status: ExperimentStatus = "RUNNING",
         *,
+        definition: Definition | None = None,
         max_attempts: int | None = None,
         job_timeout: float | None = None,
         stall_timeout: float | None = None,
         retry_timeouts: bool = False,
     ) -> None:
-        """Raises InvalidValueError for a name, status or limit that cannot be used.
+        """Raises InvalidValueError for a name, status, limit or definition that cannot be used.
 
         A job is CRASHED when `max_attempts` workers were lost on it (None: as the service is set). One that runs for
         more than `job_timeout` seconds, or puts nothing for `stall_timeout`, is stopped, and then CRASHED, or with
@@ -79,8 +107,18 @@ class Experiment:
         self.limits()
         self._name = check_experiment_name(name)
         self.status: ExperimentStatus = checked_experiment_status(status)
+        self._definition: Definition | None = Definition() if definition is None else definition
+        check_search(self.scheduler, self.definition)
+        self._redefined = False
         self._record: ExperimentRecord | None = None
         self._db: SchedyDB | None = None
+
+    @classmethod
+    def from_record(cls, db: "SchedyDB", record: ExperimentRecord) -> Self:
+        """Return the experiment that is stored so; for `SchedyDB`."""
+        experiment = cls.__new__(cls)
+        experiment.attach(db, record)
+        return experiment
 
     @property
     def name(self) -> str:
@@ -135,9 +173,30 @@ class Experiment:
         if isinstance(answer, ChangeAnswer) and answer.experiment is not None:
             self._record = answer.experiment
 
+    @property
+    def definition(self) -> Definition:
+        """What the experiment lays down for its search. Raises InvalidValueError if a newer Schedy stored it."""
+        if self._definition is None:
+            self._definition = read_definition(self._stored.settings)
+        return self._definition
+
     def settings(self) -> dict[str, Any]:
         """What the scheduler needs beside name and status, as JSON."""
-        return {}
+        return self.definition.as_json()
+
+    @property
+    def pruner(self) -> dict[str, Any] | None:
+        """The pruner's name and parameters, as ``{"median": {"startup_jobs": 5}}``; its name is enough to write it."""
+        return self.definition.pruner
+
+    @pruner.setter
+    def pruner(self, pruner: str | Mapping[str, Any] | None) -> None:
+        self.redefine(pruner=pruner_form(pruner))
+
+    def redefine(self, **changes: Any) -> None:
+        """Change settings of the definition; `push_updates` sends them. Raises InvalidValueError."""
+        self._definition = changed_definition(self.scheduler, self.definition, changes)
+        self._redefined = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name!r}: {self.status}>"
@@ -218,16 +277,17 @@ class Experiment:
             after = answer.jobs[-1].number if answer.jobs else after
 
     def push_updates(self) -> None:
-        """Send status, limits and scheduler settings. Raises NotFoundError if the experiment is gone."""
+        """Send status, limits, and the settings that were written. Raises NotFoundError if the experiment is gone."""
         self._session.change(
             UpdateExperiment(
                 request_id=uuid.uuid4().hex,
                 experiment_uid=self.uid,
                 status=checked_experiment_status(self.status),
-                settings=self.settings(),
+                settings=self.settings() if self._redefined else None,
                 limits=self.limits(),
             )
         )
+        self._redefined = False
 
     def delete(self, ensure: bool = True) -> None:
         """Delete the experiment with its jobs. `ensure`: NotFoundError if it is already gone."""
@@ -252,6 +312,10 @@ class Experiment:
         """Tie this object to its row in the store; for `SchedyDB`."""
         self._db = db
         self._record = record
+        self._name = record.name
+        self.scheduler = record.scheduler
+        self._definition = None
+        self._redefined = False
         self.status = record.status
         self.max_attempts = record.limits.max_attempts
         self.job_timeout = record.limits.job_timeout
@@ -259,26 +323,29 @@ class Experiment:
         self.retry_timeouts = record.limits.retry_timeouts
 
 
-class ManualSearch(Experiment):
-    """An experiment whose jobs are all pushed by its users."""
-
-    scheduler = "manual"
-
-
-_SCHEDULERS: dict[str, type[Experiment]] = {ManualSearch.scheduler: ManualSearch}
+def changed_definition(scheduler: str, definition: Definition, changes: Mapping[str, Any]) -> Definition:
+    """Return the definition with some settings changed; None takes one away. Raises InvalidValueError."""
+    changed = read_definition({**definition.as_json(), **plain_values(changes)})
+    check_search(scheduler, changed)
+    return changed
 
 
-def experiment_from_record(db: "SchedyDB", record: ExperimentRecord) -> Experiment:
-    """Return the experiment, typed by its scheduler."""
-    kind = _SCHEDULERS.get(record.scheduler)
-    if kind is None:
-        raise SchedyError(
-            f"Experiment {record.name} has the scheduler {record.scheduler!r}, which this version of Schedy does not"
-            " know. Upgrade Schedy on this machine."
+def pruner_form(pruner: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a pruner as a definition has it, given that or its bare name."""
+    return {pruner: {}} if isinstance(pruner, str) else pruner
+
+
+def check_search(scheduler: str, definition: Definition) -> None:
+    """Raise InvalidValueError if no experiment can have this scheduler with this definition.
+
+    Whether there is a scheduler of that name is for the results service to say: it may know a user's own.
+    """
+    if not scheduler.isprintable() or not 1 <= len(scheduler) <= LONGEST_NAME:
+        raise InvalidValueError(
+            f"A scheduler has a name of 1 to {LONGEST_NAME} printable characters, not {scheduler!r}."
         )
-    experiment = kind(record.name, record.status)
-    experiment.attach(db, record)
-    return experiment
+    dump_values(dict.fromkeys(definition.space().parameters))  # for the names
+    check_definition(scheduler, definition)
 
 
 def checked_experiment_status(status: str) -> ExperimentStatus:
