@@ -575,10 +575,11 @@ class ReportAnswer(Message):
 
 
 class DemandAnswer(Message):
-    """Whether a job is there now, or else why not."""
+    """Whether a job is there now, or is being made; or else why not."""
 
     kind: Literal["demand_answer"] = "demand_answer"
     there: bool
+    coming: bool = False
     reason: str = ""
 
 

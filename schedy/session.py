@@ -67,6 +67,7 @@ CHANGE_RESEND_SECONDS = 4.0
 _DEMAND_SECONDS = 10.0
 """A worker that waits for a job says so again after this."""
 _CURVE_SECONDS = 5.0
+_NOTHING = DemandAnswer(there=False)
 _QUEUE_PAUSE_SECONDS = 0.2
 _QUEUE_PATIENCE_SECONDS = 3.0
 
@@ -175,6 +176,7 @@ class Session:
         queue_missing_since: float | None = None
         demand = Demand(experiment_uid=experiment_uid, worker=self.worker, wait_id=uuid.uuid4().hex)
         wait = 0.0 if makes_jobs else math.inf
+        patience_ends = (deadline or math.inf) + self.settings.claim_patience_seconds
         while True:
             try:
                 held = self.tickets.take(
@@ -188,17 +190,19 @@ class Session:
                 continue
             queue_missing_since = None
             if held is None:
-                is_there = makes_jobs and self._is_there(demand, deadline)
-                if not is_there and deadline is not None and time.monotonic() >= deadline:
+                answer = self._demand(demand, deadline) if makes_jobs else _NOTHING
+                now = time.monotonic()
+                is_near = answer.there or (answer.coming and now < patience_ends)
+                if not is_near and deadline is not None and now >= deadline:
                     raise NoJobError(experiment_name)
-                wait = 0.0 if is_there else _DEMAND_SECONDS
+                wait = 0.0 if is_near else _DEMAND_SECONDS
                 continue
             granted = self._try_ticket(held, experiment_name, experiment_uid, deadline)
             if granted is not None:
                 return granted
 
-    def _is_there(self, demand: Demand, deadline: float | None) -> bool:
-        """Whether the service has a job for us now; it is made meanwhile, which may take the search a while."""
+    def _demand(self, demand: Demand, deadline: float | None) -> DemandAnswer:
+        """Ask for a job that the search of an experiment makes; while the service is away who waits goes on waiting."""
         try:
             answer = self.client.ask(
                 demand,
@@ -208,8 +212,8 @@ class Session:
         except (ServiceUnavailableError, BrokerError):
             if deadline is not None and time.monotonic() >= deadline:
                 raise
-            return False
-        return isinstance(answer, DemandAnswer) and answer.there
+            return _NOTHING
+        return answer if isinstance(answer, DemandAnswer) else _NOTHING
 
     def _check_still_open(
         self, experiment_name: str, experiment_uid: str, deadline: float | None, missing_since: float

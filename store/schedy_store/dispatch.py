@@ -99,6 +99,10 @@ class TicketOffice:
         if rows:
             transaction.sql.execute(_MARK, rows)
 
+    def experiments_of(self, keys: Iterable[TicketKey]) -> set[int]:
+        """Return the experiments of tickets that are under way."""
+        return {self.under_way[key] for key in keys if key in self.under_way}
+
     def landed(self, keys: Iterable[TicketKey], *, failed: bool) -> None:
         """Tickets are no longer under way; failed ones are wanted again."""
         for key in keys:

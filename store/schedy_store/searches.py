@@ -9,7 +9,9 @@ nothing, and one worker gets the same jobs again from the same seed. What it mak
 import itertools
 import json
 import logging
+import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -41,6 +43,8 @@ _log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 15.0
 """A worker that waits says so again before this is over."""
+_PARKED_SECONDS = 1.0
+"""Whoever has waited for so long is told that a job is being made, so that it knows that we are there."""
 _REST_SECONDS = 20.0
 """An algorithm that has failed is asked again after this."""
 _LOOK_SECONDS = 2.0
@@ -66,7 +70,7 @@ _WANTED = (
     .order_by(WantedJob.number)
 )
 _QUEUED = (
-    select(Job.pk)
+    select(Job.pk, Job.dispatched_at)
     .where(Job.experiment_pk == bindparam("pk_is"), Job.status == "QUEUED")
     .order_by(Job.pk)
     .limit(bindparam("most"))
@@ -80,6 +84,7 @@ class _Waiting:
     """A worker that waits for a job; `incoming` is its question until it is answered."""
 
     worker: str
+    since: float
     until: float
     incoming: Incoming | None
 
@@ -100,7 +105,7 @@ class _Search:
     definition: Definition
     ended: int
     wanted: list[AnyRow]
-    queued: list[int]
+    queued: list[AnyRow]
     over: str
     """Why no further job is made, empty if more are."""
 
@@ -129,7 +134,7 @@ class SearchOffice:
     _failing: set[int] = field(default_factory=set)
     _next_look: float = 0.0
     _to_ask: list[SuggestQuestion] = field(default_factory=list)
-    _to_tell: list[tuple[Incoming, Answer, list[int]]] = field(default_factory=list)
+    _to_tell: list[tuple[Incoming, Answer]] = field(default_factory=list)
     _definitions: dict[int, tuple[str, Definition]] = field(default_factory=dict)
 
     def reset(self, link: Link) -> None:
@@ -161,8 +166,13 @@ class SearchOffice:
                     break
         if outcome.waiting is not None:
             experiment_pk, worker, wait_id = outcome.waiting
-            until = time.monotonic() + _WAIT_SECONDS
-            self._waiting.setdefault(experiment_pk, {})[wait_id] = _Waiting(worker, until, incoming)
+            now = time.monotonic()
+            here = self._waiting.setdefault(experiment_pk, {})
+            here[wait_id] = _Waiting(worker, now, now + _WAIT_SECONDS, incoming)
+
+    def note_tickets(self, experiments: Iterable[int]) -> None:
+        """Note that tickets of these experiments are out now."""
+        self._touched |= self._waiting.keys() & set(experiments)
 
     # Within the transaction.
 
@@ -219,7 +229,7 @@ class SearchOffice:
             definition,
             ended=sql.scalar(_ENDED, {"pk_is": row.pk}) or 0,
             wanted=list(sql.execute(_WANTED, {"pk_is": row.pk})),
-            queued=list(sql.scalars(_QUEUED, {"pk_is": row.pk, "most": most})),
+            queued=list(sql.execute(_QUEUED, {"pk_is": row.pk, "most": most})),
             over=_why_over(row, definition, transaction.now),
         )
 
@@ -273,11 +283,15 @@ class SearchOffice:
 
     def _answer_waiting(self, search: _Search) -> None:
         reason = self._why_none(search)
-        if not search.is_open or not search.queued:
-            if reason:
-                self._tell_waiting(search, DemandAnswer(there=False, reason=reason), [])
+        if search.is_open and search.queued:
+            if any(job.dispatched_at is not None for job in search.queued):  # else its ticket is on its way
+                self._tell_waiting(search, DemandAnswer(there=True))
+        elif reason:
+            self._tell_waiting(search, DemandAnswer(there=False, reason=reason))
         else:
-            self._tell_waiting(search, DemandAnswer(there=True), search.queued)
+            longest = time.monotonic() - _PARKED_SECONDS
+            coming = DemandAnswer(there=False, coming=True, reason="it is being made.")
+            self._tell_waiting(search, coming, since=longest)
 
     def _why_none(self, search: _Search) -> str:
         """Why a worker that waits gets no job now, empty if it soon will."""
@@ -289,10 +303,10 @@ class SearchOffice:
             return "the search waits for running jobs to end."
         return search.over if not search.wanted else ""
 
-    def _tell_waiting(self, search: _Search, answer: DemandAnswer, awaited: list[int]) -> None:
+    def _tell_waiting(self, search: _Search, answer: DemandAnswer, *, since: float = math.inf) -> None:
         for each in self._waiting.get(search.row.pk, {}).values():
-            if each.incoming is not None:
-                self._to_tell.append((each.incoming, answer, awaited))
+            if each.incoming is not None and each.since <= since:
+                self._to_tell.append((each.incoming, answer))
                 each.incoming = None
 
     def _complete(self, transaction: Transaction, search: _Search, outcome: Outcome) -> None:
@@ -366,7 +380,7 @@ class SearchOffice:
         if answer.problem:
             _log.error("The pruner failed: %s", answer.problem)
         if incoming is not None and base is not None:
-            self._to_tell.append((incoming, base.model_copy(update={"prune": answer.prune}), []))
+            self._to_tell.append((incoming, base.model_copy(update={"prune": answer.prune})))
 
     def _take_end(self, transaction: Transaction, reason: str, outcome: Outcome) -> None:
         """The search process has gone: what it was asked is asked again after a rest."""
@@ -377,7 +391,7 @@ class SearchOffice:
             if row is not None:
                 self._note_problem(transaction, row, reason, outcome)
         for incoming, base in self._pruning.values():
-            self._to_tell.append((incoming, base, []))
+            self._to_tell.append((incoming, base))
         self._pruning.clear()
 
     def _note_problem(self, transaction: Transaction, row: AnyRow, problem: str, outcome: Outcome) -> None:
@@ -403,15 +417,15 @@ class SearchOffice:
         return True
 
     def send(self, link: Link) -> None:
-        """Ask the search process, and answer who waits, once tickets are out for what there is."""
+        """Ask the search process, and answer who waits."""
         questions, self._to_ask = self._to_ask, []
         for question in questions:
             self._asked[question.experiment_pk] = _Asked(question.question, time.monotonic())
             if self._process is not None:
                 self._process.ask(question)
         answers, self._to_tell = self._to_tell, []
-        for incoming, answer, _awaited in answers:
-            _reply_when_out(link, incoming, answer, set(_awaited))
+        for incoming, answer in answers:
+            link.reply(incoming, answer)
 
 
 def _why_over(row: AnyRow, definition: Definition, now: datetime) -> str:
@@ -421,10 +435,3 @@ def _why_over(row: AnyRow, definition: Definition, now: datetime) -> str:
     if definition.max_time is not None and (now - row.created_at).total_seconds() > definition.max_time:
         return f"The {definition.max_time:g} s for making jobs are over."
     return row.search_end or ""
-
-
-def _reply_when_out(link: Link, incoming: Incoming, answer: Answer, awaited: set[int]) -> None:
-    if awaited:
-        link.reply_after(awaited, lambda: link.reply(incoming, answer))
-    else:
-        link.reply(incoming, answer)

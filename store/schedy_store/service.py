@@ -274,6 +274,7 @@ class ResultsService:
         self._office.refused(arrivals.failed)
         self._office.remade(transaction, arrivals.remade)
         self._office.mark(transaction, arrivals.landed)
+        self._searches.note_tickets(self._office.experiments_of(arrivals.landed))
         self._office.note_ready(transaction, arrivals.ready_counts)
         applied.outcomes.append((None, self._searches.take(transaction, arrivals.answers)))
         for incoming, message in decoded:
