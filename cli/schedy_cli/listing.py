@@ -24,6 +24,8 @@ from schedy.messages import (
 )
 from schedy_cli import rendering
 from schedy_cli.context import Reader, find_experiment, reader_for, settings_of
+from schedy_cli.definition_files import definition_text
+from schedy_cli.search_lines import search_lines
 from schedy_cli.words import format_quality, format_value
 
 _PAGE = 500
@@ -60,14 +62,22 @@ def list_command(ctx: click.Context, /, name: str | None, **options: Any) -> Non
 @click.argument("name")
 @click.argument("job", required=False)
 @click.option("-v", "--verbose", is_flag=True, help="Also worker, attempt, times and what happened on the way.")
+@click.option("--definition", "as_definition", is_flag=True, help="Print the file by which `add --from` repeats it.")
 @JSON_OPTION
 @click.pass_context
-def show_command(ctx: click.Context, name: str, job: str | None, verbose: bool, as_json: bool) -> None:
+def show_command(
+    ctx: click.Context, /, name: str, job: str | None, *, verbose: bool, as_definition: bool, as_json: bool
+) -> None:
     """Show the experiment NAME, or one JOB of it."""
+    if as_definition and (job is not None or verbose or as_json):
+        raise click.UsageError("--definition is of an experiment, and JSON: leave out JOB, -v and --json.")
     with reader_for(settings_of(ctx)) as reader:
         experiment = find_experiment(reader, name)
+        if as_definition:
+            click.echo(definition_text(experiment))
+            return
         if job is None:
-            paragraph = rendering.experiment_paragraph(experiment, verbose=verbose)
+            paragraph = _experiment_paragraph(experiment, verbose=verbose)
             click.echo(rendering.experiment_json(experiment) if as_json else paragraph)
             return
         answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job))
@@ -87,12 +97,16 @@ def _list_experiments(reader: Reader, options: dict[str, Any]) -> None:
     if options["as_json"]:
         _print_each(experiments, rendering.experiment_json)
     elif options["as_long"] or options["as_paragraph"]:
-        _print_paragraphs(rendering.experiment_paragraph(experiment) for experiment in experiments)
+        _print_paragraphs(_experiment_paragraph(experiment) for experiment in experiments)
     elif options["as_table"]:
         header = ["name", "status", "scheduler", *(status.lower() for status in JOB_STATUSES)]
         rendering.print_table(header, (_experiment_row(experiment) for experiment in experiments))
     else:
         _print_each(experiments, _experiment_line)
+
+
+def _experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False) -> str:
+    return "\n".join([rendering.experiment_paragraph(experiment, verbose=verbose), *search_lines(experiment.settings)])
 
 
 def _experiment_line(experiment: ExperimentRecord) -> str:

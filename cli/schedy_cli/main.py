@@ -49,7 +49,7 @@ _SUMMARIES = {
     "push": "Push one job, or many from a file.",
     "list": "List experiments, or the jobs of one.",
     "show": "Show an experiment or a job.",
-    "set": "Change the status or the limits of an experiment.",
+    "set": "Change the status, the limits or the budget of an experiment.",
     "rm": "Remove an experiment or a job.",
     "pause": "Begin no more jobs of an experiment.",
     "resume": "Begin jobs of a paused experiment again.",

@@ -19,7 +19,7 @@ _STOPPING = {
     "job_timeout": "it has run for longer than job_timeout allows.",
     "stall_timeout": "it has put nothing for longer than stall_timeout allows.",
 }
-_USUAL_ATTEMPTS = Settings.model_fields["max_attempts"].default
+USUAL_ATTEMPTS = Settings.model_fields["max_attempts"].default
 _WIDEST_CELL = 40
 _WIDTHS_FROM_ROWS = 200
 
@@ -141,7 +141,7 @@ def experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False)
 
 def _limits(limits: Limits, *, verbose: bool) -> Iterator[str]:
     """The limits that are set; the maximum of attempts always is, so it is shown where it is not the usual one."""
-    if limits.max_attempts is not None and (verbose or limits.max_attempts != _USUAL_ATTEMPTS):
+    if limits.max_attempts is not None and (verbose or limits.max_attempts != USUAL_ATTEMPTS):
         yield f" - max_attempts: {limits.max_attempts}"
     for name, seconds in (("job_timeout", limits.job_timeout), ("stall_timeout", limits.stall_timeout)):
         if seconds is not None:

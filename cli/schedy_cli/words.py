@@ -2,13 +2,16 @@
 
 click has no option with any number of words, and its work-arounds misread ``-p opt -sgd``. So the command line is cut
 before click parses it: after ``-p`` or ``-r`` words go in pairs, a name, then a value whatever it looks like; the list
-ends at an option of the command in name position, or at ``--``.
+ends at an option of the command in name position, or at ``--``. The hyperparameters of a search go in threes behind the
+arguments, a name, a distribution, then its parameters whatever they look like; options may stand in front of the first
+and the second.
 """
 
+import difflib
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -95,8 +98,7 @@ def cut_words(arguments: Sequence[str], command: click.Command) -> tuple[list[st
 
     Raises click.UsageError for an odd word, a name twice, a value that cannot be read, a misspelt option.
     """
-    options = {option: param for param in command.params if isinstance(param, click.Option) for option in param.opts}
-    options |= dict.fromkeys(("-h", "--help"))  # type: ignore[arg-type]
+    options = _options(command)
     rest: list[str] = []
     found: dict[str, dict[str, Any]] = {}
     place = 0
@@ -117,6 +119,13 @@ def cut_words(arguments: Sequence[str], command: click.Command) -> tuple[list[st
                 rest.append(arguments[place])
                 place += 1
     return rest, found
+
+
+def _options(command: click.Command) -> dict[str, Any]:
+    """The options of a command by how they are written; of the help there is only the name."""
+    params = [param for param in command.params if isinstance(param, click.Option)]
+    options: dict[str, Any] = dict.fromkeys(("-h", "--help"))
+    return options | {option: param for param in params for option in (*param.opts, *param.secondary_opts)}
 
 
 def _refuse_joined(word: str, options: dict[str, Any]) -> None:
@@ -159,3 +168,88 @@ def _is_option(word: str, options: dict[str, Any]) -> bool:
         return True
     short = options.get(word[:2])
     return len(word) > 2 and not word.startswith("--") and short is not None and short.expose_value
+
+
+class Cut(NamedTuple):
+    """A command line without its hyperparameters: `rest` is left for click, `ordered` are options in their order."""
+
+    rest: list[str]
+    threes: list[str]
+    ordered: list[tuple[str, str]]
+
+
+class ThreesCommand(click.Command):
+    """A command whose words behind its arguments are hyperparameters, in threes: a name, a distribution, parameters.
+
+    Options declared by `ordered_option` keep their order also among each other.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        cut = cut_threes(args, self)
+        ctx.meta["schedy.words.threes"] = cut.threes
+        ctx.meta["schedy.words.ordered"] = cut.ordered
+        return super().parse_args(ctx, cut.rest)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[NAME DISTRIBUTION JSON]..."]
+
+
+def ordered_option(name: str, *, metavar: str, help_text: str) -> Callable[[F], F]:
+    """Declare an option with one word, for the help; `ThreesCommand` reads it."""
+    return click.option(name, metavar=metavar, help=help_text, multiple=True, expose_value=False)
+
+
+def threes(ctx: click.Context) -> list[str]:
+    """Return the words behind the arguments."""
+    found: list[str] = ctx.meta.get("schedy.words.threes", [])
+    return found
+
+
+def ordered(ctx: click.Context) -> list[tuple[str, str]]:
+    """Return the options declared by `ordered_option`, each with its word."""
+    found: list[tuple[str, str]] = ctx.meta.get("schedy.words.ordered", [])
+    return found
+
+
+def cut_threes(arguments: Sequence[str], command: click.Command) -> Cut:
+    """Cut the hyperparameters out of a command line. Raises click.UsageError for a misspelt option."""
+    options = _options(command)
+    leading = sum(isinstance(param, click.Argument) for param in command.params)
+    cut = Cut([], [], [])
+    words: list[str] = []
+    place, only_words = 0, False
+    while place < len(arguments):
+        word = arguments[place]
+        place += 1
+        is_value = len(words) > leading and (len(words) - leading) % 3 == 2
+        if is_value or only_words or not word.startswith("-") or word == "-":
+            words.append(word)
+        elif word == "--":
+            only_words = True
+        elif _is_option(word, options):
+            place = _take_option(arguments, place, options, cut)
+        else:
+            raise _no_such_option(word, options)
+    cut.threes.extend(words[leading:])
+    return cut._replace(rest=[*cut.rest, "--", *words[:leading]])
+
+
+def _take_option(arguments: Sequence[str], place: int, options: dict[str, Any], cut: Cut) -> int:
+    """Take the option in front of `place` with its words; return where they end."""
+    word, equals, value = arguments[place - 1].partition("=")
+    option = options.get(word)
+    end = place
+    if option is not None and not option.is_flag and not equals:
+        end = min(place + option.nargs, len(arguments))
+    if option is None or option.expose_value:
+        cut.rest.extend(arguments[place - 1 : end])
+        return end
+    if not equals and end == place:
+        raise click.BadOptionUsage(word, f"Option {word!r} requires an argument.")
+    cut.ordered.append((word, value if equals else arguments[place]))
+    return end
+
+
+def _no_such_option(word: str, options: dict[str, Any]) -> click.NoSuchOption:
+    name = word.partition("=")[0]
+    return click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, options))

@@ -251,3 +251,23 @@ def test_help_imports_neither_pika_nor_sqlalchemy(machine: Machine, command: lis
         [sys.executable, "-c", source, *command], env=machine.environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_search_is_added_shown_changed_and_added_again(served: Machine) -> None:
+    served.ok("add", "R", "random", "x", "normal", '{"mean": 0, "std": 5}', "--minimize", "loss", "--seed", "3")
+    served.ok("set", "R", "--max-jobs", "0", "--pruner", "median")
+    shown = served.ok("show", "R")
+    assert "Scheduler: random\n" in shown
+    assert (
+        'Hyperparameters:\n - x: normal {"mean": 0, "std": 5}\nObjective: minimize loss\n'
+        "Budget:\n - max_jobs: 0\nPruner: median\nSeed: 3\n"
+    ) in shown
+    served.ok("set", "R", "--pruner", "none")
+    file = served.ok("show", "R", "--definition")
+    assert json.loads(file)["max_jobs"] == 0
+    assert "pruner" not in json.loads(file)
+    served.ok("add", "Again", "--from", "-", typed=file)
+    assert served.ok("show", "Again", "--definition") == file
+    served.ok("add", "M", "manual")
+    said = served.fails(2, "set", "M", "--max-jobs", "5")
+    assert "A manual experiment makes no jobs, so it has no max_jobs." in said

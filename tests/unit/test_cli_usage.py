@@ -18,7 +18,7 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "words"),
     [
         (["add", "E", "manul"], "There is no scheduler 'manul'. Did you mean 'manual'?"),
-        (["add", "E", "quantum"], "There is no scheduler 'quantum'. There is: manual."),
+        (["add", "E", "quantum"], "quantum needs at least one hyperparameter"),
         (["add", "E", "manual", "-s", "QUEUED"], "'QUEUED' is not one of 'RUNNING', 'DONE'"),
         (["add", "", "manual"], "An experiment name has 1 to 200 bytes"),
         (["add", "x" * 201, "manual"], "this one has 201"),

@@ -1,0 +1,60 @@
+"""What `schedy show` prints of an experiment's search."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from schedy.definitions import Constraint, Definition, read_definition
+from schedy.errors import InvalidValueError
+from schedy.random import Distribution
+from schedy_cli.rendering import printable, shown_name
+from schedy_cli.words import format_value
+
+_BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready")
+
+
+def search_lines(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Return the lines for an experiment's settings: none for what is not set."""
+    try:
+        definition = read_definition(settings)
+    except InvalidValueError:  # stored by a newer Schedy: better shown as it is than not at all
+        yield f"Settings: {json.dumps(settings)}"
+        return
+    yield from _listed("Hyperparameters", _distributions(definition.hyperparameters))
+    objectives = [f"{each.direction} {printable(each.result)}" for each in definition.objectives]
+    if len(objectives) == 1:
+        yield f"Objective: {objectives[0]}"
+    else:
+        yield from _listed("Objectives", objectives)
+    yield from _listed("Constraints", map(_constraint, definition.constraints))
+    yield from _listed("Budget", _budget(definition))
+    for name, parameters in (definition.pruner or {}).items():
+        yield f"Pruner: {printable(name)}" + (f" {json.dumps(parameters)}" if parameters else "")
+    yield from _listed("From experiments", (printable(start.experiment) for start in definition.warm_start))
+    yield from _listed("Options", (f"{shown_name(name)}: {format_value(x)}" for name, x in definition.options.items()))
+    if definition.seed is not None:
+        yield f"Seed: {definition.seed}"
+
+
+def _listed(heading: str, items: Iterable[str]) -> Iterator[str]:
+    lines = [f" - {item}" for item in items]
+    if lines:
+        yield f"{heading}:"
+        yield from lines
+
+
+def _distributions(hyperparameters: Mapping[str, Distribution]) -> Iterator[str]:
+    for name, each in hyperparameters.items():
+        yield f"{shown_name(name)}: {each.kind} {format_value(each.parameters())}"
+
+
+def _constraint(constraint: Constraint) -> str:
+    sign, bound = ("<=", constraint.at_most) if constraint.at_most is not None else (">=", constraint.at_least)
+    return f"{printable(constraint.result)} {sign} {bound:g}"
+
+
+def _budget(definition: Definition) -> Iterator[str]:
+    for name in _BUDGET:
+        value = getattr(definition, name)
+        if value is not None:
+            yield f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}"

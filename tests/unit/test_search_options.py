@@ -1,0 +1,256 @@
+"""Searches on the command line: words in threes, options, files, and what `show` makes of them again."""
+
+import io
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from schedy.definitions import Definition
+from schedy.messages import AddExperiment, ExperimentRecord, Limits
+from schedy_cli import experiments
+from schedy_cli.definition_files import definition_text
+from schedy_cli.experiments import add_command
+from schedy_cli.main import run
+from schedy_cli.search_lines import search_lines
+from schedy_cli.words import cut_threes
+
+UNIFORM = '{"low": -1, "high": 1}'
+
+
+class Recorder:
+    """A session that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[AddExperiment] = []
+
+    def __call__(self, _settings: object) -> "Recorder":
+        return self
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def change(self, message: AddExperiment) -> None:
+        self.sent.append(message)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    made = Recorder()
+    monkeypatch.setattr(experiments, "session_for", made)
+    return made
+
+
+def added(recorder: Recorder, *arguments: str) -> AddExperiment:
+    assert run(["add", *arguments]) == 0
+    return recorder.sent[-1]
+
+
+def stored(message: AddExperiment) -> ExperimentRecord:
+    fields = message.model_dump(include={"name", "scheduler", "settings", "status", "limits"})
+    return ExperimentRecord(
+        **fields, number=1, uid="0" * 32, paused=False, created_at=datetime(2026, 1, 1, tzinfo=UTC), job_counts={}
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "rest", "threes"),
+    [
+        ("E random x const -5", "-- E random", "x const -5"),
+        ("E random x const -s y const --seed", "-- E random", "x const -s y const --seed"),
+        ("--seed 3 E random x const 1 -sDONE y const 2", "--seed 3 -sDONE -- E random", "x const 1 y const 2"),
+        ("E --seed -3 random x --ready 2 const 1", "--seed -3 --ready 2 -- E random", "x const 1"),
+        ("E random --option a -b x const 1", "--option a -b -- E random", "x const 1"),
+        ("E random --retry-timeouts x const 1", "--retry-timeouts -- E random", "x const 1"),
+        ("E random --no-retry-timeouts x const 1", "--no-retry-timeouts -- E random", "x const 1"),
+        ("E random -- -x const 1", "-- E random", "-x const 1"),
+        ("E --from f.json", "--from f.json -- E", ""),
+        ("E random --help", "--help -- E random", ""),
+    ],
+)
+def test_a_command_line_is_cut_in_threes(line: str, rest: str, threes: str) -> None:
+    cut = cut_threes(line.split(), add_command)
+    assert (" ".join(cut.rest), " ".join(cut.threes)) == (rest, threes)
+
+
+def test_objectives_keep_their_order_across_both_options() -> None:
+    cut = cut_threes(["E", "--maximize", "a", "random", "--minimize=b", "--maximize", "c"], add_command)
+    assert cut.ordered == [("--maximize", "a"), ("--minimize", "b"), ("--maximize", "c")]
+
+
+def test_a_misspelt_option_is_shown_what_it_may_have_meant() -> None:
+    with pytest.raises(click.NoSuchOption) as caught:
+        cut_threes(["E", "random", "x", "const", "1", "--seeed", "3"], add_command)
+    assert "--seed" in caught.value.format_message()
+
+
+def test_all_that_is_told_is_sent(recorder: Recorder) -> None:
+    sent = added(
+        recorder,
+        *("E", "tpe", "x", "uniform", UNIFORM, "--minimize", "loss", "y", "const", "-5", "--max-jobs", "9"),
+        *("--max-time", "3600", "--stop-after-no-improvement", "4", "--seed", "7", "--ready", "2"),
+        *("--pruner", 'median {"startup_jobs": 3}', "--constraint", "latency <= 10", "--from-experiment", "Old"),
+        *("--option", "startup_jobs", "3", "--max-attempts", "5", "-s", "DONE"),
+    )
+    assert (sent.name, sent.scheduler, sent.status, sent.limits.max_attempts) == ("E", "tpe", "DONE", 5)
+    assert sent.settings == {
+        "hyperparameters": {"x": {"uniform": {"low": -1, "high": 1}}, "y": {"const": -5}},
+        "objectives": [{"result": "loss", "direction": "minimize"}],
+        "constraints": [{"result": "latency", "at_most": 10.0}],
+        "max_jobs": 9,
+        "max_time": 3600.0,
+        "stop_after_no_improvement": 4,
+        "seed": 7,
+        "ready": 2,
+        "pruner": {"median": {"startup_jobs": 3}},
+        "warm_start": [{"experiment": "Old"}],
+        "options": {"startup_jobs": 3},
+    }
+
+
+def test_an_algorithm_that_only_the_service_knows_is_sent(recorder: Recorder) -> None:
+    assert added(recorder, "E", "mine", "x", "const", "1").scheduler == "mine"
+
+
+@pytest.mark.parametrize("source", ["d.json", "d.toml", "-"])
+def test_a_file_tells_all_and_options_win(
+    source: str, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (
+        'scheduler = "grid"\nmax_jobs = 4\n[hyperparameters.x.uniform]\nlow = 0\nhigh = 1\n[options]\npoints = 3\n'
+        "[limits]\njob_timeout = 60\n"
+    )
+    if source != "d.toml":
+        content = (
+            '{"scheduler": "grid", "max_jobs": 4, "hyperparameters": {"x": {"uniform": {"low": 0, "high": 1}}},'
+            ' "options": {"points": 3}, "limits": {"job_timeout": 60}}'
+        )
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    (tmp_path / source).write_text(content)
+    place = "-" if source == "-" else str(tmp_path / source)
+    sent = added(recorder, "E", "--from", place, "--max-jobs", "none", "--option", "shuffle", "false")
+    assert (sent.scheduler, sent.limits.job_timeout) == ("grid", 60)
+    assert sent.settings == {
+        "hyperparameters": {"x": {"uniform": {"low": 0, "high": 1}}},
+        "options": {"points": 3, "shuffle": False},
+    }
+
+
+def test_what_show_prints_adds_the_same_again(recorder: Recorder, tmp_path: Path) -> None:
+    choice = '{"values": ["a", 1, null], "weights": [1, 2, 3], "then": {"a": {"z": {"const": "\u202e"}}}}'
+    first = added(recorder, "E", "nsga2", "x", "choice", choice, "--maximize", "a", "--minimize", "b", "--seed", "3")
+    file = tmp_path / "e.json"
+    file.write_text(definition_text(stored(first)))
+    again = added(recorder, "F", "--from", str(file))
+    assert (again.scheduler, again.settings, again.limits) == (first.scheduler, first.settings, first.limits)
+
+
+def test_a_definition_leaves_out_what_the_service_found_of_a_warm_start(recorder: Recorder) -> None:
+    sent = added(recorder, "E", "tpe", "x", "const", "1", "--minimize", "r", "--from-experiment", "Old")
+    sent.settings["warm_start"][0].update({"uid": "a" * 32, "ended": 5})
+    limits = Limits(max_attempts=3, stall_timeout=5)
+    shown = json.loads(definition_text(stored(sent.model_copy(update={"limits": limits}))))
+    assert shown["warm_start"] == [{"experiment": "Old"}]
+    assert shown["limits"] == {"stall_timeout": 5}
+
+
+def test_show_has_lines_for_what_is_set() -> None:
+    settings: dict[str, Any] = {
+        "hyperparameters": {"x": {"normal": {"mean": 0, "std": 5}}, "o": {"const": "adam"}},
+        "objectives": [{"result": "loss", "direction": "minimize"}],
+        "constraints": [{"result": "latency", "at_most": 10.0}],
+        "max_jobs": 100,
+        "pruner": {"median": {}},
+        "seed": 5,
+    }
+    assert list(search_lines(settings)) == [
+        "Hyperparameters:",
+        ' - x: normal {"mean": 0, "std": 5}',
+        " - o: const adam",
+        "Objective: minimize loss",
+        "Constraints:",
+        " - latency <= 10",
+        "Budget:",
+        " - max_jobs: 100",
+        "Pruner: median",
+        "Seed: 5",
+    ]
+    assert list(search_lines({})) == []
+    assert list(search_lines({"of_tomorrow": 1})) == ['Settings: {"of_tomorrow": 1}']
+    assert Definition().as_json() == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["random", "x", "normall", "{}"], "x: There is no distribution 'normall'. Did you mean 'normal'?"),
+        (["random", "x", "normal", '{"mean": 0}'], "x: normal needs 'std'; it takes mean, std."),
+        (["random", "x", "normal", '{"mean": 0, "sdt": 1}'], "x: normal has no 'sdt'; it takes mean, std."),
+        (["random", "x", "uniform", '{"low": 1, "high": 1}'], "x: uniform: 'low' (1) must be less than 'high' (1)."),
+        (
+            ["random", "x", "choice", '{"values": [1, 2], "weights": [1]}'],
+            "x: choice: 2 values need as many weights, not 1.",
+        ),
+        (["random", "x", "normal", "{"], 'x: normal {: it is not JSON. normal takes \'{"mean": ..., "std": ...}\'.'),
+        (["random", "x", "normal"], "x: normal has no parameters. Write name, distribution and parameters in turn."),
+        (["random", "x"], "'x' has no distribution."),
+        (["random", "x", "const", "True"], "x: const True: write true for the JSON value"),
+        (["random", "x", "const", "1", "x", "const", "2"], "The hyperparameter 'x' is given twice."),
+        (["random", "", "const", "1"], "A name has 1 to 200 characters"),
+        (["manul"], "There is no scheduler 'manul'. Did you mean 'manual'?"),
+        (["mine"], "mine needs at least one hyperparameter"),
+        (["a\nb", "x", "const", "1"], "A scheduler has a name of 1 to 200 printable characters"),
+        ([], "Missing argument 'ALGORITHM'"),
+        (["manual", "x", "const", "1"], "A manual experiment makes no jobs, so it has no hyperparameters."),
+        (["tpe", "x", "const", "1"], "tpe needs an objective: --minimize RESULT or --maximize RESULT."),
+        (["random", "x", "const", "1", "--pruner", "medain"], "There is no pruner 'medain'. Did you mean 'median'?"),
+        (["random", "x", "const", "1", "--pruner", "median {"], "--pruner median: { is not JSON."),
+        (["random", "x", "const", "1", "--constraint", "a < 1"], "write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'"),
+        (["random", "x", "const", "1", "--constraint", "a <= nan"], "write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'"),
+        (["random", "x", "const", "1", "--option", "a", "1"], "random: there is no setting 'a'; there are: none."),
+        (["random", "x", "const", "1", "--max-jobs", "-1"], "'-1' is not a whole number of at least 0."),
+        (["random", "x", "const", "1", "--minimize", "r", "--maximize", "r"], "Two objectives have the same result."),
+        (["random", "--minimize"], "Option '--minimize' requires an argument."),
+    ],
+    ids=lambda value: ascii(" ".join(value))[:60] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_said(
+    arguments: list[str], said: str, recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["add", "E", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert recorder.sent == []
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "said"),
+    [
+        ("{", [], "d.json: it is not JSON: "),
+        ("[]", [], "d.json: it is no object."),
+        ('{"scheduler": 1}', [], "d.json: 'scheduler' is the name of an algorithm."),
+        ('{"scheduler": "grid"}', ["random"], "The file says 'grid' and the command line 'random'."),
+        ('{"hyperparameters": {"x": {"const": 1}}}', ["random", "y", "const", "1"], "The file has hyperparameters;"),
+        ('{"max_job": 1}', ["random"], "there is no setting 'max_job'; there are: hyperparameters, "),
+        ('{"limits": {"max_attempts": 0}}', ["random"], "d.json: limits.max_attempts: Input should be"),
+    ],
+)
+def test_a_file_with_a_fault_is_refused(  # noqa: PLR0917 - parameters and fixtures
+    content: str,
+    arguments: list[str],
+    said: str,
+    recorder: Recorder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "d.json"
+    file.write_text(content)
+    assert run(["add", "E", *arguments, "--from", str(file)]) == 2
+    assert said in capsys.readouterr().err
+    assert recorder.sent == []

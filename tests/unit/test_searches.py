@@ -1,0 +1,132 @@
+"""The classes of experiments: what they lay down, what may be written, how they are read back."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+import schedy
+from schedy import pbt
+from schedy.errors import InvalidValueError
+from schedy.messages import ExperimentRecord
+from schedy.random import Normal, Uniform
+from schedy.searches import experiment_from_record
+
+X = {"x": Uniform(0, 1)}
+SEARCHES: list[schedy.Experiment] = [
+    schedy.ManualSearch("E", minimize="r", pruner="median"),
+    schedy.RandomSearch("E", X),
+    schedy.GridSearch("E", X, points={"x": 3}, shuffle=False),
+    schedy.SobolSearch("E", X, max_jobs=3),
+    schedy.TPESearch("E", X, maximize=["a", "b"], startup_jobs=3, from_experiment="Old"),
+    schedy.CMAESSearch("E", X, minimize="r", sigma=0.5),
+    schedy.NSGA2Search("E", X, minimize="a", maximize="b", constraints=[{"result": "c", "at_most": 1}]),
+    schedy.GPSearch("E", X, minimize="r"),
+    schedy.PopulationBasedTraining(
+        "E",
+        pbt.MINIMIZE,
+        "r",
+        explore={"x": pbt.Perturb()},
+        initial_distributions=X,
+        population_size=4,
+        max_generations=2,
+    ),
+    schedy.Search("E", "mine", X, {"depth": 2}, minimize="r"),
+]
+
+
+def record(experiment: schedy.Experiment, **more: Any) -> ExperimentRecord:
+    sent = experiment.creation().model_dump(include={"name", "scheduler", "settings", "status", "limits"})
+    fields = {"number": 1, "uid": "0" * 32, "paused": False, "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    return ExperimentRecord(**{**sent, **fields, "job_counts": {}, **more})
+
+
+def read(stored: ExperimentRecord) -> Any:
+    return experiment_from_record(cast(schedy.SchedyDB, None), stored)
+
+
+@pytest.mark.parametrize("experiment", SEARCHES, ids=lambda each: each.scheduler)
+def test_an_experiment_comes_back_as_it_was_made(experiment: schedy.Experiment) -> None:
+    back = read(record(experiment))
+    assert type(back) is type(experiment)
+    assert (back.name, back.scheduler, back.definition) == ("E", experiment.scheduler, experiment.definition)
+    assert back.settings() == experiment.settings()
+
+
+def test_a_search_lays_down_what_it_is_told() -> None:
+    made = schedy.RandomSearch(
+        "E",
+        {"x": Normal(0, 5), "y": {"const": 1}},
+        minimize="r",
+        max_jobs=9,
+        seed=3,
+        pruner={"asha": {}},
+        status="DONE",
+        job_timeout=5,
+    )
+    assert (made.status, made.job_timeout, made.max_jobs, made.seed) == ("DONE", 5, 9, 3)
+    assert made.settings() == {
+        "hyperparameters": {"x": {"normal": {"mean": 0, "std": 5}}, "y": {"const": 1}},
+        "objectives": [{"result": "r", "direction": "minimize"}],
+        "max_jobs": 9,
+        "seed": 3,
+        "pruner": {"asha": {}},
+    }
+
+
+def test_budget_and_pruner_may_be_written_and_all_else_not() -> None:
+    made = schedy.RandomSearch("E", X, minimize="r")
+    made.max_jobs, made.max_time, made.stop_after_no_improvement, made.ready, made.pruner = 5, 6.0, 7, 8, "median"
+    assert {name: made.settings()[name] for name in ("max_jobs", "max_time", "ready", "pruner")} == {
+        "max_jobs": 5,
+        "max_time": 6.0,
+        "ready": 8,
+        "pruner": {"median": {}},
+    }
+    made.max_jobs = None
+    assert "max_jobs" not in made.settings()
+    with pytest.raises(InvalidValueError, match="max_jobs"):
+        made.max_jobs = -1
+    assert made.max_jobs is None
+    for name in ("seed", "hyperparameters", "objectives", "constraints", "options", "from_experiment"):
+        with pytest.raises(AttributeError):
+            setattr(made, name, None)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: schedy.RandomSearch("E", {}), "random needs at least one hyperparameter"),
+        (lambda: schedy.RandomSearch("E", {"x": {"unifrm": {}}}), "Did you mean 'uniform'?"),
+        (lambda: schedy.TPESearch("E", X), "tpe needs an objective"),
+        (lambda: schedy.RandomSearch("E", X, pruner="medain"), "Did you mean 'median'?"),
+        (lambda: schedy.RandomSearch("E", X, from_experiment="A"), "random does not learn from results"),
+        (lambda: schedy.Search("E", "mine", X, {"a": object()}), "The value of 'a' is not JSON"),
+        (lambda: schedy.PopulationBasedTraining("E", "minimise", "r"), "schedy.pbt.MINIMIZE"),
+        (lambda: schedy.PopulationBasedTraining("E", "minimize", "r", initial_distributions=X), "population_size"),
+    ],
+)
+def test_what_cannot_be_is_said_at_once(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        make()
+    assert said in str(caught.value)
+
+
+def test_a_misspelt_keyword_is_an_error() -> None:
+    with pytest.raises(TypeError, match="TPESearch takes no 'startup_job'"):
+        schedy.TPESearch("E", X, startup_job=3)  # type: ignore[call-arg]
+
+
+def test_what_a_newer_schedy_stored_stops_no_worker() -> None:
+    back = read(record(schedy.RandomSearch("E", X), settings={"of_tomorrow": 1}))
+    assert back.name == "E"
+    with pytest.raises(InvalidValueError, match="of_tomorrow"):
+        back.definition  # noqa: B018
+
+
+def test_the_modules_are_there_after_import_schedy_which_brings_no_pydantic() -> None:
+    code = "import sys, schedy; assert 'pydantic' not in sys.modules; schedy.random.Uniform; schedy.pbt.Truncate"
+    subprocess.run([sys.executable, "-c", code], check=True)
