@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna import pruners
+from optuna.study import StudyDirection
 
 from schedy.definitions import read_pruner
 from schedy.errors import InvalidValueError
@@ -52,7 +53,7 @@ def _by_schedy(definition: Any) -> list[int]:
 
 
 def _by_optuna(name: str, direction: str, pruner: pruners.BasePruner) -> list[int]:
-    study = optuna.create_study(directions=[direction], pruner=pruner, study_name=name)
+    study = optuna.create_study(direction=StudyDirection[direction.upper()], pruner=pruner, study_name=name)
     steps = []
     for number in range(JOBS):
         asked = study.ask()
