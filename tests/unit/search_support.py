@@ -18,9 +18,9 @@ def minimize(*results: str) -> list[dict[str, str]]:
     return [{"result": result, "direction": "minimize"} for result in results]
 
 
-def trial(number: int, **changes: Any) -> Trial:
-    """A job that has just been made."""
-    return replace(Trial(f"J{number:05}", number, number, "QUEUED", {}, {}, None), **changes)
+def trial(key: int, **changes: Any) -> Trial:
+    """A job that has just been suggested."""
+    return replace(Trial(f"J{key:05}", key, key, "QUEUED", {}, {}, None), **changes)
 
 
 @dataclass

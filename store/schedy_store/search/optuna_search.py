@@ -69,10 +69,11 @@ class OptunaSearch:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what Optuna says of its own experimental and deprecated arguments."""
+    """Silence what Optuna says of its own arguments, and NumPy of a curve without a number."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"optuna|schedy_store\.search")
+        warnings.filterwarnings("ignore", "All-NaN", category=RuntimeWarning)
         yield
 
 

@@ -19,7 +19,7 @@ from schedy_store.search.optuna_search import OptunaSearch
 from schedy_store.search.optuna_view import directions
 from schedy_store.search.protocol import History, Suggestion
 
-MOST_SEEN = 1000
+MOST_SEEN = 500
 
 
 class Tpe:
@@ -73,4 +73,6 @@ def _losses(seen: list[FrozenTrial], signs: np.ndarray) -> list[tuple[float, boo
 
 
 def _violation(trial: FrozenTrial) -> float:
+    if not trial.system_attrs:
+        return 0.0
     return sum(amount for amount in trial.constraints.values() if amount > 0)

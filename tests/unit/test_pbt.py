@@ -1,0 +1,217 @@
+"""Population based training: who goes on from whom, and the toy problem of the paper."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from schedy import pbt
+from schedy.definitions import check_definition
+from schedy.errors import InvalidValueError
+from schedy.random import Int, LogUniform, Normal, QUniform, Uniform
+from schedy_store.search.pbt import Pbt, legal
+from schedy_store.search.protocol import Exhausted, History, NotYet, Suggestion, Trial
+from tests.unit.search_support import Experiment, define, trial
+
+SPACE = {"lr": {"uniform": {"low": 0, "high": 1}}, "n": {"int": {"low": 1, "high": 100}}}
+
+
+def _define(population: int = 4, generations: int = 3, **options: Any) -> Any:
+    options = {
+        "population_size": population,
+        "max_generations": generations,
+        "explore": {"lr": {"perturb": {}}},
+        **options,
+    }
+    return define(SPACE, objectives=[{"result": "score", "direction": "maximize"}], options=options)
+
+
+def _with_ended(definition: Any, scores: list[float | None]) -> Experiment:
+    experiment, algorithm = Experiment(definition), Pbt(definition)
+    jobs = [experiment.make(number, algorithm) for number in range(len(scores))]
+    for job, score in zip(jobs, scores, strict=True):
+        crashed = {"status": "CRASHED"} if score is None else {}
+        experiment.end(job, {} if score is None else {"score": score, "at": job.key}, **crashed)
+    return experiment
+
+
+def _suggestion(experiment: Experiment, number: int) -> Suggestion:
+    made = Pbt(experiment.definition).suggest(number, History(experiment.ended, []))
+    assert isinstance(made, Suggestion)
+    return made
+
+
+def test_a_good_member_goes_on_as_it_is() -> None:
+    experiment = _with_ended(_define(), [3.0, 4.0, 1.0, 2.0])
+    for number, of in ((4, 0), (5, 1), (7, 3)):
+        parent, made = experiment.ended[of], _suggestion(experiment, number)
+        assert (made.parent, made.results) == (parent.job_id, parent.results)
+        assert (made.hyperparameters, made.generation) == (parent.hyperparameters, 2)
+        assert made.state == {"member": of}
+
+
+def test_a_bad_member_goes_on_from_a_good_one_and_changes() -> None:
+    experiment = _with_ended(_define(), [3.0, 4.0, 1.0, 2.0])
+    made, best = _suggestion(experiment, 6), experiment.ended[1]
+    assert (made.parent, made.results, made.state) == (best.job_id, best.results, {"member": 2})
+    factor = made.hyperparameters["lr"] / best.hyperparameters["lr"]
+    assert 0.8 <= factor <= 1.2
+    assert factor != 1
+    assert made.hyperparameters["n"] == best.hyperparameters["n"]
+
+
+def test_only_what_had_ended_by_then_counts() -> None:
+    early = _with_ended(_define(), [3.0, 4.0, 1.0])
+    late = Experiment(early.definition, [*early.ended, trial(3, status="DONE", values=(9.0,), state={"member": 3})])
+    assert [_suggestion(early, number) for number in (4, 5, 6)] == [_suggestion(late, number) for number in (4, 5, 6)]
+
+
+def test_a_member_without_a_value_is_replaced_and_starts_anew_if_nobody_has_one() -> None:
+    experiment = _with_ended(_define(), [None, 1.0, None, 2.0])
+    fresh, replaced = _suggestion(experiment, 4), _suggestion(experiment, 6)
+    assert (fresh.parent, fresh.results, fresh.generation, fresh.state) == (None, {}, 2, {"member": 0})
+    assert fresh.hyperparameters != experiment.ended[0].hyperparameters
+    assert replaced.parent == experiment.ended[1].job_id
+
+
+def test_it_waits_and_ends() -> None:
+    definition = _define(population=2, generations=2)
+    experiment, algorithm = _with_ended(definition, [1.0, 2.0]), Pbt(definition)
+    assert algorithm.suggest(2, History(experiment.ended[:0], [])) == NotYet()
+    assert algorithm.suggest(3, History(experiment.ended[:1], [])) == NotYet()
+    for number in (2, 3):
+        experiment.end(experiment.make(number, algorithm), {"score": 5.0 + number})
+    assert {job.generation for job in experiment.ended} == {1, 2}
+    assert algorithm.suggest(4, History(experiment.ended, [])) == Exhausted("All 2 members have come to generation 2.")
+
+
+def test_a_job_of_the_last_generation_has_no_successor() -> None:
+    definition = _define(population=2, generations=2)
+    experiment, algorithm = _with_ended(definition, [1.0, 2.0]), Pbt(definition)
+    experiment.end(experiment.make(2, algorithm), {"score": 7.0})
+    shuffled = [experiment.ended[2], *experiment.ended[:2]]
+    made = algorithm.suggest(2, History(shuffled, []))
+    assert isinstance(made, Suggestion)
+    assert made.state == {"member": 0}
+
+
+def test_what_was_pushed_is_gone_on_from_but_has_no_successor() -> None:
+    experiment = _with_ended(_define(), [3.0, 4.0, 1.0, 2.0])
+    pushed = Trial("PUSHED", None, 999, "DONE", {"lr": 0.5, "n": 7}, {"score": 9.0}, (9.0,))
+    strange = replace(pushed, job_id="STRANG", key=1000, hyperparameters={"lr": 5}, values=(99.0,))
+    experiment.ended[:0] = [pushed, strange]
+    made = _suggestion(experiment, 6)
+    assert (made.parent, made.hyperparameters["n"]) == ("PUSHED", 7)
+    assert _suggestion(experiment, 4).state == {"member": 0}
+
+
+def test_a_restart_changes_nothing() -> None:
+    ways = []
+    for rebuild in (False, True):
+        definition = _define(population=4, generations=6)
+        experiment, algorithm = Experiment(definition), Pbt(definition)
+        for number in range(24):
+            algorithm = Pbt(definition) if rebuild else algorithm
+            job = experiment.make(number, algorithm)
+            if len(experiment.pending) == 3 or number < 4:
+                oldest = experiment.pending[0]
+                experiment.end(oldest, {"score": -abs(oldest.hyperparameters["lr"] - 0.5)})
+            assert job.state["member"] in range(4)
+        ways.append(experiment.ended)
+    assert ways[0] == ways[1]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "number", "wanted"),
+    [
+        (Uniform(0, 1), 1.1, 1),
+        (LogUniform(0.1, 1), 0.01, 0.1),
+        (Int(1, 9), 4.6, 5),
+        (Int(1, 9), 11.0, 9),
+        (QUniform(0, 1, 0.1), 0.33, 0.3),
+        (QUniform(0, 1, 0.1), 7, 1.0),
+        (Normal(0, 1), -77.5, -77.5),
+    ],
+)
+def test_a_perturbed_value_is_a_legal_one(distribution: Any, number: float, wanted: float) -> None:
+    assert legal(distribution, number) == wanted
+    assert distribution.rank(legal(distribution, number)) is not None
+
+
+STEPS, RATE = 4, 0.02
+
+
+def _ascend(values: Mapping[str, Any], start: Mapping[str, Any]) -> dict[str, float]:
+    """Gradient steps on the surrogate 1.2 - h0 t0^2 - h1 t1^2; the score is 1.2 - t0^2 - t1^2."""
+    t = [start.get("t0", 0.9), start.get("t1", 0.9)]
+    for _ in range(STEPS):
+        t = [each - RATE * 2 * values[name] * each for each, name in zip(t, ("h0", "h1"), strict=True)]
+    return {"t0": t[0], "t1": t[1], "score": 1.2 - t[0] ** 2 - t[1] ** 2}
+
+
+SMALL = 0.05
+"""Where the paper begins with 0, which no factor moves."""
+
+
+def _toy(**options: Any) -> float:
+    """The best score of two members that begin with h = (SMALL, 1) and (1, SMALL) and take turns."""
+    definition = define(
+        {name: {"uniform": {"low": 0, "high": 1}} for name in ("h0", "h1")},
+        objectives=[{"result": "score", "direction": "maximize"}],
+        options={"population_size": 2, "max_generations": 100, "exploit": {"truncate": {"proportion": 0.5}}, **options},
+    )
+    experiment, algorithm = Experiment(definition), Pbt(definition)
+    begin = [{"h0": SMALL, "h1": 1.0}, {"h0": 1.0, "h1": SMALL}]
+    for number in range(200):
+        job = experiment.make(number, algorithm)
+        if number < 2:
+            job = replace(job, hyperparameters=begin[number])
+        experiment.end(job, _ascend(job.hyperparameters, job.results))
+    return float(max(job.results["score"] for job in experiment.ended))
+
+
+def test_the_toy_problem_is_solved() -> None:
+    alone = []
+    for values in ({"h0": SMALL, "h1": 1.0}, {"h0": 1.0, "h1": SMALL}):
+        results: dict[str, float] = {}
+        for _ in range(100):
+            results = _ascend(values, results)
+        alone.append(results["score"])
+    assert max(alone) < 1.1
+    explore = {name: {"perturb": {"min_factor": 0.5, "max_factor": 2}} for name in ("h0", "h1")}
+    assert 1.19 < _toy(explore=explore) <= 1.2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"exploit": {"truncat": {}}}, "exploit: there is no strategy 'truncat'. Did you mean 'truncate'?"),
+        ({"exploit": {}}, 'exploit: a strategy is an object with one name, as {"truncate": {}}.'),
+        ({"exploit": {"truncate": 1}}, "truncate takes a JSON object with proportion, not 1."),
+        ({"exploit": {"truncate": {"share": 1}}}, "truncate has no 'share'; it takes proportion."),
+        ({"exploit": {"truncate": {"proportion": 0.6}}}, "'proportion' is more than 0 and at most 0.5, not 0.6"),
+        ({"exploit": {"truncate": {"proportion": "a"}}}, "'proportion' is a finite number, not 'a'"),
+        ({"explore": {"lrr": {"perturb": {}}}}, "explore: there is no hyperparameter 'lrr'. Did you mean 'lr'?"),
+        ({"explore": {"lr": {"pertub": {}}}}, "explore: lr: .* no strategy 'pertub'. Did you mean 'perturb'?"),
+        ({"explore": {"c": {"perturb": {}}}}, "explore: c is a choice; only numbers are perturbed."),
+        ({"explore": {"lr": {"perturb": {"min_factor": 2}}}}, r"'min_factor' \(2\) is at least 0 and at most"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+    definition = define(
+        {**SPACE, "c": {"choice": {"values": [1, 2]}}},
+        objectives=[{"result": "score", "direction": "maximize"}],
+        options={"population_size": 2, "max_generations": 2, **options},
+    )
+    with pytest.raises(InvalidValueError, match=message):
+        check_definition("pbt", definition)
+
+
+def test_strategies_come_back_from_json() -> None:
+    for exploit in (pbt.Truncate(), pbt.Truncate(proportion=0.3)):
+        assert pbt.exploit_from_json(exploit.to_json()) == exploit
+    for explore in (pbt.Perturb(), pbt.Perturb(min_factor=0.5, max_factor=2)):
+        assert pbt.explore_from_json(explore.to_json()) == explore
+    assert pbt.Truncate(0.3).to_json() == {"truncate": {"proportion": 0.3}}
+    assert (pbt.MINIMIZE, pbt.MAXIMIZE) == ("minimize", "maximize")

@@ -1,0 +1,28 @@
+"""The simulation that measures searches: it runs, is repeatable, and a search beats chance."""
+
+import statistics
+
+from benchmarks import quality
+
+
+def test_every_row_is_printed() -> None:
+    lines = list(quality.quality_lines(seeds=2, jobs=10, ended=30, rounds=1))
+    rows = {line.split("  ")[0] for line in lines}
+    assert rows >= {f"{name}, {task.name}" for name in quality.SAMPLERS for task in quality.tasks()}
+    assert rows >= {"random", "sobol", "cmaes", "tpe"}
+
+
+def test_a_search_beats_chance_and_is_repeatable() -> None:
+    branin = quality.tasks()[0]
+    by = {
+        name: [quality.best_by_schedy(name, branin, seed, jobs=60) for seed in range(5)] for name in ("random", "tpe")
+    }
+    assert statistics.median(by["tpe"]) < statistics.median(by["random"])
+    assert by["tpe"][0] == quality.best_by_schedy("tpe", branin, 0, jobs=60)
+
+
+def test_the_tasks_have_the_minima_that_are_known() -> None:
+    assert abs(quality.branin({"x": 3.14159265, "y": 2.275}) - 0.397887) < 1e-5
+    place = (0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573)
+    assert abs(quality.hartmann({f"x{n}": x for n, x in enumerate(place)}) + 3.32237) < 1e-4
+    assert quality.rastrigin({"x": 0.0, "y": 0.0}) == 0

@@ -1,0 +1,90 @@
+"""Distributions: quantiles to values and back, bounds, weights, and what is refused."""
+
+import math
+from typing import Any
+
+import pytest
+
+from schedy.errors import InvalidValueError
+from schedy.random import Choice, distribution_from_json, distributions_from_json, distributions_to_json
+
+FORMS: dict[str, Any] = {
+    "uniform": {"low": -2, "high": 3},
+    "loguniform": {"low": 1e-4, "high": 10},
+    "normal": {"mean": 1, "std": 2},
+    "lognormal": {"mean": 0, "std": 1},
+    "int": {"low": -2, "high": 5},
+    "quniform": {"low": 0, "high": 1, "q": 0.1},
+    "choice": {"values": [1, True, "1", None, [1]]},
+    "const": {"a": 1},
+}
+QUANTILES = [0.0, 0.001, 0.25, 0.5, 0.77, 0.999, 1 - 2.0**-53]
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_a_value_comes_back_from_its_rank(kind: str) -> None:
+    each = distribution_from_json(kind, FORMS[kind])
+    for quantile in QUANTILES:
+        value = each.at(quantile)
+        rank = each.rank(value)
+        assert rank is not None
+        back = each.at(rank)
+        assert type(back) is type(value)
+        assert back == (pytest.approx(value) if isinstance(value, float) else value)
+    assert distributions_from_json(distributions_to_json({"x": each})) == {"x": each}
+
+
+@pytest.mark.parametrize("kind", ["uniform", "loguniform", "normal", "lognormal"])
+def test_a_quantile_comes_back_from_its_value(kind: str) -> None:
+    each = distribution_from_json(kind, FORMS[kind])
+    for quantile in (0.01, 0.3, 0.9):
+        assert each.rank(each.at(quantile)) == pytest.approx(quantile)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "loguniform", "int", "quniform"])
+def test_bounds_are_kept_and_reached(kind: str) -> None:
+    each = distribution_from_json(kind, FORMS[kind])
+    low, high = FORMS[kind]["low"], FORMS[kind]["high"]
+    assert (each.at(0.0), each.at(1 - 2.0**-53)) == (pytest.approx(low), pytest.approx(high))
+    assert all(low <= each.at(quantile) <= high for quantile in QUANTILES)
+    for outside in (low - 1, high + 1, "a", True, None, math.nan, math.inf):
+        assert each.rank(outside) is None
+
+
+def test_whole_numbers_are_equally_likely_unless_log() -> None:
+    values = [distribution_from_json("int", {"low": 1, "high": 4}).at(n / 1000) for n in range(1000)]
+    assert [values.count(n) for n in (1, 2, 3, 4)] == [250] * 4
+    values = [distribution_from_json("int", {"low": 1, "high": 64, "log": True}).at(n / 1000) for n in range(1000)]
+    assert values.count(1) > 5 * values.count(8) > 0
+
+
+def test_weights_say_how_likely_a_value_is() -> None:
+    each = Choice(["a", "b", "c"], weights=[1, 0, 3])
+    values = [each.at(n / 1000) for n in range(1000)]
+    assert [values.count(value) for value in "abc"] == [250, 0, 750]
+    assert [each.rank(value) for value in "abcd"] == [0.125, None, 0.625, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "message"),
+    [
+        ("unifrom", {}, r"There is no distribution 'unifrom'\. Did you mean 'uniform'\?"),
+        ("uniform", {"low": 1}, r"uniform needs 'high'; it takes low, high\."),
+        ("uniform", {"low": 1, "hi": 2}, r"uniform has no 'hi'"),
+        ("uniform", [1, 2], r"uniform takes a JSON object with low, high, not \[1, 2\]\."),
+        ("uniform", {"low": 2, "high": 1}, r"'low' \(2\) must be less than 'high' \(1\)"),
+        ("uniform", {"low": "a", "high": 1}, r"'low' is a finite number, not 'a'"),
+        ("loguniform", {"low": 0, "high": 1}, r"'low' must be more than 0, not 0"),
+        ("normal", {"mean": 0, "std": 0}, r"'std' must be more than 0, not 0"),
+        ("int", {"low": 0.5, "high": 1}, r"'low' is a whole number, not 0\.5"),
+        ("int", {"low": 0, "high": 1, "log": True}, r"with 'log' 'low' must be at least 1, not 0"),
+        ("quniform", {"low": 0.1, "high": 0.2, "q": 1}, r"no multiple of 1 lies between 0\.1 and 0\.2"),
+        ("choice", {"values": []}, r"'values' is a list with at least one value"),
+        ("choice", {"values": [1, 2], "weights": [1]}, r"2 values need as many weights, not 1"),
+        ("choice", {"values": [1], "weights": [0]}, r"weights are numbers of at least 0, and one is more"),
+        ("choice", {"values": ["a"], "then": {"b": {}}}, r"'then' names 'b', which is none of a"),
+    ],
+)
+def test_bad_parameters_are_refused(kind: str, parameters: Any, message: str) -> None:
+    with pytest.raises(InvalidValueError, match=message):
+        distribution_from_json(kind, parameters)
