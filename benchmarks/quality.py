@@ -81,7 +81,7 @@ def wine_error() -> Loss:
     known: dict[tuple[float, float], float] = {}
 
     def _error(values: Mapping[str, Any]) -> float:
-        point = round(math.log10(values["c"]), 1), round(math.log10(values["gamma"]), 1)
+        point = round(2 * math.log10(values["c"])) / 2, round(2 * math.log10(values["gamma"])) / 2
         if point not in known:
             model = make_pipeline(StandardScaler(), SVC(C=10 ** point[0], gamma=10 ** point[1]))
             known[point] = 1 - float(cross_val_score(model, data, kinds, cv=5).mean())
@@ -224,11 +224,12 @@ def _done(key: int, made: Suggestion) -> Trial:
 
 def quality_lines(*, seeds: int = 30, jobs: int = JOBS, ended: int = 10_000, rounds: int = 20) -> Iterator[str]:
     """Yield the part of the table, line by line."""
-    yield f"{'QUALITY':28}{'Schedy':>26}{'Optuna':>26}{'p':>8}  ({seeds} seeds; median and quartiles after {jobs} jobs)"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield f"{'QUALITY':28}{'Schedy':>30}{'Optuna':>30}{'p':>8}  ({seeds} seeds; median and quartiles after {jobs} jobs)"
     for scheduler in SAMPLERS:
         for task in tasks():
             found = compare(scheduler, task, seeds=seeds, jobs=jobs)
-            cells = f"{_spread(found.schedy):>26}{_spread(found.optuna):>26}"
+            cells = f"{_spread(found.schedy):>30}{_spread(found.optuna):>30}"
             yield f"{found.name:28}{cells}{found.chance:8.3f}  {found.verdict}"
     yield ""
     yield f"SUGGESTION, {ended:,} ended jobs, 20 parameters"

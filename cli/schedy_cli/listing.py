@@ -10,9 +10,11 @@ import click
 
 from schedy.messages import (
     JOB_STATUSES,
+    CurveAnswer,
     ExperimentRecord,
     ExperimentsAnswer,
     FieldsAnswer,
+    GetCurve,
     GetExperiments,
     GetFields,
     GetJobOrder,
@@ -24,6 +26,7 @@ from schedy.messages import (
 )
 from schedy_cli import rendering
 from schedy_cli.context import Reader, find_experiment, reader_for, settings_of
+from schedy_cli.curves import curve_lines
 from schedy_cli.definition_files import definition_text
 from schedy_cli.search_lines import search_lines
 from schedy_cli.words import format_quality, format_value
@@ -87,6 +90,14 @@ def show_command(
                 click.echo(rendering.job_json(found, answer.events))
             else:
                 click.echo(rendering.job_paragraph(found, verbose=verbose, events=answer.events))
+                _print_curve(reader, experiment, found)
+
+
+def _print_curve(reader: Reader, experiment: ExperimentRecord, job: JobRecord) -> None:
+    answer = reader.ask(GetCurve(experiment_uid=experiment.uid, job_id=job.job_id))
+    if isinstance(answer, CurveAnswer):
+        for line in curve_lines(answer.points):
+            click.echo(line)
 
 
 def _list_experiments(reader: Reader, options: dict[str, Any]) -> None:
@@ -106,7 +117,7 @@ def _list_experiments(reader: Reader, options: dict[str, Any]) -> None:
 
 
 def _experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False) -> str:
-    return "\n".join([rendering.experiment_paragraph(experiment, verbose=verbose), *search_lines(experiment.settings)])
+    return "\n".join([rendering.experiment_paragraph(experiment, verbose=verbose), *search_lines(experiment)])
 
 
 def _experiment_line(experiment: ExperimentRecord) -> str:

@@ -65,14 +65,7 @@ def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[Job
         "Results:",
         *values_lines(job.results),
     ]
-    if job.error:
-        lines.append(f"Error: {_indented(job.error)}")
-    if job.attempt > 1 or (verbose and job.attempt):
-        lines.append(f"Attempt: {job.attempt}")
-    if job.silent_seconds is not None:
-        lines.append(f"Silent: no sign of life for {age(job.silent_seconds)}")
-    if job.stop is not None and job.status == "RUNNING":
-        lines.append(f"Stopping: {_STOPPING.get(job.stop, printable(job.stop))}")
+    lines.extend(_remarks(job, verbose=verbose))
     if verbose:
         lines.extend(_details(job))
     if verbose and job.previous_results:
@@ -83,6 +76,20 @@ def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[Job
             f" - {local_time(event.at)} {event.kind}: {printable(event.detail + _by(event))}" for event in events
         )
     return "\n".join(lines)
+
+
+def _remarks(job: JobRecord, *, verbose: bool) -> Iterator[str]:
+    """The lines that are there only where they matter."""
+    if job.error:
+        yield f"Error: {_indented(job.error)}"
+    if job.parent is not None:
+        yield f"Parent: {printable(job.parent)} (this is generation {job.generation})"
+    if job.attempt > 1 or (verbose and job.attempt):
+        yield f"Attempt: {job.attempt}"
+    if job.silent_seconds is not None:
+        yield f"Silent: no sign of life for {age(job.silent_seconds)}"
+    if job.stop is not None and job.status == "RUNNING":
+        yield f"Stopping: {_STOPPING.get(job.stop, printable(job.stop))}"
 
 
 def values_lines(values: dict[str, Any]) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
-from schedy.definitions import Constraint, Definition, read_definition
+from schedy.definitions import MANUAL, Constraint, Definition, read_definition
 from schedy.errors import InvalidValueError
+from schedy.messages import ExperimentRecord
 from schedy.random import Distribution
 from schedy_cli.rendering import printable, shown_name
 from schedy_cli.words import format_value
@@ -13,12 +13,18 @@ from schedy_cli.words import format_value
 _BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready")
 
 
-def search_lines(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Return the lines for an experiment's settings: none for what is not set."""
+def search_lines(experiment: ExperimentRecord) -> Iterator[str]:
+    """Return the lines for an experiment's search: none for what is not set."""
+    if experiment.made or experiment.scheduler != MANUAL:
+        yield f"Made: {experiment.made}{_of_budget(experiment)}"
+    if experiment.search_end:
+        yield f"Ended: {printable(experiment.search_end)}"
+    if experiment.problem:
+        yield f"Problem: {printable(experiment.problem)}"
     try:
-        definition = read_definition(settings)
+        definition = read_definition(experiment.settings)
     except InvalidValueError:  # stored by a newer Schedy: better shown as it is than not at all
-        yield f"Settings: {json.dumps(settings)}"
+        yield f"Settings: {json.dumps(experiment.settings)}"
         return
     yield from _listed("Hyperparameters", _distributions(definition.hyperparameters))
     objectives = [f"{each.direction} {printable(each.result)}" for each in definition.objectives]
@@ -34,6 +40,11 @@ def search_lines(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from _listed("Options", (f"{shown_name(name)}: {format_value(x)}" for name, x in definition.options.items()))
     if definition.seed is not None:
         yield f"Seed: {definition.seed}"
+
+
+def _of_budget(experiment: ExperimentRecord) -> str:
+    most = experiment.settings.get("max_jobs")
+    return f" of {most}" if isinstance(most, int) else ""
 
 
 def _listed(heading: str, items: Iterable[str]) -> Iterator[str]:

@@ -50,6 +50,13 @@ class Curves:
         if rows:
             self._sql.execute(insert(CurvePoint), rows)
 
+    def last(self, row: AnyRow, name: str) -> float | None:
+        """Return the value of that name at the last step of the current attempt, None if there is none."""
+        found = select(CurvePoint.value).where(
+            CurvePoint.job_pk == row.pk, CurvePoint.attempt == row.attempt, CurvePoint.name == stored_name(name)
+        )
+        return self._sql.scalar(found.order_by(CurvePoint.step.desc()).limit(1))
+
     def read(self, job_pk: int, attempt: int, *, limit: int) -> list[Point]:
         """Return the points of an attempt by step: all, or about `limit` at equal distances, the last among them."""
         of_attempt = (CurvePoint.job_pk == job_pk, CurvePoint.attempt == attempt)

@@ -11,6 +11,7 @@ from schedy.definitions import MANUAL, as_observation
 from schedy.messages import (
     CRASHED,
     DONE,
+    PRUNED,
     RUNNING,
     Claim,
     ClaimAnswer,
@@ -205,6 +206,20 @@ class Reports:
             return {}
         return self._rows.reported(row, message.results, message.quality)
 
+    def _put_last(self, row: AnyRow, state: JobState, message: _HeldReport) -> dict[str, Any]:
+        """The columns at the end: without a value of the only objective the quality is the last one of the curve.
+
+        A job that was not pruned and has none has no quality, unless its user gave it one: 0 may be the best.
+        """
+        values = self._put(row, message)
+        objectives = json.loads(row.objectives)
+        if len(objectives) == 1 and isinstance(message, Finish):
+            is_observed = as_observation(message.results.get(objectives[0])) is not None
+            if not is_observed and message.quality == 0.0:
+                last = self._curves.last(row, objectives[0]) if state.status == PRUNED else None
+                values["quality"] = math.nan if last is None else last
+        return values
+
     def _progressed(self, row: AnyRow, state: JobState, message: _HeldReport) -> None:
         self._rows.move(row, state, heard_at=self._now, reported_at=self._now, **self._put(row, message))
         self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
@@ -213,7 +228,7 @@ class Reports:
         error = message.error if isinstance(message, Finish) else None
         if row.stop in {"job_timeout", "stall_timeout"}:
             error = stop_text(row.stop, row)
-        self._rows.end(row, state, error=error, **self._put(row, message))
+        self._rows.end(row, state, error=error, **self._put_last(row, state, message))
         if state.status == DONE and isinstance(message, Finish):
             self._note_unobserved(row, message.results, outcome)
         self._touch(row, outcome)

@@ -49,11 +49,11 @@ def test_every_public_attribute_is_documented(name: str) -> None:
 
 def test_the_tree_of_errors_is_the_one_in_the_module() -> None:
     drawn = TEXT.split("\n## Errors\n")[1].split("\n## ")[0]
-    assert sorted(re.findall(r"^    [│ ├└─]*(\w+Error)\b", drawn, re.M)) == sorted(ERRORS)
+    assert sorted(re.findall(r"^    [│ ├└─]*([A-Z]\w+)\b", drawn, re.M)) == sorted(ERRORS)
 
 
 def test_every_error_that_is_drawn_hangs_under_its_parent() -> None:
-    drawn = re.findall(r"^    ([│ ├└─]*)(\w+Error)\b", TEXT.split("\n## Errors\n")[1], re.M)
+    drawn = re.findall(r"^    ([│ ├└─]*)([A-Z]\w+)\b", TEXT.split("\n## Errors\n")[1], re.M)
     path: list[str] = []
     for indent, name in drawn:
         depth = len(indent) // 4

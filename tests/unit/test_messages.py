@@ -18,9 +18,12 @@ from schedy.messages import (
     Change,
     Claim,
     ClaimAnswer,
+    Curve,
     DeleteExperiment,
     DeleteJob,
+    Demand,
     Finish,
+    GetCurve,
     GetExperiments,
     GetFields,
     GetHistory,
@@ -32,6 +35,7 @@ from schedy.messages import (
     JobRecord,
     Message,
     NewJob,
+    Point,
     Progress,
     Push,
     Release,
@@ -64,7 +68,9 @@ SENDABLE: list[Sendable] = [
     Claim(**HELD, worker=WORKER),
     Progress(**HELD, sequence=1, results=NASTY, quality=-math.inf),
     Finish(**HELD, sequence=2, status="CRASHED", results=NASTY, quality=0.5, error="line 1\nline 2\t\x1b"),
+    Curve(**HELD, sequence=3, points=[Point(step=-1, values={"loss": math.inf})]),
     Release(**HELD, sequence=3),
+    Demand(experiment_uid=A, worker=WORKER, wait_id=B),
     Heartbeat(worker=WORKER, held=[HeldJob(**HELD)]),
     Push(
         request_id=A,
@@ -86,6 +92,7 @@ SENDABLE: list[Sendable] = [
     GetJobOrder(experiment_uid=A, sort=[SortField(source="result", name="loss")], decreasing=True),
     GetFields(experiment_uid=A),
     GetHistory(experiment_uid=A, job_id="abcdef", newest=True),
+    GetCurve(experiment_uid=A, job_id="abcdef"),
     GetWorkers(gone=True),
 ]
 

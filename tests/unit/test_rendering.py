@@ -226,6 +226,7 @@ def test_json_has_all_that_a_program_may_want() -> None:
     assert set(found) == {
         *("id", "status", "quality", "hyperparameters", "results", "error", "created_at", "started_at"),
         *("finished_at", "worker", "attempt", "previous_results", "stop", "silent_seconds", "events"),
+        *("parent", "generation"),
     }
     assert math.isnan(found["quality"])
     assert found["created_at"] == NOW.isoformat()

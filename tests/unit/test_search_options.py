@@ -161,6 +161,21 @@ def test_a_definition_leaves_out_what_the_service_found_of_a_warm_start(recorder
     assert shown["limits"] == {"stall_timeout": 5}
 
 
+def searched(settings: dict[str, Any], *, scheduler: str = "random", **more: Any) -> ExperimentRecord:
+    return ExperimentRecord(
+        number=1,
+        uid="a" * 32,
+        name="E",
+        scheduler=scheduler,
+        settings=settings,
+        status="RUNNING",
+        paused=False,
+        created_at=datetime.now(UTC),
+        job_counts={},
+        **more,
+    )
+
+
 def test_show_has_lines_for_what_is_set() -> None:
     settings: dict[str, Any] = {
         "hyperparameters": {"x": {"normal": {"mean": 0, "std": 5}}, "o": {"const": "adam"}},
@@ -170,7 +185,10 @@ def test_show_has_lines_for_what_is_set() -> None:
         "pruner": {"median": {}},
         "seed": 5,
     }
-    assert list(search_lines(settings)) == [
+    assert list(search_lines(searched(settings, made=7, search_end="No more.", problem="It is stuck."))) == [
+        "Made: 7 of 100",
+        "Ended: No more.",
+        "Problem: It is stuck.",
         "Hyperparameters:",
         ' - x: normal {"mean": 0, "std": 5}',
         " - o: const adam",
@@ -182,8 +200,8 @@ def test_show_has_lines_for_what_is_set() -> None:
         "Pruner: median",
         "Seed: 5",
     ]
-    assert list(search_lines({})) == []
-    assert list(search_lines({"of_tomorrow": 1})) == ['Settings: {"of_tomorrow": 1}']
+    assert list(search_lines(searched({}, scheduler="manual"))) == []
+    assert list(search_lines(searched({"of_tomorrow": 1}))) == ["Made: 0", 'Settings: {"of_tomorrow": 1}']
     assert Definition().as_json() == {}
 
 

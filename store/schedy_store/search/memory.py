@@ -73,16 +73,16 @@ class Memory:
         pending = of_experiment.where(Job.status.in_(("QUEUED", "RUNNING"))).order_by(Job.pk).limit(_MOST_PENDING)
         self._pending = [self._trial(row) for row in transaction.sql.execute(pending)]
         for trial in self._pending:
-            self._made.pop(-1 if trial.number is None else trial.number, None)
+            self._made.pop(trial.key, None)
 
     def history(self, *, number: int, known: int) -> History:
         """Return the jobs as they were when suggestion `number` was wanted."""
         end = bisect_right(self._order, known)
         later = [replace(trial, status=RUNNING, values=None, violations=()) for trial in self._ended[end:]]
-        stored = {trial.number for trial in (*self._pending, *self._ended)}
-        unstored = [trial for trial in self._made.values() if trial.number not in stored]
         pending = [
-            trial for trial in (*later, *self._pending, *unstored) if trial.number is None or trial.number < number
+            trial
+            for trial in (*later, *self._pending, *self._made.values())
+            if trial.number is None or trial.number < number
         ]
         return History(self._ended[:end], sorted(pending, key=lambda trial: trial.key))
 
@@ -117,6 +117,7 @@ class Memory:
 
     def _add_ended(self, row: AnyRow) -> None:
         trial = self._trial(row)
+        self._made.pop(trial.key, None)
         self._ended.append(trial)
         self._order.append(row.ended)
         objective = self.definition.objective
