@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from benchmarks.figures import median, number
+from benchmarks.figures import median
 from schedy.definitions import ALGORITHMS, Definition, read_definition
 from schedy_store.search.catalogue import make_algorithm
 from schedy_store.search.optuna_space import axis_of
@@ -225,7 +225,7 @@ def _done(key: int, made: Suggestion) -> Trial:
     return Trial(f"J{key:05}", key, key, "DONE", made.hyperparameters, {"loss": loss}, (loss,), state=made.state)
 
 
-def quality_lines(*, seeds: int = 30, jobs: int = JOBS, ended: int = 10_000, rounds: int = 20) -> Iterator[str]:
+def quality_lines(*, seeds: int = 30, jobs: int = JOBS) -> Iterator[str]:
     """Yield the part of the table, line by line."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     yield f"{'QUALITY':28}{'Schedy':>30}{'Optuna':>30}{'p':>8}  ({seeds} seeds; median and quartiles after {jobs} jobs)"
@@ -234,10 +234,6 @@ def quality_lines(*, seeds: int = 30, jobs: int = JOBS, ended: int = 10_000, rou
             found = compare(scheduler, task, seeds=seeds, jobs=jobs)
             cells = f"{_spread(found.schedy):>30}{_spread(found.optuna):>30}"
             yield f"{found.name:28}{cells}{found.chance:8.3f}  {found.verdict}"
-    yield ""
-    yield f"SUGGESTION, {ended:,} ended jobs, 20 parameters"
-    for scheduler in ("random", "sobol", "cmaes", "tpe"):
-        yield f"{scheduler:28}{number(suggestion_ms(scheduler, ended=ended, parameters=20, rounds=rounds)):>10} ms"
 
 
 def _spread(values: Sequence[float]) -> str:

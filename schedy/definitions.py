@@ -154,6 +154,10 @@ class GridOptions(_Part):
     points: int | dict[str, int] | None = None
     shuffle: bool = True
 
+    def points_of(self, name: str) -> int | None:
+        """How many values of a hyperparameter, None: all."""
+        return self.points.get(name) if isinstance(self.points, dict) else self.points
+
 
 class TpeOptions(_Part):
     """Tree-structured Parzen estimator (Bergstra et al. 2011). `startup_jobs` are random.
@@ -314,6 +318,8 @@ def _check_rules(scheduler: str, rules: Rules, definition: Definition) -> None:
     options = read_options(scheduler, definition)
     if isinstance(options, PbtOptions):
         check_pbt(options.exploit, options.explore, definition.space().parameters)
+    if isinstance(options, GridOptions):
+        _check_grid(options, definition)
     least, most = rules.objectives
     count = len(definition.objectives)
     if count < least:
@@ -327,6 +333,15 @@ def _check_rules(scheduler: str, rules: Rules, definition: Definition) -> None:
     if definition.warm_start and not rules.starts_from_others:
         able = [name for name, other in ALGORITHMS.items() if other.starts_from_others]
         raise InvalidValueError(f"{scheduler} cannot start from another experiment; {', '.join(able)} can.")
+
+
+def _check_grid(options: GridOptions, definition: Definition) -> None:
+    for name, distribution in definition.space().parameters.items():
+        if options.points_of(name) is None and not distribution.is_countable:
+            raise InvalidValueError(
+                f"grid: {name} has endless values. Say how many points to take: --option points 5, or"
+                f""" --option points '{{"{name}": 5}}'."""
+            )
 
 
 def read_options(scheduler: str, definition: Definition) -> Any:
