@@ -42,7 +42,9 @@ class Network:
             return cls(saved["weights"], int(saved["epochs"]))
 
     def save(self, file: Path) -> None:
-        np.savez(file, weights=self.weights, epochs=self.epochs)
+        unfinished = file.with_suffix(".part.npz")
+        np.savez(unfinished, weights=self.weights, epochs=self.epochs)
+        unfinished.replace(file)  # whoever is killed while it writes leaves the last one whole
 
     def train_one_epoch(self, images: Any, digits: Any, rate: float) -> None:
         for start in range(0, len(images), BATCH):
@@ -60,18 +62,20 @@ class Network:
 
 def train(job: schedy.Job, folder: Path, data: list[Any]) -> None:
     learn, test, learn_digits, test_digits = data
+    goal = job.results.get("epochs", 0) + EPOCHS  # the parent's, which may be ahead of the other members
     # What an interrupted attempt of this job had put is further than the parent.
     checkpoint = job.previous_results.get("checkpoint") or job.results.get("checkpoint")
     network = Network.load(Path(checkpoint)) if checkpoint else Network.begun(learn.shape[1], 10)
     job.results["accuracy_before"] = network.accuracy(test, test_digits)
-    while network.epochs < EPOCHS * (job.generation or 1):
-        network.train_one_epoch(learn, learn_digits, job.hyperparameters["rate"])
     # The checkpoint of the parent stays as it is: others may go on from it, too.
     file = folder / f"{job.job_id}-{job.attempt}.npz"
-    network.save(file)
-    job.results["checkpoint"] = str(file)
-    job.results["epochs"] = network.epochs
-    job.results["accuracy"] = network.accuracy(test, test_digits)
+    while network.epochs < goal:
+        network.train_one_epoch(learn, learn_digits, job.hyperparameters["rate"])
+        network.save(file)
+        job.results["checkpoint"] = str(file)
+        job.results["epochs"] = network.epochs
+        job.results["accuracy"] = network.accuracy(test, test_digits)
+        job.put()
 
 
 def main() -> None:
