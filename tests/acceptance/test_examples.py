@@ -143,7 +143,7 @@ def test_a_population_goes_on_from_the_checkpoints_of_its_best(served: Machine) 
         with np.load(results["checkpoint"]) as saved:
             assert saved["epochs"] == results["epochs"]
     changed = [job for job in jobs if job["parent"] and _rate(job) != _rate(by_id[job["parent"]])]
-    assert changed
+    assert changed  # with this seed the second member is worse than the first
     assert served.ok(*others[0][1:]).startswith("epochs\trate\taccuracy\n")
 
 
