@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import schedy
-from schedy import Job
+from schedy import Job, names
 from schedy.errors import InvalidValueError
 from schedy.settings import Settings
+from schedy_broker_setup.connecting import open_connection
 from tests.integration.searching import (
     SPACE,
     Workers,
@@ -110,6 +111,10 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
+def _nothing(_job: Job) -> None:
+    """A job without results."""
+
+
 def search_of(db: schedy.SchedyDB, scheduler: str, **settings: Any) -> schedy.Search:
     search = schedy.Search(scheduler, scheduler, SPACE, **{"max_jobs": 3, **settings})
     db.add_experiment(search)
@@ -196,13 +201,18 @@ class TestTwoInstances:
             db.add_experiment(search)
             second_folder = tmp_path / "second"
             second_folder.mkdir()
-            with service_process(settings, second_folder) as second:
-                wait_until(lambda: "schedy" in second.log.lower(), what="the second instance")
+            with service_process(settings, second_folder):
+                wait_until(lambda: consumers(settings, names.REQUESTS_QUEUE) == 2, what="the second instance")
                 workers = Workers(settings, "R", 3, timeout=None)
                 wait_until(lambda: len(job_numbers(search)) >= 8, what="jobs")
                 first.kill()
                 assert workers.join(seconds=60) == 24
                 assert job_numbers(search) == list(range(24))
+
+
+def consumers(settings: Settings, queue: str) -> int:
+    with open_connection(settings.broker_url, purpose="test") as connection:
+        return int(connection.channel().queue_declare(queue, passive=True).method.consumer_count)
 
 
 class TestOwnAlgorithms:
@@ -222,15 +232,16 @@ class TestOwnAlgorithms:
             (own / "fails").unlink()
             service.kill()
             service.start()
-            assert work(search, timeout=20) == 3
+            assert work(search, timeout=20, play=_nothing) == 3
             assert problem(search) == ""
             assert [values["x"] for _number, values in suggestions(search)] == [0, 1, 2]
 
-    @pytest.mark.parametrize(("scheduler", "file"), [("hanging", "hangs"), ("dying", "dies")])
+    @pytest.mark.parametrize("scheduler", ["hanging", "dying"])
     def test_one_that_takes_its_process_along_harms_nobody_else(
-        self, db: schedy.SchedyDB, settings: Settings, tmp_path: Path, own: Path, scheduler: str, file: str
+        self, db: schedy.SchedyDB, settings: Settings, own: Path, scheduler: str
     ) -> None:
-        (own / file).touch()
+        tmp_path = own.parent
+        (own / {"hanging": "hangs", "dying": "dies"}[scheduler]).touch()
         patient = settings.model_copy(update={"search_seconds": 2.0})
         with service_process(patient, tmp_path, PYTHONPATH=str(own)):
             search = search_of(db, scheduler)
@@ -264,7 +275,7 @@ class TestOwnAlgorithms:
     ) -> None:
         with service_process(settings, tmp_path, PYTHONPATH=str(own)) as service:
             search = search_of(db, "talking", max_jobs=None, ready=0)
-            assert work(search) == 3
+            assert work(search, play=_nothing) == 3
             wait_until(lambda: is_done(search), what="the end of the search")
             assert (record_of(search).made, record_of(search).search_end) == (3, "Three are enough.")
             assert "not a line of JSON" in service.log

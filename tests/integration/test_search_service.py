@@ -296,7 +296,12 @@ class TestReproducibility:
             search = schedy.TPESearch(name, SPACE, minimize="loss", max_jobs=14, seed=3, startup_jobs=4)
             db.add_experiment(search)
             ran: list[Any] = []
-            assert work(search, play=lambda job, ran=ran: (ran.append(job.hyperparameters), squares(job))) == 14  # type: ignore[misc]
+
+            def _play(job: Job, ran: list[Any] = ran) -> None:
+                ran.append(job.hyperparameters)
+                squares(job)
+
+            assert work(search, play=_play) == 14
             found.append(ran)
         assert found[0] == found[1]
 
