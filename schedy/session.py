@@ -66,6 +66,8 @@ CHANGE_RESEND_SECONDS = 4.0
 """A change without an answer is sent again: the answer may have been lost with a connection of the service."""
 _DEMAND_SECONDS = 10.0
 """A worker that waits for a job says so again after this."""
+_NEAR_SECONDS = 0.2
+"""A job that is there, and whose ticket did not come at once, is asked for again after this."""
 _CURVE_SECONDS = 5.0
 _NOTHING = DemandAnswer(there=False)
 _QUEUE_PAUSE_SECONDS = 0.2
@@ -176,12 +178,13 @@ class Session:
         queue_missing_since: float | None = None
         demand = Demand(experiment_uid=experiment_uid, worker=self.worker, wait_id=uuid.uuid4().hex)
         wait = 0.0 if makes_jobs else math.inf
+        is_near = False
         patience_ends = (deadline or math.inf) + self.settings.claim_patience_seconds
         while True:
             try:
                 held = self.tickets.take(
                     queue,
-                    wait_seconds=_remaining(deadline, wait),
+                    wait_seconds=wait if is_near else _remaining(deadline, wait),
                     patience_seconds=self.settings.claim_patience_seconds,
                 )
             except QueueMissingError:
@@ -192,10 +195,10 @@ class Session:
             if held is None:
                 answer = self._demand(demand, deadline) if makes_jobs else _NOTHING
                 now = time.monotonic()
-                is_near = answer.there or (answer.coming and now < patience_ends)
+                was_near, is_near = is_near, (answer.there or answer.coming) and now < patience_ends
                 if not is_near and deadline is not None and now >= deadline:
                     raise NoJobError(experiment_name)
-                wait = 0.0 if is_near else _DEMAND_SECONDS
+                wait = (_NEAR_SECONDS if was_near else 0.0) if is_near else _DEMAND_SECONDS
                 continue
             granted = self._try_ticket(held, experiment_name, experiment_uid, deadline)
             if granted is not None:

@@ -257,7 +257,7 @@ class Changes:
             values |= {"search_end": None}
             if before.completed:
                 values |= {"status": "RUNNING", "completed": False}
-        if change.status is not None:
+        if change.status is not None and change.status != before.status:
             values |= {"status": change.status, "completed": False}
         if change.paused is not None:
             values["paused"] = change.paused

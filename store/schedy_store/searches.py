@@ -47,6 +47,7 @@ _PARKED_SECONDS = 1.0
 """Whoever has waited for so long is told that a job is being made, so that it knows that we are there."""
 _REST_SECONDS = 20.0
 """An algorithm that has failed is asked again after this."""
+_FAILED = "The search failed and is tried again: "
 _LOOK_SECONDS = 2.0
 _ASKED_AT_ONCE = 50
 _PRUNINGS_AT_ONCE = 500
@@ -91,10 +92,11 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the search process was asked for an experiment, and since when."""
+    """What a search process was asked for an experiment, and since when."""
 
     question: int
     since: float
+    process: str
 
 
 @dataclass(slots=True)
@@ -121,7 +123,10 @@ class SearchOffice:
     store_url: str
     patience_seconds: float
     """How long an algorithm may take for one answer."""
-    _process: SearchProcess | None = None
+    _processes: dict[str, SearchProcess] = field(default_factory=dict)
+    """One for Schedy's own algorithms and the pruners, and one for each of a user's own, which may hang or die."""
+    _heard: dict[str, float] = field(default_factory=dict)
+    """When each process has answered last."""
     _link: Link | None = None
     _questions: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _touched: set[int] = field(default_factory=set)
@@ -131,9 +136,13 @@ class SearchOffice:
     _stuck: dict[int, int] = field(default_factory=dict)
     """Searches that can go on only when more jobs have ended than these."""
     _resting: dict[int, float] = field(default_factory=dict)
-    _failing: set[int] = field(default_factory=set)
+    _overdue: set[int] = field(default_factory=set)
+    """Experiments whose process is ended because they take too long."""
+    _died: set[int] = field(default_factory=set)
+    """Experiments whose process has died once over what they asked."""
     _next_look: float = 0.0
-    _to_ask: list[SuggestQuestion] = field(default_factory=list)
+    _to_ask: dict[int, tuple[str, SuggestQuestion]] = field(default_factory=dict)
+    """By experiment: a process, and what it is to be asked."""
     _to_tell: list[tuple[Incoming, Answer]] = field(default_factory=list)
     _definitions: dict[int, tuple[str, Definition]] = field(default_factory=dict)
 
@@ -141,34 +150,40 @@ class SearchOffice:
         """Begin anew, after a take-over or a lost connection."""
         self.end()
         self._link = link
-        self._process = SearchProcess(self.store_url, on_answer=link.bring)
         for forgotten in (self._waiting, self._asked, self._pruning, self._stuck, self._resting, self._definitions):
             forgotten.clear()
-        self._failing.clear()
+        for unjudged in (self._heard, self._overdue, self._died):
+            unjudged.clear()
         self._to_ask.clear()
         self._to_tell.clear()
         self._next_look = 0.0
 
     def end(self) -> None:
-        """End the search process."""
-        if self._process is not None:
-            self._process.end()
-            self._process = None
+        """End the search processes."""
+        for process in self._processes.values():
+            process.end()
+        self._processes.clear()
 
     def note(self, incoming: Incoming, outcome: Outcome) -> None:
         """Note what a message means for searches."""
         self._touched |= outcome.touched
         if outcome.served is not None:
-            for waiting in self._waiting.values():
-                served = next((wait for wait, each in waiting.items() if each.worker == outcome.served), None)
-                if served is not None:
-                    del waiting[served]
-                    break
+            self._note_served(outcome.served)
         if outcome.waiting is not None:
             experiment_pk, worker, wait_id = outcome.waiting
             now = time.monotonic()
             here = self._waiting.setdefault(experiment_pk, {})
-            here[wait_id] = _Waiting(worker, now, now + _WAIT_SECONDS, incoming)
+            before = here.get(wait_id)
+            since = now if before is None or before.incoming is None else before.since
+            here[wait_id] = _Waiting(worker, since, now + _WAIT_SECONDS, incoming)
+
+    def _note_served(self, worker: str) -> None:
+        """A thread of this worker waits no more: one that had its answer, since only then it claims."""
+        for waiting in self._waiting.values():
+            for wait, each in waiting.items():
+                if each.worker == worker and each.incoming is None:
+                    del waiting[wait]
+                    return
 
     def note_tickets(self, experiments: Iterable[int]) -> None:
         """Note that tickets of these experiments are out now."""
@@ -186,7 +201,7 @@ class SearchOffice:
                 case PruneAnswer():
                     self._take_verdict(transaction, answer, outcome)
                 case ProcessEnded():
-                    self._take_end(transaction, answer.reason, outcome)
+                    self._take_end(transaction, answer, outcome)
         return outcome
 
     def look(self, transaction: Transaction) -> Outcome:
@@ -196,8 +211,7 @@ class SearchOffice:
             self._next_look = now + _LOOK_SECONDS
             self._touched |= set(transaction.sql.scalars(_RUNNING_SEARCHES))
             self._resting = {pk: until for pk, until in self._resting.items() if until > now}
-            if any(now - asked.since > self.patience_seconds for asked in self._asked.values()) and self._process:
-                self._process.kill()
+            self._end_overdue(now)
         outcome = Outcome()
         touched, self._touched = self._touched, set()
         for experiment_pk in sorted(touched):
@@ -205,6 +219,20 @@ class SearchOffice:
             if row is not None:
                 self._look_at(transaction, row, outcome)
         return outcome
+
+    def _end_overdue(self, now: float) -> None:
+        """End processes that have worked on one question for too long; others that wait behind it do not count."""
+        for name, process in self._processes.items():
+            first = self._first_asked(name)
+            if first is not None:
+                since = max(self._asked[first].since, self._heard.get(name, 0.0))
+                if now - since > self.patience_seconds:
+                    self._overdue.add(first)
+                    process.kill()
+
+    def _first_asked(self, process: str) -> int | None:
+        """The experiment that a process works for, as it answers in order."""
+        return next((pk for pk, asked in self._asked.items() if asked.process == process), None)
 
     def _look_at(self, transaction: Transaction, row: AnyRow, outcome: Outcome) -> None:
         search = self._found(transaction, row)
@@ -278,8 +306,8 @@ class SearchOffice:
             transaction.sql.execute(update(WantedJob).where(WantedJob.experiment_pk == pk).values(known=search.ended))
             search.wanted = list(transaction.sql.execute(_WANTED, {"pk_is": pk}))
         wanted = [WantedNumber(number=each.number, known=each.known) for each in search.wanted[:_ASKED_AT_ONCE]]
-        self._to_ask = [question for question in self._to_ask if question.experiment_pk != pk]
-        self._to_ask.append(SuggestQuestion(question=next(self._questions), experiment_pk=pk, wanted=wanted))
+        question = SuggestQuestion(question=next(self._questions), experiment_pk=pk, wanted=wanted)
+        self._to_ask[pk] = ("" if search.row.scheduler in ALGORITHMS else search.row.scheduler, question)
 
     def _answer_waiting(self, search: _Search) -> None:
         reason = self._why_none(search)
@@ -327,6 +355,8 @@ class SearchOffice:
         if asked is None or asked.question != answer.question:
             return
         del self._asked[pk]
+        self._heard[asked.process] = time.monotonic()
+        self._died.discard(pk)
         self._touched.add(pk)
         row = transaction.sql.execute(_EXPERIMENT, {"pk_is": pk}).one_or_none()
         if row is None:
@@ -334,8 +364,7 @@ class SearchOffice:
         wanted = transaction.sql.execute(_WANTED, {"pk_is": pk}).all()
         if row.status == "RUNNING" and self._store(transaction, pk, answer, {each.number for each in wanted}):
             outcome.tickets_wanted.add(pk)
-        if answer.made and pk in self._failing and answer.end != "failed":
-            self._failing.discard(pk)
+        if answer.made and answer.end != "failed" and (row.problem or "").startswith(_FAILED):
             transaction.sql.execute(update(Experiment).where(Experiment.pk == pk).values(problem=None))
         if answer.end == "exhausted":
             values = {"search_end": answer.reason, "made": row.made - max(0, len(wanted) - len(answer.made))}
@@ -382,23 +411,29 @@ class SearchOffice:
         if incoming is not None and base is not None:
             self._to_tell.append((incoming, base.model_copy(update={"prune": answer.prune})))
 
-    def _take_end(self, transaction: Transaction, reason: str, outcome: Outcome) -> None:
-        """The search process has gone: what it was asked is asked again after a rest."""
-        _log.error("%s", reason)
-        for pk in list(self._asked):
+    def _take_end(self, transaction: Transaction, ended: ProcessEnded, outcome: Outcome) -> None:
+        """A search process has gone. Who it worked for is to blame if that happens again, or it took too long."""
+        _log.error("%s", ended.reason)
+        first = self._first_asked(ended.process)
+        for pk in [pk for pk, asked in self._asked.items() if asked.process == ended.process]:
             del self._asked[pk]
-            row = transaction.sql.execute(_EXPERIMENT, {"pk_is": pk}).one_or_none()
+            self._touched.add(pk)
+        if first is not None and (first in self._died or first in self._overdue):
+            row = transaction.sql.execute(_EXPERIMENT, {"pk_is": first}).one_or_none()
             if row is not None:
-                self._note_problem(transaction, row, reason, outcome)
-        for incoming, base in self._pruning.values():
-            self._to_tell.append((incoming, base))
-        self._pruning.clear()
+                self._note_problem(transaction, row, ended.reason, outcome)
+        elif first is not None:
+            self._died.add(first)
+        self._overdue.discard(first or 0)
+        if ended.process == "":
+            for incoming, base in self._pruning.values():
+                self._to_tell.append((incoming, base))
+            self._pruning.clear()
 
     def _note_problem(self, transaction: Transaction, row: AnyRow, problem: str, outcome: Outcome) -> None:
         self._resting[row.pk] = time.monotonic() + _REST_SECONDS
-        self._failing.add(row.pk)
         self._touched.add(row.pk)
-        text = f"The search failed and is tried again: {problem}"
+        text = f"{_FAILED}{problem}"
         if text != row.problem:
             transaction.sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(problem=text))
             Journal(transaction).record("problem", text, experiment_pk=row.pk)
@@ -408,21 +443,27 @@ class SearchOffice:
 
     def ask_pruner(self, incoming: Incoming, answer: ReportAnswer, pruning: tuple[int, int, int]) -> bool:
         """Have the pruner asked before a report is answered; False if it has too much to do."""
-        if self._process is None or len(self._pruning) >= _PRUNINGS_AT_ONCE:
+        if self._link is None or len(self._pruning) >= _PRUNINGS_AT_ONCE:
             return False
         experiment_pk, job_pk, attempt = pruning
         number = next(self._questions)
         self._pruning[number] = (incoming, answer)
-        self._process.ask(PruneQuestion(question=number, experiment_pk=experiment_pk, job_pk=job_pk, attempt=attempt))
+        self._process("", self._link).ask(
+            PruneQuestion(question=number, experiment_pk=experiment_pk, job_pk=job_pk, attempt=attempt)
+        )
         return True
+
+    def _process(self, name: str, link: Link) -> SearchProcess:
+        if name not in self._processes:
+            self._processes[name] = SearchProcess(self.store_url, name=name, on_answer=link.bring)
+        return self._processes[name]
 
     def send(self, link: Link) -> None:
         """Ask the search process, and answer who waits."""
-        questions, self._to_ask = self._to_ask, []
-        for question in questions:
-            self._asked[question.experiment_pk] = _Asked(question.question, time.monotonic())
-            if self._process is not None:
-                self._process.ask(question)
+        questions, self._to_ask = self._to_ask, {}
+        for name, question in questions.values():
+            self._asked[question.experiment_pk] = _Asked(question.question, time.monotonic(), name)
+            self._process(name, link).ask(question)
         answers, self._to_tell = self._to_tell, []
         for incoming, answer in answers:
             link.reply(incoming, answer)

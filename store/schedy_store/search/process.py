@@ -18,8 +18,9 @@ _END_SECONDS = 2.0
 class SearchProcess:
     """Started by the first question. `ask` and `end` from the service's thread; answers come from another."""
 
-    def __init__(self, store_url: str, *, on_answer: Callable[[SearchAnswer], None]) -> None:
+    def __init__(self, store_url: str, *, name: str, on_answer: Callable[[SearchAnswer], None]) -> None:
         self._store_url = store_url
+        self._name = name
         self._on_answer = on_answer
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -71,7 +72,7 @@ class SearchProcess:
         if process is self._process:
             self._process = None
             how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-            self._on_answer(ProcessEnded(reason=f"The search process {how}."))
+            self._on_answer(ProcessEnded(process=self._name, reason=f"The search process {how}."))
 
 
 def _write(process: "subprocess.Popen[str]", lines: "queue.SimpleQueue[str | None]") -> None:

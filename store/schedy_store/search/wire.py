@@ -77,6 +77,7 @@ class ProcessEnded(_Line):
     """Said by the service to itself: the process has gone, with all that it was asked."""
 
     kind: Literal["ended"] = "ended"
+    process: str = ""
     reason: str
 
 

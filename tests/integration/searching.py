@@ -1,0 +1,192 @@
+"""Workers that run the jobs of searches in threads, and results services as processes, with a user's own algorithms."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import schedy
+from schedy.messages import ExperimentRecord
+from schedy.settings import Settings
+from tests.support import wait_until
+
+Play = Callable[[schedy.Job], None]
+SPACE = {"x": schedy.random.Uniform(0, 1), "y": schedy.random.Uniform(-5, 5)}
+
+
+def squares(job: schedy.Job) -> None:
+    """What most jobs of the tests do."""
+    job.results["loss"] = job.hyperparameters["x"] ** 2 + job.hyperparameters["y"] ** 2
+
+
+def work(
+    experiment: schedy.Experiment, *, most: int | None = None, timeout: float | None = 0, play: Play = squares
+) -> int:
+    """Run jobs until there is none, or `most`; return how many."""
+    count = 0
+    while most is None or count < most:
+        try:
+            job = experiment.next_job(timeout=timeout)
+        except schedy.NoJobError:
+            return count
+        with contextlib.suppress(CrashError), job:
+            play(job)
+        count += 1
+    return count
+
+
+class CrashError(Exception):
+    """What a job raises that is meant to crash."""
+
+
+class Workers:
+    """Threads that each do `work` over a connection of their own."""
+
+    def __init__(
+        self, settings: Settings, name: str, count: int, *, timeout: float | None = 0, play: Play = squares
+    ) -> None:
+        self.counts: list[int] = []
+        self._errors: list[BaseException] = []
+        self._threads = [
+            threading.Thread(target=self._work, args=(settings, name, timeout, play), daemon=True) for _ in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self, settings: Settings, name: str, timeout: float | None, play: Play) -> None:
+        try:
+            with schedy.SchedyDB(config_override=settings.model_dump()) as db:
+                self.counts.append(work(db.get_experiment(name), timeout=timeout, play=play))
+        except BaseException as error:
+            self._errors.append(error)
+
+    def join(self, *, seconds: float = 30.0) -> int:
+        """Wait until all have ended by themselves; return how many jobs they have run."""
+        wait_until(lambda: not any(thread.is_alive() for thread in self._threads), seconds=seconds, what="the workers")
+        assert not self._errors, self._errors
+        return sum(self.counts)
+
+
+def record_of(experiment: schedy.Experiment) -> ExperimentRecord:
+    """The experiment as the service has it now."""
+    record = experiment._session.experiment_record(uid=experiment.uid)
+    assert record is not None
+    return record
+
+
+def is_done(experiment: schedy.Experiment) -> bool:
+    return record_of(experiment).status == "DONE"
+
+
+def job_numbers(experiment: schedy.Experiment) -> list[int | None]:
+    """Of each job in the store which suggestion it is."""
+    return [number for number, _values in suggestions(experiment)]
+
+
+def suggestions(experiment: schedy.Experiment) -> list[tuple[int | None, dict[str, Any]]]:
+    """What was made, read from the store, with numbers."""
+    from sqlalchemy import select
+
+    from schedy.values import load_values
+    from schedy_store.store import Store
+    from schedy_store.tables import Experiment, Job
+
+    store = Store.open(experiment._session.settings.effective_store_url, read_only=True)
+    try:
+        with store.transaction() as transaction:
+            found = select(Job.number, Job.hyperparameters).join_from(Job, Experiment)
+            rows = transaction.sql.execute(found.where(Experiment.uid == experiment.uid).order_by(Job.number, Job.pk))
+            return [(row.number, load_values(row.hyperparameters)) for row in rows]
+    finally:
+        store.close()
+
+
+@dataclass
+class ServiceProcess:
+    """A results service in a process of its own, that a test may kill and start again."""
+
+    settings: Settings
+    folder: Path
+    more: Mapping[str, str] = field(default_factory=dict)
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        settings = self.settings
+        environment = {
+            **os.environ,
+            "SCHEDY_BROKER_URL": settings.broker_url,
+            "SCHEDY_STORE_URL": str(settings.store_url),
+            "SCHEDY_DATA_DIR": str(settings.data_dir),
+            "SCHEDY_LEASE_SECONDS": str(settings.lease_seconds),
+            "SCHEDY_SEARCH_SECONDS": str(settings.search_seconds),
+            **self.more,
+        }
+        with (self.folder / "service.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "schedy_cli.main", "serve"], env=environment, stdout=log, stderr=log
+            )
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "service.log").read_text()
+
+    def kill(self) -> None:
+        """End it as a loss of power would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def search_processes(self) -> list[int]:
+        """The children that make suggestions, by their ids."""
+        assert self._process is not None
+        return search_processes_of(self._process.pid)
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(20)
+
+
+def search_processes_of(pid: int) -> list[int]:
+    """Return the ids of the search processes of a results service."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"schedy_store.search.runner" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def kill_processes(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def service_process(settings: Settings, folder: Path, **more: str) -> Iterator[ServiceProcess]:
+    """Run the results service as a process."""
+    service = ServiceProcess(settings, folder, more)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def install_algorithms(folder: Path, source: str, names: Mapping[str, str]) -> str:
+    """Install a user's own algorithms, classes of a module with this source; return the PYTHONPATH that has them."""
+    (folder / "own_searches.py").write_text(source)
+    information = folder / "own_searches-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: own-searches\nVersion: 1\n")
+    entries = [f"{name} = own_searches:{kind}" for name, kind in names.items()]
+    (information / "entry_points.txt").write_text("\n".join(["[schedy.algorithms]", *entries, ""]))
+    return str(folder)
