@@ -14,6 +14,7 @@ from typing import Any
 import schedy
 from schedy.messages import ExperimentRecord
 from schedy.settings import Settings
+from tests.processes import search_processes_of
 from tests.support import wait_until
 
 Play = Callable[[schedy.Job], None]
@@ -151,17 +152,6 @@ class ServiceProcess:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(20)
-
-
-def search_processes_of(pid: int) -> list[int]:
-    """Return the ids of the search processes of a results service."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"schedy_store.search.runner" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-    return found
 
 
 def kill_processes(pids: list[int]) -> None:
