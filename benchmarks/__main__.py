@@ -15,6 +15,9 @@ from benchmarks.broker_figures import Broker
 from benchmarks.command_figures import command_figures, fill, service_figures
 from benchmarks.figures import Figure, Part, Scale, median, number, table
 from benchmarks.heartbeat_figures import heartbeat_figures
+from benchmarks.quality import JOBS as QUALITY_JOBS
+from benchmarks.quality import quality_lines
+from benchmarks.search_figures import search_figures
 from benchmarks.servers import Servers
 
 
@@ -58,9 +61,13 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
         _print(Part("SERVICE", "imports", _told(service_figures(where, scale), show)))
         beating = heartbeat_figures(where, workers=scale.workers, seconds=scale.beat_seconds)
         _print(Part("HEARTBEATS", "", _told(beating, show)))
+        _print(Part("SEARCHES", "alone", _told(search_figures(where, scale), show)))
         _print(Part("COMMANDS", "import click", _told(command_figures(where, scale), show)))
         if store_url is not None:
             _remove_experiments(where)
+    print()
+    for line in quality_lines(seeds=scale.seeds, jobs=QUALITY_JOBS if scale.seeds > 2 else QUALITY_JOBS // 10):
+        print(line, flush=True)
 
 
 def _print(part: Part) -> None:

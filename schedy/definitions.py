@@ -154,13 +154,21 @@ class GridOptions(_Part):
     points: int | dict[str, int] | None = None
     shuffle: bool = True
 
+    def points_of(self, name: str) -> int | None:
+        """How many values of a hyperparameter, None: all."""
+        return self.points.get(name) if isinstance(self.points, dict) else self.points
+
 
 class TpeOptions(_Part):
-    """Tree-structured Parzen estimator (Bergstra et al. 2011). `startup_jobs` are random."""
+    """Tree-structured Parzen estimator (Bergstra et al. 2011). `startup_jobs` are random.
+
+    `multivariate`: hyperparameters are searched together (Falkner et al. 2018), not one by one; unless told, they are
+    where there is one objective.
+    """
 
     startup_jobs: int = Field(default=10, ge=0)
     candidates: int = Field(default=24, ge=1)
-    multivariate: bool = False
+    multivariate: bool | None = None
 
 
 class CmaesOptions(_Part):
@@ -204,8 +212,9 @@ class Rules:
     objectives: tuple[int, int]
     """The least and the most."""
     ready: int
-    """How many jobs are made ahead of demand unless the definition says so."""
-    learns: bool = True
+    """How many jobs are made ahead of demand unless the definition says so: none where each result counts."""
+    starts_from_others: bool = True
+    """Whether the jobs of another experiment help it."""
     constraints: bool = False
     needs: tuple[str, ...] = ()
     """Modules that the results service must be able to import."""
@@ -217,14 +226,14 @@ _MANY = 16
 _OPTUNA = ("optuna", "numpy", "scipy")
 
 ALGORITHMS: dict[str, Rules] = {
-    "random": Rules(NoOptions, (0, _MANY), ready=10, learns=False),
-    "grid": Rules(GridOptions, (0, _MANY), ready=10, learns=False),
-    "sobol": Rules(NoOptions, (0, _MANY), ready=10, learns=False, needs=("scipy",), extra="optuna"),
-    "tpe": Rules(TpeOptions, (1, _MANY), ready=1, constraints=True, needs=_OPTUNA, extra="optuna"),
-    "cmaes": Rules(CmaesOptions, (1, 1), ready=1, needs=(*_OPTUNA, "cmaes"), extra="optuna"),
-    "nsga2": Rules(Nsga2Options, (2, _MANY), ready=1, constraints=True, needs=_OPTUNA, extra="optuna"),
-    "gp": Rules(GpOptions, (1, 1), ready=1, constraints=True, needs=(*_OPTUNA, "torch"), extra="gp"),
-    "pbt": Rules(PbtOptions, (1, 1), ready=1),
+    "random": Rules(NoOptions, (0, _MANY), ready=10, starts_from_others=False),
+    "grid": Rules(GridOptions, (0, _MANY), ready=10, starts_from_others=False),
+    "sobol": Rules(NoOptions, (0, _MANY), ready=10, starts_from_others=False, needs=("scipy",), extra="optuna"),
+    "tpe": Rules(TpeOptions, (1, _MANY), ready=0, constraints=True, needs=_OPTUNA, extra="optuna"),
+    "cmaes": Rules(CmaesOptions, (1, 1), ready=0, needs=(*_OPTUNA, "cmaes"), extra="optuna"),
+    "nsga2": Rules(Nsga2Options, (2, _MANY), ready=0, constraints=True, needs=_OPTUNA, extra="optuna"),
+    "gp": Rules(GpOptions, (1, 1), ready=0, constraints=True, needs=(*_OPTUNA, "torch"), extra="gp"),
+    "pbt": Rules(PbtOptions, (1, 1), ready=1, starts_from_others=False),
 }
 """Schedy's own algorithms. Others are found by the entry points of the group `schedy.algorithms`."""
 
@@ -309,6 +318,8 @@ def _check_rules(scheduler: str, rules: Rules, definition: Definition) -> None:
     options = read_options(scheduler, definition)
     if isinstance(options, PbtOptions):
         check_pbt(options.exploit, options.explore, definition.space().parameters)
+    if isinstance(options, GridOptions):
+        _check_grid(options, definition)
     least, most = rules.objectives
     count = len(definition.objectives)
     if count < least:
@@ -319,8 +330,18 @@ def _check_rules(scheduler: str, rules: Rules, definition: Definition) -> None:
     if definition.constraints and not rules.constraints:
         able = [name for name, other in ALGORITHMS.items() if other.constraints]
         raise InvalidValueError(f"{scheduler} cannot respect constraints; {', '.join(able)} can.")
-    if definition.warm_start and not rules.learns:
-        raise InvalidValueError(f"{scheduler} does not learn from results, so it cannot start from an experiment.")
+    if definition.warm_start and not rules.starts_from_others:
+        able = [name for name, other in ALGORITHMS.items() if other.starts_from_others]
+        raise InvalidValueError(f"{scheduler} cannot start from another experiment; {', '.join(able)} can.")
+
+
+def _check_grid(options: GridOptions, definition: Definition) -> None:
+    for name, distribution in definition.space().parameters.items():
+        if options.points_of(name) is None and not distribution.is_countable:
+            raise InvalidValueError(
+                f"grid: {name} has endless values. Say how many points to take: --option points 5, or"
+                f""" --option points '{{"{name}": 5}}'."""
+            )
 
 
 def read_options(scheduler: str, definition: Definition) -> Any:

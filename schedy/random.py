@@ -29,6 +29,8 @@ class Distribution(ABC):
 
     kind: ClassVar[str]
     """Its name in JSON and on the command line."""
+    is_countable: ClassVar[bool] = False
+    """Whether a grid can take all its values."""
 
     @abstractmethod
     def at(self, quantile: float) -> Any:
@@ -44,7 +46,7 @@ class Distribution(ABC):
         Raises InvalidValueError where a number of points is needed.
         """
         if points is None:
-            raise InvalidValueError(f"{self.kind} has endless values: say how many points the grid has.")
+            raise InvalidValueError(f"{self.kind} has endless values: say with `points` how many the grid has.")
         return [self.at((place + 0.5) / points) for place in range(points)]
 
     def parameters(self) -> Any:
@@ -196,6 +198,7 @@ class Int(Distribution):
     """A whole number from `low` to `high`, both included; with `log` small ones are as likely as large ones."""
 
     kind: ClassVar[str] = "int"
+    is_countable: ClassVar[bool] = True
     low: int
     high: int
     log: bool = False
@@ -238,6 +241,7 @@ class QUniform(Distribution):
     """A multiple of `q` from `low` to `high`."""
 
     kind: ClassVar[str] = "quniform"
+    is_countable: ClassVar[bool] = True
     low: float
     high: float
     q: float
@@ -292,6 +296,7 @@ class Choice(Distribution):
     """
 
     kind: ClassVar[str] = "choice"
+    is_countable: ClassVar[bool] = True
     values: Sequence[Any]
     weights: Sequence[float] | None = None
     then: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -373,6 +378,7 @@ class Constant(Distribution):
     """Always the same JSON value. Its parameters are the bare value: ``{"const": 0}``."""
 
     kind: ClassVar[str] = "const"
+    is_countable: ClassVar[bool] = True
     value: Any
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from schedy.definitions import MANUAL
 from schedy.errors import InvalidValueError
@@ -40,7 +40,7 @@ from schedy_store.jobs import JobRows, Outcome, state_of
 from schedy_store.new_jobs import Newcomer, NewJobs
 from schedy_store.records import AnyRow, findable
 from schedy_store.store import Transaction
-from schedy_store.tables import AppliedChange, Experiment, Job
+from schedy_store.tables import AppliedChange, Experiment, Job, WantedJob
 from schedy_store.transitions import Verdict
 from schedy_store.workers import Workers
 
@@ -389,6 +389,13 @@ class Changes:
         return experiment_record(row, {})
 
 
+_STILL_WANTED = (
+    select(func.count())
+    .select_from(WantedJob)
+    .where(WantedJob.experiment_pk == Experiment.pk)
+    .correlate(Experiment)
+    .scalar_subquery()
+)
 EXPERIMENT_COLUMNS = (
     Experiment.pk,
     Experiment.uid,
@@ -402,7 +409,7 @@ EXPERIMENT_COLUMNS = (
     Experiment.stall_timeout,
     Experiment.retry_timeouts,
     Experiment.created_at,
-    Experiment.made,
+    (Experiment.made - _STILL_WANTED).label("made"),
     Experiment.search_end,
     Experiment.problem,
 )

@@ -55,8 +55,8 @@ def _tpe(**options: Any) -> tuple[type[Algorithm], Definition]:
 
 
 CASES: dict[str, tuple[type[Algorithm], Definition, Callable[[int], BaseSampler]]] = {
-    "tpe": (*_tpe(), lambda seed: TPESampler(seed=seed, multivariate=False)),
-    "tpe multivariate": (*_tpe(multivariate=True), lambda seed: TPESampler(seed=seed, multivariate=True)),
+    "tpe": (*_tpe(), lambda seed: TPESampler(seed=seed)),
+    "tpe one by one": (*_tpe(multivariate=False), lambda seed: TPESampler(seed=seed, multivariate=False)),
     "tpe of two": (
         Tpe,
         define(MIXED, objectives=minimize("loss", "cost")),

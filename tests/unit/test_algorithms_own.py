@@ -84,7 +84,7 @@ def test_a_grid_that_is_not_shuffled_counts_up() -> None:
 @pytest.mark.parametrize(
     ("space", "options", "message"),
     [
-        (SPACE, {}, "x: uniform has endless values: say how many points the grid has"),
+        (SPACE, {}, "x: uniform has endless values: say with `points` how many the grid has"),
         ({"n": {"int": {"low": 0, "high": 2**50}}}, {}, "n has 1,125,899,906,842,625 values, more than 10,000,000"),
         ({"q": {"quniform": {"low": 0, "high": 1, "q": 2**-30}}}, {}, "q has 1,073,741,825 values"),
         ({name: {"int": {"low": 1, "high": 300}} for name in "abc"}, {}, "The grid has 27,000,000 points"),

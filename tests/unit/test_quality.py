@@ -6,10 +6,9 @@ from benchmarks import quality
 
 
 def test_every_row_is_printed() -> None:
-    lines = list(quality.quality_lines(seeds=2, jobs=10, ended=30, rounds=1))
+    lines = list(quality.quality_lines(seeds=2, jobs=10))
     rows = {line.split("  ")[0] for line in lines}
     assert rows >= {f"{name}, {task.name}" for name in quality.SAMPLERS for task in quality.tasks()}
-    assert rows >= {"random", "sobol", "cmaes", "tpe"}
 
 
 def test_a_search_beats_chance_and_is_repeatable() -> None:

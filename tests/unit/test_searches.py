@@ -103,7 +103,7 @@ def test_budget_and_pruner_may_be_written_and_all_else_not() -> None:
         (lambda: schedy.RandomSearch("E", {"x": {"unifrm": {}}}), "Did you mean 'uniform'?"),
         (lambda: schedy.TPESearch("E", X), "tpe needs an objective"),
         (lambda: schedy.RandomSearch("E", X, pruner="medain"), "Did you mean 'median'?"),
-        (lambda: schedy.RandomSearch("E", X, from_experiment="A"), "random does not learn from results"),
+        (lambda: schedy.RandomSearch("E", X, from_experiment="A"), "random cannot start from another experiment"),
         (lambda: schedy.Search("E", "mine", X, {"a": object()}), "The value of 'a' is not JSON"),
         (lambda: schedy.PopulationBasedTraining("E", "minimise", "r"), "schedy.pbt.MINIMIZE"),
         (lambda: schedy.PopulationBasedTraining("E", "minimize", "r", initial_distributions=X), "population_size"),

@@ -10,6 +10,7 @@ from schedy.definitions import CmaesOptions, Definition, read_options
 from schedy_store.search.optuna_search import OptunaSearch
 from schedy_store.search.protocol import History, Suggestion
 
+MOST_SOURCES = 200
 LEAST_SOURCES = 10
 """The best tenth of what is lent says where to begin (Nomura et al. 2021, arXiv 2012.06932): one at least."""
 
@@ -37,7 +38,7 @@ class Cmaes:
         """What a search by default settings begins with, None if that is the middle of the space."""
         if self._options.sigma is not None:
             return None
-        found = [trial for trial in self._search.lent(history) if trial.state is TrialState.COMPLETE]
+        found = [trial for trial in self._search.lent(history, MOST_SOURCES) if trial.state is TrialState.COMPLETE]
         for trial in found:
             trial._distributions = dict(self._search.relative)
         return found if len(found) >= LEAST_SOURCES else None

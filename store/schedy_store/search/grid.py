@@ -25,7 +25,7 @@ class Grid:
         self._top = definition.hyperparameters
         self._values: dict[str, list[Any]] = {}
         for name, distribution in definition.space().parameters.items():
-            self._values[name] = _values(name, distribution, _points_of(options, name))
+            self._values[name] = _values(name, distribution, options.points_of(name))
         self.size = self._size(self._top)
         """How many points the grid has."""
         if self.size > MOST_POINTS:
@@ -63,10 +63,6 @@ class Grid:
             opened = self._point(distribution.opens(value), digit) if isinstance(distribution, Choice) else {}
             parts.append({name: value, **opened})
         return {name: value for part in reversed(parts) for name, value in part.items()}
-
-
-def _points_of(options: GridOptions, name: str) -> int | None:
-    return options.points.get(name) if isinstance(options.points, dict) else options.points
 
 
 def _values(name: str, distribution: Distribution, points: int | None) -> list[Any]:

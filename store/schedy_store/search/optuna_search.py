@@ -4,6 +4,7 @@ The sampler is made anew for each suggestion, seeded with the suggestion's numbe
 definition, that number and the history alone.
 """
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,16 +56,11 @@ class OptunaSearch:
             hyperparameters = self._axes.draw(trial._suggest)
         return Suggestion(hyperparameters, state=self._view.kept())
 
-    def lent(self, history: History) -> list[FrozenTrial]:
-        """Return what was observed before the first suggestion ended, of other experiments above all."""
-        found: list[FrozenTrial] = []
-        for trial in history.ended:
-            if trial.number is not None:
-                break
-            frozen = self._view.frozen(trial)
-            if frozen is not None:
-                found.append(frozen)
-        return found
+    def lent(self, history: History, most: int) -> list[FrozenTrial]:
+        """Return the latest that was observed before the first suggestion ended, of other experiments above all."""
+        lent = list(itertools.takewhile(lambda trial: trial.number is None, history.ended))
+        frozen = (self._view.frozen(trial) for trial in lent[-most:])
+        return [trial for trial in frozen if trial is not None]
 
 
 @contextmanager

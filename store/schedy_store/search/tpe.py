@@ -25,7 +25,10 @@ MOST_SEEN = 500
 class Tpe:
     def __init__(self, definition: Definition, *, most_seen: int = MOST_SEEN) -> None:
         self._options: TpeOptions = read_options("tpe", definition)
-        together = (BaseDistribution,) if self._options.multivariate else ()
+        self._multivariate = self._options.multivariate
+        if self._multivariate is None:
+            self._multivariate = definition.objective is not None
+        together = (BaseDistribution,) if self._multivariate else ()
         self._search = OptunaSearch(definition, together=together)
         self._select = best_and_newest(directions(definition), most_seen)
 
@@ -37,7 +40,8 @@ class Tpe:
             seed=seed,
             n_startup_trials=self._options.startup_jobs,
             n_ei_candidates=self._options.candidates,
-            multivariate=self._options.multivariate,
+            multivariate=self._multivariate,
+            warn_independent_sampling=False,
             constant_liar=True,
         )
 
