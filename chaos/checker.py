@@ -32,6 +32,8 @@ class Run:
         self.evidence = evidence
         self.attempts = [attempt for history in evidence.workers for attempt in attempts_of(history)]
         self.jobs = {(job.experiment, job.job_id): job for job in evidence.jobs}
+        self.pushed = [job for job in evidence.jobs if job.number is None]
+        self.made = sorted((job for job in evidence.jobs if job.number is not None), key=lambda job: job.number or 0)
         self.by_nonce = {attempt.nonce: attempt for attempt in self.attempts}
         self.by_job: dict[JobKey, list[Attempt]] = defaultdict(list)
         for attempt in sorted(self.attempts, key=lambda attempt: attempt.granted):
@@ -82,7 +84,7 @@ def check(evidence: Evidence) -> list[Violation]:
 
 
 def _pushes_are_stored(run: Run) -> Iterator[str]:
-    stored = {job.hyperparameters.get("key"): job for job in run.evidence.jobs}
+    stored = {job.hyperparameters.get("key"): job for job in run.pushed}
     for record in _records(run.evidence.pushers, "push"):
         if record["state"] == "invoked" or (record["state"] == "raised" and record["error"] != "NotStoredYetError"):
             continue
@@ -104,12 +106,29 @@ def _records(histories: list[list[Record]], what: str) -> Iterator[Record]:
 
 def _jobs_are_pushed_once(run: Run) -> Iterator[str]:
     pushed = {key for record in _records(run.evidence.pushers, "push") for key in record["keys"]}
-    counts = Counter(job.hyperparameters.get("key") for job in run.evidence.jobs)
+    counts = Counter(job.hyperparameters.get("key") for job in run.pushed)
     for key, count in counts.items():
         if count > 1:
             yield f"{key} is stored {count} times"
         if key not in pushed:
             yield f"{key} is stored and was never pushed"
+
+
+def _searches_keep_to_their_budget(run: Run) -> Iterator[str]:
+    """Each suggestion is a job, once, and there is no other."""
+    counts = Counter(job.number for job in run.made)
+    wanted = range(len(run.evidence.suggestions))
+    for number in sorted(counts.keys() | set(wanted), key=lambda number: number or 0):
+        if counts[number] != (number in wanted):
+            yield f"suggestion {number} of {len(wanted)} is stored {counts[number]} times"
+
+
+def _suggestions_follow_from_the_seed(run: Run) -> Iterator[str]:
+    for job in run.made:
+        if (job.number or 0) < len(run.evidence.suggestions):
+            expected = run.evidence.suggestions[job.number or 0]
+            if job.hyperparameters != expected:
+                yield f"{_name(job)}, suggestion {job.number}, has {job.hyperparameters} instead of {expected}"
 
 
 def _jobs_are_final(run: Run) -> Iterator[str]:
@@ -310,6 +329,8 @@ def _what(job: StoredJob) -> str:
 CHECKS: dict[str, Check] = {
     "push lost": _pushes_are_stored,
     "job stored twice or unasked": _jobs_are_pushed_once,
+    "budget not kept": _searches_keep_to_their_budget,
+    "suggestion not of the seed": _suggestions_follow_from_the_seed,
     "job not final": _jobs_are_final,
     "deleted job still there": _deleted_jobs_are_gone,
     "finish lost": _finishes_are_stored,

@@ -41,6 +41,8 @@ class StoredJob:
     quality: float | None
     hyperparameters: dict[str, Any]
     results: dict[str, Any]
+    number: int | None = None
+    """Which suggestion of the search it is; None for a job that was pushed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class Evidence:
     """All that the checker judges."""
 
     jobs: list[StoredJob] = field(default_factory=list)
+    suggestions: list[dict[str, Any]] = field(default_factory=list)
+    """What the search was to make, no job more and no job less: hyperparameters by number."""
     events: list[StoredEvent] = field(default_factory=list)
     workers: list[list[Record]] = field(default_factory=list)
     """One history for each worker process; each was alone in its own."""
@@ -88,6 +92,7 @@ _JOBS = select(
     Job.quality,
     Job.hyperparameters,
     Job.results,
+    Job.number,
 ).join_from(Job, Experiment)
 _EVENTS = (
     select(
@@ -115,6 +120,12 @@ def unfinished(store: Store) -> list[str]:
         return [f"{row.name} {row.job_id} {row.status}" for row in rows]
 
 
+def is_done(store: Store, experiment: str) -> bool:
+    """Return whether an experiment is DONE. Raises StoreError."""
+    with store.transaction() as transaction:
+        return transaction.sql.scalar(select(Experiment.status).where(Experiment.name == experiment)) == "DONE"
+
+
 def read_store(store: Store) -> tuple[list[StoredJob], list[StoredEvent]]:
     """Return all jobs and events. Raises StoreError."""
     epoch = time.time() - time.monotonic()
@@ -137,6 +148,7 @@ def _job(row: Any) -> StoredJob:
         quality=row.quality,
         hyperparameters=load_values(row.hyperparameters),
         results=load_values(row.results),
+        number=row.number,
     )
 
 

@@ -1,5 +1,7 @@
 """What can go wrong, one function for each kind of fault. Each returns when it is over, or mended as far as need be."""
 
+import contextlib
+import os
 import random
 import signal
 import threading
@@ -13,6 +15,7 @@ from chaos.operations import Operations
 from chaos.stores import StoreUnderTest
 from schedy_broker_setup.node import PrivateNode
 from tests.forwarder import Forwarder
+from tests.processes import search_processes_of
 
 Fault = Callable[["Scene", random.Random], str | None]
 """Does one fault; returns what was done to whom, None if there was nobody to do it to."""
@@ -58,6 +61,17 @@ def _terminate(kind: str) -> Fault:
         return member.name if scene.crew.signal(member, signal.SIGTERM) else None
 
     return _fault
+
+
+def _kill_search(scene: Scene, _choice: random.Random) -> str | None:
+    """Kill the process that makes suggestions; only the active instance of the service has one."""
+    for member in scene.crew.of_kind("service"):
+        process = member.process
+        for child in search_processes_of(process.pid) if process is not None else []:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+                return f"that of {member.name}"
+    return None
 
 
 def _suspend(kind: str, shortest: float, longest: float) -> Fault:
@@ -122,7 +136,7 @@ def _hang(scene: Scene, choice: random.Random) -> str | None:
 
 
 def _pause_experiment(scene: Scene, choice: random.Random) -> str | None:
-    experiment = choice.choice(scene.operations.experiments)
+    experiment = choice.choice([*scene.operations.experiments, scene.operations.search])
     seconds = choice.uniform(0.2, 1.5) * scene.lease_seconds
     scene.operations.pause(experiment)
     scene.pause(seconds)
@@ -137,6 +151,12 @@ def _close_experiment(scene: Scene, choice: random.Random) -> str | None:
     scene.pause(seconds)
     scene.operations.reopen(experiment)
     return f"{experiment.name} for {seconds:.1f} s"
+
+
+def _raise_budget(scene: Scene, choice: random.Random) -> str | None:
+    by = choice.randint(1, 6)
+    done = scene.operations.raise_budget(by)
+    return f"{scene.operations.search.name} by {by}{'' if done else ', not answered'}"
 
 
 def _delete_job(scene: Scene, choice: random.Random) -> str | None:
@@ -157,6 +177,7 @@ BROKER_FAULTS: dict[str, Fault] = {
 }
 SERVICE_FAULTS: dict[str, Fault] = {
     "service killed": _kill("service"),
+    "search process killed": _kill_search,
     "service suspended, short": _suspend("service", 0.1, 0.8),
     "service suspended, long": _suspend("service", 1.2, 4.0),
 }
@@ -180,6 +201,7 @@ OPERATIONS: dict[str, Fault] = {
     "job deleted": _delete_job,
     "job cancelled": _cancel_job,
     "job retried": _retry_job,
+    "budget raised": _raise_budget,
 }
 """What users do meanwhile. A new operation needs an entry here, a method in `operations`, and the checker's opinion."""
 QUEUE_OPERATIONS: dict[str, Fault] = {

@@ -1,7 +1,8 @@
 """What users do to experiments and jobs while everything breaks."""
 
 import random
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
+from typing import Any
 
 from sqlalchemy import select
 
@@ -19,8 +20,12 @@ _LOOKED_AT = 300
 class Operations:
     """Operations through the library; each is written down. What the service does not answer is left open."""
 
-    def __init__(self, experiments: list[schedy.Experiment], store: Store, history: History) -> None:
+    def __init__(
+        self, experiments: list[schedy.Experiment], search: schedy.Search, store: Store, history: History
+    ) -> None:
         self.experiments = experiments
+        self.search = search
+        """The experiment that makes its own jobs. They are not deleted, so that all of them can be counted."""
         self._store = store
         self._history = history
 
@@ -31,6 +36,12 @@ class Operations:
     def resume(self, experiment: schedy.Experiment) -> bool:
         """Resume; False if nobody said that it was done."""
         return self._write_down("resume", {"experiment": experiment.name}, experiment.resume)
+
+    def raise_budget(self, by: int) -> bool:
+        """Let the search make more jobs; False if nobody said that it was done, and then it may be done or not."""
+        self.search.max_jobs = (self.search.max_jobs or 0) + by
+        fields = {"experiment": self.search.name, "budget": self.search.max_jobs}
+        return self._write_down("raise", fields, self.search.push_updates)
 
     def close(self, experiment: schedy.Experiment) -> bool:
         """Make it DONE, which deletes its queue; False if nobody said that it was done."""
@@ -46,20 +57,28 @@ class Operations:
 
     def delete_some_job(self, choice: random.Random) -> str | None:
         """Delete a late job, in whatever state; None if none could be looked up."""
-        return self._with_some_job("delete", schedy.Job.delete, choice, statuses=None)
+        experiment = choice.choice(self.experiments)
+        return self._with_some_job("delete", schedy.Job.delete, experiment, choice, statuses=None)
 
     def cancel_some_job(self, choice: random.Random) -> str | None:
         """Cancel a late job that is queued or running."""
-        return self._with_some_job("cancel", schedy.Job.cancel, choice, statuses={"QUEUED", "RUNNING"})
+        experiment = choice.choice([*self.experiments, self.search])
+        return self._with_some_job("cancel", schedy.Job.cancel, experiment, choice, statuses={"QUEUED", "RUNNING"})
 
     def retry_some_job(self, choice: random.Random) -> str | None:
         """Queue a late job again that is final."""
-        return self._with_some_job("retry", schedy.Job.retry, choice, statuses=FINAL)
+        experiment = choice.choice([*self.experiments, self.search])
+        return self._with_some_job("retry", schedy.Job.retry, experiment, choice, statuses=FINAL)
 
     def _with_some_job(
-        self, what: str, do: Callable[[schedy.Job], None], choice: random.Random, *, statuses: Set[str] | None
+        self,
+        what: str,
+        do: Callable[[schedy.Job], None],
+        experiment: schedy.Experiment,
+        choice: random.Random,
+        *,
+        statuses: Set[str] | None,
     ) -> str | None:
-        experiment = choice.choice(self.experiments)
         job_id = self._some_job(experiment, choice, statuses)
         if job_id is None:
             return None
@@ -67,7 +86,7 @@ class Operations:
             job = experiment.get_job(job_id)
         except schedy.SchedyError:
             return None
-        fields = {"experiment": experiment.name, "job": job_id, "key": job.hyperparameters["key"]}
+        fields = {"experiment": experiment.name, "job": job_id, "key": job.hyperparameters.get("key")}
         done = self._write_down(what, fields, lambda: do(job))
         return f"{job_id} of {experiment.name}{'' if done else ', not answered'}"
 
@@ -82,7 +101,7 @@ class Operations:
             return None
         return choice.choice(found) if found else None
 
-    def _write_down(self, what: str, fields: dict[str, str], do: Callable[[], object]) -> bool:
+    def _write_down(self, what: str, fields: Mapping[str, Any], do: Callable[[], object]) -> bool:
         self._history.write(what, "invoked", **fields)
         try:
             do()

@@ -11,10 +11,20 @@ from functools import partial
 from pathlib import Path
 
 import schedy
+from chaos import made
 from chaos.brokers import BrokerUnderTest, make_broker
 from chaos.checker import Violation, check
 from chaos.crew import Crew, Member
-from chaos.evidence import Evidence, jobs_by_status, read_dead, read_queues, read_store, unfinished, waiting_messages
+from chaos.evidence import (
+    Evidence,
+    is_done,
+    jobs_by_status,
+    read_dead,
+    read_queues,
+    read_store,
+    unfinished,
+    waiting_messages,
+)
 from chaos.faults import Scene
 from chaos.history import History, read_histories, read_history
 from chaos.nemesis import FaultLog, Nemesis
@@ -87,6 +97,7 @@ class ChaosRun:
         self._broker: BrokerUnderTest = make_broker(plan.broker, folder)
         self._store: StoreUnderTest = make_store(plan.store, folder)
         self._failures: list[str] = []
+        self._budget = made.FIRST_BUDGET
 
     def run(self) -> Result:
         """Do it all. Raises what makes a run impossible; what is found in a run is in the result."""
@@ -98,7 +109,7 @@ class ChaosRun:
             with self._connect() as db:
                 experiments = self._add_experiments(db)
                 times.append(time.monotonic())
-                scene = self._scene(experiments)
+                scene = self._scene(experiments, self._add_search(db))
                 self._start_clients()
                 self._break_things(scene)
                 times.append(time.monotonic())
@@ -167,7 +178,7 @@ class ChaosRun:
     def _worker(self, number: int, start: int) -> list[str]:
         history = self._folder / f"worker{number}-{start}.jsonl"
         seed = f"{self._plan.seed} worker {number} {start}"
-        return ["-m", "chaos.worker", str(history), str(self._stop_file), seed, *EXPERIMENTS]
+        return ["-m", "chaos.worker", str(history), str(self._stop_file), seed, *EXPERIMENTS, made.NAME]
 
     def _pusher(self, number: int) -> list[str]:
         history = self._folder / f"pusher{number}.jsonl"
@@ -190,14 +201,19 @@ class ChaosRun:
             added.append(experiment)
         return added
 
-    def _scene(self, experiments: list[schedy.Experiment]) -> Scene:
+    def _add_search(self, db: schedy.SchedyDB) -> schedy.Search:
+        search = made.make_experiment(self._plan.seed)
+        self._until(partial(_done, partial(db.add_experiment, search)), 60)
+        return search
+
+    def _scene(self, experiments: list[schedy.Experiment], search: schedy.Search) -> Scene:
         store = Store.open(self._store.url, read_only=True)
         return Scene(
             crew=self._crew,
             broker=self._broker,
             store=self._store,
             forwarders=self._forwarders,
-            operations=Operations(experiments, store, History(self._folder / "operations.jsonl")),
+            operations=Operations(experiments, search, store, History(self._folder / "operations.jsonl")),
             lease_seconds=_LEASE_SECONDS,
             settle_seconds=self._plan.settle_seconds,
             new_queues=self._plan.new_queues,
@@ -213,9 +229,12 @@ class ChaosRun:
         """The faults have mended what they broke; an experiment may still be paused."""
         self.log.say("mended; waiting for everything to come to rest")
         self._crew.wake_all()
-        for experiment in scene.operations.experiments:
+        for experiment in [*scene.operations.experiments, scene.operations.search]:
             if not self._until(partial(scene.operations.resume, experiment), 30):
                 self._failures.append(f"{experiment.name} could not be resumed")
+        if not self._until(partial(scene.operations.raise_budget, 1), 30):  # what came before comes no more
+            self._failures.append(f"the budget of {made.NAME} could not be raised")
+        self._budget = scene.operations.search.max_jobs or 0
         self._reopen_all(scene)
 
     def _reopen_all(self, scene: Scene) -> None:
@@ -228,6 +247,8 @@ class ChaosRun:
         self._failures += self._crew.let_end("pusher", deadline - time.monotonic())
         store = Store.open(self._store.url, read_only=True)
         self._until(lambda: not unfinished(store), deadline - time.monotonic())
+        if not self._until(lambda: is_done(store, made.NAME), 20):
+            self._failures.append(f"{made.NAME} is not DONE")
         self._until(lambda: not waiting_messages(self._broker.url(0), EXPERIMENTS), 20)
         store.close()
         self.log.say("at rest; ending the processes")
@@ -254,6 +275,7 @@ class ChaosRun:
         url = self._broker.url(0)
         evidence = Evidence(
             jobs=jobs,
+            suggestions=made.suggestions(self._plan.seed, self._budget),
             events=events,
             workers=read_histories(self._folder, "worker*.jsonl"),
             pushers=read_histories(self._folder, "pusher*.jsonl"),

@@ -123,6 +123,10 @@ class LeaseKeeper:
         self._holds[hold.token] = hold
         self._client.broker.run(lambda: self._go_by(hold.lease_seconds))
 
+    def keeps(self, hold: Hold) -> bool:
+        """Whether the job is still ours as far as we know."""
+        return hold.token in self._holds
+
     def forget(self, hold: Hold) -> None:
         """The job is over for us."""
         self._holds.pop(hold.token, None)

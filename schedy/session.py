@@ -304,8 +304,14 @@ class Session:
             is_answered = time.monotonic() >= hold.curve_due
             if not is_answered and len(hold.points) < MOST_POINTS:
                 return
-            hold.curve_due = time.monotonic() + _CURVE_SECONDS
-            call = self.client.call(Curve(**hold.naming(), points=hold.take_points()))
+            call = self._send_curve(hold)
+        self._await_curve(hold, call)
+
+    def _send_curve(self, hold: Hold) -> Call:
+        hold.curve_due = time.monotonic() + _CURVE_SECONDS
+        return self.client.call(Curve(**hold.naming(), points=hold.take_points()))
+
+    def _await_curve(self, hold: Hold, call: Call) -> None:
         call.answer.add_done_callback(lambda answer: self._curve_answered(hold, call, answer))
 
     def _curve_answered(self, hold: Hold, call: Call, answer: "Future[Answer]") -> None:
@@ -317,6 +323,16 @@ class Session:
             hold.stop = said.stop or hold.stop
             if not said.accepted:
                 hold.lost = hold.lost or said.reason
+            else:
+                self._send_rest_of_curve(hold)
+
+    def _send_rest_of_curve(self, hold: Hold) -> None:
+        """Send what was reported while an answer was outstanding: the next report may come in an hour."""
+        with hold.lock:
+            if not hold.points or not self.leases.keeps(hold):
+                return
+            call = self._send_curve(hold)
+        self._await_curve(hold, call)
 
     def report(self, hold: Hold, kind: type[Progress] | type[Finish], **said: Any) -> ReportAnswer | None:
         """Send a report; returns when it is durable, with the answer if there is one already.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,32 @@ from typing import Any
 
 import schedy
 from schedy.messages import ExperimentRecord
-from schedy.settings import Settings
+from schedy.settings import Settings, load_settings
+from schedy_broker_setup.management import Management
+from tests.conftest import Node
+from tests.processes import search_processes_of
 from tests.support import wait_until
+
+
+@contextlib.contextmanager
+def small_schedy(node: Node, folder: Path) -> Iterator[Settings]:
+    """Settings of a Schedy with a vhost of its own, as the fixture `settings` has them, that several tests share."""
+    vhost = f"test-{uuid.uuid4().hex[:12]}"
+    management = Management(node.management_url)
+    management.put_vhost(vhost)
+    yield load_settings(
+        override={
+            "broker_url": node.url.rsplit("/", 1)[0] + "/" + vhost,
+            "data_dir": folder,
+            "store_url": f"sqlite:///{folder}/store.sqlite",
+            "lease_seconds": 3.0,
+            "service_wait_seconds": 20.0,
+            "claim_retry_seconds": 1.0,
+        },
+        environment={},
+    )
+    management.delete_vhost(vhost)
+
 
 Play = Callable[[schedy.Job], None]
 SPACE = {"x": schedy.random.Uniform(0, 1), "y": schedy.random.Uniform(-5, 5)}
@@ -151,17 +176,6 @@ class ServiceProcess:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(20)
-
-
-def search_processes_of(pid: int) -> list[int]:
-    """Return the ids of the search processes of a results service."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"schedy_store.search.runner" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-    return found
 
 
 def kill_processes(pids: list[int]) -> None:

@@ -21,12 +21,12 @@ from tests.integration.searching import (
     job_numbers,
     kill_processes,
     record_of,
-    search_processes_of,
     service_process,
     squares,
     suggestions,
     work,
 )
+from tests.processes import search_processes_of
 from tests.support import running_service, wait_until
 
 _OWN = '''

@@ -1,7 +1,7 @@
 """Experiments that make their own jobs: how many, in which order, until when, and what is refused."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from schedy import Job
 from schedy.errors import InvalidValueError
 from schedy.random import Choice, Uniform
 from schedy.settings import Settings
+from tests.conftest import Node
 from tests.integration.searching import (
     SPACE,
     CrashError,
@@ -18,13 +19,33 @@ from tests.integration.searching import (
     is_done,
     job_numbers,
     record_of,
+    small_schedy,
     squares,
     suggestions,
     work,
 )
-from tests.support import wait_until
+from tests.support import running_service, wait_until
 
-pytestmark = pytest.mark.usefixtures("service")
+
+@pytest.fixture(scope="module")
+def settings(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """One small Schedy for all tests here, since a search process takes its time to start."""
+    with small_schedy(node, tmp_path_factory.mktemp("searches")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def connection(settings: Settings) -> Iterator[schedy.SchedyDB]:
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def db(connection: schedy.SchedyDB) -> Iterator[schedy.SchedyDB]:
+    """The connection, with no experiment."""
+    yield connection
+    for experiment in connection.get_experiments():
+        experiment.delete()
 
 
 def random_search(db: schedy.SchedyDB, name: str = "R", **settings: Any) -> schedy.RandomSearch:
@@ -274,8 +295,6 @@ class TestLife:
             with pytest.raises(schedy.NoJobError):
                 found.next_job()
             assert 1.0 < time.monotonic() - began < 5.0
-            with found.next_job(timeout=40):
-                pass
 
 
 class TestReproducibility:

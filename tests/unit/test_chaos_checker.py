@@ -233,10 +233,30 @@ def failed_on_purpose() -> Evidence:
     )
 
 
+def made() -> Evidence:
+    """A search with a budget of two, whose jobs nobody has pushed."""
+    second = Writer(now=10)
+    second.begin(TWO)
+    second.records[-1]["job"] = "job002"
+    second.finish(TWO)
+    jobs = [
+        stored(number=0, hyperparameters={"x": 0.5}),
+        stored(TWO, steps=0, job_id="job002", number=1, hyperparameters={"x": 0.25}),
+    ]
+    return dataclasses.replace(
+        clean(),
+        jobs=jobs,
+        suggestions=[{"x": 0.5}, {"x": 0.25}],
+        workers=[*clean().workers, second.records],
+        pushers=[],
+    )
+
+
 @pytest.mark.parametrize(
     "run",
     [
         clean,
+        made,
         lost_and_run_again,
         killed_for_good,
         given_back,
@@ -292,6 +312,12 @@ VIOLATIONS: list[tuple[str, Callable[[], Evidence]]] = [
     ("push lost", lambda: changed(clean(), pushers=[[push("raised", error="NotStoredYetError", keys=["k1", "k2"])]])),
     ("job stored twice or unasked", lambda: changed(clean(), jobs=[stored(), stored(job_id="job002", results={})])),
     ("job stored twice or unasked", lambda: changed(clean(), pushers=[[]])),
+    ("budget not kept", lambda: changed(made(), jobs=made().jobs[:1])),
+    ("budget not kept", lambda: changed(made(), jobs=made().jobs[1:])),
+    ("budget not kept", lambda: changed(made(), suggestions=made().suggestions[:1])),
+    ("budget not kept", lambda: changed(made(), number=0)),
+    ("budget not kept", lambda: changed(clean(), number=0)),
+    ("suggestion not of the seed", lambda: changed(made(), suggestions=made().suggestions[::-1])),
     ("job not final", lambda: changed(clean(), status="QUEUED")),
     ("job not final", lambda: changed(clean(), status="RUNNING")),
     ("deleted job still there", lambda: changed(deleted(), jobs=[stored()])),

@@ -1,0 +1,284 @@
+"""What the store keeps of a search, for every database: which jobs are wanted, and that each is stored once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+
+from schedy.messages import (
+    AddExperiment,
+    CancelJobs,
+    Change,
+    ChangeAnswer,
+    DeleteExperiment,
+    ExperimentRecord,
+    GetExperiments,
+    NewJob,
+    Push,
+    UpdateExperiment,
+)
+from schedy.settings import load_settings
+from schedy_broker_setup.node import free_port
+from schedy_store.changes import Changes
+from schedy_store.link import Link
+from schedy_store.queries import answer_request
+from schedy_store.search.wire import SearchAnswer, SuggestAnswer
+from schedy_store.searches import SearchOffice
+from schedy_store.store import Store
+from schedy_store.tables import Experiment, Job, WantedJob
+from tests.integration.test_store import WORKER, fresh
+from tests.support import wait_until
+
+SPACE = {"x": {"uniform": {"low": 0, "high": 1}}}
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    opened = Store.open(store_url)
+    opened.migrate(from_older=False)
+    yield opened
+    opened.close()
+
+
+class SearchDesk:
+    """A search office with its search process and its transactions; nothing of it comes from or goes to a broker."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        settings = load_settings(
+            override={"broker_url": f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F"}, environment={}
+        )
+        self.link = Link(settings, instance="test", on_read=lambda _incoming: None)
+        self.link.start()
+        self.office = SearchOffice(store.url, 30.0)
+        self.office.reset(self.link)
+
+    def end(self) -> None:
+        self.office.end()
+        self.link.end()
+
+    def change(self, change: Change) -> Any:
+        with self.store.transaction() as transaction:
+            return Changes(transaction, lease_seconds=30.0, max_attempts=2).apply(change).answer
+
+    def add(self, scheduler: str = "random", **settings: Any) -> ExperimentRecord:
+        definition = {"hyperparameters": SPACE, "seed": 1, "ready": 5, **settings}
+        answer = self.change(AddExperiment(request_id=fresh(), name="E", scheduler=scheduler, settings=definition))
+        assert isinstance(answer, ChangeAnswer), answer
+        assert answer.experiment is not None
+        return answer.experiment
+
+    def redefine(self, experiment: ExperimentRecord, **changes: Any) -> None:
+        settings = {**self.record().settings, **changes}
+        self.change(UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, settings=settings))
+
+    def look(self) -> None:
+        """Look at every search, as the service does now and then."""
+        self.office._next_look = 0.0
+        with self.store.transaction() as transaction:
+            self.office.look(transaction)
+
+    def answers(self) -> list[SuggestAnswer]:
+        """Ask what is to be asked, and return what the search process says."""
+        if not self.office._to_ask:
+            return []
+        self.office.send(self.link)
+        return wait_until(self._arrived, what="an answer")
+
+    def _arrived(self) -> list[SuggestAnswer]:
+        arrivals = self.link.take(wait_seconds=0.05, most=1, most_bytes=1)
+        return [answer for answer in arrivals.answers if isinstance(answer, SuggestAnswer)]
+
+    def take(self, *answers: SearchAnswer) -> None:
+        with self.store.transaction() as transaction:
+            self.office.take(transaction, list(answers))
+
+    def go_round(self) -> list[SuggestAnswer]:
+        """Look, ask, and store the answers."""
+        self.look()
+        answers = self.answers()
+        self.take(*answers)
+        return answers
+
+    def numbers(self) -> list[int | None]:
+        return self._all(select(Job.number).order_by(Job.number, Job.pk))
+
+    def wanted(self) -> list[int | None]:
+        return self._all(select(WantedJob.number).order_by(WantedJob.number))
+
+    def _all(self, statement: sa.Select[*tuple[Any, ...]]) -> list[Any]:
+        with self.store.transaction() as transaction:
+            return list(transaction.sql.scalars(statement))
+
+    def record(self) -> ExperimentRecord:
+        with self.store.transaction() as transaction:
+            answer: Any = answer_request(transaction, GetExperiments(name="E"))
+        record: ExperimentRecord = answer.experiments[0]
+        return record
+
+    def end_jobs(self, experiment: ExperimentRecord) -> None:
+        """Make everything that is queued final."""
+        ids = self._all(select(Job.job_id).where(Job.status == "QUEUED"))
+        self.change(CancelJobs(request_id=fresh(), experiment_uid=experiment.uid, job_ids=ids))
+
+
+@pytest.fixture
+def desk(store: Store) -> Iterator[SearchDesk]:
+    made = SearchDesk(store)
+    yield made
+    made.end()
+
+
+def test_what_is_wanted_is_made_and_stored(desk: SearchDesk) -> None:
+    desk.add()
+    desk.look()
+    assert (desk.wanted(), desk.record().made) == (list(range(5)), 5)
+    desk.take(*desk.answers())
+    assert (desk.wanted(), desk.numbers()) == ([], list(range(5)))
+    assert desk.go_round() == []
+
+
+def test_an_answer_that_is_taken_twice_is_stored_once(desk: SearchDesk) -> None:
+    desk.add()
+    answers = desk.go_round()
+    desk.take(*answers, *answers)
+    assert desk.numbers() == list(range(5))
+
+
+def test_the_database_refuses_a_number_that_is_there(desk: SearchDesk) -> None:
+    desk.add()
+    desk.go_round()
+    with pytest.raises(IntegrityError, match=r"(?i)unique"):
+        with desk.store.transaction() as transaction:
+            transaction.sql.execute(text("UPDATE job SET number = 1 WHERE number = 2"))
+
+
+def test_an_answer_whose_transaction_fails_is_asked_for_again(desk: SearchDesk) -> None:
+    desk.add()
+    desk.look()
+    answers = desk.answers()
+    with pytest.raises(ZeroDivisionError):
+        with desk.store.transaction() as transaction:
+            desk.office.take(transaction, list(answers))
+            _ = 1 / 0
+    assert (desk.numbers(), desk.wanted()) == ([], list(range(5)))
+    again = desk.go_round()
+    assert [each.made for each in again] == [each.made for each in answers]
+    assert desk.numbers() == list(range(5))
+
+
+def test_two_offices_store_each_job_once(desk: SearchDesk, store: Store) -> None:
+    """Two instances of the service, one of which does not know yet that the other has taken over."""
+    desk.add()
+    other = SearchDesk(store)
+    desk.look()
+    other.look()
+    assert desk.wanted() == list(range(5))
+    desk.take(*desk.answers())
+    other.take(*other.answers())
+    assert desk.numbers() == list(range(5))
+    assert desk.record().made == 5
+    other.end()
+
+
+def test_what_a_lowered_budget_does_not_pay_is_not_stored(desk: SearchDesk) -> None:
+    experiment = desk.add(max_jobs=5)
+    desk.look()
+    answers = desk.answers()
+    desk.redefine(experiment, max_jobs=2)
+    desk.look()
+    assert (desk.wanted(), desk.record().made) == ([0, 1], 2)
+    desk.take(*answers)
+    assert desk.numbers() == [0, 1]
+    desk.redefine(experiment, max_jobs=4)
+    desk.go_round()
+    assert (desk.numbers(), desk.record().made) == ([0, 1, 2, 3], 4)
+
+
+def test_an_answer_from_before_a_take_over_is_not_stored(desk: SearchDesk) -> None:
+    desk.add()
+    desk.look()
+    answers = desk.answers()
+    desk.office.reset(desk.link)
+    desk.take(*answers)
+    assert (desk.numbers(), desk.wanted()) == ([], list(range(5)))
+    again = desk.go_round()
+    assert [each.made for each in again] == [each.made for each in answers]
+    assert desk.numbers() == list(range(5))
+
+
+def test_an_exhausted_search_ends_with_its_last_job(desk: SearchDesk) -> None:
+    space = {"x": {"choice": {"values": [1, 2, 3]}}}
+    experiment = desk.add("grid", hyperparameters=space, ready=8)
+    desk.go_round()
+    assert (desk.numbers(), desk.wanted(), desk.record().made) == ([0, 1, 2], [], 3)
+    assert desk.record().search_end
+    desk.look()
+    assert desk.record().status == "RUNNING"
+    desk.end_jobs(experiment)
+    desk.look()
+    assert (desk.record().status, desk.record().made) == ("DONE", 3)
+
+
+def test_a_search_that_cannot_go_on_yet_is_asked_when_a_job_has_ended(desk: SearchDesk) -> None:
+    objectives = [{"result": "r", "direction": "minimize"}]
+    options = {"population_size": 2, "max_generations": 2}
+    experiment = desk.add("pbt", objectives=objectives, options=options, ready=3)
+    (answer,) = desk.go_round()
+    assert (answer.end, desk.numbers(), desk.wanted()) == ("not_yet", [0, 1], [2])
+    assert desk.go_round() == []
+    desk.end_jobs(experiment)
+    (answer,) = desk.go_round()
+    assert 2 in desk.numbers()
+    assert desk.record().problem is None
+
+
+def test_a_failure_is_shown_and_what_was_made_before_it_is_stored(desk: SearchDesk) -> None:
+    desk.add()
+    desk.look()
+    (answer,) = desk.answers()
+    desk.take(answer.model_copy(update={"made": answer.made[:2], "end": "failed", "reason": "It broke."}))
+    assert (desk.numbers(), desk.wanted()) == ([0, 1], [2, 3, 4])
+    assert desk.record().problem == "The search failed and is tried again: It broke."
+    assert desk.go_round() == [], "it rests for a while"
+    desk.office.reset(desk.link)
+    desk.go_round()
+    assert desk.numbers() == list(range(5))
+    assert desk.record().problem is None
+
+
+def test_nothing_is_stored_for_an_experiment_that_is_gone_or_done(desk: SearchDesk) -> None:
+    experiment = desk.add()
+    desk.look()
+    answers = desk.answers()
+    uid = experiment.uid
+    desk.change(UpdateExperiment(request_id=fresh(), experiment_uid=uid, status="DONE"))
+    desk.take(*answers)
+    assert desk.numbers() == []
+    desk.change(UpdateExperiment(request_id=fresh(), experiment_uid=uid, status="RUNNING"))
+    desk.look()
+    answers = desk.answers()
+    assert len(answers) == 1
+    desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=uid))
+    desk.take(*answers)
+    assert (desk.numbers(), desk.wanted()) == ([], [])
+
+
+def test_pushed_jobs_leave_nothing_to_be_made_ahead(desk: SearchDesk) -> None:
+    desk.add(ready=2)
+    desk.change(
+        Push(request_id=fresh(), experiment_name="E", jobs=[NewJob(hyperparameters={"x": 9})] * 3, worker=WORKER)
+    )
+    assert desk.go_round() == []
+    assert desk.numbers() == [None] * 3
+
+
+def test_a_paused_search_makes_nothing(desk: SearchDesk) -> None:
+    experiment = desk.add()
+    desk.change(UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, paused=True))
+    assert desk.go_round() == []
+    assert desk.wanted() == []
+    assert desk._all(select(Experiment.status)) == ["RUNNING"]
