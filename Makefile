@@ -18,7 +18,7 @@ test:  ## what CI runs: style, types, imports, all tests with coverage
 	@scripts/install-requirements test
 	@$(MAKE) --no-print-directory venv lint
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 -m "not alone"
+	$(BIN)/coverage run -m pytest -n 3 --dist worksteal -m "not alone"
 	$(BIN)/coverage run -m pytest -m alone
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered

@@ -42,6 +42,8 @@ class Incoming:
     correlation_id: str | None
     user: str | None
     """The broker's user who sent it, as the broker has checked; None if the sender did not say."""
+    redelivered: bool = False
+    """Whether it may have been handled before."""
 
 
 @dataclass(slots=True)
@@ -253,4 +255,5 @@ def _incoming(channel: Channel, method: Any, properties: Any, body: bytes) -> In
         reply_to if isinstance(reply_to, str) else None,
         correlation_id if isinstance(correlation_id, str) else None,
         user if isinstance(user, str) else None,
+        bool(method.redelivered),
     )

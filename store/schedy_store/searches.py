@@ -165,11 +165,15 @@ class SearchOffice:
         self._processes.clear()
 
     def note(self, incoming: Incoming, outcome: Outcome) -> None:
-        """Note what a message means for searches."""
+        """Note what a message means for searches.
+
+        A demand that comes again may have been answered by an instance that died, and its worker may be at work long
+        since: one that still waits asks again by itself.
+        """
         self._touched |= outcome.touched
         if outcome.served is not None:
             self._note_served(outcome.served)
-        if outcome.waiting is not None:
+        if outcome.waiting is not None and not incoming.redelivered:
             experiment_pk, worker, wait_id = outcome.waiting
             now = time.monotonic()
             here = self._waiting.setdefault(experiment_pk, {})
