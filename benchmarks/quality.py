@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from benchmarks import pbt_toy
 from benchmarks.figures import median
 from schedy.definitions import ALGORITHMS, Definition, read_definition
 from schedy_store.search.catalogue import make_algorithm
@@ -234,6 +235,8 @@ def quality_lines(*, seeds: int = 30, jobs: int = JOBS) -> Iterator[str]:
             found = compare(scheduler, task, seeds=seeds, jobs=jobs)
             cells = f"{_spread(found.schedy):>30}{_spread(found.optuna):>30}"
             yield f"{found.name:28}{cells}{found.chance:8.3f}  {found.verdict}"
+    both, one = pbt_toy.together(), pbt_toy.alone()
+    yield f"{'pbt, toy problem':28}{both:>30.4f}{'':>38}  without exploit and explore {one:.4f}; the best is 1.2"
 
 
 def _spread(values: Sequence[float]) -> str:

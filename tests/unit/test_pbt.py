@@ -1,11 +1,11 @@
 """Population based training: who goes on from whom, and the toy problem of the paper."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from benchmarks import pbt_toy
 from schedy import pbt
 from schedy.definitions import check_definition
 from schedy.errors import InvalidValueError
@@ -139,48 +139,9 @@ def test_a_perturbed_value_is_a_legal_one(distribution: Any, number: float, want
     assert distribution.rank(legal(distribution, number)) is not None
 
 
-STEPS, RATE = 4, 0.02
-
-
-def _ascend(values: Mapping[str, Any], start: Mapping[str, Any]) -> dict[str, float]:
-    """Gradient steps on the surrogate 1.2 - h0 t0^2 - h1 t1^2; the score is 1.2 - t0^2 - t1^2."""
-    t = [start.get("t0", 0.9), start.get("t1", 0.9)]
-    for _ in range(STEPS):
-        t = [each - RATE * 2 * values[name] * each for each, name in zip(t, ("h0", "h1"), strict=True)]
-    return {"t0": t[0], "t1": t[1], "score": 1.2 - t[0] ** 2 - t[1] ** 2}
-
-
-SMALL = 0.05
-"""Where the paper begins with 0, which no factor moves."""
-
-
-def _toy(**options: Any) -> float:
-    """The best score of two members that begin with h = (SMALL, 1) and (1, SMALL) and take turns."""
-    definition = define(
-        {name: {"uniform": {"low": 0, "high": 1}} for name in ("h0", "h1")},
-        objectives=[{"result": "score", "direction": "maximize"}],
-        options={"population_size": 2, "max_generations": 100, "exploit": {"truncate": {"proportion": 0.5}}, **options},
-    )
-    experiment, algorithm = Experiment(definition), Pbt(definition)
-    begin = [{"h0": SMALL, "h1": 1.0}, {"h0": 1.0, "h1": SMALL}]
-    for number in range(200):
-        job = experiment.make(number, algorithm)
-        if number < 2:
-            job = replace(job, hyperparameters=begin[number])
-        experiment.end(job, _ascend(job.hyperparameters, job.results))
-    return float(max(job.results["score"] for job in experiment.ended))
-
-
-def test_the_toy_problem_is_solved() -> None:
-    alone = []
-    for values in ({"h0": SMALL, "h1": 1.0}, {"h0": 1.0, "h1": SMALL}):
-        results: dict[str, float] = {}
-        for _ in range(100):
-            results = _ascend(values, results)
-        alone.append(results["score"])
-    assert max(alone) < 1.1
-    explore = {name: {"perturb": {"min_factor": 0.5, "max_factor": 2}} for name in ("h0", "h1")}
-    assert 1.19 < _toy(explore=explore) <= 1.2
+def test_the_toy_problem_is_solved_together_and_not_alone() -> None:
+    assert pbt_toy.alone() < 1.1
+    assert 1.19 < pbt_toy.together() <= 1.2
 
 
 @pytest.mark.parametrize(
