@@ -1,11 +1,12 @@
 """What the store keeps of a search, for every database: which jobs are wanted, and that each is stored once."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from schedy.messages import (
@@ -119,6 +120,12 @@ class SearchDesk:
         record: ExperimentRecord = answer.experiments[0]
         return record
 
+    def grow_older(self, seconds: float) -> None:
+        """As if the experiment had been added that much earlier."""
+        with self.store.transaction() as transaction:
+            (created_at,) = transaction.sql.scalars(select(Experiment.created_at))
+            transaction.sql.execute(update(Experiment).values(created_at=created_at - timedelta(seconds=seconds)))
+
     def end_jobs(self, experiment: ExperimentRecord) -> None:
         """Make everything that is queued final."""
         ids = self._all(select(Job.job_id).where(Job.status == "QUEUED"))
@@ -196,6 +203,21 @@ def test_what_a_lowered_budget_does_not_pay_is_not_stored(desk: SearchDesk) -> N
     desk.redefine(experiment, max_jobs=4)
     desk.go_round()
     assert (desk.numbers(), desk.record().made) == ([0, 1, 2, 3], 4)
+
+
+def test_a_search_whose_time_is_over_makes_nothing_more(desk: SearchDesk) -> None:
+    experiment = desk.add(max_time=60.0, ready=2)
+    desk.go_round()
+    desk.look()
+    assert (desk.numbers(), desk.record().search_end) == ([0, 1], None)
+    desk.grow_older(seconds=61)
+    desk.end_jobs(experiment)
+    desk.go_round()
+    assert (desk.numbers(), desk.wanted(), desk.record().status) == ([0, 1], [], "DONE")
+    assert desk.record().search_end == "The 60 s for making jobs are over."
+    desk.redefine(experiment, max_time=3600.0)
+    desk.go_round()
+    assert (desk.numbers(), desk.record().status) == ([0, 1, 2, 3], "RUNNING")
 
 
 def test_an_answer_from_before_a_take_over_is_not_stored(desk: SearchDesk) -> None:
