@@ -43,8 +43,8 @@ _log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 15.0
 """A worker that waits says so again before this is over."""
-_PARKED_SECONDS = 1.0
-"""Whoever has waited for so long is told that a job is being made, so that it knows that we are there."""
+_PARKED_SECONDS = 0.5
+"""Whoever has waited for so long is told with the next tick that a job is being made: nobody takes us for dead."""
 _REST_SECONDS = 20.0
 """An algorithm that has failed is asked again after this."""
 _FAILED = "The search failed and is tried again: "
@@ -88,6 +88,9 @@ class _Waiting:
     since: float
     until: float
     incoming: Incoming | None
+
+    def is_parked(self, now: float) -> bool:
+        return self.incoming is not None and now - self.since >= _PARKED_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,9 @@ class SearchOffice:
             self._touched |= set(transaction.sql.scalars(_RUNNING_SEARCHES))
             self._resting = {pk: until for pk, until in self._resting.items() if until > now}
             self._end_overdue(now)
+        self._touched |= {
+            pk for pk, here in self._waiting.items() if any(each.is_parked(now) for each in here.values())
+        }
         outcome = Outcome()
         touched, self._touched = self._touched, set()
         for experiment_pk in sorted(touched):

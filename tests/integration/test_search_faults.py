@@ -254,6 +254,17 @@ class TestOwnAlgorithms:
             wait_until(lambda: "The search process" in problem(search), what="the problem")
             assert problem(other) == ""
 
+    def test_who_waits_for_one_does_not_take_the_service_for_dead(
+        self, settings: Settings, own: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (own / "hangs").touch()
+        hasty = {**settings.model_dump(), "claim_patience_seconds": 5.0}
+        with service_process(settings, own.parent, PYTHONPATH=str(own)), schedy.SchedyDB(config_override=hasty) as db:
+            search = search_of(db, "hanging")
+            with pytest.raises(schedy.NoJobError):
+                search.next_job(timeout=8)
+            assert "no results service answers" not in caplog.text
+
     def test_a_slow_one_delays_no_claims_of_others(
         self, db: schedy.SchedyDB, settings: Settings, tmp_path: Path, own: Path
     ) -> None:
