@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from schedy_broker_setup.node import NodeError, NodeSettings, PrivateNode, free_
 from schedy_broker_setup.node_files import find_server
 from schedy_store.service import ResultsService
 from tests.support import PostgreSQL, missing_server, postgresql_program, running_service
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a script runs in the background; children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

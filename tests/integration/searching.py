@@ -186,10 +186,11 @@ def kill_processes(pids: list[int]) -> None:
 
 @contextlib.contextmanager
 def service_process(settings: Settings, folder: Path, **more: str) -> Iterator[ServiceProcess]:
-    """Run the results service as a process."""
+    """Run the results service as a process, that is active."""
     service = ServiceProcess(settings, folder, more)
     service.start()
     try:
+        wait_until(lambda: "is active" in service.log, what="the service")
         yield service
     finally:
         service.stop()
