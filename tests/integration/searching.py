@@ -185,12 +185,15 @@ def kill_processes(pids: list[int]) -> None:
 
 
 @contextlib.contextmanager
-def service_process(settings: Settings, folder: Path, **more: str) -> Iterator[ServiceProcess]:
-    """Run the results service as a process, that is active."""
+def service_process(
+    settings: Settings, folder: Path, *, is_second: bool = False, **more: str
+) -> Iterator[ServiceProcess]:
+    """Run the results service as a process, from when it is active; a second instance from its start."""
     service = ServiceProcess(settings, folder, more)
     service.start()
     try:
-        wait_until(lambda: "is active" in service.log, what="the service")
+        if not is_second:
+            wait_until(lambda: "is active" in service.log, seconds=30, what="the service")
         yield service
     finally:
         service.stop()

@@ -201,7 +201,7 @@ class TestTwoInstances:
             db.add_experiment(search)
             second_folder = tmp_path / "second"
             second_folder.mkdir()
-            with service_process(settings, second_folder):
+            with service_process(settings, second_folder, is_second=True):
                 wait_until(lambda: consumers(settings, names.REQUESTS_QUEUE) == 2, what="the second instance")
                 workers = Workers(settings, "R", 3, timeout=None)
                 wait_until(lambda: len(job_numbers(search)) >= 8, what="jobs")
