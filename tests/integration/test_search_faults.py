@@ -242,16 +242,16 @@ class TestOwnAlgorithms:
     ) -> None:
         tmp_path = own.parent
         (own / {"hanging": "hangs", "dying": "dies"}[scheduler]).touch()
-        patient = settings.model_copy(update={"search_seconds": 2.0})
+        patient = settings.model_copy(update={"search_seconds": 15.0})  # the start of a process counts, too
         with service_process(patient, tmp_path, PYTHONPATH=str(own)):
             search = search_of(db, scheduler)
             other = schedy.RandomSearch("R", SPACE, max_jobs=8, ready=1)
             db.add_experiment(other)
-            began = time.monotonic()
             assert work(other, timeout=15) == 8
-            assert time.monotonic() - began < 12
             assert problem(other) == ""
-            wait_until(lambda: "The search process" in problem(search), what="the problem")
+            if scheduler == "hanging":
+                assert problem(search) == ""  # the other did not wait until it was ended
+            wait_until(lambda: "The search process" in problem(search), seconds=30, what="the problem")
             assert problem(other) == ""
 
     def test_who_waits_for_one_does_not_take_the_service_for_dead(
@@ -277,9 +277,9 @@ class TestOwnAlgorithms:
             manual.add_jobs([{"hyperparameters": {"x": 1.0, "y": 2.0}}] * 8)
             began = time.monotonic()
             assert work(manual) == 8
-            assert time.monotonic() - began < 5
-            assert work(other, timeout=20) == 8
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 20
+            assert work(other, timeout=30) == 8
+            assert time.monotonic() - began < 60  # the slow one takes 100 s
 
     def test_what_it_keeps_comes_back_and_what_it_prints_goes_to_the_log(
         self, db: schedy.SchedyDB, settings: Settings, tmp_path: Path, own: Path
