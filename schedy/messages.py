@@ -112,6 +112,8 @@ class Claim(Message):
     worker: Worker
     by_ticket: bool = True
     """Whether a ticket led here, or the user who named the job."""
+    wait_id: Token | None = None
+    """That of the sender's `Demand`, if there was one: a grant ends the waiting."""
 
 
 class _Held(Message):
@@ -182,7 +184,7 @@ class HeldJob(BaseModel):
 class Demand(Message):
     """The sender has found no job of an experiment that makes its own, and would take one.
 
-    `wait_id` names one waiting, which ends with a claim of the worker, or after a while.
+    `wait_id` names one waiting, which ends with a granted claim that names it, too, or after a while.
     """
 
     kind: Literal["demand"] = "demand"

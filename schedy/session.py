@@ -200,7 +200,7 @@ class Session:
                     raise NoJobError(experiment_name)
                 wait = (_NEAR_SECONDS if was_near else 0.0) if is_near else _DEMAND_SECONDS
                 continue
-            granted = self._try_ticket(held, experiment_name, experiment_uid, deadline)
+            granted = self._try_ticket(held, experiment_name, experiment_uid, deadline, wait_id=demand.wait_id)
             if granted is not None:
                 return granted
 
@@ -231,7 +231,7 @@ class Session:
         time.sleep(_QUEUE_PAUSE_SECONDS)
 
     def _try_ticket(
-        self, held: HeldTicket, experiment_name: str, experiment_uid: str, deadline: float | None
+        self, held: HeldTicket, experiment_name: str, experiment_uid: str, deadline: float | None, *, wait_id: str
     ) -> tuple[JobRecord, Hold] | None:
         """Claim the job of a ticket; None if it is not to be had. Whatever ends this early gives the ticket back."""
         try:
@@ -244,7 +244,7 @@ class Session:
             if deadline is not None:
                 patience = max(deadline - time.monotonic(), self.settings.claim_patience_seconds)
             hold = Hold(ticket.experiment_uid, ticket.job_id, uuid.uuid4().hex, 0.0, held)
-            answer = self._ask_claim(hold, patience, by_ticket=True)
+            answer = self._ask_claim(hold, patience, by_ticket=True, wait_id=wait_id)
         except BaseException:
             held.give_up()
             raise
@@ -270,7 +270,9 @@ class Session:
             raise UnsafeUpdateError(f"Job {job_id} cannot be run here: {answer.reason}")
         return answer.job, hold
 
-    def _ask_claim(self, hold: Hold, patience_seconds: float | None, *, by_ticket: bool) -> ClaimAnswer:
+    def _ask_claim(
+        self, hold: Hold, patience_seconds: float | None, *, by_ticket: bool, wait_id: str | None = None
+    ) -> ClaimAnswer:
         """Ask until there is an answer; whoever stops waiting gives the claim up, so that nobody waits for us."""
         claim = Claim(
             experiment_uid=hold.experiment_uid,
@@ -278,6 +280,7 @@ class Session:
             token=hold.token,
             worker=self.worker,
             by_ticket=by_ticket,
+            wait_id=wait_id,
         )
         call: Call | None = None
         try:

@@ -39,9 +39,9 @@ class Outcome:
     touched: set[int] = field(default_factory=set)
     """Experiments whose search may have something to do now."""
     served: str | None = None
-    """The worker (its uid) that was granted a job."""
-    waiting: tuple[int, str, str] | None = None
-    """An experiment, a worker and its `wait_id`: it waits for a job to be made, and for the answer."""
+    """The `wait_id` of who was granted a job."""
+    waiting: tuple[int, str] | None = None
+    """An experiment and the `wait_id` of a worker that waits for a job to be made, and for the answer."""
     pruning: tuple[int, int, int] | None = None
     """An experiment, a job and its attempt: the answer waits for what the pruner says."""
     log: list[str] = field(default_factory=list)

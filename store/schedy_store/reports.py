@@ -96,7 +96,7 @@ class Reports:
             record = self._begin_attempt(row, verdict.state, message, user)
         if row.dispatched_at is not None and message.by_ticket:
             outcome.claimed = (row.experiment_pk, row.dispatched_at)
-        outcome.served = message.worker.uid
+        outcome.served = message.wait_id
         self._touch(row, outcome)
         record = record.model_copy(update={"status": verdict.state.status, "attempt": verdict.state.attempt})
         outcome.answer = ClaimAnswer.model_construct(
@@ -117,7 +117,7 @@ class Reports:
             return Outcome(DemandAnswer(there=False, reason="the experiment was deleted."))
         if row.scheduler == MANUAL:
             return Outcome(DemandAnswer(there=False, reason="nothing is queued."))
-        return Outcome(touched={row.pk}, waiting=(row.pk, message.worker.uid, message.wait_id))
+        return Outcome(touched={row.pk}, waiting=(row.pk, message.wait_id))
 
     def _expired(self, row: AnyRow, outcome: Outcome) -> AnyRow:
         """Judge a lease that may be over, as a tick would; return the row as it is then."""

@@ -84,7 +84,6 @@ _RUNNING_SEARCHES = select(Experiment.pk).where(Experiment.scheduler != MANUAL, 
 class _Waiting:
     """A worker that waits for a job; `incoming` is its question until it is answered."""
 
-    worker: str
     since: float
     until: float
     incoming: Incoming | None
@@ -175,22 +174,15 @@ class SearchOffice:
         """
         self._touched |= outcome.touched
         if outcome.served is not None:
-            self._note_served(outcome.served)
+            for waiting in self._waiting.values():
+                waiting.pop(outcome.served, None)
         if outcome.waiting is not None and not incoming.redelivered:
-            experiment_pk, worker, wait_id = outcome.waiting
+            experiment_pk, wait_id = outcome.waiting
             now = time.monotonic()
             here = self._waiting.setdefault(experiment_pk, {})
             before = here.get(wait_id)
             since = now if before is None or before.incoming is None else before.since
-            here[wait_id] = _Waiting(worker, since, now + _WAIT_SECONDS, incoming)
-
-    def _note_served(self, worker: str) -> None:
-        """A thread of this worker waits no more: one that had its answer, since only then it claims."""
-        for waiting in self._waiting.values():
-            for wait, each in waiting.items():
-                if each.worker == worker and each.incoming is None:
-                    del waiting[wait]
-                    return
+            here[wait_id] = _Waiting(since, now + _WAIT_SECONDS, incoming)
 
     def note_tickets(self, experiments: Iterable[int]) -> None:
         """Note that tickets of these experiments are out now."""

@@ -324,6 +324,26 @@ class TestReproducibility:
             found.append(ran)
         assert found[0] == found[1]
 
+    def test_a_worker_that_waited_in_vain_elsewhere_gets_the_same_sequence(self, db: schedy.SchedyDB) -> None:
+        elsewhere = random_search(db, "elsewhere", ready=0)
+        elsewhere.pause()
+        found = []
+        for name in ("first", "second"):
+            search = schedy.TPESearch(name, SPACE, minimize="loss", max_jobs=4, seed=3, startup_jobs=1)
+            db.add_experiment(search)
+            ran: list[Any] = []
+
+            def _play(job: Job, ran: list[Any] = ran) -> None:
+                ran.append(job.hyperparameters)
+                squares(job)
+
+            assert work(search, play=_play) == 4
+            found.append(ran)
+            for _ in range(3):
+                with pytest.raises(schedy.NoJobError):
+                    elsewhere.next_job()
+        assert found[0] == found[1]
+
     def test_what_one_learns_from_changes_what_it_suggests(self, db: schedy.SchedyDB) -> None:
         found = []
         for sign in (1, -1):
