@@ -297,6 +297,18 @@ class TestLife:
             assert 1.0 < time.monotonic() - began < 15.0
 
 
+def played(search: schedy.Experiment) -> list[Any]:
+    """Run all jobs of a search; return their hyperparameters in the order in which they ran."""
+    ran: list[Any] = []
+
+    def _play(job: Job) -> None:
+        ran.append(job.hyperparameters)
+        squares(job)
+
+    work(search, play=_play)
+    return ran
+
+
 class TestReproducibility:
     def test_the_same_seed_gives_the_same_jobs_to_many_workers(self, db: schedy.SchedyDB, settings: Settings) -> None:
         found = []
@@ -314,14 +326,8 @@ class TestReproducibility:
         for name in ("first", "second"):
             search = schedy.TPESearch(name, SPACE, minimize="loss", max_jobs=14, seed=3, startup_jobs=4)
             db.add_experiment(search)
-            ran: list[Any] = []
-
-            def _play(job: Job, ran: list[Any] = ran) -> None:
-                ran.append(job.hyperparameters)
-                squares(job)
-
-            assert work(search, play=_play) == 14
-            found.append(ran)
+            found.append(played(search))
+        assert len(found[0]) == 14
         assert found[0] == found[1]
 
     def test_a_worker_that_waited_in_vain_elsewhere_gets_the_same_sequence(self, db: schedy.SchedyDB) -> None:
@@ -331,17 +337,11 @@ class TestReproducibility:
         for name in ("first", "second"):
             search = schedy.TPESearch(name, SPACE, minimize="loss", max_jobs=4, seed=3, startup_jobs=1)
             db.add_experiment(search)
-            ran: list[Any] = []
-
-            def _play(job: Job, ran: list[Any] = ran) -> None:
-                ran.append(job.hyperparameters)
-                squares(job)
-
-            assert work(search, play=_play) == 4
-            found.append(ran)
+            found.append(played(search))
             for _ in range(3):
                 with pytest.raises(schedy.NoJobError):
                     elsewhere.next_job()
+        assert len(found[0]) == 4
         assert found[0] == found[1]
 
     def test_what_one_learns_from_changes_what_it_suggests(self, db: schedy.SchedyDB) -> None:

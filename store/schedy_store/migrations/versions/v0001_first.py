@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Create all tables."""
     _create_experiment()
     _create_job()
+    _index_job()
     _create_job_value()
     _create_search_tables()
     _create_event()
@@ -110,6 +111,9 @@ def _create_job() -> None:
         sa.UniqueConstraint("experiment_pk", "number", name=op.f("uq_job_experiment_pk_number")),
         sqlite_autoincrement=True,
     )
+
+
+def _index_job() -> None:
     op.create_index("ix_job_experiment_pk_status", "job", ["experiment_pk", "status"])
     op.create_index("ix_job_experiment_pk_pk", "job", ["experiment_pk", "pk"])
     op.create_index("ix_job_experiment_pk_ended", "job", ["experiment_pk", "ended"])
