@@ -15,10 +15,10 @@ from sqlalchemy import insert, select
 from benchmarks import servers
 from benchmarks.figures import Figure, Scale, median
 from benchmarks.servers import Servers
-from schedy_store.store import Store
-from schedy_store.tables import Experiment, Job, JobValue
+from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Experiment, Job, JobValue
 
-_SERVICE_IMPORTS = "import schedy_store.service, schedy_broker_setup.topology"
+_SERVICE_IMPORTS = "import schedy_store.service.loop, schedy_broker_setup.topology"
 _CLICK = "import click"
 _MEGABYTE = 1_000_000
 _CHUNK = 65_536

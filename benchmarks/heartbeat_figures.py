@@ -9,7 +9,7 @@ import schedy
 from benchmarks.figures import Figure
 from benchmarks.sampling import watching
 from benchmarks.servers import Servers
-from schedy.messages import Answer, Claim, ClaimAnswer, Heartbeat, HeldJob, Worker
+from schedy.wire.messages import Answer, Claim, ClaimAnswer, Heartbeat, HeldJob, Worker
 
 _BEAT_SECONDS = 10.0
 """A third of the default lease."""

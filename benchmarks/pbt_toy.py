@@ -7,8 +7,8 @@ mostly one of the two: alone it cannot get there.
 from collections.abc import Mapping
 from typing import Any
 
-from schedy.definitions import read_definition
-from schedy_store.search.pbt import Pbt
+from schedy.search.definition import read_definition
+from schedy_store.search.algorithms.pbt import Pbt
 from schedy_store.search.protocol import History, Suggestion, Trial
 
 _SMALL = 0.05

@@ -24,9 +24,9 @@ from sklearn.svm import SVR
 
 from benchmarks import pbt_toy
 from benchmarks.figures import median
-from schedy.definitions import ALGORITHMS, Definition, read_definition
+from schedy.search.definition import ALGORITHMS, Definition, read_definition
 from schedy_store.search.catalogue import make_algorithm
-from schedy_store.search.optuna_space import axis_of
+from schedy_store.search.optuna.space import axis_of
 from schedy_store.search.protocol import Algorithm, History, Suggestion, Trial
 
 Loss = Callable[[Mapping[str, Any]], float]

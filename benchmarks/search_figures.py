@@ -10,8 +10,8 @@ from benchmarks.figures import Figure, Scale, median
 from benchmarks.quality import suggestion_ms
 from benchmarks.sampling import watching
 from benchmarks.servers import Servers
-from schedy.messages import ExperimentsAnswer, GetExperiments
 from schedy.random import Uniform
+from schedy.wire.messages import ExperimentsAnswer, GetExperiments
 
 _ALGORITHMS = ("random", "sobol", "cmaes", "tpe")
 _PARAMETERS = 20

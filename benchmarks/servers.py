@@ -14,7 +14,7 @@ from pathlib import Path
 
 import schedy
 from schedy.settings import load_settings
-from schedy_broker_setup.node import NodeSettings, PrivateNode, free_port
+from schedy_broker_setup.node.node import NodeSettings, PrivateNode, free_port
 
 ROOT = Path(__file__).parent.parent
 _END_SECONDS = 10.0

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from chaos.ports import lasting_port
 from chaos.releases import release_folder
 from schedy_broker_setup.management import Management
-from schedy_broker_setup.node import NodeError, NodeSettings, PrivateNode
-from schedy_broker_setup.node_files import erlang_environment, find_erlang_program
+from schedy_broker_setup.node.files import erlang_environment, find_erlang_program
+from schedy_broker_setup.node.node import NodeError, NodeSettings, PrivateNode
 
 KINDS = ("3.10", "4.0", "4.3", "cluster")
 _USER = "chaos"

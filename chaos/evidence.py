@@ -11,12 +11,12 @@ from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import select
 
 from chaos.history import Record
-from schedy import names
-from schedy.values import load_values
+from schedy.wire import names
+from schedy.wire.values import load_values
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.dead_letters import DeadLetter, dead_letters
-from schedy_store.store import Store
-from schedy_store.tables import Event, Experiment, Job
+from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Event, Experiment, Job
 
 FINAL = frozenset({"DONE", "CRASHED", "PRUNED"})
 _MOST_DEAD = 1000

@@ -13,7 +13,7 @@ from chaos.brokers import BrokerUnderTest
 from chaos.crew import Crew, Member
 from chaos.operations import Operations
 from chaos.stores import StoreUnderTest
-from schedy_broker_setup.node import PrivateNode
+from schedy_broker_setup.node.node import PrivateNode
 from tests.forwarder import Forwarder
 from tests.processes import search_processes_of
 

@@ -4,10 +4,10 @@ import itertools
 from typing import Any
 
 import schedy
-from schedy.definitions import Definition
 from schedy.random import Choice, Int, Uniform
+from schedy.search.definition import Definition
+from schedy_store.search.algorithms.random import RandomSearch
 from schedy_store.search.protocol import History, Suggestion
-from schedy_store.search.random_search import RandomSearch
 
 NAME = "chaos-made"
 FIRST_BUDGET = 20

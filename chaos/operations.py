@@ -10,9 +10,9 @@ import schedy
 from chaos.evidence import FINAL
 from chaos.history import History
 from schedy.errors import NotFoundError, StoreError
-from schedy.messages import ExperimentStatus
-from schedy_store.store import Store
-from schedy_store.tables import Experiment, Job
+from schedy.wire.messages import ExperimentStatus
+from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Experiment, Job
 
 _LOOKED_AT = 300
 

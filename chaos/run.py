@@ -30,10 +30,10 @@ from chaos.history import History, read_histories, read_history
 from chaos.nemesis import FaultLog, Nemesis
 from chaos.operations import Operations
 from chaos.stores import StoreUnderTest, make_store
-from schedy import names
 from schedy.errors import StoreError
 from schedy.settings import load_settings
-from schedy_store.store import Store
+from schedy.wire import names
+from schedy_store.schema.engine import Store
 from tests.forwarder import Forwarder
 
 EXPERIMENTS = {"chaos-one": 50, "chaos-two": 50, "chaos-three": 50, "chaos-few": 1}

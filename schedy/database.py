@@ -12,10 +12,10 @@ from typing import Any, Self
 
 from schedy.errors import NotFoundError, SchedyError, TopologyMissingError
 from schedy.experiments import Experiment
-from schedy.messages import ChangeAnswer, ExperimentRecord, ExperimentsAnswer, GetExperiments, checked_size
 from schedy.searches import experiment_from_record
-from schedy.session import Session
 from schedy.settings import Settings, load_settings
+from schedy.wire.messages import ChangeAnswer, ExperimentRecord, ExperimentsAnswer, GetExperiments, checked_size
+from schedy.worker.session import Session
 
 _TOPOLOGY_PAUSE_SECONDS = 1.0
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overloa
 
 from pydantic import ValidationError
 
-from schedy.client import Call, refusal_error
-from schedy.definitions import Definition, Objective, check_definition, read_definition
 from schedy.errors import InvalidValueError, NotFoundError, NotStoredYetError, SchedyError
 from schedy.jobs import Job, checked_quality
-from schedy.leases import Hold
-from schedy.messages import (
+from schedy.search.definition import Definition, Objective, check_definition, read_definition
+from schedy.wire.messages import (
     JOB_STATUSES,
     AddExperiment,
     ChangeAnswer,
@@ -33,8 +31,10 @@ from schedy.messages import (
     check_experiment_name,
     checked_size,
 )
-from schedy.session import CHANGE_RESEND_SECONDS, Session, install_sigterm_handler
-from schedy.values import LONGEST_NAME, dump_values, plain_values
+from schedy.wire.values import LONGEST_NAME, dump_values, plain_values
+from schedy.worker.calls import Call, refusal_error
+from schedy.worker.leases import Hold
+from schedy.worker.session import CHANGE_RESEND_SECONDS, Session, install_sigterm_handler
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB

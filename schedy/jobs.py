@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from schedy.errors import InvalidValueError, JobCancelledError, NotFoundError, Pruned, UnsafeUpdateError
-from schedy.leases import Hold
-from schedy.messages import (
+from schedy.wire.messages import (
     CRASHED,
     DONE,
     FINAL_STATUSES,
@@ -33,8 +32,9 @@ from schedy.messages import (
     RetryJobs,
     checked_size,
 )
-from schedy.session import Session, lost_text
-from schedy.values import dump_values, plain_values, split_sendable
+from schedy.wire.values import dump_values, plain_values, split_sendable
+from schedy.worker.leases import Hold
+from schedy.worker.session import Session, lost_text
 
 if TYPE_CHECKING:
     from schedy.experiments import Experiment

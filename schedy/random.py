@@ -17,7 +17,7 @@ from statistics import NormalDist
 from typing import Any, ClassVar, Self
 
 from schedy.errors import InvalidValueError
-from schedy.values import plain_values
+from schedy.wire.values import plain_values
 
 _LEAST_QUANTILE = 2.0**-53
 _DIGITS = 12

@@ -4,13 +4,13 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from schedy.definitions import ALGORITHMS, Constraint, Definition, read_definition
 from schedy.errors import InvalidValueError
 from schedy.experiments import Experiment, Fixed, pruner_form
-from schedy.messages import ExperimentRecord, ExperimentStatus, Limits, check_experiment_name
 from schedy.pbt import Perturb, Truncate
 from schedy.random import Distribution
-from schedy.values import plain_values
+from schedy.search.definition import ALGORITHMS, Constraint, Definition, read_definition
+from schedy.wire.messages import ExperimentRecord, ExperimentStatus, Limits, check_experiment_name
+from schedy.wire.values import plain_values
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
@@ -21,7 +21,7 @@ Distributions = Mapping[str, Distribution | Mapping[str, Any]]
 
 
 class LimitSettings(TypedDict, total=False):
-    """What the jobs of an experiment may cost; see `schedy.messages.Limits`."""
+    """What the jobs of an experiment may cost; see `schedy.wire.messages.Limits`."""
 
     max_attempts: int | None
     job_timeout: float | None

@@ -13,9 +13,9 @@ import pytest
 import schedy
 from schedy.settings import Settings, load_settings
 from schedy_broker_setup.management import Management
-from schedy_broker_setup.node import NodeError, NodeSettings, PrivateNode, free_port
-from schedy_broker_setup.node_files import find_server
-from schedy_store.service import ResultsService
+from schedy_broker_setup.node.files import find_server
+from schedy_broker_setup.node.node import NodeError, NodeSettings, PrivateNode, free_port
+from schedy_store.service.loop import ResultsService
 from tests.support import PostgreSQL, missing_server, postgresql_program, running_service
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a script runs in the background; children inherit it

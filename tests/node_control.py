@@ -2,7 +2,7 @@
 
 import subprocess
 
-from schedy_broker_setup.node_files import erlang_environment, find_erlang_program
+from schedy_broker_setup.node.files import erlang_environment, find_erlang_program
 from tests.conftest import OwnNode
 
 

@@ -17,10 +17,10 @@ import psycopg
 import pytest
 
 from schedy.settings import Settings
-from schedy_broker_setup.node import free_port
+from schedy_broker_setup.node.node import free_port
 from schedy_broker_setup.topology import setup
-from schedy_store.service import ResultsService
-from schedy_store.store import Store
+from schedy_store.schema.engine import Store
+from schedy_store.service.loop import ResultsService
 
 T = TypeVar("T")
 

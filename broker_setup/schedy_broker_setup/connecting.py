@@ -19,7 +19,7 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
-from schedy.broker_errors import plain_reason
+from schedy.amqp.errors import plain_reason
 from schedy.settings import NO_TLS_FILES, TlsFiles, split_urls
 from schedy.tls import tls_context, tls_fault
 from schedy_broker_setup.errors import BadUrlError, UnreachableError

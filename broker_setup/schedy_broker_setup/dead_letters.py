@@ -15,13 +15,13 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 from pydantic import ValidationError
 
-from schedy import names
 from schedy.errors import NotFoundError
-from schedy.messages import Replay, encode
 from schedy.settings import NO_TLS_FILES, TlsFiles
+from schedy.wire import names
+from schedy.wire.messages import Replay, encode
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.errors import NotPermittedError, TopologyError
-from schedy_broker_setup.sights import ACCESS_REFUSED
+from schedy_broker_setup.inspection import ACCESS_REFUSED
 
 BODY_CHARACTERS = 200
 

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, unquote
 
 from schedy.settings import NO_TLS_FILES, TlsFiles
 from schedy.tls import tls_context
-from schedy.topology import Exchange
+from schedy.wire.topology import Exchange
 from schedy_broker_setup.connecting import split_url
 from schedy_broker_setup.errors import BadUrlError, ManagementError
 from schedy_broker_setup.permissions import (

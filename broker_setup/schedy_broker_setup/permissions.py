@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from schedy import names
+from schedy.wire import names
 
 HASHING_ALGORITHM = "rabbit_password_hashing_sha256"
 SALT_BYTES = 4

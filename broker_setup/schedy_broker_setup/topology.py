@@ -1,4 +1,4 @@
-"""Makes the exchanges, queues and bindings of `schedy.topology` on a broker."""
+"""Makes the exchanges, queues and bindings of `schedy.wire.topology` on a broker."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import ChannelClosedByBroker
 
 from schedy.settings import NO_TLS_FILES, TlsFiles
-from schedy.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Exchange, Queue
+from schedy.wire.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Exchange, Queue
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.errors import BrokerSetupError, NotPermittedError, TopologyError
-from schedy_broker_setup.sights import (
+from schedy_broker_setup.inspection import (
     ACCESS_REFUSED,
     PRECONDITION_FAILED,
     Presence,

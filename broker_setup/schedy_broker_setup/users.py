@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from schedy.topology import INBOX
+from schedy.wire.topology import INBOX
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import RIGHTS, User
 

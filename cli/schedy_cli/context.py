@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import click
 
 from schedy.errors import StoreError
-from schedy.messages import Answer, ExperimentRecord, ExperimentsAnswer, GetExperiments, Refusal, Request
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
+from schedy.wire.messages import Answer, ExperimentRecord, ExperimentsAnswer, GetExperiments, Refusal, Request
 
 _PATIENCE_SECONDS = 10.0
 
@@ -31,7 +31,7 @@ class Reader(Protocol):
 @contextlib.contextmanager
 def session_for(settings: Settings) -> Iterator[Any]:
     """Open a session with the broker for the length of a command; it waits seconds, not minutes."""
-    from schedy.session import Session  # noqa: PLC0415 - not needed by commands that read the store
+    from schedy.worker.session import Session  # noqa: PLC0415 - not needed by commands that read the store
 
     patient = settings.model_copy(update={"service_wait_seconds": _PATIENCE_SECONDS})
     session = Session(patient, role="cli")
@@ -71,7 +71,7 @@ def _has_store(settings: Settings) -> bool:
 
 class _StoreReader:
     def __init__(self, settings: Settings) -> None:
-        from schedy_store.store import Store  # noqa: PLC0415 - imports SQLAlchemy
+        from schedy_store.schema.engine import Store  # noqa: PLC0415 - imports SQLAlchemy
 
         self._store = Store.open(settings.effective_store_url, read_only=True)
         try:
@@ -84,7 +84,7 @@ class _StoreReader:
         self._store.close()
 
     def ask(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
-        from schedy_store.queries import answer_request  # noqa: PLC0415
+        from schedy_store.reads import answer_request  # noqa: PLC0415
 
         with self._store.transaction() as transaction:
             return _unrefused(answer_request(transaction, request))
@@ -101,7 +101,7 @@ class _ServiceReader:
 
 def _unrefused(answer: Answer) -> Answer:
     if isinstance(answer, Refusal):
-        from schedy.client import refusal_error  # noqa: PLC0415 - imports pika, which a read of the store does without
+        from schedy.worker.calls import refusal_error  # noqa: PLC0415 - imports pika, which a read of the store does without
 
         raise refusal_error(answer)
     return answer

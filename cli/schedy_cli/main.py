@@ -15,22 +15,22 @@ import click
 from schedy.errors import InvalidValueError, NotStoredYetError, SchedyError, SettingsError
 
 _COMMANDS = {
-    "up": "running",
-    "down": "running",
-    "status": "running",
-    "serve": "serving",
+    "up": "up",
+    "down": "up",
+    "status": "up",
+    "serve": "serve",
     "doctor": "doctor",
-    "broker": "broker_commands",
-    "add": "experiments",
-    "push": "pushing",
-    "list": "listing",
-    "show": "listing",
-    "set": "experiments",
-    "rm": "experiments",
-    "pause": "operations",
-    "resume": "operations",
-    "cancel": "operations",
-    "retry": "operations",
+    "broker": "broker",
+    "add": "add",
+    "push": "push",
+    "list": "list",
+    "show": "list",
+    "set": "add",
+    "rm": "add",
+    "pause": "retry",
+    "resume": "retry",
+    "cancel": "retry",
+    "retry": "retry",
     "history": "history",
     "log": "history",
     "workers": "workers",
@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        found: click.Command = getattr(importlib.import_module(f"schedy_cli.{module}"), f"{cmd_name}_command")
+        found: click.Command = getattr(importlib.import_module(f"schedy_cli.commands.{module}"), f"{cmd_name}_command")
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

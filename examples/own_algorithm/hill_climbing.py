@@ -10,9 +10,9 @@ Install it where the results service runs, and start the service again:
 
 from typing import Any
 
-from schedy.definitions import Definition
 from schedy.errors import InvalidValueError
 from schedy.random import Distribution
+from schedy.search.definition import Definition
 from schedy_store.search.protocol import History, Suggestion, Trial, generator
 
 _EDGE = 1e-9

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from schedy_broker_setup.node import NodeError
-from schedy_broker_setup.node_files import find_server
+from schedy_broker_setup.node.files import find_server
+from schedy_broker_setup.node.node import NodeError
 from tests.support import missing_server
 
 _ROOT = Path(__file__).parent.parent.parent

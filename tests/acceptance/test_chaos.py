@@ -10,8 +10,8 @@ import pytest
 
 from chaos.crew import ROOT
 from chaos.faults import lanes
-from schedy_broker_setup.node import NodeError
-from schedy_broker_setup.node_files import find_server
+from schedy_broker_setup.node.files import find_server
+from schedy_broker_setup.node.node import NodeError
 from tests.support import missing_server, postgresql_program
 
 _SECONDS = 35

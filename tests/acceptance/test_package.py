@@ -19,4 +19,4 @@ def test_the_wheel_has_the_four_packages_and_nothing_else(tmp_path: Path) -> Non
     assert tops == {*PACKAGES, next(top for top in tops if top.endswith(".dist-info"))}
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
-    assert "schedy_store/migrations/versions/v0001_first.py" in names
+    assert "schedy_store/schema/migrations/versions/v0001_first.py" in names

@@ -15,7 +15,7 @@ import pika
 import pika.exceptions
 import pytest
 
-from schedy_broker_setup.processes import Process
+from schedy_broker_setup.node.processes import Process
 from tests.acceptance.conftest import SCHEDY
 from tests.support import wait_until
 

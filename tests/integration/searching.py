@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import schedy
-from schedy.messages import ExperimentRecord
 from schedy.settings import Settings, load_settings
+from schedy.wire.messages import ExperimentRecord
 from schedy_broker_setup.management import Management
 from tests.conftest import Node
 from tests.processes import search_processes_of
@@ -118,9 +118,9 @@ def suggestions(experiment: schedy.Experiment) -> list[tuple[int | None, dict[st
     """What was made, read from the store, with numbers."""
     from sqlalchemy import select
 
-    from schedy.values import load_values
-    from schedy_store.store import Store
-    from schedy_store.tables import Experiment, Job
+    from schedy.wire.values import load_values
+    from schedy_store.schema.engine import Store
+    from schedy_store.schema.tables import Experiment, Job
 
     store = Store.open(experiment._session.settings.effective_store_url, read_only=True)
     try:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from pika import BasicProperties
 
-from schedy import names
-from schedy.topology import EXCHANGES, QUEUES
-from schedy_broker_setup.checks import broker_checks, check_version
+from schedy.wire import names
+from schedy.wire.topology import EXCHANGES, QUEUES
 from schedy_broker_setup.connecting import addresses_of, open_connection
 from schedy_broker_setup.dead_letters import DeadLetter, dead_letters
+from schedy_broker_setup.doctor.check import Check, Outcome
+from schedy_broker_setup.doctor.checks import broker_checks, check_version
 from schedy_broker_setup.errors import BadUrlError, NotPermittedError, TopologyError
 from schedy_broker_setup.management import Management
-from schedy_broker_setup.outcomes import Check, Outcome
 from schedy_broker_setup.permissions import NOTHING, Permissions, Role, User
 from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users

@@ -10,10 +10,11 @@ import pytest
 from pika import BasicProperties
 
 import schedy
-from schedy import Job, names
+from schedy import Job
 from schedy.errors import InvalidValueError, NotFoundError
-from schedy.messages import NewJob, Push, Worker, encode
 from schedy.settings import Settings
+from schedy.wire import names
+from schedy.wire.messages import NewJob, Push, Worker, encode
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.dead_letters import (
     DeadLetter,

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 import schedy
-from schedy import Job, names
+from schedy import Job
 from schedy.settings import Settings, load_settings
+from schedy.wire import names
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.topology import setup
-from schedy_store import link
+from schedy_store.service import link
 from tests.conftest import OwnNode
 from tests.node_control import call_node
 from tests.support import running_service, wait_until

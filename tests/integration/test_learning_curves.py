@@ -8,8 +8,8 @@ import pytest
 import schedy
 from schedy import Job
 from schedy.errors import UnsafeUpdateError
-from schedy.messages import CurveAnswer, GetCurve
 from schedy.settings import Settings
+from schedy.wire.messages import CurveAnswer, GetCurve
 from tests.integration.searching import SPACE, record_of
 from tests.support import running_service, wait_until
 

@@ -9,9 +9,10 @@ import pika
 import pytest
 
 import schedy
-from schedy import BrokerError, Job, NoJobError, NotFoundError, ResourceExistsError, UnsafeUpdateError, names
+from schedy import BrokerError, Job, NoJobError, NotFoundError, ResourceExistsError, UnsafeUpdateError
 from schedy.errors import InvalidValueError
 from schedy.settings import Settings
+from schedy.wire import names
 from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("service")

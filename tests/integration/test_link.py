@@ -7,8 +7,8 @@ import pytest
 
 from schedy.settings import Settings
 from schedy_broker_setup.topology import setup
-from schedy_store import link as link_module
-from schedy_store.link import Link
+from schedy_store.service import link as link_module
+from schedy_store.service.link import Link
 from tests.support import wait_until
 
 

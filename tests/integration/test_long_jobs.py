@@ -14,10 +14,10 @@ import pytest
 
 import schedy
 from schedy import Job, NoJobError
-from schedy.messages import GetHistory, HistoryAnswer
 from schedy.settings import Settings
-from schedy_broker_setup.node import PrivateNode
-from schedy_broker_setup.node_files import NodeFolder
+from schedy.wire.messages import GetHistory, HistoryAnswer
+from schedy_broker_setup.node.files import NodeFolder
+from schedy_broker_setup.node.node import PrivateNode
 from tests.conftest import OwnNode, start_node
 from tests.forwarder import Forwarder
 from tests.support import PostgreSQL, running_service, wait_until

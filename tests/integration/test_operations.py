@@ -13,9 +13,11 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 
 import schedy
-from schedy import Job, JobCancelledError, NoJobError, StopTimeError, UnhealthyWorkerError, UnsafeUpdateError, names
+from schedy import Job, JobCancelledError, NoJobError, StopTimeError, UnhealthyWorkerError, UnsafeUpdateError
 from schedy.errors import InvalidValueError
-from schedy.messages import (
+from schedy.settings import Settings
+from schedy.wire import names
+from schedy.wire.messages import (
     Finish,
     GetHistory,
     GetJobs,
@@ -29,13 +31,12 @@ from schedy.messages import (
     encode,
     routing_key,
 )
-from schedy.settings import Settings
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, User
 from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
-from schedy_store.queries import answer_request
-from schedy_store.store import Store
+from schedy_store.reads import answer_request
+from schedy_store.schema.engine import Store
 from tests.conftest import Node
 from tests.support import running_service, wait_until
 

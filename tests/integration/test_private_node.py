@@ -18,7 +18,8 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from schedy_broker_setup.node import (
+from schedy_broker_setup.node.files import find_server
+from schedy_broker_setup.node.node import (
     NodeError,
     NodeRecord,
     NodeSettings,
@@ -27,8 +28,7 @@ from schedy_broker_setup.node import (
     recorded_node,
     stop_recorded,
 )
-from schedy_broker_setup.node_files import find_server
-from schedy_broker_setup.processes import Process
+from schedy_broker_setup.node.processes import Process
 
 QUEUE = "kept"
 READY_SECONDS = 90.0
@@ -280,7 +280,7 @@ def test_a_wrong_password_for_existing_data_is_named(node: PrivateNode, settings
 STARTER = """
 import sys
 from pathlib import Path
-from schedy_broker_setup.node import NodeSettings, PrivateNode
+from schedy_broker_setup.node.node import NodeSettings, PrivateNode
 
 settings = NodeSettings(
     data_dir=Path(sys.argv[1]), amqp_port=int(sys.argv[2]), management_port=int(sys.argv[3]),

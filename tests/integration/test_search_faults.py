@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import schedy
-from schedy import Job, names
+from schedy import Job
 from schedy.errors import InvalidValueError
 from schedy.settings import Settings
+from schedy.wire import names
 from schedy_broker_setup.connecting import open_connection
 from tests.integration.searching import (
     SPACE,
@@ -315,8 +316,8 @@ def states_of(settings: Settings) -> list[Any]:
     """What the algorithm has kept with each job."""
     from sqlalchemy import select
 
-    from schedy_store.store import Store
-    from schedy_store.tables import Job as Row
+    from schedy_store.schema.engine import Store
+    from schedy_store.schema.tables import Job as Row
 
     store = Store.open(settings.effective_store_url, read_only=True)
     with store.transaction() as transaction:

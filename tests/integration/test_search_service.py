@@ -278,7 +278,7 @@ class TestLife:
 
         import pika
 
-        from schedy import names
+        from schedy.wire import names
 
         search = random_search(db, max_jobs=1)
         wait_until(lambda: job_numbers(search) == [0], what="a ready job")

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from schedy.messages import (
+from schedy.settings import load_settings
+from schedy.wire.messages import (
     AddExperiment,
     CancelJobs,
     Change,
@@ -21,15 +22,14 @@ from schedy.messages import (
     Push,
     UpdateExperiment,
 )
-from schedy.settings import load_settings
-from schedy_broker_setup.node import free_port
-from schedy_store.changes import Changes
-from schedy_store.link import Link
-from schedy_store.queries import answer_request
+from schedy_broker_setup.node.node import free_port
+from schedy_store.lifecycle.changes import Changes
+from schedy_store.reads import answer_request
+from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Experiment, Job, WantedJob
 from schedy_store.search.wire import SearchAnswer, SuggestAnswer
-from schedy_store.searches import SearchOffice
-from schedy_store.store import Store
-from schedy_store.tables import Experiment, Job, WantedJob
+from schedy_store.service.link import Link
+from schedy_store.service.searches import SearchOffice
 from tests.integration.test_store import WORKER, fresh
 from tests.support import wait_until
 

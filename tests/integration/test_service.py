@@ -14,15 +14,16 @@ import pytest
 from sqlalchemy import select, update
 
 import schedy
-from schedy import Job, names
-from schedy.messages import NewJob, Push, Worker, encode, routing_key
+from schedy import Job
 from schedy.settings import Settings
+from schedy.wire import names
+from schedy.wire.messages import NewJob, Push, Worker, encode, routing_key
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.topology import setup
-from schedy_store.service import DeposedError, ResultsService
-from schedy_store.store import Store
-from schedy_store.tables import Service as ServiceRow
+from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Service as ServiceRow
+from schedy_store.service.loop import DeposedError, ResultsService
 from tests.conftest import Node, OwnNode
 from tests.forwarder import Forwarder
 from tests.support import PostgreSQL, running_service, wait_until

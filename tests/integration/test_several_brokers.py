@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 import pytest
 
 import schedy
-import schedy.broker_transport
+import schedy.amqp.transport
 from schedy import Job
-from schedy.client import Client
 from schedy.errors import AuthenticationError, BrokerError
 from schedy.settings import Settings
-from schedy_broker_setup.checks import broker_checks
+from schedy.worker.calls import Client
 from schedy_broker_setup.connecting import address_behind, open_connection
+from schedy_broker_setup.doctor.check import Outcome
+from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_broker_setup.errors import BadUrlError, UnreachableError
-from schedy_broker_setup.outcomes import Outcome
 from schedy_cli.main import run
 from tests.forwarder import Forwarder
 from tests.support import running_service, wait_until

@@ -19,7 +19,8 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from schedy.errors import StoreError
-from schedy.messages import (
+from schedy.settings import load_settings
+from schedy.wire.messages import (
     AddExperiment,
     AmendJob,
     Answer,
@@ -57,15 +58,14 @@ from schedy.messages import (
     UpdateExperiment,
     Worker,
 )
-from schedy.settings import load_settings
 from schedy_cli.main import run
-from schedy_store.changes import Changes
-from schedy_store.dispatch import TicketKey, TicketOffice
-from schedy_store.jobs import Outcome
-from schedy_store.queries import answer_request
-from schedy_store.reports import Reports
-from schedy_store.store import SCHEMA_REVISION, Store, Transaction, network_file_system
-from schedy_store.tables import AppliedChange, Base, Event, Experiment, Job, JobValue
+from schedy_store.lifecycle.changes import Changes
+from schedy_store.lifecycle.job_rows import Outcome
+from schedy_store.lifecycle.reports import Reports
+from schedy_store.lifecycle.tickets import TicketKey, TicketOffice
+from schedy_store.reads import answer_request
+from schedy_store.schema.engine import SCHEMA_REVISION, Store, Transaction, network_file_system
+from schedy_store.schema.tables import AppliedChange, Base, Event, Experiment, Job, JobValue
 
 LEASE_SECONDS = 30.0
 WORKER = Worker(host="node", pid=7, program="train.py", uid="7" * 32)
@@ -1193,7 +1193,7 @@ class TestFiles:
 
 def test_instances_may_make_the_tables_at_once(store_url: str) -> None:
     """Processes, because Alembic keeps its context in globals."""
-    source = "import sys; from schedy_store.store import Store; Store.open(sys.argv[1]).migrate(from_older=False)"
+    source = "import sys; from schedy_store.schema.engine import Store; Store.open(sys.argv[1]).migrate(from_older=False)"
     started = [
         subprocess.Popen([sys.executable, "-c", source, store_url], stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from schedy.messages import (
+from schedy.wire.messages import (
     DONE,
     FINAL_STATUSES,
     QUEUED,
@@ -36,14 +36,14 @@ from schedy.messages import (
     UpdateExperiment,
     Worker,
 )
-from schedy_store import transitions
-from schedy_store.changes import Changes
-from schedy_store.dispatch import TicketOffice
-from schedy_store.jobs import Outcome, state_of
-from schedy_store.reports import Reports
-from schedy_store.store import Store, Transaction
-from schedy_store.tables import Experiment, Job
-from schedy_store.transitions import JobState, Stop, Terms, Verdict
+from schedy_store.lifecycle import transitions
+from schedy_store.lifecycle.changes import Changes
+from schedy_store.lifecycle.job_rows import Outcome, state_of
+from schedy_store.lifecycle.reports import Reports
+from schedy_store.lifecycle.tickets import TicketOffice
+from schedy_store.lifecycle.transitions import JobState, Stop, Terms, Verdict
+from schedy_store.schema.engine import Store, Transaction
+from schedy_store.schema.tables import Experiment, Job
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=30)

@@ -15,9 +15,9 @@ import pytest
 import schedy
 from schedy.errors import BrokerError
 from schedy.settings import load_settings
-from schedy_broker_setup.checks import broker_checks
-from schedy_broker_setup.node import free_port
-from schedy_broker_setup.outcomes import Outcome
+from schedy_broker_setup.doctor.check import Outcome
+from schedy_broker_setup.doctor.checks import broker_checks
+from schedy_broker_setup.node.node import free_port
 from schedy_broker_setup.topology import setup
 from tests.certificates import Authority, Certificate
 from tests.conftest import OwnNode, start_node

@@ -6,8 +6,8 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import UnroutableError
 from pika.spec import Basic
 
-from schedy import names
-from schedy.topology import (
+from schedy.wire import names
+from schedy.wire.topology import (
     BINDINGS,
     EXCHANGES,
     NEVER_DELIVERED_TOO_OFTEN,

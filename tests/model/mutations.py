@@ -15,7 +15,7 @@ import inspect
 from dataclasses import dataclass, replace
 from types import ModuleType
 
-from schedy_store import transitions
+from schedy_store.lifecycle import transitions
 from tests.model.properties import (
     ALWAYS_ENDS,
     ATTEMPTS,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from types import ModuleType
 
-from schedy_store import transitions
+from schedy_store.lifecycle import transitions
 from tests.model import outside, properties, service, worker
 from tests.model.judge import Row
 from tests.model.properties import BrokenError

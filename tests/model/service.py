@@ -1,4 +1,4 @@
-"""What results services do: `schedy_store.service.ResultsService`, `schedy_store.link` and `TicketOffice`.
+"""What results services do: `schedy_store.service.loop.ResultsService`, `schedy_store.service.link` and `TicketOffice`.
 
 Of the store, `Draft.job` and `Draft.open` are what is committed: a transaction is one step, as in a database. A tick is
 a message only where there is a lease to judge; the others are there as the steps "looks round" and "marks".

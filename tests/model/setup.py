@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import NamedTuple
 
-from schedy_store import transitions
+from schedy_store.lifecycle import transitions
 from tests.model.judge import Judge
 from tests.model.scenario import Break, Scenario
 from tests.model.world import CURRENT, Draft, Instance, Onlooker, Worker, World

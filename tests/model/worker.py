@@ -1,4 +1,4 @@
-"""What a worker does: `schedy.session.Session`, `schedy.leases.LeaseKeeper`, `schedy.tickets` and `Job.__exit__`.
+"""What a worker does: the sessions, leases and tickets of `schedy.worker`, and `Job.__exit__`.
 
 What a worker sends is in the reports queue at once, in the order of sending: `Client.call`. That it may not have got
 there shows as a connection that is lost before it is sent, or before it is confirmed.

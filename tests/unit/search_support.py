@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from schedy.definitions import Definition, observed, read_definition
+from schedy.search.definition import Definition, observed, read_definition
 from schedy_store.search.protocol import Algorithm, History, Suggestion, Trial
 
 Results = Mapping[str, Any]

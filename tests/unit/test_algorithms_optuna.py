@@ -10,15 +10,15 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from schedy.definitions import Definition
 from schedy.random import Choice, Distribution, distributions_from_json
-from schedy_store.search import tpe
-from schedy_store.search.cmaes import Cmaes
-from schedy_store.search.nsga2 import Nsga2
-from schedy_store.search.optuna_space import axis_of
-from schedy_store.search.optuna_view import View, directions
+from schedy.search.definition import Definition
+from schedy_store.search.algorithms import tpe
+from schedy_store.search.algorithms.cmaes import Cmaes
+from schedy_store.search.algorithms.nsga2 import Nsga2
+from schedy_store.search.algorithms.tpe import Tpe
+from schedy_store.search.optuna.space import axis_of
+from schedy_store.search.optuna.storage import View, directions
 from schedy_store.search.protocol import Algorithm, History, Suggestion, Trial, generator, numeric_seed
-from schedy_store.search.tpe import Tpe
 from tests.unit.search_support import Experiment, define, minimize, run, trial
 
 NUMBERS = {

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from schedy.definitions import ALGORITHMS
 from schedy.errors import InvalidValueError
-from schedy_store.search import catalogue, grid
-from schedy_store.search.grid import Grid
+from schedy.search.definition import ALGORITHMS
+from schedy_store.search import catalogue
+from schedy_store.search.algorithms import grid
+from schedy_store.search.algorithms.grid import Grid
+from schedy_store.search.algorithms.random import RandomSearch
+from schedy_store.search.algorithms.sobol import Sobol
 from schedy_store.search.protocol import Exhausted, History, Suggestion
-from schedy_store.search.random_search import RandomSearch
-from schedy_store.search.sobol import Sobol
 from tests.unit.search_support import define, minimize, run
 
 NOTHING = History([], [])
@@ -123,7 +124,7 @@ def test_an_entry_point_is_a_scheduler_but_takes_no_own_name(monkeypatch: pytest
     place = f"{__name__}:RandomSearch"
     others = [metadata.EntryPoint(name, place, catalogue.GROUP) for name in ("mine", "tpe")]
     monkeypatch.setattr(catalogue, "entry_points", lambda group: others)
-    assert catalogue.known_schedulers()["tpe"].value == "schedy_store.search.tpe:Tpe"
+    assert catalogue.known_schedulers()["tpe"].value == "schedy_store.search.algorithms.tpe:Tpe"
     assert isinstance(catalogue.make_algorithm("mine", define(SPACE)), RandomSearch)
 
 

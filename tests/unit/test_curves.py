@@ -2,8 +2,8 @@
 
 import math
 
-from schedy.messages import Point
-from schedy_cli.curves import curve_lines
+from schedy.wire.messages import Point
+from schedy_cli.printing.curves import curve_lines
 
 
 def points(*values: float, name: str = "loss", step: int = 1) -> list[Point]:

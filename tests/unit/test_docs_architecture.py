@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schedy import messages, topology
+from schedy.wire import messages, topology
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "architecture.md").read_text()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from schedy.definitions import ALGORITHMS, PRUNERS, Constraint, Definition, check_definition, read_definition
 from schedy.pbt import Perturb, Truncate
 from schedy.random import KINDS, distribution_from_json
-from schedy.spaces import Space
-from schedy_cli import experiments
-from schedy_cli.definition_files import read_definition_file
+from schedy.search.definition import ALGORITHMS, PRUNERS, Constraint, Definition, check_definition, read_definition
+from schedy.search.space import Space
+from schedy_cli.commands import add as experiments
 from schedy_cli.main import run
+from schedy_cli.parsing.definition_files import read_definition_file
 from tests.unit.test_search_options import Recorder
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "search.md"

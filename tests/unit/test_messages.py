@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schedy import messages
 from schedy.errors import InvalidValueError
-from schedy.messages import (
+from schedy.wire import messages
+from schedy.wire.messages import (
     AddExperiment,
     AmendJob,
     CancelJobs,

@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks import pbt_toy
 from schedy import pbt
-from schedy.definitions import check_definition
 from schedy.errors import InvalidValueError
 from schedy.random import Int, LogUniform, Normal, QUniform, Uniform
-from schedy_store.search.pbt import Pbt, legal
+from schedy.search.definition import check_definition
+from schedy_store.search.algorithms.pbt import Pbt, legal
 from schedy_store.search.protocol import Exhausted, History, NotYet, Suggestion, Trial
 from tests.unit.search_support import Experiment, define, trial
 

@@ -10,8 +10,8 @@ import pytest
 from optuna import pruners
 from optuna.study import StudyDirection
 
-from schedy.definitions import read_pruner
 from schedy.errors import InvalidValueError
+from schedy.search.definition import read_pruner
 from schedy_store.search.catalogue import make_pruner
 from schedy_store.search.protocol import History, Trial
 from schedy_store.search.pruners import OptunaPruner

@@ -8,9 +8,11 @@ from typing import Any
 import click
 import pytest
 
-from schedy.messages import ExperimentRecord, FieldsAnswer, JobEvent, JobRecord, Limits, SortField, WorkerRecord
+from schedy.wire.messages import ExperimentRecord, FieldsAnswer, JobEvent, JobRecord, Limits, SortField, WorkerRecord
 from schedy_broker_setup.dead_letters import DeadLetter
-from schedy_cli import dead, history, listing, rendering, workers
+from schedy_cli.commands import dead, history, workers
+from schedy_cli.commands import list as listing
+from schedy_cli.printing import jobs as rendering
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 EVIL = "\x1b[31m\x9b2J\x07\x00\r\n\t\u2028\u202e\udcff"

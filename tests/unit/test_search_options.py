@@ -10,14 +10,14 @@ from typing import Any
 import click
 import pytest
 
-from schedy.definitions import Definition
-from schedy.messages import AddExperiment, ExperimentRecord, Limits
-from schedy_cli import experiments
-from schedy_cli.definition_files import definition_text
-from schedy_cli.experiments import add_command
+from schedy.search.definition import Definition
+from schedy.wire.messages import AddExperiment, ExperimentRecord, Limits
+from schedy_cli.commands import add as experiments
+from schedy_cli.commands.add import add_command
 from schedy_cli.main import run
-from schedy_cli.search_lines import search_lines
-from schedy_cli.words import cut_threes
+from schedy_cli.parsing.argv import cut_threes
+from schedy_cli.parsing.definition_files import definition_text
+from schedy_cli.printing.experiments import search_lines
 
 UNIFORM = '{"low": -1, "high": 1}'
 

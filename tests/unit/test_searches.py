@@ -11,9 +11,9 @@ import pytest
 import schedy
 from schedy import pbt
 from schedy.errors import InvalidValueError
-from schedy.messages import ExperimentRecord
 from schedy.random import Normal, Uniform
 from schedy.searches import experiment_from_record
+from schedy.wire.messages import ExperimentRecord
 
 X = {"x": Uniform(0, 1)}
 SEARCHES: list[schedy.Experiment] = [

@@ -6,7 +6,7 @@ import pytest
 
 from schedy.errors import InvalidValueError
 from schedy.random import distributions_from_json
-from schedy.spaces import Space
+from schedy.search.space import Space
 
 FORM = {
     "kind": {

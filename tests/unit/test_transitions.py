@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schedy.messages import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus
-from schedy_store import transitions
-from schedy_store.transitions import JobState, Stop, Terms, Verdict
+from schedy.wire.messages import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus
+from schedy_store.lifecycle import transitions
+from schedy_store.lifecycle.transitions import JobState, Stop, Terms, Verdict
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=30)

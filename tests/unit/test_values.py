@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from schedy.errors import InvalidValueError
-from schedy.values import (
+from schedy.wire.values import (
     dump_values,
     load_values,
     plain_values,

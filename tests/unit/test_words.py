@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 
-from schedy_cli.pushing import push_command
-from schedy_cli.words import cut_words, format_quality, format_value, parse_value
+from schedy_cli.commands.push import push_command
+from schedy_cli.parsing.argv import cut_words, format_quality, format_value, parse_value
 from tests.unit.test_values import NASTY_TEXTS, WORDS, random_value
 
 

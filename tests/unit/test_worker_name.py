@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from schedy.session import this_worker
+from schedy.worker.session import this_worker
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ An algorithm's module is imported when it is used, since what it needs may not b
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
-from schedy.definitions import ALGORITHMS, Definition, unknown_algorithm
+from schedy.search.definition import ALGORITHMS, Definition, unknown_algorithm
 from schedy_store.search.protocol import Algorithm, Pruner
 
 GROUP = "schedy.algorithms"
 
 _OWN = {
-    "random": "random_search:RandomSearch",
+    "random": "random:RandomSearch",
     "grid": "grid:Grid",
     "sobol": "sobol:Sobol",
     "tpe": "tpe:Tpe",
@@ -26,7 +26,7 @@ _OWN = {
 def known_schedulers() -> dict[str, EntryPoint]:
     """Return where each algorithm is, by name, without importing any. Nobody else can take the name of an own one."""
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
-    own = {name: EntryPoint(name, f"schedy_store.search.{place}", GROUP) for name, place in _OWN.items()}
+    own = {name: EntryPoint(name, f"schedy_store.search.algorithms.{place}", GROUP) for name, place in _OWN.items()}
     return {**own, **{name: entry for name, entry in others.items() if name not in own}}
 
 

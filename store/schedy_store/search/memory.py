@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from schedy.definitions import Definition, as_observation, observed, read_definition
-from schedy.messages import DONE, RUNNING
-from schedy.values import load_values, stored_name
-from schedy_store.records import AnyRow
+from schedy.search.definition import Definition, as_observation, observed, read_definition
+from schedy.wire.messages import DONE, RUNNING
+from schedy.wire.values import load_values, stored_name
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import AnyRow
+from schedy_store.schema.tables import CurvePoint, Experiment, Job
 from schedy_store.search.protocol import History, Trial
 from schedy_store.search.wire import MadeJob
-from schedy_store.store import Transaction
-from schedy_store.tables import CurvePoint, Experiment, Job
 
 _PUSHED_KEY = 2**32
 _LENT_KEY = 2**48

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from schedy.definitions import Definition
-from schedy.messages import JobStatus
+from schedy.search.definition import Definition
+from schedy.wire.messages import JobStatus
 
 
 @dataclass(frozen=True, slots=True)

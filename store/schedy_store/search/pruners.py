@@ -7,7 +7,8 @@ from optuna import pruners
 from optuna.samplers import RandomSampler
 from optuna.study import Study
 
-from schedy.definitions import (
+from schedy.errors import InvalidValueError
+from schedy.search.definition import (
     AshaPruner,
     Definition,
     HyperbandPruner,
@@ -16,9 +17,8 @@ from schedy.definitions import (
     ThresholdPruner,
     read_pruner,
 )
-from schedy.errors import InvalidValueError
-from schedy_store.search.optuna_search import quiet
-from schedy_store.search.optuna_view import View
+from schedy_store.search.optuna.sampling import quiet
+from schedy_store.search.optuna.storage import View
 from schedy_store.search.protocol import History, Trial
 
 _STATE = "pruner"

@@ -14,7 +14,9 @@ from typing import TextIO
 from sqlalchemy import select
 
 from schedy.errors import SchedyError
-from schedy.values import plain_values
+from schedy.wire.values import plain_values
+from schedy_store.schema.engine import Store, Transaction
+from schedy_store.schema.tables import Experiment
 from schedy_store.search.catalogue import make_algorithm, make_pruner
 from schedy_store.search.memory import Memory
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
@@ -30,8 +32,6 @@ from schedy_store.search.wire import (
     SuggestQuestion,
     WantedNumber,
 )
-from schedy_store.store import Store, Transaction
-from schedy_store.tables import Experiment
 
 _NICENESS = 10
 """Claims and reports go first."""

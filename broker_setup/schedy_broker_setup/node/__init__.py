@@ -1,0 +1,1 @@
+"""The private RabbitMQ node of `schedy up`."""

@@ -1,0 +1,92 @@
+"""`schedy doctor`."""
+
+from collections.abc import Iterator
+
+import click
+
+from schedy.errors import PermissionDeniedError, SchedyError
+from schedy.settings import Settings, without_password
+from schedy.wire.messages import GetExperiments
+from schedy_broker_setup.dead_letters import dead_letters
+from schedy_broker_setup.doctor.check import Check, Outcome
+from schedy_broker_setup.doctor.checks import broker_checks
+from schedy_cli.context import session_for, settings_of
+from schedy_cli.printing.jobs import printable
+from schedy_store.schema.engine import Store
+
+_COLOURS = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.UNKNOWN: "cyan"}
+
+
+@click.command("doctor")
+@click.option("-v", "--verbose", is_flag=True, help="Also show the first dead letters, with their reasons.")
+@click.pass_context
+def doctor_command(ctx: click.Context, verbose: bool) -> int:
+    """Check broker, store and results service; say how to mend what is wrong. Exit code 1 if a check failed."""
+    settings = settings_of(ctx)
+    failed = False
+    for check in _checks(settings):
+        failed = failed or check.outcome is Outcome.FAILED
+        click.echo(
+            f"{click.style(f'{check.outcome.value:8}', fg=_COLOURS[check.outcome])} {check.name}: {check.detail}"
+        )
+        if check.remedy:
+            click.echo(f"        -> {check.remedy}")
+    if verbose:
+        _show_dead_letters(settings)
+    return 1 if failed else 0
+
+
+def _checks(settings: Settings) -> Iterator[Check]:
+    broker = broker_checks(settings.broker_url, tls=settings.broker_tls)
+    yield from broker
+    if broker[0].outcome is Outcome.OK:
+        yield _service_check(settings)
+    yield _store_check(settings)
+
+
+def _service_check(settings: Settings) -> Check:
+    try:
+        with session_for(settings) as session:
+            session.read(GetExperiments(limit=1), patience_seconds=5.0)
+    except PermissionDeniedError:
+        return Check(
+            name="answers",
+            outcome=Outcome.UNKNOWN,
+            detail="This user may not ask the results service.",
+            remedy="To see whether it answers, run this as a worker's or a pusher's user.",
+        )
+    except SchedyError as error:
+        return Check(name="answers", outcome=Outcome.FAILED, detail=str(error))
+    return Check(name="answers", outcome=Outcome.OK, detail="The results service answers.")
+
+
+def _store_check(settings: Settings) -> Check:
+    """A worker's machine has no store, which is no fault."""
+    place = without_password(settings.effective_store_url)
+    if settings.store_url is None and not settings.sqlite_path.exists():
+        return Check(
+            name="store",
+            outcome=Outcome.UNKNOWN,
+            detail="No store is configured here; only the results service needs one.",
+            remedy="To check it, run this where the service runs, or set SCHEDY_STORE_URL.",
+        )
+    try:
+        store = Store.open(settings.effective_store_url, read_only=True)
+        try:
+            store.check_schema()
+        finally:
+            store.close()
+    except SchedyError as error:
+        return Check(name="store", outcome=Outcome.FAILED, detail=str(error))
+    return Check(name="store", outcome=Outcome.OK, detail=f"{place} is reachable and up to date.")
+
+
+def _show_dead_letters(settings: Settings) -> None:
+    try:
+        letters = dead_letters(settings.broker_url, tls=settings.broker_tls)
+    except SchedyError as error:
+        click.echo(f"The dead letters cannot be read: {error}")
+        return
+    for letter in letters:
+        click.echo(f"dead letter {letter.number}: {printable(letter.routing_key)}: {printable(letter.reason)}")
+        click.echo(f"        {printable(letter.body)}")

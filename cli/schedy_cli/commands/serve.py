@@ -1,0 +1,53 @@
+"""`schedy serve`."""
+
+import logging
+import signal
+from types import FrameType
+
+import click
+
+from schedy.settings import without_password
+from schedy_cli.context import settings_of
+
+_log = logging.getLogger("schedy.serve")
+
+
+@click.command("serve")
+@click.option("--migrate", is_flag=True, help="Bring a store of an older version up to date first. Back it up before.")
+@click.pass_context
+def serve_command(ctx: click.Context, migrate: bool) -> None:
+    """Run the results service in the foreground until SIGTERM or Ctrl-C.
+
+    Several may run, on one machine or many: the broker makes one active, and another takes over when it ends.
+    """
+    from schedy_broker_setup.topology import setup  # noqa: PLC0415 - heavy, and only this command serves
+    from schedy_store.schema.engine import Store  # noqa: PLC0415
+    from schedy_store.service.loop import ResultsService  # noqa: PLC0415
+
+    settings = settings_of(ctx)
+    start_logging(settings.log_level)
+    store = Store.open(settings.effective_store_url)
+
+    def _prepare() -> None:
+        setup(settings.broker_url, tls=settings.broker_tls)
+
+    service = ResultsService(settings, store, prepare_broker=_prepare, migrate_older=migrate)
+
+    def _stop(_number: int, _frame: FrameType | None) -> None:
+        service.stop()
+
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    _log.info("Serving %s with the store %s", without_password(settings.broker_url), without_password(store.url))
+    try:
+        service.run()
+    finally:
+        store.close()
+
+
+def start_logging(level: str) -> None:
+    """Log to stderr, with the time."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    if level != "DEBUG":
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it says, we say once and in words

@@ -1,0 +1,1 @@
+"""Printing jobs, experiments, tables and curves."""

@@ -1,0 +1,1 @@
+"""What `schedy up` runs."""

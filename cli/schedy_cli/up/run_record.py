@@ -1,0 +1,50 @@
+"""What `schedy up` runs on this machine, as other processes find it: a file that only its owner may read."""
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from schedy.settings import read_run_file
+from schedy_broker_setup.node.processes import Process, boot_id
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """URLs and processes. `broker_url` and `store_url` are what other commands on this host use as settings."""
+
+    supervisor: Process
+    broker_url: str
+    store_url: str
+    management_url: str | None = None
+    worker_urls: list[str] = field(default_factory=list)
+    """What to set on the machines of a cluster, with `--listen`."""
+    service: Process | None = None
+    ready: bool = False
+    host: str = field(default_factory=socket.gethostname)
+    boot: str = field(default_factory=boot_id)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the `schedy up` that wrote this still runs."""
+        return self.boot == boot_id() and self.supervisor.is_running()
+
+    def save(self, path: Path) -> None:
+        """Write the file at once or not at all, for its owner's eyes."""
+        draft = path.with_suffix(".new")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(self), file)
+        draft.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self | None:
+        """Return what was recorded on this host; None if nothing was, or it cannot be read."""
+        fields: dict[str, Any] = read_run_file(path)
+        try:
+            supervisor = Process(**fields.pop("supervisor"))
+            service = fields.pop("service")
+            return cls(supervisor=supervisor, service=Process(**service) if service else None, **fields)
+        except (KeyError, TypeError):
+            return None

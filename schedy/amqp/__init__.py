@@ -1,0 +1,1 @@
+"""The connection to RabbitMQ: the only package of the library that imports pika."""

@@ -1,0 +1,287 @@
+"""The connection to RabbitMQ.
+
+One background thread per `Broker` owns the connection and does all of its I/O: heartbeats, publishes, acks and
+reconnecting with back-off. Only `Broker.start`, `run`, `run_sometime`, `drop`, `close` and `abandon` may be called from
+other threads. All callbacks run in the I/O thread and must not block.
+"""
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pika
+from pika.adapters.select_connection import IOLoop
+from pika.channel import Channel as PikaChannel
+
+from schedy.amqp.channel import Channel
+from schedy.amqp.errors import broker_error, place_of
+from schedy.amqp.transport import RecordingServices, nodes_of
+from schedy.errors import BrokerError
+from schedy.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 0.1
+_SOMETIME_SECONDS = 0.5
+_FAILURE_PAUSE_SECONDS = 1.0
+
+Timer = object
+"""What `Broker.later` returns, for `Broker.cancel_timer`."""
+
+
+class Broker:
+    """A connection that is kept up until `close`.
+
+    `on_connected` is called after each successful connect, `on_lost` with the reason after each loss and each
+    failed attempt. An authentication error is reported like the others; attempts go on (a password can be mended
+    on the broker), and it is for the caller to give up.
+
+    Of several URLs the first is tried first, and the next one after each loss and each failed attempt.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        on_connected: Callable[[], None],
+        on_lost: Callable[[BrokerError], None],
+        on_ended: Callable[[], None] | None = None,
+        on_unblocked: Callable[[], None] | None = None,
+    ) -> None:
+        self._nodes = nodes_of(settings, name=name)
+        self._attempts = 0
+        """Since there was a connection last."""
+        self._reconnect_max_seconds = settings.reconnect_max_seconds
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._on_ended = on_ended
+        self._on_unblocked = on_unblocked
+        self._blocked: BrokerError | None = None
+        self._dropped: deque[Callable[[], None]] = deque()
+        _quiet_pika()
+        self._loop = IOLoop()
+        self._services = RecordingServices(self._loop)
+        self._connection: pika.SelectConnection | None = None
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._was_open = False
+        self._closing = False
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="schedy-io", daemon=True)
+
+    def start(self) -> None:
+        """Start the I/O thread, which connects."""
+        self._thread.start()
+
+    def run(self, action: Callable[[], None]) -> None:
+        """Run `action` in the I/O thread soon, or never once it has ended; from any thread.
+
+        Not from a finaliser or a signal handler, which may interrupt this very method: it takes a lock.
+        """
+        if not self._ended:
+            self._loop.add_callback_threadsafe(action)
+
+    def run_sometime(self, action: Callable[[], None]) -> None:
+        """Run `action` in the I/O thread within a second; from anywhere, also from a finaliser."""
+        self._dropped.append(action)
+
+    @property
+    def blocked(self) -> BrokerError | None:
+        """Why RabbitMQ takes no messages over this connection, if it has said so."""
+        return self._blocked
+
+    @property
+    def has_tried_all(self) -> bool:
+        """Whether no URL is left that was not tried since there was a connection last."""
+        return self._attempts >= len(self._nodes)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the I/O thread runs."""
+        return self._thread.is_alive()
+
+    def later(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Run `action` after a while (I/O thread only)."""
+        return self._loop.call_later(seconds, action)
+
+    def cancel_timer(self, timer: Timer) -> None:
+        self._loop.remove_timeout(timer)  # type: ignore[arg-type]
+
+    def open_channel(
+        self, on_open: Callable[[Channel], None], on_closed: Callable[[Channel, BrokerError], None]
+    ) -> None:
+        """Open a channel on the live connection. `on_closed` is not called when the whole connection goes."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            return
+        channels: list[Channel] = []
+        url = self._nodes[0].url
+
+        def _opened(opened: PikaChannel) -> None:
+            channels.append(Channel(opened))
+            on_open(channels[0])
+
+        pika_channel = connection.channel(on_open_callback=_opened)
+
+        def _closed(_channel: object, reason: Exception) -> None:
+            if connection.is_open and channels:
+                on_closed(channels[0], broker_error(reason, url))
+
+        pika_channel.add_on_close_callback(_closed)
+
+    def drop(self) -> None:
+        """Cut the connection without a closing handshake; it is made anew. From any thread.
+
+        The broker puts everything unacknowledged back in its old order at once.
+        """
+        self.run(self._services.shut_down_socket)
+
+    def close(self, timeout_seconds: float) -> None:
+        """Close the connection in good order and end the thread. From any thread but the I/O thread."""
+        if self._thread.is_alive():
+            self.run(self.begin_close)
+            self._thread.join(timeout_seconds)
+
+    def abandon(self) -> None:
+        """Cut the connection and end the thread, for a service that holds unacknowledged reports.
+
+        What was asked for before, an acknowledgement for instance, is sent first: in the turn of the loop before.
+        """
+        if self._thread.is_alive():
+            self.run(lambda: self.run(self.begin_abandon))
+            self._thread.join(5.0)
+
+    def close_in_child(self) -> None:
+        """Let go of the connection in a forked child, where its thread does not exist."""
+        self._services.close_in_child()
+
+    def begin_abandon(self) -> None:
+        """Cut the connection and end the thread (I/O thread only)."""
+        self._end(self._services.shut_down_socket)
+
+    def begin_close(self) -> None:
+        """Close the connection in good order (I/O thread only), unless the broker does not listen."""
+        if self._blocked is not None:
+            self.begin_abandon()
+        else:
+            self._end(lambda: self._connection.close() if self._connection is not None else None)
+
+    def _end(self, end_open_connection: Callable[[], None]) -> None:
+        """End the thread: by way of `_disconnected`, so that pika closes its socket, unless there is none."""
+        self._closing = True
+        connection = self._connection
+        if connection is None:
+            self._loop.stop()
+        elif connection.is_open:
+            end_open_connection()
+        elif self._services.has_socket:
+            self._services.shut_down_socket()  # pika 1.4 fails an assertion when told to close during the handshake
+        elif not connection.is_closing:
+            connection.close()
+
+    def _run(self) -> None:
+        self._loop.add_callback_threadsafe(self._connect)
+        self._loop.add_callback_threadsafe(self._run_dropped)
+        try:
+            while not self._loop_ends():
+                pass
+        finally:
+            self._ended = True
+            self._services.shut_down_socket()
+            self._loop.close()
+            if self._on_ended is not None:
+                self._on_ended()
+
+    def _loop_ends(self) -> bool:
+        """Run the loop; True when it has ended as asked.
+
+        Whatever fails in it (no file descriptor left for a new socket, a fault of pika or ours) must not end the
+        heartbeats: the connection is made anew.
+        """
+        try:
+            self._loop.start()
+        except Exception as error:
+            _log.exception("The connection to RabbitMQ failed in an unexpected way; making a new one.")
+            self._services.shut_down_socket()
+            self._services.forget_socket()
+            self._connection = self._blocked = None
+            self._on_lost(BrokerError(f"The connection to RabbitMQ failed: {type(error).__name__}: {error}."))
+            self._loop.call_later(_FAILURE_PAUSE_SECONDS, self._connect)
+            return False
+        return True
+
+    def _run_dropped(self) -> None:
+        self._loop.call_later(_SOMETIME_SECONDS, self._run_dropped)
+        while self._dropped:
+            self._dropped.popleft()()
+
+    def _connect(self) -> None:
+        if self._closing:
+            self._loop.stop()
+            return
+        self._attempts += 1
+        self._connection = pika.SelectConnection(
+            self._nodes[0].parameters,
+            on_open_callback=self._opened,
+            on_open_error_callback=self._disconnected,
+            on_close_callback=self._disconnected,
+            custom_ioloop=self._services,
+        )
+
+    def _opened(self, connection: object) -> None:
+        if connection is not self._connection:
+            return
+        self._was_open = True
+        self._attempts = 0
+        if self._connection is not None:
+            self._connection.add_on_connection_blocked_callback(self._told_blocked)
+            self._connection.add_on_connection_unblocked_callback(self._told_unblocked)
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._on_connected()
+
+    def _told_blocked(self, _connection: object, frame: Any) -> None:
+        """Under an alarm RabbitMQ reads no more from whoever publishes; its heartbeats go on, and so do we."""
+        place = place_of(self._nodes[0].url)
+        self._blocked = BrokerError(
+            f"RabbitMQ at {place} takes no messages now: it is {frame.method.reason}. Make room there;"
+            " `rabbitmq-diagnostics alarms` says on which node."
+        )
+        _log.warning("%s Nothing is lost; waiting.", self._blocked)
+
+    def _told_unblocked(self, *_told: object) -> None:
+        _log.warning("RabbitMQ at %s takes messages again.", place_of(self._nodes[0].url))
+        self._blocked = None
+        if self._on_unblocked is not None:
+            self._on_unblocked()
+
+    def _disconnected(self, connection: object, reason: BaseException) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        self._blocked = None
+        self._services.forget_socket()
+        if self._closing:
+            self._loop.stop()
+            return
+        was_open, self._was_open = self._was_open, False
+        error = broker_error(reason, self._nodes[0].url, was_open=was_open)
+        self._loop.call_later(self._next_pause(), self._connect)
+        self._nodes.rotate(-1)
+        self._on_lost(error)
+
+    def _next_pause(self) -> float:
+        """How long to wait before the next attempt: longer and longer, but only once every URL was tried."""
+        pause = self._pause
+        if self.has_tried_all:
+            self._pause = min(self._pause * 2, self._reconnect_max_seconds)
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
+
+
+def _quiet_pika() -> None:
+    """What pika logs about a lost connection, we say once and in words; a level set by the user stays."""
+    logger = logging.getLogger("pika")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)

@@ -1,0 +1,1 @@
+"""The definition of a search: hyperparameters, objectives, budget, algorithm and pruner."""

@@ -1,0 +1,1 @@
+"""What goes over the wire: names, topology, values and messages."""

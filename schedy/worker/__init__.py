@@ -1,0 +1,1 @@
+"""The worker: calls, tickets, leases and the session that connects them."""

@@ -1,0 +1,76 @@
+"""Learning curves: what jobs report step by step."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+
+from schedy.wire.messages import Point
+from schedy.wire.values import shown_name, stored_name
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import AnyRow
+from schedy_store.schema.tables import CurvePoint
+
+_STEPS_AT_ONCE = 500
+
+
+class Curves:
+    """Reads and writes curves within one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._sql = transaction.sql
+
+    def add(self, row: AnyRow, points: Iterable[Point]) -> None:
+        """Store points of the current attempt of a job. Of a step that was reported before the new values count."""
+        steps = {point.step: point.values for point in points}
+        if not steps:
+            return
+        numbers = list(steps)
+        for start in range(0, len(numbers), _STEPS_AT_ONCE):
+            self._sql.execute(
+                delete(CurvePoint).where(
+                    CurvePoint.job_pk == row.pk,
+                    CurvePoint.attempt == row.attempt,
+                    CurvePoint.step.in_(numbers[start : start + _STEPS_AT_ONCE]),
+                )
+            )
+        rows = [
+            {
+                "experiment_pk": row.experiment_pk,
+                "job_pk": row.pk,
+                "attempt": row.attempt,
+                "step": step,
+                "name": stored_name(name),
+                "value": value,
+            }
+            for step, values in steps.items()
+            for name, value in values.items()
+        ]
+        if rows:
+            self._sql.execute(insert(CurvePoint), rows)
+
+    def last(self, row: AnyRow, name: str) -> float | None:
+        """Return the value of that name at the last step of the current attempt, None if there is none."""
+        found = select(CurvePoint.value).where(
+            CurvePoint.job_pk == row.pk, CurvePoint.attempt == row.attempt, CurvePoint.name == stored_name(name)
+        )
+        return self._sql.scalar(found.order_by(CurvePoint.step.desc()).limit(1))
+
+    def read(self, job_pk: int, attempt: int, *, limit: int) -> list[Point]:
+        """Return the points of an attempt by step: all, or about `limit` at equal distances, the last among them."""
+        of_attempt = (CurvePoint.job_pk == job_pk, CurvePoint.attempt == attempt)
+        count: int = self._sql.scalar(select(func.count(CurvePoint.step.distinct())).where(*of_attempt)) or 0
+        stride = max(1, math.ceil(count / limit))
+        found = select(CurvePoint.step, CurvePoint.name, CurvePoint.value).where(*of_attempt).order_by(CurvePoint.step)
+        points: list[Point] = []
+        seen = -1
+        step: Any = None
+        for row in self._sql.execute(found):
+            if row.step != step:
+                step, seen = row.step, seen + 1
+                if seen % stride == 0 or seen == count - 1:
+                    points.append(Point.model_construct(step=step, values={}))
+            if points and points[-1].step == step:
+                points[-1].values[shown_name(row.name)] = row.value
+        return points

@@ -1,0 +1,146 @@
+"""Writing down what happened, for `schedy history` and `schedy log`."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, func, insert, select, update
+
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import AnyRow
+from schedy_store.schema.tables import Event
+
+_INSERT = insert(Event)
+_LATEST = (
+    select(func.max(Event.pk))
+    .where(Event.experiment_pk == bindparam("experiment_is"), Event.job_id == bindparam("job_is"))
+    .scalar_subquery()
+)
+_REPEAT = (
+    update(Event)
+    .where(
+        Event.pk == _LATEST,
+        Event.kind == bindparam("kind_is"),
+        Event.detail == bindparam("detail_is"),
+        func.coalesce(Event.token, "") == bindparam("token_is"),
+    )
+    .values(times=Event.times + 1, last_at=bindparam("at_now"))
+    .returning(Event.pk)
+)
+_WORKER_OF_TOKEN = select(Event.worker).where(
+    Event.experiment_pk == bindparam("experiment_is"),
+    Event.job_id == bindparam("job_is"),
+    Event.kind == "claimed",
+    Event.token == bindparam("token_is"),
+)
+_LOST = (
+    select(Event.attempt, Event.worker)
+    .where(
+        Event.experiment_pk == bindparam("experiment_is"),
+        Event.job_id == bindparam("job_is"),
+        Event.kind == "lost",
+        Event.attempt > bindparam("attempts_forgiven"),
+    )
+    .order_by(Event.pk)
+)
+
+
+class Journal:
+    """Writes events within one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._sql = transaction.sql
+        self._now: datetime = transaction.now
+
+    def record(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        experiment_pk: int | None,
+        job_id: str | None = None,
+        worker: str | None = None,
+        attempt: int | None = None,
+        token: str | None = None,
+        results: str | None = None,
+    ) -> None:
+        """Write one event."""
+        self._sql.execute(
+            _INSERT,
+            {
+                "experiment_pk": experiment_pk,
+                "job_id": job_id,
+                "at": self._now,
+                "kind": kind,
+                "worker": worker,
+                "attempt": attempt,
+                "token": token,
+                "detail": detail,
+                "results": results,
+            },
+        )
+
+    def of_job(
+        self,
+        row: AnyRow,
+        kind: str,
+        detail: str,
+        *,
+        worker: str | None = None,
+        attempt: int | None = None,
+        token: str | None = None,
+        results: str | None = None,
+    ) -> None:
+        """Write what happened to the job of a row."""
+        self.record(
+            kind,
+            detail,
+            experiment_pk=row.experiment_pk,
+            job_id=row.job_id,
+            worker=worker,
+            attempt=attempt,
+            token=token,
+            results=results,
+        )
+
+    def again(
+        self,
+        experiment_pk: int,
+        job_id: str,
+        kind: str,
+        detail: str,
+        *,
+        token: str,
+        worker: str | None,
+        attempt: int | None = None,
+    ) -> None:
+        """Write what may happen very often; the same as the latest event of the job is counted there."""
+        repeated = self._sql.scalar(
+            _REPEAT,
+            {
+                "experiment_is": experiment_pk,
+                "job_is": job_id,
+                "kind_is": kind,
+                "detail_is": detail,
+                "token_is": token,
+                "at_now": self._now,
+            },
+        )
+        if repeated is None:
+            self.record(
+                kind, detail, experiment_pk=experiment_pk, job_id=job_id, worker=worker, attempt=attempt, token=token
+            )
+
+    def worker_of(self, row: AnyRow, token: str) -> str | None:
+        """Return who claimed the job under this token, None if nobody did."""
+        keys = {"experiment_is": row.experiment_pk, "job_is": row.job_id, "token_is": token}
+        found: str | None = self._sql.scalar(_WORKER_OF_TOKEN, keys)
+        return found
+
+    def hosts_lost(self, row: AnyRow) -> list[str]:
+        """Return the hosts of the workers that were lost on the job since it was pushed or retried, in order."""
+        keys = {
+            "experiment_is": row.experiment_pk,
+            "job_is": row.job_id,
+            "attempts_forgiven": row.attempts_forgiven,
+        }
+        by_attempt = {event.attempt: event.worker or "unknown" for event in self._sql.execute(_LOST, keys)}
+        return [worker.split(":")[0] for worker in by_attempt.values()]

@@ -1,0 +1,107 @@
+"""Storing new jobs, whoever makes them: users by pushing, or a search."""
+
+import json
+import secrets
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, insert, select
+
+from schedy.search.definition import as_observation
+from schedy.wire.messages import FINAL_STATUSES, NewJob
+from schedy.wire.values import dump_values
+from schedy_store.lifecycle.job_rows import sort_key_rows
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.tables import Experiment, Job, JobValue
+
+_ID_CHARACTERS = string.ascii_letters + string.digits + "-_"
+_ID_FIRST_CHARACTERS = string.ascii_letters + string.digits + "_"
+_NOBODY = dict.fromkeys(
+    ("started_at", "heard_at", "reported_at", "worker", "worker_pk", "user", "token", "lease_until")
+)
+_NOT_MADE = {"number": None, "parent": None, "generation": None, "search_state": "{}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A job to store, and the columns in which it differs from one that was pushed and is nobody's."""
+
+    job: NewJob
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+class NewJobs:
+    """Stores jobs within one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._sql = transaction.sql
+        self._now = transaction.now
+
+    def insert(self, experiment_pk: int, job_ids: Sequence[str], newcomers: Sequence[Newcomer]) -> list[int]:
+        """Store jobs under these ids; return their numbers in the store."""
+        objectives = json.loads(
+            self._sql.scalars(select(Experiment.objectives).where(Experiment.pk == experiment_pk)).one()
+        )
+        rows = [
+            self._row(experiment_pk, job_id, newcomer, objectives)
+            for job_id, newcomer in zip(job_ids, newcomers, strict=True)
+        ]
+        self._count_as_ended(experiment_pk, rows)
+        numbers = list(self._sql.scalars(insert(Job).returning(Job.pk, sort_by_parameter_order=True), rows))
+        keys = [
+            row
+            for number, newcomer in zip(numbers, newcomers, strict=True)
+            for source, values in (("hyperparameter", newcomer.job.hyperparameters), ("result", newcomer.job.results))
+            for row in sort_key_rows(number, experiment_pk, source, values)
+        ]
+        if keys:
+            self._sql.execute(insert(JobValue), keys)
+        return numbers
+
+    def fresh_ids(self, experiment_pk: int, count: int) -> list[str]:
+        """Return ids that the experiment does not have yet."""
+        fresh: set[str] = set()
+        while len(fresh) < count:
+            drawn = {_random_id() for _ in range(count - len(fresh))}
+            taken = self._sql.scalars(
+                select(Job.job_id).where(Job.experiment_pk == experiment_pk, Job.job_id.in_(drawn))
+            )
+            fresh |= drawn - set(taken)
+        return list(fresh)
+
+    def _row(self, experiment_pk: int, job_id: str, newcomer: Newcomer, objectives: list[str]) -> dict[str, Any]:
+        new = newcomer.job
+        results = dump_values(new.results)
+        observation = as_observation(new.results.get(objectives[0])) if len(objectives) == 1 else None
+        quality = new.quality if observation is None else observation
+        return {
+            "experiment_pk": experiment_pk,
+            "job_id": job_id,
+            "status": new.status,
+            "quality": quality,
+            "hyperparameters": dump_values(new.hyperparameters),
+            "results": results,
+            "initial_quality": quality,
+            "initial_results": results,
+            "created_at": self._now,
+            "finished_at": self._now if new.status in FINAL_STATUSES else None,
+            "attempt": 0,
+            "ended": None,
+            **_NOBODY,
+            **_NOT_MADE,
+            **newcomer.columns,
+        }
+
+    def _count_as_ended(self, experiment_pk: int, rows: list[dict[str, Any]]) -> None:
+        ended = [row for row in rows if row["finished_at"] is not None]
+        if ended:
+            before = self._sql.scalar(select(func.max(Job.ended)).where(Job.experiment_pk == experiment_pk)) or 0
+            for number, row in enumerate(ended, start=before + 1):
+                row["ended"] = number
+
+
+def _random_id() -> str:
+    rest = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(5))
+    return secrets.choice(_ID_FIRST_CHARACTERS) + rest

@@ -1,0 +1,84 @@
+"""Checking what experiments lay down for their search, and filling in what only the store knows."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+
+from schedy.errors import InvalidValueError
+from schedy.search.definition import (
+    MANUAL,
+    Definition,
+    WarmStart,
+    check_definition,
+    read_definition,
+    unknown_algorithm,
+)
+from schedy.wire.messages import AddExperiment
+from schedy.wire.values import dump_values, load_values
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import AnyRow, findable
+from schedy_store.schema.tables import Experiment, Job
+from schedy_store.search.catalogue import known_schedulers, missing_requirement
+
+_SEED_BITS = 32
+_CHANGEABLE = ("max_jobs", "max_time", "stop_after_no_improvement", "ready", "pruner")
+
+
+def definition_columns(definition: Definition) -> dict[str, Any]:
+    """Return the columns of an experiment that hold its definition."""
+    return {
+        "settings": dump_values(definition.as_json()),
+        "objectives": json.dumps([objective.result for objective in definition.objectives]),
+        "prunes": definition.pruner is not None,
+    }
+
+
+class Definitions:
+    """Checks definitions within one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._sql = transaction.sql
+
+    def of_new(self, change: AddExperiment) -> Definition:
+        """Return the definition of a new experiment, complete. Raises InvalidValueError."""
+        schedulers = {MANUAL, *known_schedulers()}
+        if change.scheduler not in schedulers:
+            raise unknown_algorithm(change.scheduler, schedulers)
+        definition = read_definition(change.settings)
+        check_definition(change.scheduler, definition)
+        missing = missing_requirement(change.scheduler, definition)
+        if missing is not None:
+            raise InvalidValueError(missing)
+        if change.scheduler == MANUAL:
+            return definition
+        seed = secrets.randbits(_SEED_BITS) if definition.seed is None else definition.seed
+        sources = [self._looked_up(source) for source in definition.warm_start]
+        return definition.model_copy(update={"seed": seed, "warm_start": sources})
+
+    def of_changed(self, before: AnyRow, settings: Mapping[str, Any]) -> Definition:
+        """Return the definition that an experiment is to have from now on. Raises InvalidValueError."""
+        old = read_definition(load_values(before.settings))
+        new = read_definition(settings)
+        for name in Definition.model_fields:
+            if name not in _CHANGEABLE and getattr(new, name) != getattr(old, name):
+                raise InvalidValueError(
+                    f"{name} cannot be changed once an experiment is there; {', '.join(_CHANGEABLE)} can."
+                    " Add another experiment."
+                )
+        check_definition(before.scheduler, new)
+        missing = missing_requirement(before.scheduler, new)
+        if missing is not None:
+            raise InvalidValueError(missing)
+        return new
+
+    def _looked_up(self, source: WarmStart) -> WarmStart:
+        """Return a warm start that says which experiment it is, and how much of it counts."""
+        found = select(Experiment.pk, Experiment.uid).where(Experiment.name == findable(source.experiment))
+        row = self._sql.execute(found).one_or_none()
+        if row is None:
+            raise InvalidValueError(f"There is no experiment {source.experiment!r} to start from.")
+        ended = self._sql.scalar(select(func.max(Job.ended)).where(Job.experiment_pk == row.pk)) or 0
+        return WarmStart(experiment=source.experiment, uid=row.uid, ended=ended)

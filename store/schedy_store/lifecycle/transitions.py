@@ -1,0 +1,240 @@
+"""The life of a job as pure functions: (job, event) gives a verdict. SQL and broker are elsewhere.
+
+::
+
+    push/searcher ─▶ QUEUED ──claim granted──▶ RUNNING ──finish──▶ DONE | CRASHED | PRUNED ──retry──▶ QUEUED
+                       ▲                          │
+                       └── released, or its worker is lost (attempts left) ──┘   no attempt left ─▶ CRASHED
+
+A token names one taking of a ticket. It fences reports: only the row's token counts, while the job is RUNNING, or
+QUEUED again and not yet claimed by another.
+
+A holder that is to stop (the job was cancelled, or has timed out) is told, and its lease is not renewed any more: it
+ends the job by itself within one lease, or loses it then. Either way the job becomes what the reason to stop says.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from schedy.wire.messages import CRASHED, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus, JobStatus
+
+STORED = "stored"
+GIVEN_BACK = "given back"
+"""Reasons of verdicts on reports that change the job; an accepted report without one changes nothing."""
+
+Stop = Literal["cancelled", "job_timeout", "stall_timeout"]
+"""Why a holder is to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What decides about a job.
+
+    `dispatched`: ticket number `ticket` is out. `attempts_forgiven`: those before the latest retry, which do not count
+    against the experiment's maximum.
+    """
+
+    status: JobStatus
+    token: str | None = None
+    attempt: int = 0
+    attempts_forgiven: int = 0
+    sequence: int = 0
+    lease_until: datetime | None = None
+    stop: Stop | None = None
+    dispatched: bool = False
+    ticket: int = 1
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL_STATUSES
+
+    @property
+    def counted_attempts(self) -> int:
+        return self.attempt - self.attempts_forgiven
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the experiment lays down. `open`: neither paused nor DONE. `retry_timeouts`: a job over time runs again."""
+
+    open: bool
+    max_attempts: int
+    lease: timedelta
+    retry_timeouts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state after the event. `accepted` is the answer to who asked; `reason` says why not, or what happened."""
+
+    state: JobState
+    accepted: bool
+    reason: str = ""
+
+
+# Reports of workers.
+
+
+def claim(job: JobState, terms: Terms, token: str, now: datetime) -> Verdict:
+    """May the holder of `token` run the job? A lease of another that may be over is judged before, by `expire`."""
+    if job.is_final:
+        return Verdict(job, False, f"it is {job.status}.")
+    if job.status == QUEUED and not terms.open:
+        return Verdict(_without_ticket(job), False, "its experiment is paused or done.")
+    if job.token == token:
+        return Verdict(_kept(job, terms, now), True)
+    if job.status == RUNNING:
+        return Verdict(job, False, "another worker is running it.")
+    granted = replace(
+        job, status=RUNNING, token=token, attempt=job.attempt + 1, sequence=0, lease_until=now + terms.lease
+    )
+    return Verdict(granted, True)
+
+
+def heartbeat(job: JobState, terms: Terms, token: str, now: datetime) -> Verdict:
+    """The holder lives."""
+    if job.token != token or job.is_final:
+        return Verdict(job, False, _not_yours(job, token))
+    return Verdict(_kept(job, terms, now), True)
+
+
+def progress(job: JobState, terms: Terms, token: str, sequence: int, now: datetime) -> Verdict:
+    """The holder has intermediate results."""
+    refused = _stale(job, token, sequence)
+    return refused or Verdict(replace(_kept(job, terms, now), sequence=sequence), True, STORED)
+
+
+def finish(job: JobState, terms: Terms, token: str, sequence: int, status: FinalStatus) -> Verdict:
+    """The holder is done. What it was told to stop for has the last word on the status."""
+    refused = _stale(job, token, sequence)
+    if refused:
+        return refused
+    job = replace(job, sequence=sequence)
+    if job.stop is not None:
+        return Verdict(_stopped(job, terms), True, STORED)
+    return Verdict(replace(job, status=status, lease_until=None), True, STORED)
+
+
+def release(job: JobState, terms: Terms, token: str, sequence: int) -> Verdict:
+    """The holder gives the job back; the attempt does not count."""
+    refused = _stale(job, token, sequence)
+    if refused:
+        return refused
+    if job.stop is not None:
+        return Verdict(_stopped(replace(job, sequence=sequence), terms), True, GIVEN_BACK)
+    return Verdict(replace(_queued_again(job), attempt=job.attempt - 1), True, GIVEN_BACK)
+
+
+# What a tick judges.
+
+
+def expire(job: JobState, terms: Terms, now: datetime) -> Verdict:
+    """Judge the lease."""
+    if job.status == RUNNING and job.lease_until is not None and job.lease_until <= now:
+        return lease_over(job, terms)
+    return Verdict(job, False, "its lease is alive.")
+
+
+def lease_over(job: JobState, terms: Terms) -> Verdict:
+    """The holder was silent for a whole lease. Its token still counts until another has claimed.
+
+    With no attempt left the job is over, and the token forgotten, so that a late holder is told; so is that of a
+    holder that did not stop.
+    """
+    if job.stop is not None:
+        return Verdict(replace(_stopped(job, terms), token=None), True, "the worker did not stop")
+    if job.counted_attempts >= terms.max_attempts:
+        times = "once" if job.counted_attempts == 1 else f"{job.counted_attempts} times"
+        return Verdict(replace(job, status=CRASHED, token=None, lease_until=None), True, f"worker lost {times}")
+    return Verdict(replace(_without_ticket(job), status=QUEUED, lease_until=None), True, "worker lost")
+
+
+def overdue(job: JobState, terms: Terms, stop: Stop, now: datetime) -> Verdict:
+    """The job has run, or said nothing, for too long: its holder is to stop, within one lease."""
+    if job.status != RUNNING or job.stop is not None:
+        return Verdict(job, False, "it is not running, or is to stop already.")
+    return Verdict(replace(job, stop=stop, lease_until=now + terms.lease), True)
+
+
+# What users do.
+
+
+def cancel(job: JobState, terms: Terms, now: datetime) -> Verdict:
+    """A user does not want the job any more: PRUNED at once, or once its holder has stopped."""
+    if job.is_final:
+        return Verdict(job, False, f"it is already {job.status}.")
+    if job.status == QUEUED:
+        return Verdict(replace(_without_ticket(job), status=PRUNED, token=None), True, "it never runs.")
+    if job.stop == "cancelled":
+        return Verdict(job, True, "its worker has been told already.")
+    return Verdict(replace(job, stop="cancelled", lease_until=now + terms.lease), True, "its worker is told to stop.")
+
+
+def retry(job: JobState) -> Verdict:
+    """A user wants a final job to run again, with as many attempts as a new one has."""
+    if not job.is_final:
+        return Verdict(job, False, f"it is {job.status}, and only a job that has ended can be run again.")
+    return Verdict(replace(_queued_again(job), attempts_forgiven=job.attempt), True, "it is queued again.")
+
+
+# Tickets.
+
+
+def wants_ticket(job: JobState, terms: Terms) -> bool:
+    """Whether a ticket is to be published."""
+    return job.status == QUEUED and not job.dispatched and terms.open
+
+
+def ticket_published(job: JobState, ticket: int) -> JobState:
+    """The broker has a ticket. Only the number that is wanted counts: the job may have been given back meanwhile."""
+    return replace(job, dispatched=True) if ticket == job.ticket else job
+
+
+def ticket_lost(job: JobState) -> JobState:
+    """Its ticket has gone, or must not count: its experiment was closed, its queue purged."""
+    return _without_ticket(job) if job.status == QUEUED else job
+
+
+def _without_ticket(job: JobState) -> JobState:
+    return replace(job, dispatched=False, ticket=job.ticket + 1)
+
+
+def _queued_again(job: JobState) -> JobState:
+    """QUEUED, and nobody's."""
+    return replace(_without_ticket(job), status=QUEUED, token=None, sequence=0, lease_until=None, stop=None)
+
+
+def _kept(job: JobState, terms: Terms, now: datetime) -> JobState:
+    """The holder goes on; one that is to stop gets no more time."""
+    return job if job.stop is not None else replace(job, status=RUNNING, lease_until=now + terms.lease)
+
+
+def _stopped(job: JobState, terms: Terms) -> JobState:
+    """What a job becomes whose holder was to stop."""
+    if job.stop == "cancelled":
+        return replace(job, status=PRUNED, lease_until=None)
+    if terms.retry_timeouts and job.counted_attempts < terms.max_attempts:
+        return _queued_again(job)
+    return replace(job, status=CRASHED, lease_until=None)
+
+
+def _stale(job: JobState, token: str, sequence: int) -> Verdict | None:
+    """A verdict on a report that changes nothing: of another token, repeated, or overtaken by a newer one."""
+    if job.token == token and sequence <= job.sequence:
+        return Verdict(job, True)
+    if job.token != token or job.is_final:
+        return Verdict(job, False, _not_yours(job, token))
+    return None
+
+
+def _not_yours(job: JobState, token: str) -> str:
+    if job.is_final and job.token == token:
+        return f"it is already {job.status}."
+    if job.is_final and job.token is None:
+        return f"it is {job.status}: its worker was silent for too long, or did not stop in time."
+    if job.is_final:
+        return f"another attempt ended it as {job.status}."
+    if job.status == RUNNING:
+        return "its lease ran out and another worker has taken it."
+    return "it was given back and is queued again."

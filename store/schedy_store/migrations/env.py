@@ -1,9 +1,0 @@
-"""Alembic's entry: runs migrations on the connection that `Store.migrate` hands over."""
-
-from alembic import context
-
-from schedy_store.tables import Base
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
-with context.begin_transaction():
-    context.run_migrations()

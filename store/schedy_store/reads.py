@@ -1,0 +1,335 @@
+"""Reads, in pages: an open read makes SQLite's write-ahead log grow. The service and the command line share them."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from schedy.wire.messages import (
+    Answer,
+    CurveAnswer,
+    ExperimentsAnswer,
+    FieldsAnswer,
+    GetCurve,
+    GetExperiments,
+    GetFields,
+    GetHistory,
+    GetJobOrder,
+    GetJobs,
+    GetWorkers,
+    HistoryAnswer,
+    JobEvent,
+    JobOrderAnswer,
+    JobRecord,
+    JobsAnswer,
+    Refusal,
+    Request,
+    SortField,
+    WorkerRecord,
+    WorkersAnswer,
+)
+from schedy.wire.values import dump_values, load_values, shown_name, stored_name
+from schedy_store.lifecycle.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
+from schedy_store.lifecycle.curves import Curves
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import RECORD_COLUMNS, AnyRow, findable, job_record
+from schedy_store.schema.tables import Event, Experiment, Job, JobValue, Service, Worker
+
+_PAGE_CHARACTERS = 4_000_000
+_EVENTS_SHOWN = 200
+_NUMBERS_AT_ONCE = 50
+_SILENT_LEASES = 0.7
+"""Of a lease: two signs of life in a row have not come by then."""
+
+SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
+    "id": Job.job_id,
+    "status": Job.status,
+    "quality": Job.quality,
+    "created_at": Job.created_at,
+    "started_at": Job.started_at,
+    "finished_at": Job.finished_at,
+    "worker": Job.worker,
+    "attempt": Job.attempt,
+    "error": Job.error,
+}
+"""The columns of a job that a list can be sorted by, under the names that users write."""
+
+
+def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
+    found = select(*EXPERIMENT_COLUMNS).order_by(Experiment.pk).limit(request.limit)
+    if request.name is not None:
+        found = found.where(Experiment.name == findable(request.name))
+    elif request.uid is not None:
+        found = found.where(Experiment.uid == request.uid)
+    else:
+        found = found.where(Experiment.pk > request.after)
+    rows = transaction.sql.execute(found).all()
+    if not rows and request.name is not None:
+        return missing_experiment(transaction.sql, request.name)
+    if not rows and request.uid is not None:
+        return Refusal(code="not_found", reason="The experiment was deleted.")
+    counts = _job_counts(transaction, [row.pk for row in rows])
+    return ExperimentsAnswer(experiments=[experiment_record(row, counts.get(row.pk, {})) for row in rows])
+
+
+def _job_counts(transaction: Transaction, numbers: list[int]) -> dict[int, dict[str, int]]:
+    grouped = (
+        select(Job.experiment_pk, Job.status, func.count())
+        .where(Job.experiment_pk.in_(numbers))
+        .group_by(Job.experiment_pk, Job.status)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for number, status, count in transaction.sql.execute(grouped):
+        counts.setdefault(number, {})[status] = count
+    return counts
+
+
+def _experiment_number(transaction: Transaction, uid: str) -> int | None:
+    return transaction.sql.scalar(select(Experiment.pk).where(Experiment.uid == uid))
+
+
+def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
+    experiment = _experiment_number(transaction, request.experiment_uid)
+    if experiment is None:
+        return Refusal(code="not_found", reason="The experiment was deleted.")
+    found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment)
+    if request.job_id is not None:
+        return _one_job(transaction, found, experiment, request.job_id)
+    if request.numbers is not None:
+        return _cut(_in_given_order(transaction, found, request.numbers), len(request.numbers))
+    if request.statuses:
+        found = found.where(Job.status.in_(request.statuses))
+    found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
+    return _cut(_records(transaction, transaction.sql.execute(found)), request.limit)
+
+
+def _records(transaction: Transaction, rows: Iterable[AnyRow]) -> Iterator[JobRecord]:
+    """Rows as records; of a running job whose worker should have been heard of, how long it has been silent."""
+    lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
+    for row in rows:
+        record = job_record(row)
+        if row.status == "RUNNING" and row.heard_at is not None:
+            silent = (transaction.now - row.heard_at).total_seconds()
+            if silent > lease * _SILENT_LEASES:
+                record = record.model_copy(update={"silent_seconds": silent})
+        yield record
+
+
+def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
+    row = transaction.sql.execute(found.where(Job.job_id == findable(job_id))).one_or_none()
+    if row is None:
+        reason = f"There is no job {job_id!r} in this experiment. `schedy list NAME` shows the ids."
+        return Refusal(code="not_found", reason=reason)
+    newest = GetHistory(job_id=job_id, newest=True, limit=_EVENTS_SHOWN)
+    events = _page_of_events(transaction, newest, experiment)[0]
+    return JobsAnswer.model_construct(jobs=list(_records(transaction, [row])), events=events)
+
+
+def _in_given_order(
+    transaction: Transaction, found: Select[*tuple[Any, ...]], numbers: list[int]
+) -> Iterator[JobRecord]:
+    for start in range(0, len(numbers), _NUMBERS_AT_ONCE):
+        some = numbers[start : start + _NUMBERS_AT_ONCE]
+        rows = transaction.sql.execute(found.where(Job.pk.in_(some)))
+        jobs = {record.number: record for record in _records(transaction, rows)}
+        yield from (jobs[number] for number in some if number in jobs)
+
+
+def _cut(jobs: Iterator[JobRecord], limit: int) -> JobsAnswer:
+    """Cut a page at the number of jobs asked for, or where it gets too large for a message."""
+    page: list[JobRecord] = []
+    characters = 0
+    for job in jobs:
+        if page and (len(page) == limit or characters > _PAGE_CHARACTERS):
+            return JobsAnswer.model_construct(jobs=page, more=True)
+        page.append(job)
+        values = (job.hyperparameters, job.results, job.previous_results)
+        characters += sum(len(dump_values(some)) for some in values) + 6 * len(job.error or "")
+    return JobsAnswer.model_construct(jobs=page)
+
+
+def _history(transaction: Transaction, request: GetHistory) -> Answer:
+    experiment = None
+    if request.experiment_uid is not None:
+        experiment = _experiment_number(transaction, request.experiment_uid)
+        if experiment is None:
+            return Refusal(code="not_found", reason="The experiment was deleted.")
+    events, more = _page_of_events(transaction, request, experiment)
+    return HistoryAnswer.model_construct(events=events, more=more)
+
+
+def _page_of_events(
+    transaction: Transaction, request: GetHistory, experiment: int | None
+) -> tuple[list[JobEvent], bool]:
+    """A page in the order of the events, and whether more follow; of all experiments if none is given."""
+    found = (
+        select(*Event.__table__.c, Experiment.name).outerjoin_from(Event, Experiment).where(Event.pk > request.after)
+    )
+    if experiment is not None:
+        found = found.where(Event.experiment_pk == experiment)
+    if request.job_id is not None:
+        found = found.where(Event.job_id == findable(request.job_id))
+    if request.before is not None:
+        found = found.where(Event.pk < request.before)
+    found = found.order_by(Event.pk.desc() if request.newest else Event.pk).limit(request.limit + 1)
+    page: list[JobEvent] = []
+    characters = 0
+    for row in transaction.sql.execute(found):
+        if len(page) == request.limit or characters > _PAGE_CHARACTERS:
+            return _in_order(page, request), True
+        page.append(_event(row))
+        characters += len(row.results or "") + 6 * len(row.detail)
+    return _in_order(page, request), False
+
+
+def _in_order(page: list[JobEvent], request: GetHistory) -> list[JobEvent]:
+    return page[::-1] if request.newest else page
+
+
+def _event(row: AnyRow) -> JobEvent:
+    return JobEvent.model_construct(
+        number=row.pk,
+        experiment=row.name,
+        job_id=row.job_id,
+        at=row.at,
+        kind=row.kind,
+        worker=row.worker,
+        attempt=row.attempt,
+        detail=row.detail,
+        times=row.times,
+        last_at=row.last_at,
+        results=None if row.results is None else load_values(row.results),
+    )
+
+
+def _curve(transaction: Transaction, request: GetCurve) -> Answer:
+    found = (
+        select(Job.pk, Job.attempt)
+        .join_from(Job, Experiment)
+        .where(Experiment.uid == request.experiment_uid, Job.job_id == findable(request.job_id))
+    )
+    row = transaction.sql.execute(found).one_or_none()
+    if row is None:
+        return Refusal(code="not_found", reason=f"There is no job {request.job_id!r} in this experiment.")
+    return CurveAnswer.model_construct(points=Curves(transaction).read(row.pk, row.attempt, limit=request.limit))
+
+
+def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
+    found = select(*Worker.__table__.c).where(Worker.pk > request.after).order_by(Worker.pk).limit(request.limit)
+    if not request.gone:
+        found = found.where(Worker.state != "ended")
+    rows = transaction.sql.execute(found).all()
+    lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
+    jobs = _jobs_of_workers(transaction, [row.pk for row in rows])
+    return WorkersAnswer.model_construct(
+        workers=[_worker(row, jobs.get(row.pk, []), transaction.now, lease) for row in rows]
+    )
+
+
+def _worker(row: AnyRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
+    heard_seconds_ago = (now - row.heard_at).total_seconds()
+    return WorkerRecord(
+        number=row.pk,
+        host=row.host,
+        pid=row.pid,
+        program=row.program,
+        state=row.state,
+        detail=row.detail,
+        silent=row.state != "ended" and heard_seconds_ago > lease,
+        since=row.since,
+        heard_at=row.heard_at,
+        heard_seconds_ago=heard_seconds_ago,
+        jobs=jobs,
+        done=row.done,
+        crashed=row.crashed,
+        lost=row.lost,
+    )
+
+
+def _jobs_of_workers(transaction: Transaction, workers: list[int]) -> dict[int, list[str]]:
+    running = (
+        select(Job.worker_pk, Experiment.name, Job.job_id)
+        .join_from(Job, Experiment)
+        .where(Job.status == "RUNNING", Job.worker_pk.in_(workers))
+        .order_by(Job.pk)
+    )
+    jobs: dict[int, list[str]] = {}
+    for row in transaction.sql.execute(running):
+        jobs.setdefault(row.worker_pk, []).append(f"{row.name}/{row.job_id}")
+    return jobs
+
+
+def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
+    experiment = _experiment_number(transaction, request.experiment_uid)
+    if experiment is None:
+        return Refusal(code="not_found", reason="The experiment was deleted.")
+    found: Select[*tuple[Any, ...]] = select(Job.pk).where(Job.experiment_pk == experiment)
+    order: list[ColumnElement[Any]] = []
+    for field in request.sort:
+        if field.source == "column":
+            keys: list[ColumnElement[Any]] = [SORT_COLUMNS[field.name].expression]
+        else:
+            found, keys = _joined_value(transaction, found, field)
+        order.extend(_ordered(keys, decreasing=request.decreasing))
+    oldest_first = Job.pk.asc() if request.sort or not request.decreasing else Job.pk.desc()
+    found = found.order_by(*order, oldest_first)
+    if request.statuses:
+        found = found.where(Job.status.in_(request.statuses))
+    if request.limit is not None:
+        found = found.limit(request.limit)
+    return JobOrderAnswer.model_construct(numbers=[row[0] for row in transaction.sql.execute(found)])
+
+
+def _joined_value(
+    transaction: Transaction, found: Select[*tuple[Any, ...]], field: SortField
+) -> tuple[Select[*tuple[Any, ...]], list[ColumnElement[Any]]]:
+    value = JobValue.__table__.alias()
+    here = and_(value.c.job_pk == Job.pk, value.c.source == field.source, value.c.name == stored_name(field.name))
+    text: ColumnElement[Any] = value.c.text
+    if transaction.sql.dialect.name == "postgresql":
+        text = text.collate("C")  # as SQLite orders texts, whatever the database's own order is
+    return found.outerjoin(value, here), [value.c.number, text]
+
+
+def _ordered(keys: list[ColumnElement[Any]], *, decreasing: bool) -> list[ColumnElement[Any]]:
+    """Missing values last in both directions; numbers before texts when increasing, after them when decreasing."""
+    missing = and_(*(key.is_(None) for key in keys))
+    order: list[ColumnElement[Any]] = [case((missing, literal(1)), else_=literal(0))]
+    if len(keys) > 1:
+        is_text = case((keys[0].is_(None), literal(1)), else_=literal(0))
+        order.append(is_text.desc() if decreasing else is_text)
+    order.extend(key.desc() if decreasing else key.asc() for key in keys)
+    return order
+
+
+def _fields(transaction: Transaction, request: GetFields) -> Answer:
+    experiment = _experiment_number(transaction, request.experiment_uid)
+    if experiment is None:
+        return Refusal(code="not_found", reason="The experiment was deleted.")
+    found = (
+        select(JobValue.source, JobValue.name).where(JobValue.experiment_pk == experiment).distinct().order_by("name")
+    )
+    names: dict[str, list[str]] = {"hyperparameter": [], "result": []}
+    for source, name in transaction.sql.execute(found):
+        names[source].append(shown_name(name))
+    most = transaction.sql.scalar(select(func.max(Job.attempt)).where(Job.experiment_pk == experiment))
+    return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"], most_attempts=most or 0)
+
+
+_ANSWERS: dict[type[Request], Callable[[Transaction, Any], Answer]] = {
+    GetExperiments: _experiments,
+    GetJobs: _jobs,
+    GetJobOrder: _job_order,
+    GetFields: _fields,
+    GetHistory: _history,
+    GetCurve: _curve,
+    GetWorkers: _workers,
+}
+
+
+def answer_request(transaction: Transaction, request: Request) -> Answer:
+    """Answer a read."""
+    return _ANSWERS[type(request)](transaction, request)

@@ -1,0 +1,312 @@
+"""The tables. What must always hold stands here as a constraint.
+
+Values are JSON text, ASCII-escaped (see `schedy.wire.values`), never a JSON column: PostgreSQL's refuses NaN and
+reorders keys. What lists are sorted by is kept beside it in the narrow table `job_value`.
+"""
+
+import math
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in a column of the type INTEGER."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class NanAsNull(TypeDecorator[float]):
+    """A float whose NaN is stored as NULL, since SQLite has none."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        return None if value is None or math.isnan(value) else value
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> float | None:
+        return math.nan if value is None else value
+
+
+class Base(DeclarativeBase):
+    """Root of the models."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Experiment(Base):
+    """A named set of jobs.
+
+    `objectives` is a JSON list of the results that are to be best, and `prunes` says whether there is a pruner: both
+    stand in `settings`, too, which no report has to read. `made` counts the jobs that the search was asked for;
+    `search_end` says why it makes no more. `completed`: it is DONE because nothing is left, not because a user said
+    so. `rewritten` grows when the past changes: a job that had ended is retried, amended or deleted.
+    """
+
+    __tablename__ = "experiment"
+    __table_args__ = (
+        CheckConstraint("status IN ('RUNNING', 'DONE')", name="status"),
+        CheckConstraint("max_attempts >= 1", name="max_attempts"),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    uid: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    scheduler: Mapped[str] = mapped_column(String(300))
+    settings: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    paused: Mapped[bool]
+    max_attempts: Mapped[int]
+    job_timeout: Mapped[float | None] = mapped_column(Double)
+    stall_timeout: Mapped[float | None] = mapped_column(Double)
+    retry_timeouts: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    objectives: Mapped[str] = mapped_column(Text, default="[]")
+    prunes: Mapped[bool] = mapped_column(default=False)
+    made: Mapped[int] = mapped_column(default=0)
+    search_end: Mapped[str | None] = mapped_column(Text)
+    problem: Mapped[str | None] = mapped_column(Text)
+    completed: Mapped[bool] = mapped_column(default=False)
+    rewritten: Mapped[int] = mapped_column(default=0)
+
+
+class Job(Base):
+    """A job, and who may report on it.
+
+    `dispatched_at` says that ticket number `ticket` was published; both NULL and an older number mean that the job
+    wants a ticket while it is QUEUED. `revision` grows with every change and guards every update. Each attempt starts
+    from the initial results and quality, those of the push; what earlier ones had put is in `previous_results`.
+    `user` is the broker's user that claimed the job. A job that the search made has its number, from 0, and what the
+    search keeps with it in `search_state`, which no message may set: some libraries keep pickled objects there.
+    `ended` counts the jobs of the experiment in the order in which they ended.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        UniqueConstraint("experiment_pk", "job_id"),
+        UniqueConstraint("experiment_pk", "number"),
+        CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name="status"),
+        CheckConstraint("attempt >= attempts_forgiven AND attempts_forgiven >= 0", name="attempt"),
+        CheckConstraint("stop IN ('cancelled', 'job_timeout', 'stall_timeout')", name="stop"),
+        CheckConstraint(
+            "(status = 'RUNNING') = (lease_until IS NOT NULL) AND (status <> 'RUNNING' OR token IS NOT NULL)",
+            name="running_under_lease",
+        ),
+        CheckConstraint(
+            "(status IN ('DONE', 'CRASHED', 'PRUNED')) = (finished_at IS NOT NULL)",
+            name="final_when_finished",
+        ),
+        CheckConstraint("status <> 'RUNNING' OR attempt >= 1", name="running_attempt"),
+        Index("ix_job_experiment_pk_status", "experiment_pk", "status"),
+        Index("ix_job_experiment_pk_pk", "experiment_pk", "pk"),
+        Index("ix_job_experiment_pk_ended", "experiment_pk", "ended"),
+        Index(
+            "ix_job_wants_ticket",
+            "experiment_pk",
+            "status",  # always the same here, but without it SQLite prefers the index on the status
+            "pk",
+            sqlite_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
+            postgresql_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
+        ),
+        Index(
+            "ix_job_lease",
+            "lease_until",
+            sqlite_where=text("status = 'RUNNING'"),
+            postgresql_where=text("status = 'RUNNING'"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    job_id: Mapped[str] = mapped_column(String(6))
+    status: Mapped[str] = mapped_column(String(16))
+    quality: Mapped[float | None] = mapped_column(NanAsNull)
+    hyperparameters: Mapped[str] = mapped_column(Text)
+    results: Mapped[str] = mapped_column(Text)
+    initial_quality: Mapped[float | None] = mapped_column(NanAsNull)
+    initial_results: Mapped[str] = mapped_column(Text)
+    previous_results: Mapped[str] = mapped_column(Text, default="{}")
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    heard_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    worker: Mapped[str | None] = mapped_column(Text)
+    worker_pk: Mapped[int | None] = mapped_column(Key)
+    user: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(default=0)
+    attempts_forgiven: Mapped[int] = mapped_column(default=0)
+    stop: Mapped[str | None] = mapped_column(String(16))
+    token: Mapped[str | None] = mapped_column(String(32))
+    sequence: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    dispatched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ticket: Mapped[int] = mapped_column(default=1)
+    revision: Mapped[int] = mapped_column(default=1)
+    number: Mapped[int | None]
+    ended: Mapped[int | None]
+    parent: Mapped[str | None] = mapped_column(String(6))
+    generation: Mapped[int | None]
+    search_state: Mapped[str] = mapped_column(Text, default="{}")
+
+
+class WantedJob(Base):
+    """A job that the search was asked for and that is not there yet; `known` is how many had ended then."""
+
+    __tablename__ = "wanted_job"
+
+    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    known: Mapped[int]
+
+
+class CurvePoint(Base):
+    """A value that a job has reported for a step of an attempt."""
+
+    __tablename__ = "curve_point"
+    __table_args__ = (
+        Index("ix_curve_point_job_pk", "job_pk", "attempt", "step"),
+        Index("ix_curve_point_experiment_pk", "experiment_pk", "pk"),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    experiment_pk: Mapped[int] = mapped_column(Key)
+    job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    step: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str] = mapped_column(Text)
+    value: Mapped[float | None] = mapped_column(NanAsNull)
+
+
+class JobValue(Base):
+    """A number or the beginning of a text that jobs can be sorted by; `name` is ASCII-escaped."""
+
+    __tablename__ = "job_value"
+    __table_args__ = (
+        CheckConstraint("source IN ('hyperparameter', 'result')", name="source"),
+        Index("ix_job_value_order", "experiment_pk", "source", "name", "number", "text"),
+    )
+
+    job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"), primary_key=True)
+    source: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    experiment_pk: Mapped[int] = mapped_column(Key)
+    number: Mapped[float | None] = mapped_column(Double)
+    text: Mapped[str | None] = mapped_column(String(64))
+
+
+class Event(Base):
+    """Something that happened to a job, an experiment, or the service; `times` in a row, until `last_at`.
+
+    `token` tells which worker a refused report is from. `results` are kept when another attempt takes a job over.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("ix_event_experiment_pk_job_id", "experiment_pk", "job_id"),
+        Index("ix_event_at", "at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    experiment_pk: Mapped[int | None] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    job_id: Mapped[str | None] = mapped_column(String(6))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(String(32))
+    worker: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int | None]
+    token: Mapped[str | None] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(Text)
+    times: Mapped[int] = mapped_column(default=1)
+    last_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    results: Mapped[str | None] = mapped_column(Text)
+
+
+class Worker(Base):
+    """A session of a process that pulls jobs, or has; `state` as the process says."""
+
+    __tablename__ = "worker"
+    __table_args__ = (
+        CheckConstraint("state IN ('alive', 'unhealthy', 'ended')", name="state"),
+        {"sqlite_autoincrement": True},
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    uid: Mapped[str] = mapped_column(String(32), unique=True)
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(BigInteger)
+    program: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    heard_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    done: Mapped[int] = mapped_column(default=0)
+    crashed: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)
+
+
+class AppliedChange(Base):
+    """The first answer to a change, given again when the change arrives twice."""
+
+    __tablename__ = "applied_change"
+    __table_args__ = (Index("ix_applied_change_at", "at"),)
+
+    request_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    answer: Mapped[str] = mapped_column(Text)
+
+
+class Service(Base):
+    """One row: which instance is active, and its lease. Every transaction of the service checks its epoch here."""
+
+    __tablename__ = "service"
+    __table_args__ = (CheckConstraint("pk = 1", name="one_row"),)
+
+    pk: Mapped[int] = mapped_column(Integer, primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    instance: Mapped[str] = mapped_column(Text)
+    active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lease_seconds: Mapped[float | None] = mapped_column(Double)

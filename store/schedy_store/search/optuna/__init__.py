@@ -1,0 +1,1 @@
+"""Optuna's samplers and pruners over the jobs of an experiment."""
