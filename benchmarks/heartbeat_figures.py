@@ -9,7 +9,9 @@ import schedy
 from benchmarks.figures import Figure
 from benchmarks.sampling import watching
 from benchmarks.servers import Servers
-from schedy.wire.messages import Answer, Claim, ClaimAnswer, Heartbeat, HeldJob, Worker
+from schedy.wire.answers import ClaimAnswer
+from schedy.wire.base import Answer, Worker
+from schedy.wire.reports import Claim, Heartbeat, HeldJob
 
 _BEAT_SECONDS = 10.0
 """A third of the default lease."""

@@ -11,7 +11,8 @@ from benchmarks.quality import suggestion_ms
 from benchmarks.sampling import watching
 from benchmarks.servers import Servers
 from schedy.random import Uniform
-from schedy.wire.messages import ExperimentsAnswer, GetExperiments
+from schedy.wire.answers import ExperimentsAnswer
+from schedy.wire.requests import GetExperiments
 
 _ALGORITHMS = ("random", "sobol", "cmaes", "tpe")
 _PARAMETERS = 20

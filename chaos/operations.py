@@ -10,7 +10,7 @@ import schedy
 from chaos.evidence import FINAL
 from chaos.history import History
 from schedy.errors import NotFoundError, StoreError
-from schedy.wire.messages import ExperimentStatus
+from schedy.wire.base import ExperimentStatus
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Experiment, Job
 

@@ -10,11 +10,13 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from schedy.errors import NotFoundError, SchedyError, TopologyMissingError
+from schedy.errors import TopologyMissingError
 from schedy.experiments import Experiment
 from schedy.searches import experiment_from_record
 from schedy.settings import Settings, load_settings
-from schedy.wire.messages import ChangeAnswer, ExperimentRecord, ExperimentsAnswer, GetExperiments, checked_size
+from schedy.wire.base import A
+from schedy.wire.requests import GetExperiments, Request, pages
+from schedy.wire.values import checked_size
 from schedy.worker.session import Session
 
 _TOPOLOGY_PAUSE_SECONDS = 1.0
@@ -71,10 +73,7 @@ class SchedyDB:
         """Create an experiment. Raises ResourceExistsError if its name is taken."""
         creation = experiment.creation()
         checked_size(creation.settings, limit_bytes=self._settings.max_message_bytes, what="settings of the experiment")
-        answer = self.session.change(creation)
-        if not isinstance(answer, ChangeAnswer) or answer.experiment is None:
-            raise SchedyError(f"The results service answered with {answer.kind!r}. Is it of another version?")
-        experiment.attach(self, answer.experiment)
+        experiment.attach(self, self.session.change(creation).experiment)
 
     def get_experiment(self, name: str) -> Experiment:
         """Read an experiment, typed by its scheduler. Waits for broker and results service (`service_wait_seconds`).
@@ -82,32 +81,26 @@ class SchedyDB:
         Raises NotFoundError with close names, AuthenticationError, and after the wait ServiceUnavailableError or
         BrokerError.
         """
-        records = self._read(GetExperiments(name=name))
-        if not records:
-            raise NotFoundError(f"There is no experiment {name!r}.")
-        return experiment_from_record(self, records[0])
+        return experiment_from_record(self, self._read(GetExperiments(name=name)).experiments[0])
 
     def get_experiments(self) -> list[Experiment]:
         """Read all experiments, oldest first."""
-        found: list[Experiment] = []
-        after = 0
-        while page := self._read(GetExperiments(after=after)):
-            found.extend(experiment_from_record(self, record) for record in page)
-            after = page[-1].number
-        return found
+        return [
+            experiment_from_record(self, record)
+            for page in pages(self._read, GetExperiments())
+            for record in page.experiments
+        ]
 
-    def _read(self, request: GetExperiments) -> list[ExperimentRecord]:
+    def _read(self, request: Request[A]) -> A:
         """Read experiments; queues that nobody has made yet are waited for like the service that makes them."""
         deadline = time.monotonic() + self._settings.service_wait_seconds
         while True:
             try:
-                answer = self.session.read(request, patience_seconds=max(0.0, deadline - time.monotonic()))
+                return self.session.read(request, patience_seconds=max(0.0, deadline - time.monotonic()))
             except TopologyMissingError:
                 if time.monotonic() > deadline - _TOPOLOGY_PAUSE_SECONDS:
                     raise
                 time.sleep(_TOPOLOGY_PAUSE_SECONDS)
-                continue
-            return answer.experiments if isinstance(answer, ExperimentsAnswer) else []
 
     def close(self) -> None:
         """Give back the jobs held, send what is waiting, and close the connection."""

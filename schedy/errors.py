@@ -12,6 +12,7 @@
     ├── InvalidValueError        a name, value, field or status that cannot be used
     ├── NotStoredYetError        the broker has the change, the store will have it
     ├── ServiceUnavailableError  the results service does not answer
+    ├── VersionMismatchError     the results service speaks another version of the protocol
     ├── SettingsError            the settings cannot be used
     ├── StoreError               the database cannot be used
     └── BrokerError              the broker cannot be used
@@ -82,6 +83,10 @@ class NotStoredYetError(SchedyError):
 
 class ServiceUnavailableError(SchedyError):
     """The broker is reachable, but no results service answers."""
+
+
+class VersionMismatchError(SchedyError):
+    """The results service answered with a message that this version does not expect."""
 
 
 class SettingsError(SchedyError):

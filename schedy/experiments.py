@@ -11,28 +11,13 @@ from pydantic import ValidationError
 from schedy.errors import InvalidValueError, NotFoundError, NotStoredYetError, SchedyError
 from schedy.jobs import Job, checked_quality
 from schedy.search.definition import Definition, Objective, check_definition, read_definition
-from schedy.wire.messages import (
-    JOB_STATUSES,
-    AddExperiment,
-    ChangeAnswer,
-    DeleteExperiment,
-    ExperimentRecord,
-    ExperimentStatus,
-    GetJobs,
-    JobRecord,
-    JobsAnswer,
-    JobStatus,
-    Limits,
-    NewJob,
-    Push,
-    PushAnswer,
-    Refusal,
-    UpdateExperiment,
-    check_experiment_name,
-    checked_size,
-)
-from schedy.wire.values import LONGEST_NAME, dump_values, plain_values
-from schedy.worker.calls import Call, refusal_error
+from schedy.wire.answers import PushAnswer, expected
+from schedy.wire.base import JOB_STATUSES, ExperimentStatus, JobStatus, check_experiment_name
+from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, Push, UpdateExperiment
+from schedy.wire.records import ExperimentRecord, Limits
+from schedy.wire.requests import GetJobs, pages
+from schedy.wire.values import LONGEST_NAME, checked_size, dump_values, plain_values
+from schedy.worker.calls import Call
 from schedy.worker.leases import Hold
 from schedy.worker.session import CHANGE_RESEND_SECONDS, Session, install_sigterm_handler
 
@@ -169,9 +154,7 @@ class Experiment:
 
     def _pause(self, paused: bool) -> None:
         change = UpdateExperiment(request_id=uuid.uuid4().hex, experiment_uid=self.uid, paused=paused)
-        answer = self._session.change(change)
-        if isinstance(answer, ChangeAnswer) and answer.experiment is not None:
-            self._record = answer.experiment
+        self._record = self._session.change(change).experiment
 
     @property
     def definition(self) -> Definition:
@@ -224,18 +207,16 @@ class Experiment:
         session = self._session
         limit = session.settings.max_message_bytes
         new_jobs = [_checked_fields(job, limit) for job in jobs]
-        answers = push_chunks(session, self._name, self.uid, new_jobs)
         stored: list[Job] = []
-        for chunk, answer in answers:
+        for chunk, answer in push_chunks(session, self._name, self.uid, new_jobs):
             stored.extend(self._pushed(session, chunk, answer))
         return stored
 
     def _pushed(self, session: Session, chunk: list[NewJob], answer: PushAnswer) -> Iterator[Job]:
-        for new, job_id in zip(chunk, answer.job_ids, strict=True):
-            record = pushed_record(new, job_id, answer, worker=str(session.worker))
+        for new, record in zip(chunk, answer.jobs, strict=True):
             hold = None
             if new.token is not None:
-                hold = Hold(answer.experiment_uid, job_id, new.token, answer.lease_seconds)
+                hold = Hold(answer.experiment_uid, record.job_id, new.token, answer.lease_seconds)
                 session.leases.hold(hold)
             yield Job(self, record, session=session, hold=hold)
 
@@ -259,22 +240,14 @@ class Experiment:
         """Read one job. Raises NotFoundError."""
         session = self._session
         answer = session.read(GetJobs(experiment_uid=self.uid, job_id=job_id))
-        if not isinstance(answer, JobsAnswer) or not answer.jobs:
-            raise NotFoundError(f"Experiment {self._name} has no job {job_id}.")
         return Job(self, answer.jobs[0], session=session)
 
     def all_jobs(self) -> Iterator[Job]:
         """Read all jobs, oldest first, page by page."""
         session = self._session
-        after, more = 0, True
-        while more:
-            answer = session.read(GetJobs(experiment_uid=self.uid, after=after))
-            if not isinstance(answer, JobsAnswer):
-                return
-            for record in answer.jobs:
+        for page in pages(session.read, GetJobs(experiment_uid=self.uid)):
+            for record in page.jobs:
                 yield Job(self, record, session=session)
-            more = answer.more and bool(answer.jobs)
-            after = answer.jobs[-1].number if answer.jobs else after
 
     def push_updates(self) -> None:
         """Send status, limits, and the settings that were written. Raises NotFoundError if the experiment is gone."""
@@ -390,25 +363,6 @@ def check_new_job(
     )
 
 
-def pushed_record(new: NewJob, job_id: str, answer: PushAnswer, *, worker: str) -> JobRecord:
-    """Return a pushed job as the store has it."""
-    is_running = new.status == "RUNNING"
-    is_final = new.status not in {"QUEUED", "RUNNING"}
-    return JobRecord(
-        number=0,
-        job_id=job_id,
-        status=new.status,
-        quality=new.quality,
-        hyperparameters=new.hyperparameters,
-        results=new.results,
-        created_at=answer.created_at,
-        started_at=answer.created_at if is_running else None,
-        finished_at=answer.created_at if is_final else None,
-        worker=worker if is_running else None,
-        attempt=1 if is_running else 0,
-    )
-
-
 def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
     """Cut jobs into messages of bounded number and size, so that a bulk push never starves claims."""
     chunk: list[NewJob] = []
@@ -432,7 +386,7 @@ def push_chunks(
     Without answers it goes on until the broker has everything, then raises NotStoredYetError. Raises NotFoundError when
     the experiment is gone, and BrokerError when the broker cannot be reached.
     """
-    waiting: list[tuple[list[NewJob], Call]] = []
+    waiting: list[tuple[Push, Call]] = []
     unanswered = 0
     for chunk in itertools.chain(chunks(jobs), [None]):
         if chunk is not None:
@@ -443,14 +397,14 @@ def push_chunks(
                 jobs=chunk,
                 worker=session.worker,
             )
-            waiting.append((chunk, session.client.call(push, resend_seconds=CHANGE_RESEND_SECONDS)))
+            waiting.append((push, session.client.call(push, resend_seconds=CHANGE_RESEND_SECONDS)))
         while waiting and (chunk is None or len(waiting) >= _CHUNKS_UNDER_WAY):
             sent, call = waiting.pop(0)
-            answer = _push_answer(session, call, 0.0 if unanswered else session.settings.store_wait_seconds)
+            answer = _push_answer(session, sent, call, 0.0 if unanswered else session.settings.store_wait_seconds)
             if answer is None:
-                unanswered += len(sent)
+                unanswered += len(sent.jobs)
             else:
-                yield sent, answer
+                yield sent.jobs, answer
     if unanswered:
         raise NotStoredYetError(
             f"The broker has {unanswered} job(s), and they will be stored when the results service is back."
@@ -458,19 +412,14 @@ def push_chunks(
         )
 
 
-def _push_answer(session: Session, call: Call, patience_seconds: float) -> PushAnswer | None:
+def _push_answer(session: Session, push: Push, call: Call, patience_seconds: float) -> PushAnswer | None:
     """Wait until the broker has a chunk, and then for the answer; None if that does not come."""
     try:
         call.stored.result(session.settings.service_wait_seconds)
-        answer = call.answer.result(patience_seconds)
+        return expected(push, call.answer.result(patience_seconds))
     except FutureTimeoutError:
         if call.stored.done():
             return None
         raise session.client.why_silent() from None
     finally:
         session.client.cancel(call)
-    if isinstance(answer, Refusal):
-        raise refusal_error(answer)
-    if not isinstance(answer, PushAnswer):
-        raise SchedyError(f"The results service answered a push with {answer.kind!r}.")
-    return answer

@@ -11,28 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from schedy.errors import InvalidValueError, JobCancelledError, NotFoundError, Pruned, UnsafeUpdateError
-from schedy.wire.messages import (
-    CRASHED,
-    DONE,
-    FINAL_STATUSES,
-    PRUNED,
-    QUEUED,
-    RUNNING,
-    AmendJob,
-    CancelJobs,
-    ChangeAnswer,
-    DeleteJob,
-    FinalStatus,
-    Finish,
-    JobRecord,
-    JobsChangedAnswer,
-    JobStatus,
-    Point,
-    Progress,
-    RetryJobs,
-    checked_size,
-)
-from schedy.wire.values import dump_values, plain_values, split_sendable
+from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus, JobStatus
+from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
+from schedy.wire.records import JobRecord, Point
+from schedy.wire.reports import Finish, Progress
+from schedy.wire.values import checked_size, dump_values, plain_values, split_sendable
 from schedy.worker.leases import Hold
 from schedy.worker.session import Session, lost_text
 
@@ -227,8 +210,7 @@ class Job:
                 revision=self._record.revision if safe else None,
             )
         )
-        if isinstance(answer, ChangeAnswer) and answer.revision is not None:
-            self._record = self._record.model_copy(update={"revision": answer.revision})
+        self._record = self._record.model_copy(update={"revision": answer.revision})
 
     def try_run(self) -> None:
         """Claim this very job. Raises UnsafeUpdateError if another holds it, or it cannot be run now."""
@@ -255,7 +237,7 @@ class Job:
     def _change_status(self, kind: type[CancelJobs] | type[RetryJobs]) -> None:
         change = kind(request_id=uuid.uuid4().hex, experiment_uid=self._experiment.uid, job_ids=[self.job_id])
         answer = self._session.change(change)
-        if isinstance(answer, JobsChangedAnswer) and not answer.outcomes[0].changed:
+        if not answer.outcomes[0].changed:
             raise UnsafeUpdateError(f"Job {self.job_id} stays as it is: {answer.outcomes[0].detail}")
 
     def delete(self, ensure: bool = True) -> None:

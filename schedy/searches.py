@@ -9,7 +9,8 @@ from schedy.experiments import Experiment, Fixed, pruner_form
 from schedy.pbt import Perturb, Truncate
 from schedy.random import Distribution
 from schedy.search.definition import ALGORITHMS, Constraint, Definition, read_definition
-from schedy.wire.messages import ExperimentRecord, ExperimentStatus, Limits, check_experiment_name
+from schedy.wire.base import ExperimentStatus, check_experiment_name
+from schedy.wire.records import ExperimentRecord, Limits
 from schedy.wire.values import plain_values
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from schedy.errors import NotFoundError
 from schedy.settings import NO_TLS_FILES, TlsFiles
 from schedy.wire import names
-from schedy.wire.messages import Replay, encode
+from schedy.wire.codec import encode
+from schedy.wire.service import Replay
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.errors import NotPermittedError, TopologyError
 from schedy_broker_setup.inspection import ACCESS_REFUSED

@@ -20,7 +20,7 @@ class Presence(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
+class QueueState:
     """One look at an exchange or a queue; `said` has the broker's words when it is not there."""
 
     presence: Presence
@@ -29,7 +29,7 @@ class Sight:
     said: str = ""
 
 
-def look_at_queue(connection: BlockingConnection, name: str) -> Sight:
+def look_at_queue(connection: BlockingConnection, name: str) -> QueueState:
     """Look at a queue; its `messages` are those that wait, not those that a consumer holds.
 
     Takes a channel of its own, because the broker closes the channel of a refused look. RabbitMQ 4.2.6 and
@@ -41,10 +41,10 @@ def look_at_queue(connection: BlockingConnection, name: str) -> Sight:
     except ChannelClosedByBroker as refusal:
         return _not_seen(refusal)
     channel.close()
-    return Sight(presence=Presence.THERE, messages=int(answer.message_count), consumers=int(answer.consumer_count))
+    return QueueState(presence=Presence.THERE, messages=int(answer.message_count), consumers=int(answer.consumer_count))
 
 
-def look_at_exchange(connection: BlockingConnection, name: str) -> Sight:
+def look_at_exchange(connection: BlockingConnection, name: str) -> QueueState:
     """Look at an exchange, as `look_at_queue` does at a queue."""
     channel = connection.channel()
     try:
@@ -52,9 +52,9 @@ def look_at_exchange(connection: BlockingConnection, name: str) -> Sight:
     except ChannelClosedByBroker as refusal:
         return _not_seen(refusal)
     channel.close()
-    return Sight(presence=Presence.THERE)
+    return QueueState(presence=Presence.THERE)
 
 
-def _not_seen(refusal: ChannelClosedByBroker) -> Sight:
+def _not_seen(refusal: ChannelClosedByBroker) -> QueueState:
     presence = Presence.MISSING if refusal.reply_code == NOT_FOUND else Presence.HIDDEN
-    return Sight(presence=presence, said=refusal.reply_text)
+    return QueueState(presence=presence, said=refusal.reply_text)

@@ -13,7 +13,7 @@ from schedy_broker_setup.inspection import (
     ACCESS_REFUSED,
     PRECONDITION_FAILED,
     Presence,
-    Sight,
+    QueueState,
     look_at_exchange,
     look_at_queue,
 )
@@ -120,5 +120,5 @@ def _explained(refusal: ChannelClosedByBroker, *, what: str, way_out: str) -> Br
     )
 
 
-def _change(what: str, before: Sight) -> list[str]:
+def _change(what: str, before: QueueState) -> list[str]:
     return [f"created {what}"] if before.presence is Presence.MISSING else []

@@ -9,7 +9,10 @@ import click
 
 from schedy.errors import StoreError
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
-from schedy.wire.messages import Answer, ExperimentRecord, ExperimentsAnswer, GetExperiments, Refusal, Request
+from schedy.wire.answers import expected
+from schedy.wire.base import A
+from schedy.wire.records import ExperimentRecord
+from schedy.wire.requests import GetExperiments, Request
 
 _PATIENCE_SECONDS = 10.0
 
@@ -23,7 +26,7 @@ def settings_of(ctx: click.Context, **override: Any) -> Settings:
 class Reader(Protocol):
     """Answers reads, from the store itself or through the results service."""
 
-    def ask(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
+    def ask(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
         """Return the answer. Raises SchedyError for a refusal, and when nothing answers in time."""
         ...
 
@@ -83,36 +86,25 @@ class _StoreReader:
     def close(self) -> None:
         self._store.close()
 
-    def ask(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
+    def ask(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
         from schedy_store.reads import answer_request  # noqa: PLC0415
 
         with self._store.transaction() as transaction:
-            return _unrefused(answer_request(transaction, request))
+            return expected(request, answer_request(transaction, request))
 
 
 class _ServiceReader:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def ask(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
-        answer: Answer = self._session.read(request, patience_seconds=patience_seconds)
+    def ask(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
+        answer: A = self._session.read(request, patience_seconds=patience_seconds)
         return answer
-
-
-def _unrefused(answer: Answer) -> Answer:
-    if isinstance(answer, Refusal):
-        from schedy.worker.calls import refusal_error  # noqa: PLC0415 - imports pika, which a read of the store does without
-
-        raise refusal_error(answer)
-    return answer
 
 
 def find_experiment(reader: Reader, name: str) -> ExperimentRecord:
     """Return the experiment of that name. Raises NotFoundError with close names."""
-    answer = reader.ask(GetExperiments(name=name))
-    if not isinstance(answer, ExperimentsAnswer):
-        raise click.ClickException(f"The results service answered with {answer.kind!r}. Is it of another version?")
-    return answer.experiments[0]
+    return reader.ask(GetExperiments(name=name)).experiments[0]
 
 
 def ask_first(question: str) -> None:

@@ -1,6 +1,6 @@
 """Messages and AMQP channels: publishing with confirms, consuming, getting, and what is done to queues.
 
-All callbacks, and all methods of `Channel`, run in the I/O thread of the `Broker` and must not block.
+All callbacks, and all methods of `Channel`, run in the I/O thread of the `Connection` and must not block.
 """
 
 import time

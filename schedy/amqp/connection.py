@@ -1,8 +1,8 @@
 """The connection to RabbitMQ.
 
-One background thread per `Broker` owns the connection and does all of its I/O: heartbeats, publishes, acks and
-reconnecting with back-off. Only `Broker.start`, `run`, `run_sometime`, `drop`, `close` and `abandon` may be called from
-other threads. All callbacks run in the I/O thread and must not block.
+One background thread per `Connection` does all of its I/O: heartbeats, publishes, acks and reconnecting with back-off.
+Only `start`, `run`, `run_sometime`, `drop`, `close` and `abandon` may be called from other threads. All callbacks run
+in the I/O thread and must not block.
 """
 
 import logging
@@ -29,10 +29,10 @@ _SOMETIME_SECONDS = 0.5
 _FAILURE_PAUSE_SECONDS = 1.0
 
 Timer = object
-"""What `Broker.later` returns, for `Broker.cancel_timer`."""
+"""What `Connection.later` returns, for `Connection.cancel_timer`."""
 
 
-class Broker:
+class Connection:
     """A connection that is kept up until `close`.
 
     `on_connected` is called after each successful connect, `on_lost` with the reason after each loss and each

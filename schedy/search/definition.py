@@ -24,7 +24,7 @@ from schedy.errors import InvalidValueError
 from schedy.pbt import check_pbt
 from schedy.random import Distribution, distributions_from_json, distributions_to_json
 from schedy.search.space import Space
-from schedy.wire.messages import Line, Seconds, Uid
+from schedy.wire.base import Line, Seconds, Uid
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -13,7 +13,7 @@ from schedy.wire import names
 
 Argument = str | int | bool
 
-NEVER_DELIVERED_TOO_OFTEN = 1_000_000_000
+DELIVERY_LIMIT = 1_000_000_000
 """RabbitMQ 4 drops a message after 20 returns unless told. Not -1: before 4.0 that drops it at the first."""
 
 ONE_YEAR_MS = 31_536_000_000
@@ -51,7 +51,7 @@ class Binding:
 def _quorum(**more: Argument) -> Mapping[str, Argument]:
     arguments: dict[str, Argument] = {
         "x-queue-type": "quorum",
-        "x-delivery-limit": NEVER_DELIVERED_TOO_OFTEN,
+        "x-delivery-limit": DELIVERY_LIMIT,
         "x-consumer-timeout": ONE_YEAR_MS,
         "x-overflow": "reject-publish",
     }

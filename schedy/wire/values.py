@@ -118,3 +118,14 @@ def _float(value: int | float) -> float:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
+
+
+def checked_size(values: Values, *, limit_bytes: int, what: str) -> int:
+    """Return the size of the values' JSON text. Raises InvalidValueError if it is over `limit_bytes`."""
+    size = len(dump_values(values))
+    if size > limit_bytes:
+        raise InvalidValueError(
+            f"The {what} have {size:,} bytes as JSON, the limit is {limit_bytes:,}. Store large data in a file"
+            " and send its path, or raise max_message_bytes in the settings."
+        )
+    return size

@@ -14,22 +14,21 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Channel, Incoming, Outgoing, PublishOutcome
-from schedy.amqp.connection import Broker, Timer
+from schedy.amqp.connection import Connection, Timer
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
-    InvalidValueError,
-    NotFoundError,
     PermissionDeniedError,
-    ResourceExistsError,
     SchedyError,
     ServiceUnavailableError,
     TopologyMissingError,
-    UnsafeUpdateError,
 )
 from schedy.settings import Settings, without_password
 from schedy.wire import names
-from schedy.wire.messages import Answer, Refusal, Report, Sendable, UndecodableError, decode_answer, encode, routing_key
+from schedy.wire.answers import expected
+from schedy.wire.base import A, Answer, Question, Sendable
+from schedy.wire.codec import UndecodableError, decode_answer, encode, routing_key
+from schedy.wire.reports import Report
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ class Client:
         self._on_ended: list[Callable[[], None]] = []
         self._closed = False
         self.service_is_silent = False
-        self.broker = Broker(
+        self.connection = Connection(
             settings,
             name=connection_name,
             on_connected=self._connected,
@@ -95,7 +94,7 @@ class Client:
         )
 
     def start(self) -> None:
-        self.broker.start()
+        self.connection.start()
 
     def listen(
         self,
@@ -112,7 +111,7 @@ class Client:
     @property
     def last_error(self) -> BrokerError | None:
         """Why nothing goes through, if so: there is no connection, or the broker takes no messages over it."""
-        return self.broker.blocked if self._ready.is_set() else self._last_error
+        return self.connection.blocked if self._ready.is_set() else self._last_error
 
     def call(self, message: Sendable, *, wants_answer: bool = True, resend_seconds: float | None = None) -> Call:
         """Send a message. It leaves in the order of the calls and survives reconnects."""
@@ -131,34 +130,31 @@ class Client:
             call.fail(closed_error())
         else:
             self._submitted[call.outgoing.correlation_id] = call
-            self.broker.run(lambda: self._submit(call))
+            self.connection.run(lambda: self._submit(call))
         return call
 
     def cancel(self, call: Call) -> None:
         """Neither send the call again nor wait for its answer."""
-        self.broker.run(lambda: self._forget(call))
+        self.connection.run(lambda: self._forget(call))
 
-    def ask(self, message: Sendable, *, patience_seconds: float, resend_seconds: float | None = None) -> Answer:
+    def ask(self, message: Question[A], *, patience_seconds: float, resend_seconds: float | None = None) -> A:
         """Send a message and wait for its answer.
 
-        Raises ServiceUnavailableError or BrokerError when none came in time, and the error that a refusal stands
-        for.
+        Raises ServiceUnavailableError or BrokerError when none came in time, and what `expected` raises.
         """
         call = self.call(message, resend_seconds=resend_seconds)
         try:
-            return self.wait(call, patience_seconds=patience_seconds)
+            return self.wait(message, call, patience_seconds=patience_seconds)
         finally:
             self.cancel(call)
 
-    def wait(self, call: Call, *, patience_seconds: float | None) -> Answer:
+    def wait(self, message: Question[A], call: Call, *, patience_seconds: float | None) -> A:
         """Wait for the answer to a call, None for ever; raises as `ask` does. Says once when it takes long."""
         try:
             answer = self._patient_wait(call, patience_seconds)
         except FutureTimeoutError:
             raise self.why_silent() from None
-        if isinstance(answer, Refusal):
-            raise refusal_error(answer)
-        return answer
+        return expected(message, answer)
 
     def _patient_wait(self, call: Call, patience_seconds: float | None) -> Answer:
         if patience_seconds is not None and patience_seconds <= _SAY_AFTER_SECONDS:
@@ -188,13 +184,13 @@ class Client:
         deadline = time.monotonic() + timeout_seconds
         self._closed = True
         snapshot: Future[list[Call]] = Future()
-        self.broker.run(lambda: snapshot.set_result(list(self._calls.values())))
+        self.connection.run(lambda: snapshot.set_result(list(self._calls.values())))
         try:
             for call in snapshot.result(timeout_seconds) if self._ready.is_set() else []:
                 call.stored.exception(max(0.0, deadline - time.monotonic()))
         except FutureTimeoutError:
             _log.warning("Closed before the broker had taken everything; what was not sent is given up.")
-        self.broker.close(max(0.5, deadline - time.monotonic()))
+        self.connection.close(max(0.5, deadline - time.monotonic()))
 
     # The rest runs in the I/O thread.
 
@@ -221,15 +217,15 @@ class Client:
     def _publish(self, call: Call) -> None:
         if self._channel is None or call.outgoing.correlation_id not in self._calls:
             return
-        if self.broker.blocked is not None:
+        if self.connection.blocked is not None:
             self._held[call.outgoing.correlation_id] = call  # sent again and again, it would pile up in the socket
             return
         call.times_sent += 1
         self._channel.publish(call.outgoing, lambda outcome: self._told(call, outcome))
         if call.resend_seconds is not None:
             if call.timer is not None:
-                self.broker.cancel_timer(call.timer)
-            call.timer = self.broker.later(call.resend_seconds, lambda: self._publish(call))
+                self.connection.cancel_timer(call.timer)
+            call.timer = self.connection.later(call.resend_seconds, lambda: self._publish(call))
 
     def _unblocked(self) -> None:
         held, self._held = self._held, {}
@@ -238,12 +234,12 @@ class Client:
 
     def _told(self, call: Call, outcome: PublishOutcome) -> None:
         if outcome.returned and call.may_wait():
-            self.broker.later(_TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
+            self.connection.later(_TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
         elif outcome.returned:
             self._forget(call)
             call.fail(TopologyMissingError("Schedy's queues are missing on the broker. Run `schedy broker setup`."))
         elif not outcome.stored:
-            self.broker.later(_NACK_PAUSE_SECONDS, lambda: self._publish(call))
+            self.connection.later(_NACK_PAUSE_SECONDS, lambda: self._publish(call))
         else:
             if not call.stored.done():
                 call.stored.set_result(None)
@@ -269,11 +265,11 @@ class Client:
         self._calls.pop(call.outgoing.correlation_id, None)
         self._held.pop(call.outgoing.correlation_id, None)
         if call.timer is not None:
-            self.broker.cancel_timer(call.timer)
+            self.connection.cancel_timer(call.timer)
             call.timer = None
 
     def _connected(self) -> None:
-        self.broker.open_channel(self._channel_opened, self._channel_closed)
+        self.connection.open_channel(self._channel_opened, self._channel_closed)
 
     def _channel_opened(self, channel: Channel) -> None:
         channel.consume(names.REPLY_QUEUE, self._answered, tag="schedy answers", auto_ack=True)
@@ -302,11 +298,11 @@ class Client:
             if call is not None and _is_blamed(call, error):
                 self._forget(call)
                 call.fail(error)
-        self.broker.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
+        self.connection.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
 
     def _hopeless_error(self) -> BrokerError | None:
         """The last error, if waiting cannot help: nothing has ever worked, nor would another URL."""
-        hopeless = isinstance(self._last_error, AuthenticationError) and self.broker.has_tried_all
+        hopeless = isinstance(self._last_error, AuthenticationError) and self.connection.has_tried_all
         return self._last_error if hopeless and not self._ever_ready else None
 
     def _lost(self, error: BrokerError) -> None:
@@ -334,14 +330,3 @@ def _is_blamed(call: Call, error: BrokerError) -> bool:
     if isinstance(error, TopologyMissingError):
         return not call.may_wait()
     return isinstance(error, PermissionDeniedError)
-
-
-def refusal_error(refusal: Refusal) -> SchedyError:
-    """Return the error that a refusal stands for."""
-    kinds: dict[str, type[SchedyError]] = {
-        "not_found": NotFoundError,
-        "exists": ResourceExistsError,
-        "unsafe": UnsafeUpdateError,
-        "invalid": InvalidValueError,
-    }
-    return kinds[refusal.code](refusal.reason)

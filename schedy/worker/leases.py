@@ -14,17 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schedy.amqp.connection import Timer
-from schedy.wire.messages import (
-    Answer,
-    Heartbeat,
-    HeartbeatAnswer,
-    HeldJob,
-    JobNotice,
-    Point,
-    Release,
-    Worker,
-    WorkerState,
-)
+from schedy.wire.answers import HeartbeatAnswer, JobNotice
+from schedy.wire.base import Answer, Worker, WorkerState
+from schedy.wire.records import Point
+from schedy.wire.reports import Heartbeat, HeldJob, Release
 from schedy.worker.calls import Call, Client
 from schedy.worker.tickets import HeldTicket
 
@@ -103,12 +96,12 @@ class LeaseKeeper:
         """This process asks for jobs: show it among the workers."""
         if not self._works:
             self._works = True
-            self._client.broker.run(self._on_timer)
+            self._client.connection.run(self._on_timer)
 
     def say(self, state: WorkerState, detail: str) -> None:
         """Show this process in another state."""
         self._state, self._detail = state, detail
-        self._client.broker.run(self._beat_anew)
+        self._client.connection.run(self._beat_anew)
 
     def leave(self) -> None:
         """Show that this process has ended; does not wait."""
@@ -121,7 +114,7 @@ class LeaseKeeper:
         """Keep the lease of a job from now on."""
         self._works = True
         self._holds[hold.token] = hold
-        self._client.broker.run(lambda: self._go_by(hold.lease_seconds))
+        self._client.connection.run(lambda: self._go_by(hold.lease_seconds))
 
     def keeps(self, hold: Hold) -> bool:
         """Whether the job is still ours as far as we know."""
@@ -142,7 +135,7 @@ class LeaseKeeper:
     def release_sometime(self, hold: Hold) -> None:
         """Give a job back within a second; for finalisers."""
         self.forget(hold)
-        self._client.broker.run_sometime(lambda: self._release(hold))
+        self._client.connection.run_sometime(lambda: self._release(hold))
 
     def _release(self, hold: Hold) -> None:
         self.release(hold)
@@ -160,18 +153,18 @@ class LeaseKeeper:
     def _go_by(self, lease_seconds: float) -> None:
         """Beat often enough for the lease that the service has told; only another lease moves the next beat."""
         if lease_seconds != self._lease_seconds and self._timer is not None:
-            self._client.broker.cancel_timer(self._timer)
+            self._client.connection.cancel_timer(self._timer)
             self._timer = None
         self._lease_seconds = lease_seconds
         self._schedule()
 
     def _schedule(self) -> None:
         if self._timer is None and self._works:
-            self._timer = self._client.broker.later(self._lease_seconds / _BEATS_PER_LEASE, self._on_timer)
+            self._timer = self._client.connection.later(self._lease_seconds / _BEATS_PER_LEASE, self._on_timer)
 
     def _on_timer(self) -> None:
         if self._timer is not None:
-            self._client.broker.cancel_timer(self._timer)
+            self._client.connection.cancel_timer(self._timer)
             self._timer = None
         self._beat()
         self._schedule()

@@ -30,31 +30,15 @@ from schedy.errors import (
 )
 from schedy.settings import Settings
 from schedy.wire import names
-from schedy.wire.messages import (
-    MOST_POINTS,
-    Answer,
-    Change,
-    Claim,
-    ClaimAnswer,
-    Curve,
-    Demand,
-    DemandAnswer,
-    ExperimentRecord,
-    ExperimentsAnswer,
-    Finish,
-    GetExperiments,
-    JobRecord,
-    Point,
-    Progress,
-    Refusal,
-    ReportAnswer,
-    Request,
-    Ticket,
-    UndecodableError,
-    Worker,
-    decode_ticket,
-)
-from schedy.worker.calls import Call, Client, refusal_error
+from schedy.wire.answers import ClaimAnswer, DemandAnswer, ReportAnswer, expected
+from schedy.wire.base import A, Answer, Worker
+from schedy.wire.changes import Change
+from schedy.wire.codec import UndecodableError, decode_ticket
+from schedy.wire.records import MOST_POINTS, ExperimentRecord, JobRecord, Point
+from schedy.wire.reports import Claim, Curve, Demand, Finish, Progress
+from schedy.wire.requests import GetExperiments, Request
+from schedy.wire.service import Ticket
+from schedy.worker.calls import Call, Client
 from schedy.worker.crash_loop import CrashLoop
 from schedy.worker.leases import Hold, LeaseKeeper
 from schedy.worker.tickets import HeldTicket, QueueMissingError, TicketSource
@@ -98,7 +82,7 @@ class Session:
         self.client = Client(settings, connection_name=name)
         self.leases = LeaseKeeper(self.client, self.worker, lease_seconds=settings.lease_seconds)
         self.tickets = TicketSource(
-            self.client.broker, consumer_tag=f"{name} waiting"[:240], last_error=lambda: self.client.last_error
+            self.client.connection, consumer_tag=f"{name} waiting"[:240], last_error=lambda: self.client.last_error
         )
         self.client.listen(on_ready=self._connected, on_lost=self._lost, on_ended=self.tickets.ended)
         self.client.start()
@@ -116,17 +100,17 @@ class Session:
     def _lost(self, error: BrokerError) -> None:
         self.tickets.lost(error)
 
-    def read(self, request: Request, *, patience_seconds: float | None = None) -> Answer:
+    def read(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
         """Ask the results service for something; asked again while nothing comes, since reads expire."""
         patience = self.settings.service_wait_seconds if patience_seconds is None else patience_seconds
         return self.client.ask(request, patience_seconds=patience, resend_seconds=self.settings.claim_retry_seconds)
 
-    def change(self, change: Change, *, patience_seconds: float | None = None) -> Answer:
+    def change(self, change: Change[A], *, patience_seconds: float | None = None) -> A:
         """Send a change and wait until it is stored. Raises NotStoredYetError if only the broker has it in time."""
         patience = self.settings.service_wait_seconds if patience_seconds is None else patience_seconds
         call = self.client.call(change, resend_seconds=CHANGE_RESEND_SECONDS)
         try:
-            return self.client.wait(call, patience_seconds=patience)
+            return self.client.wait(change, call, patience_seconds=patience)
         except (ServiceUnavailableError, BrokerError) as silent:
             if not call.answer.done() and call.stored.done():
                 raise NotStoredYetError(f"The broker has the change, the store will have it later. {silent}") from None
@@ -137,10 +121,9 @@ class Session:
     def experiment_record(self, *, uid: str) -> ExperimentRecord | None:
         """Return the experiment, or None if it is gone."""
         try:
-            answer = self.read(GetExperiments(uid=uid))
+            return self.read(GetExperiments(uid=uid)).experiments[0]
         except NotFoundError:
             return None
-        return answer.experiments[0] if isinstance(answer, ExperimentsAnswer) else None
 
     def pull(
         self, experiment_name: str, experiment_uid: str, timeout_seconds: float | None, *, makes_jobs: bool
@@ -207,7 +190,7 @@ class Session:
     def _demand(self, demand: Demand, deadline: float | None) -> DemandAnswer:
         """Ask for a job that the search of an experiment makes; while the service is away who waits goes on waiting."""
         try:
-            answer = self.client.ask(
+            return self.client.ask(
                 demand,
                 patience_seconds=self.settings.claim_patience_seconds,
                 resend_seconds=self.settings.claim_retry_seconds,
@@ -216,7 +199,6 @@ class Session:
             if deadline is not None and time.monotonic() >= deadline:
                 raise
             return _NOTHING
-        return answer if isinstance(answer, DemandAnswer) else _NOTHING
 
     def _check_still_open(
         self, experiment_name: str, experiment_uid: str, deadline: float | None, missing_since: float
@@ -285,9 +267,7 @@ class Session:
         call: Call | None = None
         try:
             call = self.client.call(claim, resend_seconds=self.settings.claim_retry_seconds)
-            answer = self.client.wait(call, patience_seconds=patience_seconds)
-            if not isinstance(answer, ClaimAnswer):
-                raise UnsafeUpdateError(f"The results service answered a claim with {answer.kind!r}.")
+            answer = self.client.wait(claim, call, patience_seconds=patience_seconds)
             if answer.granted:
                 hold.lease_seconds = answer.lease_seconds
                 self.leases.hold(hold)
@@ -345,23 +325,20 @@ class Session:
         The service is given a few seconds to refuse; while it is down nobody waits for it.
         """
         with hold.lock:  # reports leave in the order of their numbers
-            call = self.client.call(kind(**hold.naming(), points=hold.take_points(), **said))
+            message = kind(**hold.naming(), points=hold.take_points(), **said)
+            call = self.client.call(message)
         if kind is Finish:
             hold.finishing = True
             call.stored.add_done_callback(lambda stored: self._finished(hold, stored))
         try:
             call.stored.result()
-            answer = call.answer.result(0.0 if self.client.service_is_silent else _ANSWER_SECONDS)
+            answer = expected(message, call.answer.result(0.0 if self.client.service_is_silent else _ANSWER_SECONDS))
         except FutureTimeoutError:
             self.client.service_is_silent = True
             return None
         finally:
             if call.stored.done():
                 self.client.cancel(call)
-        if isinstance(answer, Refusal):
-            raise refusal_error(answer)
-        if not isinstance(answer, ReportAnswer):
-            return None
         if not answer.accepted:
             hold.lost = answer.reason
             raise UnsafeUpdateError(lost_text(hold.job_id, answer.reason))
@@ -397,7 +374,7 @@ class Session:
     def close_sometime(self) -> None:
         """Close without waiting, for a SchedyDB that nobody has any more."""
         if self.is_ours:
-            self.client.broker.run_sometime(self.client.broker.begin_close)
+            self.client.connection.run_sometime(self.client.connection.begin_close)
 
     def close(self) -> None:
         """Give back what is held and close the connection, within `close_seconds`."""
@@ -425,7 +402,7 @@ def lost_text(job_id: str, reason: str) -> str:
 
 def _close_in_child() -> None:
     for session in list(_sessions):
-        session.client.broker.close_in_child()
+        session.client.connection.close_in_child()
     _sessions.clear()
 
 

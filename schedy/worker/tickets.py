@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Channel, Incoming
-from schedy.amqp.connection import Broker, Timer
+from schedy.amqp.connection import Connection, Timer
 from schedy.errors import BrokerError, BrokerFaultError, BrokerUnreachableError, TopologyMissingError
 from schedy.worker.calls import closed_error
 
@@ -46,15 +46,15 @@ class HeldTicket:
 
     def ack(self) -> None:
         """Acknowledge. If the broker has taken the ticket back meanwhile, nothing happens."""
-        self._source.broker.run(self._ack)
+        self._source.connection.run(self._ack)
 
     def ack_later(self, seconds: float) -> None:
         """Acknowledge when the job has run for so long, so that no timeout of the broker matters."""
-        self._source.broker.run(lambda: self._start_timer(seconds))
+        self._source.connection.run(lambda: self._start_timer(seconds))
 
     def give_up(self) -> None:
         """Give the ticket back to its queue, for another."""
-        self._source.broker.run(self._give_up)
+        self._source.connection.run(self._give_up)
 
     def _give_up(self) -> None:
         if not self._acked:
@@ -63,18 +63,18 @@ class HeldTicket:
 
     def discard(self) -> None:
         """Refuse a ticket that cannot be read: the broker sends it to the dead letters."""
-        self._source.broker.run(self._discard)
+        self._source.connection.run(self._discard)
 
     def _start_timer(self, seconds: float) -> None:
         if not self._acked:
-            self._timer = self._source.broker.later(seconds, self._ack)
+            self._timer = self._source.connection.later(seconds, self._ack)
 
     def _ack(self) -> None:
         if self._acked:
             return
         self._acked = True
         if self._timer is not None:
-            self._source.broker.cancel_timer(self._timer)
+            self._source.connection.cancel_timer(self._timer)
         self.incoming.channel.ack(self.incoming.tag)
         self._source.give_back(self.incoming.channel)
 
@@ -109,8 +109,10 @@ class _Pull:
 class TicketSource:
     """Takes tickets over a broker's connection; `take` from any thread, the rest in the I/O thread."""
 
-    def __init__(self, broker: Broker, *, consumer_tag: str, last_error: Callable[[], BrokerError | None]) -> None:
-        self.broker = broker
+    def __init__(
+        self, connection: Connection, *, consumer_tag: str, last_error: Callable[[], BrokerError | None]
+    ) -> None:
+        self.connection = connection
         self._consumer_tag = consumer_tag
         self._tag_numbers = itertools.count(1)
         self._last_error = last_error
@@ -147,9 +149,9 @@ class TicketSource:
     def _pull(self, queue: str, timeout_seconds: float | None, *, waits: bool) -> Incoming | None:
         pull = _Pull(queue, waits)
         try:
-            if not self.broker.is_alive:
+            if not self.connection.is_alive:
                 raise closed_error()
-            self.broker.run(lambda: self._begin(pull))
+            self.connection.run(lambda: self._begin(pull))
             incoming = pull.result.result(timeout_seconds if timeout_seconds is None else max(0.0, timeout_seconds))
             pull.taken = incoming is not None
             return incoming
@@ -161,7 +163,7 @@ class TicketSource:
                 raise BrokerUnreachableError("RabbitMQ does not answer. Is it overloaded or out of memory?") from None
             return None
         finally:
-            self.broker.run(lambda: self._end(pull))
+            self.connection.run(lambda: self._end(pull))
 
     def connected(self) -> None:
         self._connected = True
@@ -199,7 +201,7 @@ class TicketSource:
                 self._start(pull, channel)
                 return
         pull.opening = True
-        self.broker.open_channel(lambda opened: self._start(pull, opened), self._channel_closed)
+        self.connection.open_channel(lambda opened: self._start(pull, opened), self._channel_closed)
 
     def _start(self, pull: _Pull, channel: Channel) -> None:
         if pull not in self._pulls:

@@ -8,11 +8,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from schedy.wire.messages import (
-    Answer,
+from schedy.wire.answers import (
     CurveAnswer,
     ExperimentsAnswer,
     FieldsAnswer,
+    HistoryAnswer,
+    JobOrderAnswer,
+    JobsAnswer,
+    Refusal,
+    WorkersAnswer,
+)
+from schedy.wire.base import Answer
+from schedy.wire.records import JobEvent, JobRecord, WorkerRecord
+from schedy.wire.requests import (
     GetCurve,
     GetExperiments,
     GetFields,
@@ -20,16 +28,8 @@ from schedy.wire.messages import (
     GetJobOrder,
     GetJobs,
     GetWorkers,
-    HistoryAnswer,
-    JobEvent,
-    JobOrderAnswer,
-    JobRecord,
-    JobsAnswer,
-    Refusal,
     Request,
     SortField,
-    WorkerRecord,
-    WorkersAnswer,
 )
 from schedy.wire.values import dump_values, load_values, shown_name, stored_name
 from schedy_store.lifecycle.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
@@ -59,7 +59,7 @@ SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
 
 
 def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
-    found = select(*EXPERIMENT_COLUMNS).order_by(Experiment.pk).limit(request.limit)
+    found = select(*EXPERIMENT_COLUMNS).order_by(Experiment.pk).limit(request.limit + 1)
     if request.name is not None:
         found = found.where(Experiment.name == findable(request.name))
     elif request.uid is not None:
@@ -71,8 +71,10 @@ def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
         return missing_experiment(transaction.sql, request.name)
     if not rows and request.uid is not None:
         return Refusal(code="not_found", reason="The experiment was deleted.")
-    counts = _job_counts(transaction, [row.pk for row in rows])
-    return ExperimentsAnswer(experiments=[experiment_record(row, counts.get(row.pk, {})) for row in rows])
+    page = rows[: request.limit]
+    counts = _job_counts(transaction, [row.pk for row in page])
+    records = [experiment_record(row, counts.get(row.pk, {})) for row in page]
+    return ExperimentsAnswer(experiments=records, more=len(rows) > request.limit)
 
 
 def _job_counts(transaction: Transaction, numbers: list[int]) -> dict[int, dict[str, int]]:
@@ -98,8 +100,8 @@ def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
     found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment)
     if request.job_id is not None:
         return _one_job(transaction, found, experiment, request.job_id)
-    if request.numbers is not None:
-        return _cut(_in_given_order(transaction, found, request.numbers), len(request.numbers))
+    if request.positions is not None:
+        return _cut(_in_given_order(transaction, found, request.positions), len(request.positions))
     if request.statuses:
         found = found.where(Job.status.in_(request.statuses))
     found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
@@ -134,7 +136,7 @@ def _in_given_order(
     for start in range(0, len(numbers), _NUMBERS_AT_ONCE):
         some = numbers[start : start + _NUMBERS_AT_ONCE]
         rows = transaction.sql.execute(found.where(Job.pk.in_(some)))
-        jobs = {record.number: record for record in _records(transaction, rows)}
+        jobs = {record.position: record for record in _records(transaction, rows)}
         yield from (jobs[number] for number in some if number in jobs)
 
 
@@ -191,7 +193,7 @@ def _in_order(page: list[JobEvent], request: GetHistory) -> list[JobEvent]:
 
 def _event(row: AnyRow) -> JobEvent:
     return JobEvent.model_construct(
-        number=row.pk,
+        position=row.pk,
         experiment=row.name,
         job_id=row.job_id,
         at=row.at,
@@ -218,21 +220,21 @@ def _curve(transaction: Transaction, request: GetCurve) -> Answer:
 
 
 def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
-    found = select(*Worker.__table__.c).where(Worker.pk > request.after).order_by(Worker.pk).limit(request.limit)
+    found = select(*Worker.__table__.c).where(Worker.pk > request.after).order_by(Worker.pk).limit(request.limit + 1)
     if not request.gone:
         found = found.where(Worker.state != "ended")
     rows = transaction.sql.execute(found).all()
     lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
-    jobs = _jobs_of_workers(transaction, [row.pk for row in rows])
-    return WorkersAnswer.model_construct(
-        workers=[_worker(row, jobs.get(row.pk, []), transaction.now, lease) for row in rows]
-    )
+    page = rows[: request.limit]
+    jobs = _jobs_of_workers(transaction, [row.pk for row in page])
+    workers = [_worker(row, jobs.get(row.pk, []), transaction.now, lease) for row in page]
+    return WorkersAnswer.model_construct(workers=workers, more=len(rows) > request.limit)
 
 
 def _worker(row: AnyRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
     heard_seconds_ago = (now - row.heard_at).total_seconds()
     return WorkerRecord(
-        number=row.pk,
+        position=row.pk,
         host=row.host,
         pid=row.pid,
         program=row.program,
@@ -280,7 +282,7 @@ def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
         found = found.where(Job.status.in_(request.statuses))
     if request.limit is not None:
         found = found.limit(request.limit)
-    return JobOrderAnswer.model_construct(numbers=[row[0] for row in transaction.sql.execute(found)])
+    return JobOrderAnswer.model_construct(positions=[row[0] for row in transaction.sql.execute(found)])
 
 
 def _joined_value(
@@ -319,7 +321,7 @@ def _fields(transaction: Transaction, request: GetFields) -> Answer:
     return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"], most_attempts=most or 0)
 
 
-_ANSWERS: dict[type[Request], Callable[[Transaction, Any], Answer]] = {
+_ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
     GetExperiments: _experiments,
     GetJobs: _jobs,
     GetJobOrder: _job_order,
@@ -330,6 +332,6 @@ _ANSWERS: dict[type[Request], Callable[[Transaction, Any], Answer]] = {
 }
 
 
-def answer_request(transaction: Transaction, request: Request) -> Answer:
+def answer_request(transaction: Transaction, request: Request[Any]) -> Answer:
     """Answer a read."""
     return _ANSWERS[type(request)](transaction, request)

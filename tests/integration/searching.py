@@ -14,7 +14,7 @@ from typing import Any
 
 import schedy
 from schedy.settings import Settings, load_settings
-from schedy.wire.messages import ExperimentRecord
+from schedy.wire.records import ExperimentRecord
 from schedy_broker_setup.management import Management
 from tests.conftest import Node
 from tests.processes import search_processes_of

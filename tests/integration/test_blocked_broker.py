@@ -55,7 +55,7 @@ def test_put_push_and_claim_wait_for_the_end_of_the_alarm(
             job.results["r"] = 1
             first = threads.submit(job.put)
             client = db.session.client
-            wait_until(lambda: client.broker.blocked, what="RabbitMQ's word that it is blocked")
+            wait_until(lambda: client.connection.blocked, what="RabbitMQ's word that it is blocked")
             job.results["r"] = 2
             put = threads.submit(job.put)
             push = threads.submit(experiment.add_job, {"x": 2})

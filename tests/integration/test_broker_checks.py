@@ -15,7 +15,7 @@ from schedy.wire import names
 from schedy.wire.topology import EXCHANGES, QUEUES
 from schedy_broker_setup.connecting import addresses_of, open_connection
 from schedy_broker_setup.dead_letters import DeadLetter, dead_letters
-from schedy_broker_setup.doctor.check import Check, Outcome
+from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks, check_version
 from schedy_broker_setup.errors import BadUrlError, NotPermittedError, TopologyError
 from schedy_broker_setup.management import Management
@@ -65,11 +65,11 @@ def test_a_broker_that_was_set_up_passes_but_for_the_service(vhost_url: str) -> 
 
     checks = _by_name(broker_checks(vhost_url))
 
-    assert [name for name, check in checks.items() if check.outcome is Outcome.FAILED] == ["results service"]
+    assert [name for name, check in checks.items() if check.outcome is Status.FAILED] == ["results service"]
     assert "schedy serve" in checks["results service"].remedy
     objects = [f"exchange {each.name}" for each in EXCHANGES] + [f"queue {each.name}" for each in QUEUES]
-    assert all(checks[name].outcome is Outcome.OK for name in objects)
-    assert checks["dead letters"].outcome is Outcome.OK
+    assert all(checks[name].outcome is Status.OK for name in objects)
+    assert checks["dead letters"].outcome is Status.OK
     assert "reports, changes, requests, service messages" in checks["rights"].detail
 
 
@@ -88,13 +88,13 @@ def test_a_consumer_of_reports_is_the_service(vhost_url: str) -> None:
     with open_connection(vhost_url, purpose="serve") as connection:
         connection.channel().basic_consume(names.REPORTS_QUEUE, lambda *_: None)
         check = _by_name(broker_checks(vhost_url))["results service"]
-    assert check.outcome is Outcome.OK
+    assert check.outcome is Status.OK
 
 
 def test_an_empty_vhost_needs_setup(vhost_url: str) -> None:
     checks = broker_checks(vhost_url)
 
-    failed = [check for check in checks if check.outcome is Outcome.FAILED]
+    failed = [check for check in checks if check.outcome is Status.FAILED]
     assert len(failed) == len(EXCHANGES) + len(QUEUES)
     assert all("schedy broker setup" in check.remedy for check in failed)
 
@@ -121,7 +121,7 @@ def test_dead_letters_are_a_warning_and_can_be_looked_at_again_and_again(vhost_u
         channel.basic_publish(names.DEAD_EXCHANGE, "", b"second", mandatory=True)
 
     check = _by_name(broker_checks(vhost_url))["dead letters"]
-    assert check.outcome is Outcome.WARNING
+    assert check.outcome is Status.WARNING
     assert "schedy.dead: 2" in check.detail
     first = DeadLetter(
         number=1,
@@ -151,10 +151,10 @@ def test_dead_letters_need_rights_and_a_queue(vhost_url: str, user_url: str) -> 
 def test_a_user_without_rights_is_told_so_and_what_it_cannot_see_is_not_failed(user_url: str) -> None:
     checks = _by_name(broker_checks(user_url))
 
-    assert checks["rights"].outcome is Outcome.FAILED
+    assert checks["rights"].outcome is Status.FAILED
     assert "may send nothing" in checks["rights"].detail
     seen = {check.outcome for name, check in checks.items() if name.startswith(("exchange", "queue"))}
-    assert seen <= {Outcome.OK, Outcome.UNKNOWN}
+    assert seen <= {Status.OK, Status.UNKNOWN}
     assert PASSWORD not in str(checks)
 
 
@@ -170,7 +170,7 @@ def test_a_queue_that_the_broker_has_lost_is_told_with_the_remedy(own_node: OwnN
     checks = _by_name(broker_checks(own_node.url))
     lost = [name for name in checks if name.startswith("lost")]
     assert lost == [f"lost queue {queue}"]
-    assert checks[lost[0]].outcome is Outcome.FAILED
+    assert checks[lost[0]].outcome is Status.FAILED
     assert f"rabbitmqctl delete_queue {queue}" in checks[lost[0]].remedy
 
 
@@ -185,13 +185,13 @@ def test_the_rights_of_a_role_are_recognised(node: Node, vhost_url: str, role: R
         check = _by_name(broker_checks(url))["rights"]
     finally:
         management.delete_user(user.name)
-    assert check.outcome is Outcome.OK
+    assert check.outcome is Status.OK
     assert f"as a {role.value} does" in check.detail
 
 
 def test_nobody_listens(free_port: int) -> None:
     check = _only(broker_checks(f"amqp://user:{PASSWORD}@127.0.0.1:{free_port}/%2F"))
-    assert check.outcome is Outcome.FAILED
+    assert check.outcome is Status.FAILED
     assert f"127.0.0.1:{free_port}" in check.detail
     assert "Start RabbitMQ" in check.remedy
 
@@ -253,20 +253,20 @@ def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
 @pytest.mark.parametrize(
     ("version", "outcome"),
     [
-        ("3.9.29", Outcome.FAILED),
-        ("3.10.8", Outcome.WARNING),
-        ("3.11.28", Outcome.WARNING),
-        ("3.12.0", Outcome.OK),
-        ("4.4.1", Outcome.OK),
-        ("4.5.0-rc.1", Outcome.OK),
-        ("", Outcome.UNKNOWN),
-        ("LavinMQ", Outcome.UNKNOWN),
+        ("3.9.29", Status.FAILED),
+        ("3.10.8", Status.WARNING),
+        ("3.11.28", Status.WARNING),
+        ("3.12.0", Status.OK),
+        ("4.4.1", Status.OK),
+        ("4.5.0-rc.1", Status.OK),
+        ("", Status.UNKNOWN),
+        ("LavinMQ", Status.UNKNOWN),
     ],
 )
-def test_versions(version: str, outcome: Outcome) -> None:
+def test_versions(version: str, outcome: Status) -> None:
     check = check_version(version)
     assert check.outcome is outcome
-    assert (check.remedy == "") == (outcome is Outcome.OK)
+    assert (check.remedy == "") == (outcome is Status.OK)
 
 
 class _TlsServer:

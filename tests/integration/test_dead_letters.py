@@ -14,7 +14,9 @@ from schedy import Job
 from schedy.errors import InvalidValueError, NotFoundError
 from schedy.settings import Settings
 from schedy.wire import names
-from schedy.wire.messages import NewJob, Push, Worker, encode
+from schedy.wire.base import Worker
+from schedy.wire.changes import NewJob, Push
+from schedy.wire.codec import encode
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.dead_letters import (
     DeadLetter,

@@ -9,7 +9,8 @@ import schedy
 from schedy import Job
 from schedy.errors import UnsafeUpdateError
 from schedy.settings import Settings
-from schedy.wire.messages import CurveAnswer, GetCurve
+from schedy.wire.answers import CurveAnswer
+from schedy.wire.requests import GetCurve
 from tests.integration.searching import SPACE, record_of
 from tests.support import running_service, wait_until
 

@@ -15,7 +15,8 @@ import pytest
 import schedy
 from schedy import Job, NoJobError
 from schedy.settings import Settings
-from schedy.wire.messages import GetHistory, HistoryAnswer
+from schedy.wire.answers import HistoryAnswer
+from schedy.wire.requests import GetHistory
 from schedy_broker_setup.node.files import NodeFolder
 from schedy_broker_setup.node.node import PrivateNode
 from tests.conftest import OwnNode, start_node

@@ -17,20 +17,12 @@ from schedy import Job, JobCancelledError, NoJobError, StopTimeError, UnhealthyW
 from schedy.errors import InvalidValueError
 from schedy.settings import Settings
 from schedy.wire import names
-from schedy.wire.messages import (
-    Finish,
-    GetHistory,
-    GetJobs,
-    GetWorkers,
-    HistoryAnswer,
-    JobEvent,
-    JobsAnswer,
-    Sendable,
-    WorkerRecord,
-    WorkersAnswer,
-    encode,
-    routing_key,
-)
+from schedy.wire.answers import HistoryAnswer, JobsAnswer, WorkersAnswer
+from schedy.wire.base import Sendable
+from schedy.wire.codec import encode, routing_key
+from schedy.wire.records import JobEvent, WorkerRecord
+from schedy.wire.reports import Finish
+from schedy.wire.requests import GetHistory, GetJobs, GetWorkers
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, User
 from schedy_broker_setup.topology import setup
@@ -427,7 +419,7 @@ class TestWorkers:
         mine = other.get_experiment("MinimizeManual")
         experiment.add_job({"x": 1})
         job = mine.next_job()
-        other.session.client.broker.abandon()  # its connection is cut, and not made again
+        other.session.client.connection.abandon()  # its connection is cut, and not made again
         wait_until(lambda: [worker.silent for worker in workers_of(db)] == [True], what="the silence")
         wait_until(lambda: experiment.get_job(job.job_id).status == Job.QUEUED, what="the loss")
         (worker,) = workers_of(db)
@@ -539,9 +531,9 @@ class TestHistory:
         def _page(**more: Any) -> list[int]:
             answer = session.read(GetHistory(experiment_uid=experiment.uid, limit=2, **more))
             assert isinstance(answer, HistoryAnswer)
-            return [event.number for event in answer.events]
+            return [event.position for event in answer.events]
 
-        numbers = [event.number for event in events_of(experiment)]
+        numbers = [event.position for event in events_of(experiment)]
         assert _page() == numbers[:2]
         assert _page(after=numbers[1]) == numbers[2:4]
         assert _page(newest=True) == numbers[4:]

@@ -10,18 +10,10 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from schedy.settings import load_settings
-from schedy.wire.messages import (
-    AddExperiment,
-    CancelJobs,
-    Change,
-    ChangeAnswer,
-    DeleteExperiment,
-    ExperimentRecord,
-    GetExperiments,
-    NewJob,
-    Push,
-    UpdateExperiment,
-)
+from schedy.wire.answers import ExperimentChangedAnswer
+from schedy.wire.changes import AddExperiment, CancelJobs, Change, DeleteExperiment, NewJob, Push, UpdateExperiment
+from schedy.wire.records import ExperimentRecord
+from schedy.wire.requests import GetExperiments
 from schedy_broker_setup.node.node import free_port
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.reads import answer_request
@@ -29,7 +21,7 @@ from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Experiment, Job, WantedJob
 from schedy_store.search.wire import SearchAnswer, SuggestAnswer
 from schedy_store.service.link import Link
-from schedy_store.service.searches import SearchOffice
+from schedy_store.service.searches import Searches
 from tests.integration.test_store import WORKER, fresh
 from tests.support import wait_until
 
@@ -54,22 +46,21 @@ class SearchDesk:
         )
         self.link = Link(settings, instance="test", on_read=lambda _incoming: None)
         self.link.start()
-        self.office = SearchOffice(store.url, 30.0)
+        self.office = Searches(store.url, 30.0)
         self.office.reset(self.link)
 
     def end(self) -> None:
         self.office.end()
         self.link.end()
 
-    def change(self, change: Change) -> Any:
+    def change(self, change: Change[Any]) -> Any:
         with self.store.transaction() as transaction:
             return Changes(transaction, lease_seconds=30.0, max_attempts=2).apply(change).answer
 
     def add(self, scheduler: str = "random", **settings: Any) -> ExperimentRecord:
         definition = {"hyperparameters": SPACE, "seed": 1, "ready": 5, **settings}
         answer = self.change(AddExperiment(request_id=fresh(), name="E", scheduler=scheduler, settings=definition))
-        assert isinstance(answer, ChangeAnswer), answer
-        assert answer.experiment is not None
+        assert isinstance(answer, ExperimentChangedAnswer), answer
         return answer.experiment
 
     def redefine(self, experiment: ExperimentRecord, **changes: Any) -> None:

@@ -17,7 +17,9 @@ import schedy
 from schedy import Job
 from schedy.settings import Settings
 from schedy.wire import names
-from schedy.wire.messages import NewJob, Push, Worker, encode, routing_key
+from schedy.wire.base import Worker
+from schedy.wire.changes import NewJob, Push
+from schedy.wire.codec import encode, routing_key
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.topology import setup

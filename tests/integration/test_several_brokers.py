@@ -14,7 +14,7 @@ from schedy.errors import AuthenticationError, BrokerError
 from schedy.settings import Settings
 from schedy.worker.calls import Client
 from schedy_broker_setup.connecting import address_behind, open_connection
-from schedy_broker_setup.doctor.check import Outcome
+from schedy_broker_setup.doctor.check import Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_broker_setup.errors import BadUrlError, UnreachableError
 from schedy_cli.main import run
@@ -156,10 +156,10 @@ def test_setup_and_doctor_take_the_first_that_answers(
     assert "created queue schedy.reports" in capsys.readouterr().out
 
     checks = {check.name: check for check in broker_checks(f"{closed}, {vhost_url}")}
-    assert checks["broker"].outcome is Outcome.OK
+    assert checks["broker"].outcome is Status.OK
     assert f"Connected to 127.0.0.1:{urlsplit(vhost_url).port}" in checks["broker"].detail
-    assert checks[f"broker at 127.0.0.1:{closed_port}"].outcome is Outcome.WARNING
-    assert checks["queue schedy.reports"].outcome is Outcome.OK
+    assert checks[f"broker at 127.0.0.1:{closed_port}"].outcome is Status.WARNING
+    assert checks["queue schedy.reports"].outcome is Status.OK
 
     assert run(["doctor"]) == 1  # no service runs
     assert f"broker at 127.0.0.1:{closed_port}: No connection" in capsys.readouterr().out
@@ -172,7 +172,7 @@ def test_setup_names_all_that_do_not_answer(vhost_url: str, closed_port: int) ->
             pass
     assert f"127.0.0.1:{closed_port}" in caught.value.what
     assert "no-such-host.invalid" in caught.value.what
-    assert broker_checks(f"{unknown},{unknown}")[0].outcome is Outcome.FAILED
+    assert broker_checks(f"{unknown},{unknown}")[0].outcome is Status.FAILED
 
 
 def test_one_bad_url_of_several_is_not_passed_over(vhost_url: str) -> None:

@@ -20,49 +20,38 @@ from sqlalchemy.exc import IntegrityError
 
 from schedy.errors import StoreError
 from schedy.settings import load_settings
-from schedy.wire.messages import (
-    AddExperiment,
-    AmendJob,
-    Answer,
-    Change,
-    ChangeAnswer,
-    Claim,
+from schedy.wire.answers import (
     ClaimAnswer,
-    DeleteExperiment,
-    DeleteJob,
-    ExperimentRecord,
+    ExperimentChangedAnswer,
     ExperimentsAnswer,
     FieldsAnswer,
-    Finish,
-    GetExperiments,
-    GetFields,
-    GetJobOrder,
-    GetJobs,
-    Heartbeat,
     HeartbeatAnswer,
-    HeldJob,
+    JobAmendedAnswer,
     JobOrderAnswer,
-    JobRecord,
     JobsAnswer,
-    Limits,
-    NewJob,
-    Progress,
-    Push,
     PushAnswer,
     Refusal,
-    Release,
-    Report,
     ReportAnswer,
-    Request,
-    SortField,
-    UpdateExperiment,
-    Worker,
 )
+from schedy.wire.base import Answer, Worker
+from schedy.wire.changes import (
+    AddExperiment,
+    AmendJob,
+    Change,
+    DeleteExperiment,
+    DeleteJob,
+    NewJob,
+    Push,
+    UpdateExperiment,
+)
+from schedy.wire.records import ExperimentRecord, JobRecord, Limits
+from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Progress, Release, Report
+from schedy.wire.requests import GetExperiments, GetFields, GetJobOrder, GetJobs, Request, SortField
 from schedy_cli.main import run
 from schedy_store.lifecycle.changes import Changes
-from schedy_store.lifecycle.job_rows import Outcome
+from schedy_store.lifecycle.job_rows import Effects
 from schedy_store.lifecycle.reports import Reports
-from schedy_store.lifecycle.tickets import TicketKey, TicketOffice
+from schedy_store.lifecycle.tickets import TicketDispatcher, TicketKey
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import SCHEMA_REVISION, Store, Transaction, network_file_system
 from schedy_store.schema.tables import AppliedChange, Base, Event, Experiment, Job, JobValue
@@ -93,15 +82,15 @@ class Desk:
     def later(self, transaction: Transaction) -> Transaction:
         return Transaction(transaction.sql, transaction.now + self.ahead)
 
-    def report(self, report: Report) -> Outcome:
+    def report(self, report: Report[Any]) -> Effects:
         with self.store.transaction() as transaction:
             return Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).apply(report)
 
-    def change(self, change: Change) -> Outcome:
+    def change(self, change: Change[Any]) -> Effects:
         with self.store.transaction() as transaction:
             return Changes(self.later(transaction), lease_seconds=LEASE_SECONDS, max_attempts=2).apply(change)
 
-    def tick(self) -> Outcome:
+    def tick(self) -> Effects:
         with self.store.transaction() as transaction:
             return Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).expire_leases(1000)
 
@@ -109,7 +98,7 @@ class Desk:
         with self.store.transaction() as transaction:
             Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).renew_leases()
 
-    def read(self, request: Request) -> Answer:
+    def read(self, request: Request[Any]) -> Answer:
         with self.store.transaction() as transaction:
             return answer_request(transaction, request)
 
@@ -119,9 +108,7 @@ class Desk:
 
     def add(self, name: str = "E", **more: Any) -> ExperimentRecord:
         change = AddExperiment(request_id=fresh(), name=name, scheduler="manual", **more)
-        record = told(self.change(change), ChangeAnswer).experiment
-        assert record is not None
-        return record
+        return told(self.change(change), ExperimentChangedAnswer).experiment
 
     def push(self, experiment: ExperimentRecord, *jobs: NewJob) -> list[str]:
         change = Push(
@@ -130,7 +117,7 @@ class Desk:
             jobs=list(jobs) or [NewJob(hyperparameters={"x": 1})],
             worker=WORKER,
         )
-        return told(self.change(change), PushAnswer).job_ids
+        return [job.job_id for job in told(self.change(change), PushAnswer).jobs]
 
     def claim(self, experiment: ExperimentRecord, job_id: str, token: str) -> ClaimAnswer:
         message = Claim(experiment_uid=experiment.uid, job_id=job_id, token=token, worker=WORKER)
@@ -151,7 +138,7 @@ def fresh() -> str:
     return uuid.uuid4().hex
 
 
-def told(outcome: Outcome, kind: type[A]) -> A:
+def told(outcome: Effects, kind: type[A]) -> A:
     assert isinstance(outcome.answer, kind), outcome.answer
     return outcome.answer
 
@@ -462,13 +449,13 @@ class TestChanges:
             )  # fmt: skip
             return desk.change(change).answer
 
-        assert amend(done, revision, {"b": 3}) == ChangeAnswer(revision=revision + 1)
+        assert amend(done, revision, {"b": 3}) == JobAmendedAnswer(revision=revision + 1)
         record = desk.job(experiment, done)
         assert (record.results, record.quality, record.status) == ({"b": 3}, 2.0, "DONE")
         stale = amend(done, revision, {"b": 4})
         assert isinstance(stale, Refusal)
         assert (stale.code, "was changed since you read it" in stale.reason) == ("unsafe", True)
-        assert isinstance(amend(done, None, {"b": 5}), ChangeAnswer)
+        assert isinstance(amend(done, None, {"b": 5}), JobAmendedAnswer)
         assert isinstance(amend(queued, None, {}), Refusal)
         assert desk.job(experiment, done).results == {"b": 5}
         assert [(row.name, row.number) for row in desk.rows(select(JobValue.name, JobValue.number))] == [("b", 5.0)]
@@ -490,7 +477,7 @@ class TestChanges:
         add = AddExperiment.model_validate(
             {"request_id": fresh(), "name": "E", "scheduler": "manual", "status": status}
         )
-        record = told(desk.change(add), ChangeAnswer).experiment
+        record = told(desk.change(add), ExperimentChangedAnswer).experiment
         assert record is not None
         desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=record.uid))
         assert desk.change(add).queues == [("gone", "E")]
@@ -646,7 +633,7 @@ class TestReports:
         held = Held(desk, experiment, job_id)
         desk.pass_seconds(LEASE_SECONDS + 1)
         outcome = desk.tick()
-        assert outcome.tickets_wanted == {experiment.number}
+        assert outcome.tickets_wanted == {experiment.position}
         assert desk.job(experiment, job_id).status == "QUEUED"
         assert held.heartbeat() == []
         assert desk.job(experiment, job_id).status == "RUNNING"
@@ -749,7 +736,7 @@ class TestReads:
             GetJobOrder(experiment_uid=experiment.uid, sort=[SortField(source=source, name="v")], decreasing=decreasing)
         )
         assert isinstance(order, JobOrderAnswer)
-        places = [[numbers[job_id] for job_id in ids].index(number) for number in order.numbers]
+        places = [[numbers[job_id] for job_id in ids].index(number) for number in order.positions]
         increasing = [-math.inf, True, 2.5, 3, 10, math.inf, "", "\x00", "a", "a b", "b"]
         wanted = [self.VALUES.index(value) for value in increasing]
         missing = [place for place in range(len(ids)) if place not in wanted]
@@ -779,7 +766,7 @@ class TestReads:
                     )
                 )
                 assert isinstance(order, JobOrderAnswer)
-                assert [numbers[number] for number in order.numbers] == wanted, (name, is_decreasing)
+                assert [numbers[number] for number in order.positions] == wanted, (name, is_decreasing)
 
     def test_several_fields_statuses_and_a_limit(self, desk: Desk, experiment: ExperimentRecord) -> None:
         source = random.Random(5)  # noqa: S311 - repeatable, not secret
@@ -800,7 +787,7 @@ class TestReads:
             )
         )
         assert isinstance(order, JobOrderAnswer)
-        answer = desk.read(GetJobs(experiment_uid=experiment.uid, numbers=order.numbers))
+        answer = desk.read(GetJobs(experiment_uid=experiment.uid, positions=order.positions))
         assert isinstance(answer, JobsAnswer)
         found = [(job.hyperparameters["b"], job.hyperparameters["a"]) for job in answer.jobs]
         assert found == sorted((b, a) for a, b in pairs[1::2])[:7]
@@ -821,13 +808,13 @@ class TestReads:
         pages = list(_pages(desk, experiment, 100))
         assert [job.job_id for page in pages for job in page.jobs] == ids
         assert max(len(page.jobs) for page in pages) <= 6
-        numbers = [job.number for page in pages for job in page.jobs][::-1]
+        numbers = [job.position for page in pages for job in page.jobs][::-1]
         found: list[int] = []
         while left := numbers[len(found) :]:
-            answer = desk.read(GetJobs(experiment_uid=experiment.uid, numbers=[*left, 10**6]))
+            answer = desk.read(GetJobs(experiment_uid=experiment.uid, positions=[*left, 10**6]))
             assert isinstance(answer, JobsAnswer)
             assert 1 <= len(answer.jobs) <= 6
-            found += [job.number for job in answer.jobs]
+            found += [job.position for job in answer.jobs]
             assert answer.more == (found != numbers)
         assert found == numbers
 
@@ -853,12 +840,12 @@ class TestReads:
             if not answer.experiments:
                 break
             found += [record.name for record in answer.experiments]
-            after = answer.experiments[-1].number
+            after = answer.experiments[-1].position
         assert found == ["b", "a", "c"]
 
     def test_reads_of_what_is_gone_are_refused(self, desk: Desk, experiment: ExperimentRecord) -> None:
         desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
-        requests: list[Request] = [
+        requests: list[Request[Any]] = [
             GetExperiments(name="E"),
             GetExperiments(uid=experiment.uid),
             GetJobs(experiment_uid=experiment.uid),
@@ -883,7 +870,7 @@ def _pages(desk: Desk, experiment: ExperimentRecord, limit: int) -> Iterator[Job
         answer = desk.read(GetJobs(experiment_uid=experiment.uid, after=after, limit=limit))
         assert isinstance(answer, JobsAnswer)
         yield answer
-        after, more = answer.jobs[-1].number, answer.more
+        after, more = answer.jobs[-1].position, answer.more
 
 
 class Counter:
@@ -891,7 +878,7 @@ class Counter:
 
     def __init__(self, desk: Desk, *, window: int = 100) -> None:
         self.desk = desk
-        self.office = TicketOffice(window, LEASE_SECONDS)
+        self.office = TicketDispatcher(window, LEASE_SECONDS)
         with desk.store.transaction() as transaction:
             self.office.reset(transaction)
 
@@ -904,7 +891,7 @@ class Counter:
             self.office.mark(self.desk.later(transaction), keys)
         self.office.landed(keys, failed=False)
 
-    def want(self, outcome: Outcome) -> None:
+    def want(self, outcome: Effects) -> None:
         self.office.wanting |= outcome.tickets_wanted
 
     def dispatched(self) -> list[bool]:
@@ -927,7 +914,7 @@ class TestTickets:
         small, large = desk.push(
             experiment, NewJob(hyperparameters={"x": math.inf}), NewJob(hyperparameters={"x": "a" * 5000})
         )
-        office = TicketOffice(10, LEASE_SECONDS)
+        office = TicketDispatcher(10, LEASE_SECONDS)
         with desk.store.transaction() as transaction:
             office.reset(transaction)
             tickets = [wanted.ticket for wanted in office.choose(transaction)]
@@ -1067,7 +1054,7 @@ class TestTickets:
         counter.land(lost := counter.choose())
         desk.pass_seconds(1)
         (later,) = desk.push(experiment)
-        counter.office.wanting.add(experiment.number)
+        counter.office.wanting.add(experiment.position)
         counter.land(counter.choose())
         claimed = desk.report(Claim(experiment_uid=experiment.uid, job_id=later, token=fresh(), worker=WORKER)).claimed
         assert claimed is not None
@@ -1093,12 +1080,12 @@ class TestTickets:
         counter.land(lost := counter.choose())
         desk.pass_seconds(LEASE_SECONDS * 3.1)
         with desk.store.transaction() as transaction:
-            assert counter.office.suspects(desk.later(transaction)) == {experiment.number: "E"}
+            assert counter.office.suspects(desk.later(transaction)) == {experiment.position: "E"}
             for ready in (0, 0, 5, 0, 0):
-                counter.office.note_ready(desk.later(transaction), {experiment.number: ready})
+                counter.office.note_ready(desk.later(transaction), {experiment.position: ready})
         assert counter.choose() == []
         with desk.store.transaction() as transaction:
-            counter.office.note_ready(desk.later(transaction), {experiment.number: 0})
+            counter.office.note_ready(desk.later(transaction), {experiment.position: 0})
         assert counter.choose() == [(lost[0][0], lost[0][1] + 1)]
 
     def test_a_young_ticket_is_no_suspect(self, desk: Desk, experiment: ExperimentRecord) -> None:
@@ -1193,7 +1180,9 @@ class TestFiles:
 
 def test_instances_may_make_the_tables_at_once(store_url: str) -> None:
     """Processes, because Alembic keeps its context in globals."""
-    source = "import sys; from schedy_store.schema.engine import Store; Store.open(sys.argv[1]).migrate(from_older=False)"
+    source = (
+        "import sys; from schedy_store.schema.engine import Store; Store.open(sys.argv[1]).migrate(from_older=False)"
+    )
     started = [
         subprocess.Popen([sys.executable, "-c", source, store_url], stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]

@@ -16,31 +16,15 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from schedy.wire.messages import (
-    DONE,
-    FINAL_STATUSES,
-    QUEUED,
-    RUNNING,
-    CancelJobs,
-    Claim,
-    ClaimAnswer,
-    Finish,
-    Heartbeat,
-    HeartbeatAnswer,
-    HeldJob,
-    JobsChangedAnswer,
-    Progress,
-    Release,
-    ReportAnswer,
-    RetryJobs,
-    UpdateExperiment,
-    Worker,
-)
+from schedy.wire.answers import ClaimAnswer, HeartbeatAnswer, JobsChangedAnswer, ReportAnswer
+from schedy.wire.base import DONE, FINAL_STATUSES, QUEUED, RUNNING, Worker
+from schedy.wire.changes import CancelJobs, RetryJobs, UpdateExperiment
+from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Progress, Release
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.changes import Changes
-from schedy_store.lifecycle.job_rows import Outcome, state_of
+from schedy_store.lifecycle.job_rows import Effects, state_of
 from schedy_store.lifecycle.reports import Reports
-from schedy_store.lifecycle.tickets import TicketOffice
+from schedy_store.lifecycle.tickets import TicketDispatcher
 from schedy_store.lifecycle.transitions import JobState, Stop, Terms, Verdict
 from schedy_store.schema.engine import Store, Transaction
 from schedy_store.schema.tables import Experiment, Job
@@ -90,7 +74,7 @@ class JobEvent:
     """Something that happens to one job: in SQL, and by the rules. `apply` gives what was done, and the answer."""
 
     name: str
-    apply: Callable[[Bench, str], tuple[Outcome, bool]]
+    apply: Callable[[Bench, str], tuple[Effects, bool]]
     judge: Callable[[JobState, Terms, datetime], Verdict]
 
 
@@ -104,7 +88,7 @@ class BulkEvent:
 
 
 def _claim(token: str) -> JobEvent:
-    def _apply(bench: Bench, job_id: str) -> tuple[Outcome, bool]:
+    def _apply(bench: Bench, job_id: str) -> tuple[Effects, bool]:
         outcome = bench.reports.apply(Claim(**bench.naming(job_id, token), worker=WORKER))
         assert isinstance(outcome.answer, ClaimAnswer)
         return outcome, outcome.answer.granted
@@ -118,7 +102,7 @@ def _claim(token: str) -> JobEvent:
 
 
 def _heartbeat(token: str) -> JobEvent:
-    def _apply(bench: Bench, job_id: str) -> tuple[Outcome, bool]:
+    def _apply(bench: Bench, job_id: str) -> tuple[Effects, bool]:
         before = bench.states()[job_id]
         outcome = bench.reports.apply(Heartbeat(worker=WORKER, held=[HeldJob(**bench.naming(job_id, token))]))
         answer = outcome.answer
@@ -134,7 +118,7 @@ def _heartbeat(token: str) -> JobEvent:
 
 
 def _report(kind: str, token: str, sequence: int) -> JobEvent:
-    def _apply(bench: Bench, job_id: str) -> tuple[Outcome, bool]:
+    def _apply(bench: Bench, job_id: str) -> tuple[Effects, bool]:
         named = {**bench.naming(job_id, token), "sequence": sequence}
         put = {**named, "results": {"loss": sequence}, "quality": 0.5}
         messages: dict[str, Callable[[], Progress | Finish | Release]] = {
@@ -157,7 +141,7 @@ def _report(kind: str, token: str, sequence: int) -> JobEvent:
 
 
 def _user_change(kind: type[CancelJobs] | type[RetryJobs]) -> JobEvent:
-    def _apply(bench: Bench, job_id: str) -> tuple[Outcome, bool]:
+    def _apply(bench: Bench, job_id: str) -> tuple[Effects, bool]:
         outcome = bench.changes.apply(kind(**bench.change(), job_ids=[job_id]))
         assert isinstance(outcome.answer, JobsChangedAnswer)
         return outcome, outcome.answer.outcomes[0].changed
@@ -228,8 +212,8 @@ def _same(job: JobState, _terms: Terms, _now: datetime) -> JobState:
     return job
 
 
-def office() -> TicketOffice:
-    return TicketOffice(window=1000, lease_seconds=LEASE.total_seconds())
+def office() -> TicketDispatcher:
+    return TicketDispatcher(window=1000, lease_seconds=LEASE.total_seconds())
 
 
 BULK_EVENTS = [

@@ -15,7 +15,7 @@ import pytest
 import schedy
 from schedy.errors import BrokerError
 from schedy.settings import load_settings
-from schedy_broker_setup.doctor.check import Outcome
+from schedy_broker_setup.doctor.check import Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_broker_setup.node.node import free_port
 from schedy_broker_setup.topology import setup
@@ -142,7 +142,7 @@ def test_the_library_reconnects_over_tls(environment: dict[str, str], tmp_path: 
         db.add_experiment(experiment)
         experiment.add_job({"x": 1})
         with experiment.next_job() as job:
-            db.session.client.broker.drop()
+            db.session.client.connection.drop()
             job.put()
         experiment.delete()
 
@@ -157,7 +157,7 @@ def _said(tls_node: TlsNode, url: str, **files: Path) -> str:
         with pytest.raises(BrokerError) as library:
             db.get_experiment("E")
     check = broker_checks(url, tls=settings.broker_tls)[0]
-    assert check.outcome is Outcome.FAILED
+    assert check.outcome is Status.FAILED
     with pytest.raises(schedy.SchedyError) as made:
         setup(url, tls=settings.broker_tls)
     texts = [str(library.value), f"{check.detail} {check.remedy}", str(made.value)]

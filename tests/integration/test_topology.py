@@ -9,8 +9,8 @@ from pika.spec import Basic
 from schedy.wire import names
 from schedy.wire.topology import (
     BINDINGS,
+    DELIVERY_LIMIT,
     EXCHANGES,
-    NEVER_DELIVERED_TOO_OFTEN,
     QUEUES,
     REPORTS,
     jobs_binding,
@@ -153,7 +153,7 @@ def test_what_is_rejected_goes_to_the_dead_letters(vhost_url: str) -> None:
 
 def test_a_message_survives_many_returns(vhost_url: str) -> None:
     """RabbitMQ 4 drops it after 20, a limit of -1 before RabbitMQ 4 at once."""
-    assert REPORTS.arguments["x-delivery-limit"] == NEVER_DELIVERED_TOO_OFTEN
+    assert REPORTS.arguments["x-delivery-limit"] == DELIVERY_LIMIT
     setup(vhost_url)
     with open_connection(vhost_url, purpose="test") as connection:
         _confirming(connection).basic_publish(names.INBOX_EXCHANGE, "report.finish", b"", mandatory=True)

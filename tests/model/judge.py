@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from schedy.wire.messages import DONE, FINAL_STATUSES, QUEUED
+from schedy.wire.base import DONE, FINAL_STATUSES, QUEUED
 from schedy_store.lifecycle import transitions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What results services do: `schedy_store.service.loop.ResultsService`, `schedy_store.service.link` and `TicketOffice`.
+"""What results services do: the loop and the link of `schedy_store.service`, and `TicketDispatcher`.
 
 Of the store, `Draft.job` and `Draft.open` are what is committed: a transaction is one step, as in a database. A tick is
 a message only where there is a lease to judge; the others are there as the steps "looks round" and "marks".
@@ -155,7 +155,7 @@ def _superseded(setup: Setup, instance: Instance) -> Instance:
 
 
 def _choose(setup: Setup, draft: Draft, which: int) -> bool:
-    """`TicketOffice.choose`: is a ticket wanted that is not under way?"""
+    """`TicketDispatcher.choose`: is a ticket wanted that is not under way?"""
     instance = draft.instances[which]
     if instance.wanted != NONE or not draft.judge.wants_ticket(draft.job, draft.open):
         return False
@@ -187,7 +187,7 @@ def _transaction_alone(setup: Setup, state: World, what: str, *, marks: str = ""
 
 
 def _mark(draft: Draft, which: int, marks: str) -> None:
-    """`TicketOffice.mark`, or `TicketOffice.note_ready`."""
+    """`TicketDispatcher.mark`, or `TicketDispatcher.note_ready`."""
     instance = draft.instances[which]
     event = "ticket lost" if marks == "lost" else f"{marks} ticket published"
     if marks == "wanted":

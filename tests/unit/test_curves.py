@@ -2,7 +2,7 @@
 
 import math
 
-from schedy.wire.messages import Point
+from schedy.wire.records import Point
 from schedy_cli.printing.curves import curve_lines
 
 

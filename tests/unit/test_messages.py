@@ -2,27 +2,40 @@
 
 import json
 import math
-import typing
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from schedy.errors import InvalidValueError
-from schedy.wire import messages
-from schedy.wire.messages import (
+from schedy.errors import InvalidValueError, NotFoundError, ResourceExistsError, UnsafeUpdateError, VersionMismatchError
+from schedy.wire.answers import ClaimAnswer, FieldsAnswer, Refusal, expected
+from schedy.wire.base import (
+    MESSAGES,
+    SCHEMA_VERSION,
+    Answer,
+    Message,
+    Question,
+    Sendable,
+    Worker,
+    check_experiment_name,
+)
+from schedy.wire.changes import (
     AddExperiment,
     AmendJob,
     CancelJobs,
     Change,
-    Claim,
-    ClaimAnswer,
-    Curve,
     DeleteExperiment,
     DeleteJob,
-    Demand,
-    Finish,
+    NewJob,
+    Push,
+    RetryJobs,
+    UpdateExperiment,
+)
+from schedy.wire.codec import UndecodableError, decode, decode_answer, decode_ticket, encode, routing_key
+from schedy.wire.records import JobRecord, Point
+from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Progress, Release, Report
+from schedy.wire.requests import (
     GetCurve,
     GetExperiments,
     GetFields,
@@ -30,34 +43,11 @@ from schedy.wire.messages import (
     GetJobOrder,
     GetJobs,
     GetWorkers,
-    Heartbeat,
-    HeldJob,
-    JobRecord,
-    Message,
-    NewJob,
-    Point,
-    Progress,
-    Push,
-    Release,
-    Replay,
-    Report,
     Request,
-    RetryJobs,
-    Sendable,
     SortField,
-    Tick,
-    Ticket,
-    UndecodableError,
-    UpdateExperiment,
-    Worker,
-    check_experiment_name,
-    checked_size,
-    decode,
-    decode_answer,
-    decode_ticket,
-    encode,
-    routing_key,
 )
+from schedy.wire.service import Replay, Tick, Ticket
+from schedy.wire.values import checked_size
 
 A, B = "a" * 32, "b" * 32
 WORKER = Worker(host="node-1", pid=7, program="train.py", uid="7" * 32)
@@ -88,7 +78,7 @@ SENDABLE: list[Sendable] = [
     Tick(instance="host:1"),
     Replay(routing_key="report.finish", body="AAAA", user="schedy-worker"),
     GetExperiments(name="x"),
-    GetJobs(experiment_uid=A, statuses=["QUEUED"], numbers=[3, 1]),
+    GetJobs(experiment_uid=A, statuses=["QUEUED"], positions=[3, 1]),
     GetJobOrder(experiment_uid=A, sort=[SortField(source="result", name="loss")], decreasing=True),
     GetFields(experiment_uid=A),
     GetHistory(experiment_uid=A, job_id="abcdef", newest=True),
@@ -98,8 +88,39 @@ SENDABLE: list[Sendable] = [
 
 
 def test_every_kind_of_message_is_tested() -> None:
-    kinds = {member.__name__ for union in (Report, Change, Request) for member in typing.get_args(union)}
-    assert {type(message).__name__ for message in SENDABLE} == kinds | {"Tick", "Replay"}
+    assert {message.kind for message in SENDABLE} == {
+        kind for kind, model in MESSAGES.items() if issubclass(model, Sendable)
+    }
+
+
+def test_every_question_names_its_answer() -> None:
+    questions = [model for model in MESSAGES.values() if issubclass(model, Question)]
+    assert {question.answer_type.__name__ for question in questions} | {"Refusal"} == {
+        model.__name__ for model in MESSAGES.values() if issubclass(model, Answer)
+    }
+
+
+def test_an_answer_of_another_kind_is_refused_in_one_sentence() -> None:
+    right = FieldsAnswer(hyperparameters=[], results=[])
+    assert expected(GetFields(experiment_uid=A), right) is right
+    with pytest.raises(
+        VersionMismatchError, match="answered 'get_workers' with 'fields_answer': it is of another version"
+    ):
+        expected(GetWorkers(), right)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("not_found", NotFoundError),
+        ("exists", ResourceExistsError),
+        ("unsafe", UnsafeUpdateError),
+        ("invalid", InvalidValueError),
+    ],
+)
+def test_a_refusal_is_raised_as_its_error(code: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="because"):
+        expected(GetWorkers(), Refusal(code=code, reason="because"))
 
 
 @pytest.mark.parametrize("message", SENDABLE, ids=lambda message: message.kind)
@@ -121,7 +142,7 @@ def test_nan_comes_back() -> None:
 def test_answers_and_tickets_come_back_with_their_times() -> None:
     now = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     record = JobRecord(
-        number=1, job_id="abcdef", status="DONE", quality=1.0, hyperparameters=NASTY, results={}, created_at=now
+        position=1, job_id="abcdef", status="DONE", quality=1.0, hyperparameters=NASTY, results={}, created_at=now
     )
     answer = ClaimAnswer(granted=True, job=record, lease_seconds=30.0)
     assert decode_answer(encode(answer)) == answer
@@ -197,14 +218,14 @@ def test_who_works_is_one_printable_line(program: str) -> None:
 
 def test_messages_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        SENDABLE[0].token = A  # type: ignore[union-attr, misc]
+        SENDABLE[0].kind = A  # type: ignore[misc]
 
 
 def test_routing_keys_tell_workers_from_pushers_and_readers() -> None:
-    prefixes = {Report: "report", Change: "change", Request: "request", Tick | Replay: "service"}
+    prefixes = ((Report, "report"), (Change, "change"), (Request, "request"), (Tick, "service"), (Replay, "service"))
     for message in SENDABLE:
-        expected = next(prefix for kinds, prefix in prefixes.items() if isinstance(message, typing.get_args(kinds)))
-        assert routing_key(message) == f"{expected}.{message.kind}"
+        prefix = next(prefix for kind, prefix in prefixes if isinstance(message, kind))
+        assert routing_key(message) == f"{prefix}.{message.kind}"
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 200, "é" * 100, "😀" * 50, "a b/c.d#*", " ", "+1"])
@@ -240,4 +261,4 @@ def test_values_over_the_limit_are_refused_with_the_sizes() -> None:
 
 def test_the_schema_version_is_in_every_body() -> None:
     for message in SENDABLE:
-        assert json.loads(encode(message))["schema_version"] == messages.SCHEMA_VERSION
+        assert json.loads(encode(message))["schema_version"] == SCHEMA_VERSION

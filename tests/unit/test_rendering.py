@@ -8,7 +8,9 @@ from typing import Any
 import click
 import pytest
 
-from schedy.wire.messages import ExperimentRecord, FieldsAnswer, JobEvent, JobRecord, Limits, SortField, WorkerRecord
+from schedy.wire.answers import FieldsAnswer
+from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits, WorkerRecord
+from schedy.wire.requests import SortField
 from schedy_broker_setup.dead_letters import DeadLetter
 from schedy_cli.commands import dead, history, workers
 from schedy_cli.commands import list as listing
@@ -19,7 +21,7 @@ EVIL = "\x1b[31m\x9b2J\x07\x00\r\n\t\u2028\u202e\udcff"
 
 
 EVENT = JobEvent(
-    number=1,
+    position=1,
     experiment="MinimizeManual",
     job_id="fVKGjg",
     at=NOW,
@@ -32,7 +34,7 @@ EVENT = JobEvent(
 
 def job(**more: Any) -> JobRecord:
     fields: dict[str, Any] = {
-        "number": 1,
+        "position": 1,
         "job_id": "fVKGjg",
         "status": "DONE",
         "quality": 0.0,
@@ -118,7 +120,7 @@ def test_ages(seconds: float, text: str) -> None:
 
 def experiment(**more: Any) -> ExperimentRecord:
     fields: dict[str, Any] = {
-        "number": 1,
+        "position": 1,
         "uid": "a" * 32,
         "name": "MinimizeManual",
         "scheduler": "manual",
@@ -192,7 +194,7 @@ class TestNothingActsOnTheTerminal:
     def test_in_the_workers(self) -> None:
         worker = WorkerRecord(
             **dict.fromkeys(("host", "program", "detail"), EVIL),
-            **dict.fromkeys(("number", "pid", "done", "crashed", "lost"), 1),
+            **dict.fromkeys(("position", "pid", "done", "crashed", "lost"), 1),
             **dict.fromkeys(("since", "heard_at"), NOW),
             state="unhealthy",
             silent=False,

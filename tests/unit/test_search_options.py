@@ -11,7 +11,8 @@ import click
 import pytest
 
 from schedy.search.definition import Definition
-from schedy.wire.messages import AddExperiment, ExperimentRecord, Limits
+from schedy.wire.changes import AddExperiment
+from schedy.wire.records import ExperimentRecord, Limits
 from schedy_cli.commands import add as experiments
 from schedy_cli.commands.add import add_command
 from schedy_cli.main import run
@@ -56,7 +57,7 @@ def added(recorder: Recorder, *arguments: str) -> AddExperiment:
 def stored(message: AddExperiment) -> ExperimentRecord:
     fields = message.model_dump(include={"name", "scheduler", "settings", "status", "limits"})
     return ExperimentRecord(
-        **fields, number=1, uid="0" * 32, paused=False, created_at=datetime(2026, 1, 1, tzinfo=UTC), job_counts={}
+        **fields, position=1, uid="0" * 32, paused=False, created_at=datetime(2026, 1, 1, tzinfo=UTC), job_counts={}
     )
 
 
@@ -163,7 +164,7 @@ def test_a_definition_leaves_out_what_the_service_found_of_a_warm_start(recorder
 
 def searched(settings: dict[str, Any], *, scheduler: str = "random", **more: Any) -> ExperimentRecord:
     return ExperimentRecord(
-        number=1,
+        position=1,
         uid="a" * 32,
         name="E",
         scheduler=scheduler,

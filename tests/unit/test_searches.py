@@ -13,7 +13,7 @@ from schedy import pbt
 from schedy.errors import InvalidValueError
 from schedy.random import Normal, Uniform
 from schedy.searches import experiment_from_record
-from schedy.wire.messages import ExperimentRecord
+from schedy.wire.records import ExperimentRecord
 
 X = {"x": Uniform(0, 1)}
 SEARCHES: list[schedy.Experiment] = [
@@ -40,7 +40,7 @@ SEARCHES: list[schedy.Experiment] = [
 
 def record(experiment: schedy.Experiment, **more: Any) -> ExperimentRecord:
     sent = experiment.creation().model_dump(include={"name", "scheduler", "settings", "status", "limits"})
-    fields = {"number": 1, "uid": "0" * 32, "paused": False, "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    fields = {"position": 1, "uid": "0" * 32, "paused": False, "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
     return ExperimentRecord(**{**sent, **fields, "job_counts": {}, **more})
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schedy.wire.messages import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus
+from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.transitions import JobState, Stop, Terms, Verdict
 

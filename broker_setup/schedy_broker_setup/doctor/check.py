@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Outcome(StrEnum):
+class Status(StrEnum):
     """How a check ended. UNKNOWN: not to be seen with these rights, which is no fault."""
 
     OK = "ok"
@@ -18,6 +18,6 @@ class Check:
     """One thing looked at; `remedy` is empty where nothing is to be done."""
 
     name: str
-    outcome: Outcome
+    outcome: Status
     detail: str
     remedy: str = ""

@@ -9,11 +9,11 @@ from schedy.settings import NO_TLS_FILES, TlsFiles, split_urls
 from schedy.wire import names
 from schedy.wire.topology import EXCHANGES, QUEUES
 from schedy_broker_setup.connecting import Address, address_behind, addresses_of, open_connection, version_of
-from schedy_broker_setup.doctor.check import Check, Outcome
+from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.lost_queues import is_lost
 from schedy_broker_setup.doctor.rights import check_rights
 from schedy_broker_setup.errors import BadUrlError, BrokerSetupError
-from schedy_broker_setup.inspection import Presence, Sight, look_at_exchange, look_at_queue
+from schedy_broker_setup.inspection import Presence, QueueState, look_at_exchange, look_at_queue
 
 OLDEST_VERSION = (3, 10)
 FIRST_WITH_QUEUE_TIMEOUT = (3, 12)
@@ -32,7 +32,7 @@ def broker_checks(urls: str, *, tls: TlsFiles = NO_TLS_FILES) -> list[Check]:
     if len(split_urls(urls)) == 1:
         return _checks_of(urls, tls)
     nodes = {url: _node_check(url, tls) for url in split_urls(urls)}
-    answering = [url for url, check in nodes.items() if check.outcome is Outcome.OK]
+    answering = [url for url, check in nodes.items() if check.outcome is Status.OK]
     return [*_checks_of(answering[0] if answering else urls, tls), *nodes.values()]
 
 
@@ -41,11 +41,11 @@ def _node_check(url: str, tls: TlsFiles) -> Check:
     try:
         name = f"broker at {addresses_of(url)[0]}"
         with open_connection(url, purpose="doctor", tls=tls):
-            return Check(name=name, outcome=Outcome.OK, detail="Answers.")
+            return Check(name=name, outcome=Status.OK, detail="Answers.")
     except BadUrlError as error:
-        return Check(name="broker URL", outcome=Outcome.WARNING, detail=error.what, remedy=error.remedy)
+        return Check(name="broker URL", outcome=Status.WARNING, detail=error.what, remedy=error.remedy)
     except BrokerSetupError as error:
-        return Check(name=name, outcome=Outcome.WARNING, detail=error.what, remedy=error.remedy)
+        return Check(name=name, outcome=Status.WARNING, detail=error.what, remedy=error.remedy)
 
 
 def _checks_of(urls: str, tls: TlsFiles) -> list[Check]:
@@ -57,12 +57,12 @@ def _checks_of(urls: str, tls: TlsFiles) -> list[Check]:
             checks.extend(_all_checks(connection, address))
             checks.extend(_lost_queues(connection, urls, tls))
     except BrokerSetupError as error:
-        checks.append(Check(name="broker", outcome=Outcome.FAILED, detail=error.what, remedy=error.remedy))
+        checks.append(Check(name="broker", outcome=Status.FAILED, detail=error.what, remedy=error.remedy))
     except AMQPChannelError as error:
         checks.append(
             Check(
                 name="broker",
-                outcome=Outcome.FAILED,
+                outcome=Status.FAILED,
                 detail=f"The broker answered in a way that Schedy does not know ({error}).",
                 remedy="Look at the broker's log.",
             )
@@ -92,7 +92,7 @@ def _lost_queues(connection: BlockingConnection, urls: str, tls: TlsFiles) -> It
         if looks_idle and is_lost(urls, queue.name, tls=tls):
             yield Check(
                 name=f"lost queue {queue.name}",
-                outcome=Outcome.FAILED,
+                outcome=Status.FAILED,
                 detail=f"RabbitMQ knows {queue.name}, but it neither takes nor gives messages. So it is when the node"
                 " was killed right after the queue was made.",
                 remedy="Restart RabbitMQ. If it stays so, what was in the queue is gone; in a fresh installation that"
@@ -103,7 +103,7 @@ def _lost_queues(connection: BlockingConnection, urls: str, tls: TlsFiles) -> It
 def _connected(address: Address) -> Check:
     return Check(
         name="broker",
-        outcome=Outcome.OK,
+        outcome=Status.OK,
         detail=f"Connected to {address}, vhost {address.vhost}, user {address.user}, "
         f"{'with' if address.tls else 'without'} TLS.",
     )
@@ -116,26 +116,26 @@ def check_version(version: str) -> Check:
     if not number:
         return Check(
             name=name,
-            outcome=Outcome.UNKNOWN,
+            outcome=Status.UNKNOWN,
             detail=f"The broker calls its version {version!r}.",
             remedy="Schedy needs RabbitMQ 3.10 or later; is this another AMQP broker?",
         )
     if number < OLDEST_VERSION:
         return Check(
             name=name,
-            outcome=Outcome.FAILED,
+            outcome=Status.FAILED,
             detail=f"RabbitMQ {version} is too old: its quorum queues lack what Schedy relies on.",
             remedy="Upgrade RabbitMQ to 3.10 or later.",
         )
     if number < FIRST_WITH_QUEUE_TIMEOUT:
         return Check(
             name=name,
-            outcome=Outcome.WARNING,
+            outcome=Status.WARNING,
             detail=f"RabbitMQ {version} has one consumer_timeout for all queues, 30 minutes unless set.",
             remedy="Schedy does not need it raised: a worker acknowledges its ticket after 20 minutes, and "
             "the job goes on for days. Raise it in rabbitmq.conf only if you set those 20 minutes longer.",
         )
-    return Check(name=name, outcome=Outcome.OK, detail=f"RabbitMQ {version}.")
+    return Check(name=name, outcome=Status.OK, detail=f"RabbitMQ {version}.")
 
 
 def _number(version: str) -> tuple[int, ...]:
@@ -143,14 +143,14 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words) if all(word.isdecimal() for word in words) else ()
 
 
-def _present(what: str, sight: Sight) -> Check:
+def _present(what: str, sight: QueueState) -> Check:
     match sight.presence:
         case Presence.THERE:
-            return Check(name=what, outcome=Outcome.OK, detail="There.")
+            return Check(name=what, outcome=Status.OK, detail="There.")
         case Presence.MISSING:
             return Check(
                 name=what,
-                outcome=Outcome.FAILED,
+                outcome=Status.FAILED,
                 detail=f"Not usable ({sight.said}).",
                 remedy="Run `schedy broker setup`; if it finds nothing missing, look at the broker's log.",
             )
@@ -158,53 +158,53 @@ def _present(what: str, sight: Sight) -> Check:
             return _unknown(what, sight)
 
 
-def _unknown(what: str, sight: Sight) -> Check:
+def _unknown(what: str, sight: QueueState) -> Check:
     return Check(
         name=what,
-        outcome=Outcome.UNKNOWN,
+        outcome=Status.UNKNOWN,
         detail=f"Not to be seen with this user's rights ({sight.said}).",
         remedy="Run `schedy doctor` with the broker URL of the service user or of an administrator.",
     )
 
 
-def _service(reports: Sight) -> Check:
+def _service(reports: QueueState) -> Check:
     name = "results service"
     if reports.presence is Presence.HIDDEN:
         return _unknown(name, reports)
     if reports.consumers == 0:
         return Check(
             name=name,
-            outcome=Outcome.FAILED,
+            outcome=Status.FAILED,
             detail="No results service is running: jobs go on, but none starts and nothing new is stored.",
             remedy="Run `schedy serve` (`schedy up` does), on a machine that reaches the store.",
         )
-    return Check(name=name, outcome=Outcome.OK, detail="An instance is active.")  # waiting ones are not counted
+    return Check(name=name, outcome=Status.OK, detail="An instance is active.")  # waiting ones are not counted
 
 
-def _backlog(reports: Sight) -> Check:
+def _backlog(reports: QueueState) -> Check:
     name = "waiting reports"
     if reports.presence is Presence.HIDDEN:
         return _unknown(name, reports)
     detail = f"Messages in {names.REPORTS_QUEUE}: {reports.messages}."
     if reports.messages < MANY_REPORTS:
-        return Check(name=name, outcome=Outcome.OK, detail=detail)
+        return Check(name=name, outcome=Status.OK, detail=detail)
     return Check(
         name=name,
-        outcome=Outcome.WARNING,
+        outcome=Status.WARNING,
         detail=f"{detail} The results service is behind.",
         remedy="Look at its log, and at the load of the store's database. Nothing is lost meanwhile.",
     )
 
 
-def _dead_letters(dead: Sight) -> Check:
+def _dead_letters(dead: QueueState) -> Check:
     name = "dead letters"
     if dead.presence is Presence.HIDDEN:
         return _unknown(name, dead)
     if dead.messages == 0:
-        return Check(name=name, outcome=Outcome.OK, detail="None.")
+        return Check(name=name, outcome=Status.OK, detail="None.")
     return Check(
         name=name,
-        outcome=Outcome.WARNING,
+        outcome=Status.WARNING,
         detail=f"Messages that could not be handled, in queue {names.DEAD_QUEUE}: {dead.messages}.",
         remedy="`schedy dead` lists them with their reasons. Once the cause is mended: `schedy dead replay --all`; "
         "what nobody needs: `schedy dead drop`.",

@@ -12,7 +12,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from schedy.wire import names
 from schedy_broker_setup.connecting import Address
-from schedy_broker_setup.doctor.check import Check, Outcome
+from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.inspection import ACCESS_REFUSED
 from schedy_broker_setup.permissions import Role
 
@@ -43,7 +43,7 @@ def check_rights(connection: BlockingConnection, address: Address) -> Check:
     if not sendable:
         return Check(
             name="rights",
-            outcome=Outcome.FAILED,
+            outcome=Status.FAILED,
             detail=f"User {address.user} may send nothing to {names.INBOX_EXCHANGE}.",
             remedy="Give it rights with `schedy broker setup --management-url URL`.",
         )
@@ -51,7 +51,7 @@ def check_rights(connection: BlockingConnection, address: Address) -> Check:
     fits = f", as a {role.value} does" if role else ""
     return Check(
         name="rights",
-        outcome=Outcome.OK,
+        outcome=Status.OK,
         detail=f"User {address.user} may send {', '.join(sendable)}{fits}.",
     )
 

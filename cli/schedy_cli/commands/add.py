@@ -7,18 +7,11 @@ import click
 
 from schedy.experiments import changed_definition
 from schedy.search.definition import read_definition
-from schedy.wire.messages import (
-    AddExperiment,
-    DeleteExperiment,
-    DeleteJob,
-    ExperimentRecord,
-    GetJobs,
-    JobsAnswer,
-    Limits,
-    UpdateExperiment,
-    check_experiment_name,
-    checked_size,
-)
+from schedy.wire.base import check_experiment_name
+from schedy.wire.changes import AddExperiment, DeleteExperiment, DeleteJob, UpdateExperiment
+from schedy.wire.records import ExperimentRecord, Limits
+from schedy.wire.requests import GetJobs
+from schedy.wire.values import checked_size
 from schedy_cli.context import ask_first, find_experiment, session_and_reader, session_for, settings_of
 from schedy_cli.parsing.argv import ThreesCommand
 from schedy_cli.parsing.definition_files import read_definition_file
@@ -125,9 +118,8 @@ def rm_command(ctx: click.Context, name: str, job: str | None, force: bool) -> N
         experiment = find_experiment(reader, name)
         question = f"Remove the experiment {name} with {sum(experiment.job_counts.values())} job(s)?"
         if job is not None:
-            answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job))
-            found = answer.jobs[0] if isinstance(answer, JobsAnswer) else None
-            running = f" It is RUNNING on {found.worker}." if found and found.status == "RUNNING" else ""
+            found = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job)).jobs[0]
+            running = f" It is RUNNING on {found.worker}." if found.status == "RUNNING" else ""
             question = f"Remove job {job} of {name}?{running}"
         if not force:
             ask_first(question)

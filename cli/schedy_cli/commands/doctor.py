@@ -6,15 +6,15 @@ import click
 
 from schedy.errors import PermissionDeniedError, SchedyError
 from schedy.settings import Settings, without_password
-from schedy.wire.messages import GetExperiments
+from schedy.wire.requests import GetExperiments
 from schedy_broker_setup.dead_letters import dead_letters
-from schedy_broker_setup.doctor.check import Check, Outcome
+from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.printing.jobs import printable
 from schedy_store.schema.engine import Store
 
-_COLOURS = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.UNKNOWN: "cyan"}
+_COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.UNKNOWN: "cyan"}
 
 
 @click.command("doctor")
@@ -25,7 +25,7 @@ def doctor_command(ctx: click.Context, verbose: bool) -> int:
     settings = settings_of(ctx)
     failed = False
     for check in _checks(settings):
-        failed = failed or check.outcome is Outcome.FAILED
+        failed = failed or check.outcome is Status.FAILED
         click.echo(
             f"{click.style(f'{check.outcome.value:8}', fg=_COLOURS[check.outcome])} {check.name}: {check.detail}"
         )
@@ -39,7 +39,7 @@ def doctor_command(ctx: click.Context, verbose: bool) -> int:
 def _checks(settings: Settings) -> Iterator[Check]:
     broker = broker_checks(settings.broker_url, tls=settings.broker_tls)
     yield from broker
-    if broker[0].outcome is Outcome.OK:
+    if broker[0].outcome is Status.OK:
         yield _service_check(settings)
     yield _store_check(settings)
 
@@ -51,13 +51,13 @@ def _service_check(settings: Settings) -> Check:
     except PermissionDeniedError:
         return Check(
             name="answers",
-            outcome=Outcome.UNKNOWN,
+            outcome=Status.UNKNOWN,
             detail="This user may not ask the results service.",
             remedy="To see whether it answers, run this as a worker's or a pusher's user.",
         )
     except SchedyError as error:
-        return Check(name="answers", outcome=Outcome.FAILED, detail=str(error))
-    return Check(name="answers", outcome=Outcome.OK, detail="The results service answers.")
+        return Check(name="answers", outcome=Status.FAILED, detail=str(error))
+    return Check(name="answers", outcome=Status.OK, detail="The results service answers.")
 
 
 def _store_check(settings: Settings) -> Check:
@@ -66,7 +66,7 @@ def _store_check(settings: Settings) -> Check:
     if settings.store_url is None and not settings.sqlite_path.exists():
         return Check(
             name="store",
-            outcome=Outcome.UNKNOWN,
+            outcome=Status.UNKNOWN,
             detail="No store is configured here; only the results service needs one.",
             remedy="To check it, run this where the service runs, or set SCHEDY_STORE_URL.",
         )
@@ -77,8 +77,8 @@ def _store_check(settings: Settings) -> Check:
         finally:
             store.close()
     except SchedyError as error:
-        return Check(name="store", outcome=Outcome.FAILED, detail=str(error))
-    return Check(name="store", outcome=Outcome.OK, detail=f"{place} is reachable and up to date.")
+        return Check(name="store", outcome=Status.FAILED, detail=str(error))
+    return Check(name="store", outcome=Status.OK, detail=f"{place} is reachable and up to date.")
 
 
 def _show_dead_letters(settings: Settings) -> None:

@@ -2,13 +2,13 @@
 
 import select
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
 from schedy.errors import BrokerError, ServiceUnavailableError, StoreError
-from schedy.wire.messages import GetHistory, GetJobs, HistoryAnswer, JobEvent
+from schedy.wire.records import JobEvent
+from schedy.wire.requests import GetHistory, GetJobs, pages
 from schedy_cli.commands.list import JSON_OPTION
 from schedy_cli.context import Reader, find_experiment, reader_for, settings_of
 from schedy_cli.printing.jobs import any_json, local_time, printable, values_lines
@@ -32,11 +32,11 @@ def history_command(ctx: click.Context, name: str, job: str | None, as_json: boo
     show = _Show(as_json=as_json, with_job=job is None, with_results=True)
     with reader_for(settings_of(ctx)) as reader:
         uid = find_experiment(reader, name).uid
-        number = 0
-        for page in _pages(reader, GetHistory(experiment_uid=uid, job_id=job, limit=_PAGE)):
-            show(page)
-            number += len(page)
-        if job is not None and not number:
+        count = 0
+        for page in pages(reader.ask, GetHistory(experiment_uid=uid, job_id=job, limit=_PAGE)):
+            show(page.events)
+            count += len(page.events)
+        if job is not None and not count:
             reader.ask(GetJobs(experiment_uid=uid, job_id=job))  # says so if there is none
 
 
@@ -60,7 +60,7 @@ def log_command(ctx: click.Context, name: str | None, count: int, follow: bool, 
         show(newest[-count:] if count else [])
         try:
             if follow:
-                _follow(reader, uid, newest[-1].number if newest else 0, show)
+                _follow(reader, uid, newest[-1].position if newest else 0, show)
         except KeyboardInterrupt:
             return 130
     return 0
@@ -116,43 +116,28 @@ class _Show:
         return "  ".join(cell.ljust(width) for cell, width in zip(row, self._widths, strict=True)).rstrip()
 
 
-def _ask(reader: Reader, request: GetHistory, **options: Any) -> HistoryAnswer:
-    answer = reader.ask(request, **options)
-    return answer if isinstance(answer, HistoryAnswer) else HistoryAnswer(events=[])
-
-
-def _pages(reader: Reader, request: GetHistory) -> Iterator[list[JobEvent]]:
-    more = True
-    while more:
-        answer = _ask(reader, request)
-        yield answer.events
-        more = answer.more
-        if answer.events:
-            request = request.model_copy(update={"after": answer.events[-1].number})
-
-
 def _newest(reader: Reader, uid: str | None, count: int) -> list[JobEvent]:
     """The latest events, in the order in which they happened."""
     events: list[JobEvent] = []
     more = True
     while more and len(events) < count:
-        before = events[0].number if events else None
+        before = events[0].position if events else None
         limit = min(_PAGE, count - len(events))
-        answer = _ask(reader, GetHistory(experiment_uid=uid, newest=True, before=before, limit=limit))
+        answer = reader.ask(GetHistory(experiment_uid=uid, newest=True, before=before, limit=limit))
         events = answer.events + events
         more = answer.more
     return events
 
 
 def _follow(reader: Reader, uid: str | None, last: int, show: _Show) -> None:
-    """Show what happens after the event numbered `last`. What answers no more is waited for, and that is said once."""
+    """Show what happens after the position `last`. What answers no more is waited for, and that is said once."""
     is_silent = more = False
     while True:
         if not more:
             _pause()
         try:
             request = GetHistory(experiment_uid=uid, after=last, limit=_PAGE)
-            answer = _ask(reader, request, patience_seconds=_PATIENCE_SECONDS)
+            answer = reader.ask(request, patience_seconds=_PATIENCE_SECONDS)
         except (ServiceUnavailableError, BrokerError, StoreError) as error:
             if not is_silent:
                 click.echo(f"{error} Waiting for it.", err=True)
@@ -162,7 +147,7 @@ def _follow(reader: Reader, uid: str | None, last: int, show: _Show) -> None:
             click.echo("It answers again.", err=True)
         is_silent, more = False, answer.more
         show(answer.events)
-        last = answer.events[-1].number if answer.events else last
+        last = answer.last_position() or last
 
 
 def _pause() -> None:

@@ -8,22 +8,10 @@ from typing import Any
 
 import click
 
-from schedy.wire.messages import (
-    JOB_STATUSES,
-    CurveAnswer,
-    ExperimentRecord,
-    ExperimentsAnswer,
-    FieldsAnswer,
-    GetCurve,
-    GetExperiments,
-    GetFields,
-    GetJobOrder,
-    GetJobs,
-    JobOrderAnswer,
-    JobRecord,
-    JobsAnswer,
-    SortField,
-)
+from schedy.wire.answers import FieldsAnswer
+from schedy.wire.base import JOB_STATUSES
+from schedy.wire.records import ExperimentRecord, JobRecord
+from schedy.wire.requests import GetCurve, GetExperiments, GetFields, GetJobOrder, GetJobs, SortField, pages
 from schedy_cli.context import Reader, find_experiment, reader_for, settings_of
 from schedy_cli.parsing.argv import format_quality, format_value
 from schedy_cli.parsing.definition_files import definition_text
@@ -84,20 +72,18 @@ def show_command(
             click.echo(rendering.experiment_json(experiment) if as_json else paragraph)
             return
         answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job))
-        if isinstance(answer, JobsAnswer):
-            found = answer.jobs[0]
-            if as_json:
-                click.echo(rendering.job_json(found, answer.events))
-            else:
-                click.echo(rendering.job_paragraph(found, verbose=verbose, events=answer.events))
-                _print_curve(reader, experiment, found)
+        found = answer.jobs[0]
+        if as_json:
+            click.echo(rendering.job_json(found, answer.events))
+        else:
+            click.echo(rendering.job_paragraph(found, verbose=verbose, events=answer.events))
+            _print_curve(reader, experiment, found)
 
 
 def _print_curve(reader: Reader, experiment: ExperimentRecord, job: JobRecord) -> None:
     answer = reader.ask(GetCurve(experiment_uid=experiment.uid, job_id=job.job_id))
-    if isinstance(answer, CurveAnswer):
-        for line in curve_lines(answer.points):
-            click.echo(line)
+    for line in curve_lines(answer.points):
+        click.echo(line)
 
 
 def _list_experiments(reader: Reader, options: dict[str, Any]) -> None:
@@ -132,13 +118,8 @@ def _experiment_row(experiment: ExperimentRecord) -> list[str]:
 
 
 def _all_experiments(reader: Reader) -> Iterator[ExperimentRecord]:
-    after = 0
-    while True:
-        answer = reader.ask(GetExperiments(after=after))
-        if not isinstance(answer, ExperimentsAnswer) or not answer.experiments:
-            return
-        yield from answer.experiments
-        after = answer.experiments[-1].number
+    for page in pages(reader.ask, GetExperiments()):
+        yield from page.experiments
 
 
 def _list_jobs(reader: Reader, experiment: ExperimentRecord, options: dict[str, Any]) -> None:
@@ -183,39 +164,30 @@ def _jobs(
             limit=options["limit"],
         )
     )
-    yield from _jobs_numbered(reader, experiment, order.numbers if isinstance(order, JobOrderAnswer) else [])
+    yield from _jobs_at(reader, experiment, order.positions)
 
 
-def _jobs_numbered(reader: Reader, experiment: ExperimentRecord, numbers: list[int]) -> Iterator[JobRecord]:
-    """Read jobs in the order of their numbers; one deleted meanwhile is left out, and large ones come in more pages."""
+def _jobs_at(reader: Reader, experiment: ExperimentRecord, positions: list[int]) -> Iterator[JobRecord]:
+    """Read jobs in the order of these positions, without those deleted meanwhile; large ones come in more pages."""
     start = 0
-    while start < len(numbers):
-        page = numbers[start : start + _PAGE]
-        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, numbers=page))
-        if not isinstance(answer, JobsAnswer):
-            return
+    while start < len(positions):
+        page = positions[start : start + _PAGE]
+        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, positions=page))
         yield from answer.jobs
-        start += page.index(answer.jobs[-1].number) + 1 if answer.more else len(page)
+        start += page.index(answer.jobs[-1].position) + 1 if answer.more else len(page)
 
 
 def jobs_by_age(
     reader: Reader, experiment: ExperimentRecord, statuses: list[Any], limit: int | None = None
 ) -> Iterator[JobRecord]:
     """Read the jobs of an experiment, of these statuses or of all, oldest first and page by page."""
-    after, more = 0, True
-    page = _PAGE if limit is None else max(1, min(limit, _PAGE))
-    while more:
-        answer = reader.ask(GetJobs(experiment_uid=experiment.uid, statuses=statuses, after=after, limit=page))
-        if not isinstance(answer, JobsAnswer):
-            return
-        yield from answer.jobs
-        more = answer.more
-        after = answer.jobs[-1].number if answer.jobs else after
+    size = _PAGE if limit is None else max(1, min(limit, _PAGE))
+    for page in pages(reader.ask, GetJobs(experiment_uid=experiment.uid, statuses=statuses, limit=size)):
+        yield from page.jobs
 
 
 def _known_fields(reader: Reader, experiment: ExperimentRecord) -> FieldsAnswer:
-    answer = reader.ask(GetFields(experiment_uid=experiment.uid))
-    return answer if isinstance(answer, FieldsAnswer) else FieldsAnswer(hyperparameters=[], results=[])
+    return reader.ask(GetFields(experiment_uid=experiment.uid))
 
 
 def _field(word: str, known: FieldsAnswer) -> SortField:

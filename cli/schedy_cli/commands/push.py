@@ -14,9 +14,10 @@ from typing import IO, Any
 import click
 
 from schedy.errors import InvalidValueError, NotStoredYetError
-from schedy.experiments import check_new_job, push_chunks, pushed_record
+from schedy.experiments import check_new_job, push_chunks
 from schedy.settings import Settings
-from schedy.wire.messages import NewJob, check_experiment_name
+from schedy.wire.base import check_experiment_name
+from schedy.wire.changes import NewJob
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.parsing.argv import WordsCommand, parse_value, words, words_option
 from schedy_cli.printing import jobs as rendering
@@ -61,13 +62,13 @@ def push_command(
             raise click.UsageError("With --from the file says it all; leave out -p, -r, -s, -q and --json.")
         _push_file(settings, name, source)
         return
-    job = {"hyperparameters": hyperparameters, "results": results, "status": status, "quality": quality}
-    new = _checked(job, settings)
+    fields = {"hyperparameters": hyperparameters, "results": results, "status": status, "quality": quality}
+    new = _checked(fields, settings)
     with session_for(settings) as session:
         try:
             for _chunk, answer in push_chunks(session, name, None, [new]):
-                record = pushed_record(new, answer.job_ids[0], answer, worker="")
-                click.echo(rendering.job_json(record) if as_json else rendering.job_paragraph(record))
+                (job,) = answer.jobs
+                click.echo(rendering.job_json(job) if as_json else rendering.job_paragraph(job))
         except NotStoredYetError as error:
             click.echo(str(error), err=True)
 
@@ -94,7 +95,7 @@ def _push_file(settings: Settings, name: str, source: str) -> None:
             try:
                 for chunk, answer in push_chunks(session, name, None, _jobs(file, parse, settings)):
                     stored += len(chunk)
-                    click.echo("\n".join(answer.job_ids))
+                    click.echo("\n".join(job.job_id for job in answer.jobs))
                     advance(len(chunk))
             except NotStoredYetError as error:
                 click.echo(f"{stored} of {total} jobs are stored. {error}", err=True)

@@ -10,16 +10,10 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from schedy.errors import NotStoredYetError
-from schedy.wire.messages import (
-    CancelJobs,
-    ExperimentRecord,
-    FinalStatus,
-    JobId,
-    JobOutcome,
-    JobsChangedAnswer,
-    RetryJobs,
-    UpdateExperiment,
-)
+from schedy.wire.answers import JobOutcome
+from schedy.wire.base import FinalStatus, JobId
+from schedy.wire.changes import CancelJobs, RetryJobs, UpdateExperiment
+from schedy.wire.records import ExperimentRecord
 from schedy_cli.commands.list import jobs_by_age
 from schedy_cli.context import find_experiment, session_and_reader, settings_of
 from schedy_cli.printing.jobs import printable
@@ -144,7 +138,7 @@ def _outcomes(session: Any, kind: _Kind, uid: str, words: list[str]) -> Iterator
     except NotStoredYetError as error:
         click.echo(f"{len(ids)} job(s): {error}", err=True)
         return
-    yield from answer.outcomes if isinstance(answer, JobsChangedAnswer) else []
+    yield from answer.outcomes
 
 
 def _is_job_id(word: str) -> bool:

@@ -13,7 +13,7 @@ import click
 
 from schedy.errors import SchedyError
 from schedy.settings import Settings, load_settings, without_password
-from schedy.wire.messages import ExperimentsAnswer, GetExperiments
+from schedy.wire.requests import GetExperiments
 from schedy_broker_setup.node.processes import wait_until_ended
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.up.run_record import RunRecord
@@ -177,6 +177,6 @@ def status_command(ctx: click.Context) -> int:
         click.echo(f"`schedy up` does not run here. The configured broker is {without_password(settings.broker_url)}.")
     with session_for(settings) as session:
         answer = session.read(GetExperiments(limit=1000), patience_seconds=3.0)
-    count = len(answer.experiments) if isinstance(answer, ExperimentsAnswer) else 0
+    count = len(answer.experiments)
     click.echo(f"The results service answers. Experiments: {count}.")
     return 0

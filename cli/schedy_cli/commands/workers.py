@@ -6,7 +6,8 @@ from datetime import datetime
 
 import click
 
-from schedy.wire.messages import GetWorkers, WorkerRecord, WorkersAnswer
+from schedy.wire.records import WorkerRecord
+from schedy.wire.requests import GetWorkers, pages
 from schedy_cli.commands.list import JSON_OPTION
 from schedy_cli.context import Reader, reader_for, settings_of
 from schedy_cli.printing.jobs import age, any_json, local_time, print_table, printable
@@ -28,19 +29,14 @@ def workers_command(ctx: click.Context, with_ended: bool, as_json: bool) -> None
         workers = _all_workers(reader, with_ended)
         if as_json:
             for worker in workers:
-                click.echo(any_json(worker.model_dump(exclude={"number"})))
+                click.echo(any_json(worker.model_dump(exclude={"position"})))
         else:
             print_table(_HEADER, (_row(worker) for worker in workers))
 
 
 def _all_workers(reader: Reader, with_ended: bool) -> Iterator[WorkerRecord]:
-    after = 0
-    while True:
-        answer = reader.ask(GetWorkers(gone=with_ended, after=after))
-        if not isinstance(answer, WorkersAnswer) or not answer.workers:
-            return
-        yield from answer.workers
-        after = answer.workers[-1].number
+    for page in pages(reader.ask, GetWorkers(gone=with_ended)):
+        yield from page.workers
 
 
 def _row(worker: WorkerRecord) -> list[str]:

@@ -12,7 +12,7 @@ import click
 from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError
-from schedy.wire.messages import ExperimentRecord, Limits
+from schedy.wire.records import ExperimentRecord, Limits
 from schedy.wire.values import plain_values
 from schedy_cli.printing.jobs import USUAL_ATTEMPTS
 

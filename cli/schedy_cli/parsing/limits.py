@@ -8,7 +8,7 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from schedy.search.definition import MOST_READY, Definition
-from schedy.wire.messages import Limits
+from schedy.wire.records import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from schedy.wire.messages import Point
+from schedy.wire.records import Point
 from schedy_cli.printing.jobs import shown_name
 
 _WIDTH, _HEIGHT = 60, 8

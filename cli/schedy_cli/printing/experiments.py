@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from schedy.errors import InvalidValueError
 from schedy.random import Distribution
 from schedy.search.definition import MANUAL, Constraint, Definition, read_definition
-from schedy.wire.messages import ExperimentRecord
+from schedy.wire.records import ExperimentRecord
 from schedy_cli.parsing.argv import format_value
 from schedy_cli.printing.jobs import printable, shown_name
 

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from schedy.settings import Settings
-from schedy.wire.messages import JOB_STATUSES, ExperimentRecord, JobEvent, JobRecord, Limits
+from schedy.wire.base import JOB_STATUSES
+from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits
 from schedy_cli.parsing.argv import format_quality, format_value
 
 _COLOURS = {"QUEUED": "blue", "RUNNING": "cyan", "DONE": "green", "CRASHED": "red", "PRUNED": "yellow"}
@@ -159,7 +160,7 @@ def _limits(limits: Limits, *, verbose: bool) -> Iterator[str]:
 
 def job_json(job: JobRecord, events: Sequence[JobEvent] | None = None) -> str:
     """Return a job as one line of JSON; NaN and infinities as Python's json writes them."""
-    fields = job.model_dump(exclude={"number", "revision", "job_id"})
+    fields = job.model_dump(exclude={"position", "revision", "job_id"})
     if events is not None:
         fields["events"] = [event.model_dump() for event in events]
     return any_json({"id": job.job_id, **fields})
@@ -167,7 +168,7 @@ def job_json(job: JobRecord, events: Sequence[JobEvent] | None = None) -> str:
 
 def experiment_json(experiment: ExperimentRecord) -> str:
     """Return an experiment as one line of JSON."""
-    return any_json(experiment.model_dump(exclude={"number"}))
+    return any_json(experiment.model_dump(exclude={"position"}))
 
 
 def any_json(fields: dict[str, Any]) -> str:

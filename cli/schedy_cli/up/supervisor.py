@@ -19,7 +19,7 @@ from types import FrameType
 from schedy.errors import SchedyError, ServiceUnavailableError
 from schedy.settings import DEFAULT_BROKER_URL, Settings
 from schedy.wire import names
-from schedy.wire.messages import GetExperiments
+from schedy.wire.requests import GetExperiments
 from schedy.worker.session import Session
 from schedy_broker_setup.connecting import address_behind, addresses_of, open_connection
 from schedy_broker_setup.errors import UnreachableError

@@ -5,51 +5,49 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from schedy.errors import InvalidValueError
 from schedy.search.definition import MANUAL
-from schedy.wire.messages import (
-    FINAL_STATUSES,
-    AddExperiment,
-    AmendJob,
-    Answer,
-    CancelJobs,
-    Change,
-    ChangeAnswer,
-    DeleteExperiment,
-    DeleteJob,
-    ExperimentRecord,
+from schedy.wire.answers import (
+    ExperimentChangedAnswer,
+    JobAmendedAnswer,
+    JobDeletedAnswer,
     JobOutcome,
     JobsChangedAnswer,
-    Limits,
-    NewJob,
-    Push,
     PushAnswer,
     Refusal,
+)
+from schedy.wire.base import FINAL_STATUSES, QUEUED, Answer
+from schedy.wire.changes import (
+    AddExperiment,
+    AmendJob,
+    CancelJobs,
+    Change,
+    DeleteExperiment,
+    DeleteJob,
+    NewJob,
+    Push,
     RetryJobs,
     UpdateExperiment,
-    decode_answer,
-    encode,
 )
+from schedy.wire.codec import decode_answer, encode
+from schedy.wire.records import ExperimentRecord, Limits
 from schedy_store.lifecycle import transitions
-from schedy_store.lifecycle.job_rows import JobRows, Outcome, state_of
+from schedy_store.lifecycle.job_rows import Effects, JobRows, state_of
 from schedy_store.lifecycle.new_jobs import Newcomer, NewJobs
 from schedy_store.lifecycle.search_settings import Definitions, definition_columns
 from schedy_store.lifecycle.transitions import Verdict
 from schedy_store.lifecycle.workers import Workers
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import AnyRow, findable
+from schedy_store.schema.records import AnyRow, findable, job_record
 from schedy_store.schema.tables import AppliedChange, Experiment, Job, WantedJob
 
 _KEEP_ANSWERS = timedelta(days=30)
 _NAMES_COMPARED = 2000
 _FIRST_ANSWER = select(AppliedChange.answer).where(AppliedChange.request_id == bindparam("request_is"))
-
-
-_Rest = AddExperiment | UpdateExperiment | DeleteExperiment | DeleteJob | AmendJob
 
 
 class Changes:
@@ -66,19 +64,19 @@ class Changes:
         self._new_jobs = NewJobs(transaction)
         self._definitions = Definitions(transaction)
 
-    def apply(self, change: Change, user: str | None = None) -> Outcome:
+    def apply(self, change: Change[Any], user: str | None = None) -> Effects:
         """Apply a change, or repeat the answer that it got when it was applied.
 
         `user` is who the broker says has sent it, None if it does not say.
         """
         first = self._sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
         if first is not None:
-            return self._repeated(decode_answer(first.encode()))
-        outcome = self._apply(change, user)
+            return self._repeated(change, decode_answer(first.encode()))
+        outcome = self._APPLY[type(change)](self, change, user)
         if outcome.answer is not None:
             self._sql.execute(
                 insert(AppliedChange).values(
-                    request_id=change.request_id, at=self._now, answer=encode(outcome.answer).decode()
+                    request_id=change.request_id, at=self._now, answer=encode(_kept(outcome.answer)).decode()
                 )
             )
         return outcome
@@ -87,36 +85,13 @@ class Changes:
         """Delete answers so old that nobody can ask for them again."""
         self._sql.execute(delete(AppliedChange).where(AppliedChange.at < self._now - _KEEP_ANSWERS))
 
-    def _apply(self, change: Change, user: str | None) -> Outcome:
-        match change:
-            case Push():
-                return self._push(change, user)
-            case CancelJobs():
-                return self._change_jobs(change, self._cancel)
-            case RetryJobs():
-                return self._change_jobs(change, self._retry)
-            case _:
-                return self._apply_rest(change)
-
-    def _apply_rest(self, change: _Rest) -> Outcome:
-        match change:
-            case AddExperiment():
-                return self._add_experiment(change)
-            case UpdateExperiment():
-                return self._update_experiment(change)
-            case DeleteExperiment():
-                return self._delete_experiment(change)
-            case DeleteJob():
-                return self._delete_job(change)
-            case AmendJob():
-                return self._amend_job(change)
-
-    def _repeated(self, answer: Answer) -> Outcome:
+    def _repeated(self, change: Change[Any], answer: Answer) -> Effects:
         """The first answer again, and what a crash after the commit may have kept from being done on the broker."""
-        outcome = Outcome(answer)
-        if isinstance(answer, PushAnswer):
+        outcome = Effects(answer)
+        if isinstance(answer, PushAnswer) and isinstance(change, Push):
+            outcome.answer = _with_values(answer, change)
             outcome.tickets_awaited = self._numbers(answer)
-        elif isinstance(answer, ChangeAnswer) and answer.experiment is not None:
+        elif isinstance(answer, ExperimentChangedAnswer):
             name = answer.experiment.name
             found = self._experiment(name=name, uid=None)
             outcome.queues.append(("wanted" if found is not None and found.status == "RUNNING" else "gone", name))
@@ -127,33 +102,32 @@ class Changes:
             self._sql.scalars(
                 select(Job.pk)
                 .join_from(Job, Experiment)
-                .where(Experiment.uid == answer.experiment_uid, Job.job_id.in_(answer.job_ids))
+                .where(Experiment.uid == answer.experiment_uid, Job.job_id.in_([job.job_id for job in answer.jobs]))
             )
         )
 
-    def _push(self, push: Push, user: str | None) -> Outcome:
+    def _push(self, push: Push, user: str | None) -> Effects:
         experiment = self._experiment(name=push.experiment_name, uid=push.experiment_uid)
         if experiment is None:
-            return Outcome(missing_experiment(self._sql, push.experiment_name))
+            return Effects(missing_experiment(self._sql, push.experiment_name))
         job_ids = self._new_jobs.fresh_ids(experiment.pk, len(push.jobs))
         newcomers = [
             Newcomer(new, self._holder(new, push, experiment.pk, job_id, user))
             for job_id, new in zip(job_ids, push.jobs, strict=True)
         ]
-        numbers = self._new_jobs.insert(experiment.pk, job_ids, newcomers)
-        answer = PushAnswer(
+        rows = self._new_jobs.insert(experiment.pk, job_ids, newcomers)
+        answer = PushAnswer.model_construct(
             experiment_uid=experiment.uid,
-            job_ids=job_ids,
-            created_at=self._now,
+            jobs=[job_record(row) for row in rows],
             lease_seconds=self._lease.total_seconds(),
         )
-        queued = [number for number, new in zip(numbers, push.jobs, strict=True) if new.status == "QUEUED"]
-        outcome = Outcome(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
+        queued = [row.pk for row in rows if row.status == QUEUED]
+        outcome = Effects(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
         if experiment.scheduler != MANUAL:
             self._go_first(experiment, outcome)
         return outcome
 
-    def _go_first(self, experiment: AnyRow, outcome: Outcome) -> None:
+    def _go_first(self, experiment: AnyRow, outcome: Effects) -> None:
         """Let pushed jobs overtake those that the search has made and nobody has begun yet."""
         outcome.touched.add(experiment.pk)
         self._reopen(experiment, outcome)
@@ -162,7 +136,7 @@ class Changes:
             self._withdraw_tickets(experiment.pk)
             outcome.queues.append(("purged", experiment.name))
 
-    def _reopen(self, experiment: AnyRow, outcome: Outcome) -> None:
+    def _reopen(self, experiment: AnyRow, outcome: Effects) -> None:
         """An experiment that is DONE because nothing was left goes on."""
         if experiment.completed:
             self._sql.execute(
@@ -198,9 +172,9 @@ class Changes:
             "lease_until": self._now + self._lease,
         }
 
-    def _add_experiment(self, change: AddExperiment) -> Outcome:
+    def _add_experiment(self, change: AddExperiment, _user: str | None) -> Effects:
         if self._experiment(name=change.name, uid=None) is not None:
-            return Outcome(
+            return Effects(
                 Refusal(
                     code="exists",
                     reason=f"There is an experiment {change.name!r} already. Choose another name, or remove it:"
@@ -210,7 +184,7 @@ class Changes:
         try:
             definition = self._definitions.of_new(change)
         except InvalidValueError as fault:
-            return Outcome(Refusal(code="invalid", reason=str(fault)))
+            return Effects(Refusal(code="invalid", reason=str(fault)))
         added = self._sql.scalars(
             insert(Experiment)
             .values(
@@ -225,7 +199,7 @@ class Changes:
             )
             .returning(Experiment.pk)
         ).one()
-        outcome = Outcome(ChangeAnswer(experiment=self._record(change.name)), touched={added})
+        outcome = Effects(ExperimentChangedAnswer(experiment=self._record(change.name)), touched={added})
         if change.status == "RUNNING":
             outcome.queues.append(("wanted", change.name))
         return outcome
@@ -233,19 +207,19 @@ class Changes:
     def _limits(self, limits: Limits) -> dict[str, Any]:
         return {**limits.model_dump(), "max_attempts": limits.max_attempts or self._max_attempts}
 
-    def _update_experiment(self, change: UpdateExperiment) -> Outcome:
+    def _update_experiment(self, change: UpdateExperiment, _user: str | None) -> Effects:
         before = self._experiment(name="", uid=change.experiment_uid)
         if before is None:
-            return Outcome(_gone())
+            return Effects(_gone())
         try:
             values = self._changed_columns(before, change)
         except InvalidValueError as fault:
-            return Outcome(Refusal(code="invalid", reason=str(fault)))
+            return Effects(Refusal(code="invalid", reason=str(fault)))
         if values:
             self._sql.execute(update(Experiment).where(Experiment.pk == before.pk).values(values))
         after = self._record(before.name)
         self._note_turns(before, after)
-        outcome = Outcome(ChangeAnswer(experiment=after), tickets_wanted={before.pk}, touched={before.pk})
+        outcome = Effects(ExperimentChangedAnswer(experiment=after), tickets_wanted={before.pk}, touched={before.pk})
         self._settle_queue(before, after, outcome)
         return outcome
 
@@ -272,7 +246,7 @@ class Changes:
         if after.status != before.status:
             self._journal.record("status", f"The experiment is {after.status}.", experiment_pk=before.pk)
 
-    def _settle_queue(self, before: AnyRow, after: ExperimentRecord, outcome: Outcome) -> None:
+    def _settle_queue(self, before: AnyRow, after: ExperimentRecord, outcome: Effects) -> None:
         """A DONE experiment has no queue, so that who waits at it is woken; a paused one has an empty queue."""
         if after.status == "DONE":
             outcome.queues.append(("gone", after.name))
@@ -283,32 +257,38 @@ class Changes:
         if after.status == "DONE" or after.paused:
             self._withdraw_tickets(before.pk)
 
-    def _delete_experiment(self, change: DeleteExperiment) -> Outcome:
+    def _delete_experiment(self, change: DeleteExperiment, _user: str | None) -> Effects:
         experiment = self._experiment(name="", uid=change.experiment_uid)
         if experiment is None:
-            return Outcome(_gone())
+            return Effects(_gone())
         record = self._record(experiment.name)
         self._sql.execute(delete(Experiment).where(Experiment.pk == experiment.pk))
         self._journal.record("deleted", f"The experiment {experiment.name} was deleted.", experiment_pk=None)
-        return Outcome(
-            ChangeAnswer(experiment=record),
+        return Effects(
+            ExperimentChangedAnswer(experiment=record),
             queues=[("gone", experiment.name)],
             log=[f"{experiment.name}: the experiment was deleted"],
         )
 
-    def _delete_job(self, change: DeleteJob) -> Outcome:
+    def _delete_job(self, change: DeleteJob, _user: str | None) -> Effects:
         row = self._rows.find(change.experiment_uid, change.job_id)
         if row is None:
-            return Outcome(_no_job(change.job_id))
+            return Effects(_no_job(change.job_id))
         self._sql.execute(delete(Job).where(Job.pk == row.pk))
         was = f"It was {row.status}." if row.worker is None else f"It was {row.status} ({row.worker})."
         self._journal.of_job(row, "deleted", f"The job was deleted. {was}")
         self._rows.rewrite(row.experiment_pk)
-        return Outcome(ChangeAnswer(), touched={row.experiment_pk}, tickets_wanted={row.experiment_pk})
+        return Effects(JobDeletedAnswer(), touched={row.experiment_pk}, tickets_wanted={row.experiment_pk})
 
-    def _change_jobs(self, change: CancelJobs | RetryJobs, apply: Callable[[AnyRow, Outcome], Verdict]) -> Outcome:
+    def _cancel_jobs(self, change: CancelJobs, _user: str | None) -> Effects:
+        return self._change_jobs(change, self._cancel)
+
+    def _retry_jobs(self, change: RetryJobs, _user: str | None) -> Effects:
+        return self._change_jobs(change, self._retry)
+
+    def _change_jobs(self, change: CancelJobs | RetryJobs, apply: Callable[[AnyRow, Effects], Verdict]) -> Effects:
         """Change each of several jobs, and tell what became of each."""
-        outcome = Outcome()
+        outcome = Effects()
         told: list[JobOutcome] = []
         for job_id in change.job_ids:
             row = self._rows.find(change.experiment_uid, job_id)
@@ -320,7 +300,7 @@ class Changes:
         outcome.answer = JobsChangedAnswer(outcomes=told)
         return outcome
 
-    def _cancel(self, row: AnyRow, outcome: Outcome) -> Verdict:
+    def _cancel(self, row: AnyRow, outcome: Effects) -> Verdict:
         verdict = transitions.cancel(state_of(row), self._rows.terms(row), self._now)
         if not verdict.accepted or verdict.state == state_of(row):
             return verdict
@@ -334,7 +314,7 @@ class Changes:
         outcome.log.append(f"{row.experiment_name}: job {row.job_id} was cancelled: {verdict.reason}")
         return verdict
 
-    def _retry(self, row: AnyRow, outcome: Outcome) -> Verdict:
+    def _retry(self, row: AnyRow, outcome: Effects) -> Verdict:
         verdict = transitions.retry(state_of(row))
         if verdict.accepted:
             was = f"It was {row.status}." if row.error is None else f"It was {row.status}: {row.error}"
@@ -348,16 +328,16 @@ class Changes:
             outcome.log.append(f"{row.experiment_name}: job {row.job_id} is queued again by a retry. {was}")
         return verdict
 
-    def _amend_job(self, change: AmendJob) -> Outcome:
+    def _amend_job(self, change: AmendJob, _user: str | None) -> Effects:
         row = self._rows.find(change.experiment_uid, change.job_id)
         if row is None:
-            return Outcome(_no_job(change.job_id))
+            return Effects(_no_job(change.job_id))
         if row.status not in FINAL_STATUSES:
             reason = f"Job {change.job_id} is {row.status}; only its holder can report."
-            return Outcome(Refusal(code="unsafe", reason=reason))
+            return Effects(Refusal(code="unsafe", reason=reason))
         if change.revision is not None and change.revision != row.revision:
             reason = f"Job {change.job_id} was changed since you read it. Read it again, or use put(safe=False)."
-            return Outcome(Refusal(code="unsafe", reason=reason))
+            return Effects(Refusal(code="unsafe", reason=reason))
         self._sql.execute(
             update(Job)
             .where(Job.pk == row.pk, Job.revision == row.revision)
@@ -368,7 +348,18 @@ class Changes:
         )
         self._rows.rewrite(row.experiment_pk)
         self._journal.of_job(row, "amended", "Results or quality were changed afterwards.")
-        return Outcome(ChangeAnswer(revision=row.revision + 1))
+        return Effects(JobAmendedAnswer(revision=row.revision + 1))
+
+    _APPLY: ClassVar[dict[type[Change[Any]], Callable[["Changes", Any, str | None], Effects]]] = {
+        Push: _push,
+        AddExperiment: _add_experiment,
+        UpdateExperiment: _update_experiment,
+        DeleteExperiment: _delete_experiment,
+        DeleteJob: _delete_job,
+        AmendJob: _amend_job,
+        CancelJobs: _cancel_jobs,
+        RetryJobs: _retry_jobs,
+    }
 
     def _experiment(self, *, name: str, uid: str | None) -> AnyRow | None:
         which = Experiment.name == findable(name) if uid is None else Experiment.uid == uid
@@ -418,7 +409,7 @@ EXPERIMENT_COLUMNS = (
 def experiment_record(row: AnyRow, job_counts: dict[str, int]) -> ExperimentRecord:
     """Return the record of a row that has `EXPERIMENT_COLUMNS`."""
     return ExperimentRecord(
-        number=row.pk,
+        position=row.pk,
         uid=row.uid,
         name=row.name,
         scheduler=row.scheduler,
@@ -447,6 +438,23 @@ def missing_experiment(sql: Any, name: str) -> Refusal:
     if not names:
         hint = " There is none yet; `schedy add NAME manual` makes one."
     return Refusal(code="not_found", reason=f"There is no experiment {name!r}.{hint}")
+
+
+def _kept(answer: Answer) -> Answer:
+    """Return an answer as it is kept: without the values of pushed jobs, which come again with the same push."""
+    if not isinstance(answer, PushAnswer):
+        return answer
+    bare = [job.model_copy(update={"hyperparameters": {}, "results": {}}) for job in answer.jobs]
+    return answer.model_copy(update={"jobs": bare})
+
+
+def _with_values(kept: PushAnswer, push: Push) -> PushAnswer:
+    """Return the whole answer to a push that has come again."""
+    jobs = [
+        job.model_copy(update={"hyperparameters": new.hyperparameters, "results": new.results})
+        for job, new in zip(kept.jobs, push.jobs, strict=True)
+    ]
+    return kept.model_copy(update={"jobs": jobs})
 
 
 def _gone() -> Refusal:

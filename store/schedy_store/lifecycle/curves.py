@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select
 
-from schedy.wire.messages import Point
+from schedy.wire.records import Point
 from schedy.wire.values import shown_name, stored_name
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import AnyRow

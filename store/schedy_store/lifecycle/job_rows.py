@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from schedy.search.definition import as_observation
-from schedy.wire.messages import FINAL_STATUSES, Answer, JobStatus
+from schedy.wire.base import FINAL_STATUSES, Answer, JobStatus
 from schedy.wire.values import Values, dump_values, load_values, sort_keys
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.transitions import JobState, Stop, Terms
@@ -24,7 +24,7 @@ QueueChange = Literal["wanted", "purged", "gone"]
 
 
 @dataclass(slots=True)
-class Outcome:
+class Effects:
     """What applying a message gave: an answer, work for the broker, lines for the log. Used after the commit."""
 
     answer: Answer | None = None

@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import func, insert, select
 
 from schedy.search.definition import as_observation
-from schedy.wire.messages import FINAL_STATUSES, NewJob
+from schedy.wire.base import FINAL_STATUSES
+from schedy.wire.changes import NewJob
 from schedy.wire.values import dump_values
 from schedy_store.lifecycle.job_rows import sort_key_rows
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import RECORD_COLUMNS, AnyRow
 from schedy_store.schema.tables import Experiment, Job, JobValue
 
 _ID_CHARACTERS = string.ascii_letters + string.digits + "-_"
@@ -39,8 +41,8 @@ class NewJobs:
         self._sql = transaction.sql
         self._now = transaction.now
 
-    def insert(self, experiment_pk: int, job_ids: Sequence[str], newcomers: Sequence[Newcomer]) -> list[int]:
-        """Store jobs under these ids; return their numbers in the store."""
+    def insert(self, experiment_pk: int, job_ids: Sequence[str], newcomers: Sequence[Newcomer]) -> list[AnyRow]:
+        """Store jobs under these ids; return their rows, with `RECORD_COLUMNS`, in order."""
         objectives = json.loads(
             self._sql.scalars(select(Experiment.objectives).where(Experiment.pk == experiment_pk)).one()
         )
@@ -49,16 +51,16 @@ class NewJobs:
             for job_id, newcomer in zip(job_ids, newcomers, strict=True)
         ]
         self._count_as_ended(experiment_pk, rows)
-        numbers = list(self._sql.scalars(insert(Job).returning(Job.pk, sort_by_parameter_order=True), rows))
+        stored = list(self._sql.execute(insert(Job).returning(*RECORD_COLUMNS, sort_by_parameter_order=True), rows))
         keys = [
             row
-            for number, newcomer in zip(numbers, newcomers, strict=True)
+            for job, newcomer in zip(stored, newcomers, strict=True)
             for source, values in (("hyperparameter", newcomer.job.hyperparameters), ("result", newcomer.job.results))
-            for row in sort_key_rows(number, experiment_pk, source, values)
+            for row in sort_key_rows(job.pk, experiment_pk, source, values)
         ]
         if keys:
             self._sql.execute(insert(JobValue), keys)
-        return numbers
+        return stored
 
     def fresh_ids(self, experiment_pk: int, count: int) -> list[str]:
         """Return ids that the experiment does not have yet."""

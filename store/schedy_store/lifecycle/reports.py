@@ -2,37 +2,21 @@
 
 import json
 import math
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import bindparam, select, update
 
 from schedy.search.definition import MANUAL, as_observation
-from schedy.wire.messages import (
-    CRASHED,
-    DONE,
-    PRUNED,
-    RUNNING,
-    Claim,
-    ClaimAnswer,
-    Curve,
-    Demand,
-    DemandAnswer,
-    Finish,
-    Heartbeat,
-    HeartbeatAnswer,
-    HeldJob,
-    JobNotice,
-    JobRecord,
-    Progress,
-    Release,
-    Report,
-    ReportAnswer,
-)
+from schedy.wire.answers import ClaimAnswer, DemandAnswer, HeartbeatAnswer, JobNotice, ReportAnswer
+from schedy.wire.base import CRASHED, DONE, PRUNED, RUNNING
+from schedy.wire.records import JobRecord
+from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Progress, Release, Report
 from schedy.wire.values import Values, dump_values, load_values
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.curves import Curves
-from schedy_store.lifecycle.job_rows import JobRows, Outcome, state_of, stop_text
+from schedy_store.lifecycle.job_rows import Effects, JobRows, state_of, stop_text
 from schedy_store.lifecycle.transitions import JobState, Stop, Verdict
 from schedy_store.lifecycle.workers import Workers
 from schedy_store.schema.engine import Transaction
@@ -67,23 +51,15 @@ class Reports:
         self._workers = Workers(transaction)
         self._curves = Curves(transaction)
 
-    def apply(self, report: Report, user: str | None = None) -> Outcome:
+    def apply(self, report: Report[Any], user: str | None = None) -> Effects:
         """Apply a report; one that arrives twice changes nothing the second time."""
-        match report:
-            case Claim():
-                return self._claim(report, user)
-            case Heartbeat():
-                return self._heartbeat(report, user)
-            case Demand():
-                return self._demand(report)
-            case _:
-                return self._report(report, user)
+        return self._APPLY[type(report)](self, report, user)
 
-    def _claim(self, message: Claim, user: str | None) -> Outcome:
+    def _claim(self, message: Claim, user: str | None) -> Effects:
         row = self._rows.find(message.experiment_uid, message.job_id)
         if row is None:
-            return Outcome(ClaimAnswer(granted=False, reason=_DELETED))
-        outcome = Outcome()
+            return Effects(ClaimAnswer(granted=False, reason=_DELETED))
+        outcome = Effects()
         if row.token != message.token:
             row = self._expired(row, outcome)
         verdict = transitions.claim(state_of(row), self._rows.terms(row), message.token, self._now)
@@ -104,22 +80,22 @@ class Reports:
         )
         return outcome
 
-    def _touch(self, row: AnyRow, outcome: Outcome) -> None:
+    def _touch(self, row: AnyRow, outcome: Effects) -> None:
         """A job of an experiment that makes its own has moved: another may be wanted, or its ticket."""
         if row.scheduler != MANUAL:
             outcome.touched.add(row.experiment_pk)
             outcome.tickets_wanted.add(row.experiment_pk)
 
-    def _demand(self, message: Demand) -> Outcome:
+    def _demand(self, message: Demand, _user: str | None) -> Effects:
         """A worker waits for a job to be made; who keeps the search answers it."""
         row = self._sql.execute(_EXPERIMENT, {"uid_is": message.experiment_uid}).one_or_none()
         if row is None:
-            return Outcome(DemandAnswer(there=False, reason="the experiment was deleted."))
+            return Effects(DemandAnswer(there=False, reason="the experiment was deleted."))
         if row.scheduler == MANUAL:
-            return Outcome(DemandAnswer(there=False, reason="nothing is queued."))
-        return Outcome(touched={row.pk}, waiting=(row.pk, message.wait_id))
+            return Effects(DemandAnswer(there=False, reason="nothing is queued."))
+        return Effects(touched={row.pk}, waiting=(row.pk, message.wait_id))
 
-    def _expired(self, row: AnyRow, outcome: Outcome) -> AnyRow:
+    def _expired(self, row: AnyRow, outcome: Effects) -> AnyRow:
         """Judge a lease that may be over, as a tick would; return the row as it is then."""
         verdict = transitions.expire(state_of(row), self._rows.terms(row), self._now)
         if not verdict.accepted:
@@ -127,7 +103,7 @@ class Reports:
         self._lose(row, verdict, outcome)
         return self._rows.again(row)
 
-    def _denied(self, row: AnyRow, message: Claim, verdict: Verdict, outcome: Outcome) -> Outcome:
+    def _denied(self, row: AnyRow, message: Claim, verdict: Verdict, outcome: Effects) -> Effects:
         self._rows.move(row, verdict.state)
         if row.token != message.token:
             detail = f"A claim was denied: {verdict.reason}"
@@ -159,14 +135,14 @@ class Reports:
         }
         return job_record(row).model_copy(update=shown)
 
-    def _report(self, message: _HeldReport, user: str | None) -> Outcome:
+    def _report(self, message: _HeldReport, user: str | None) -> Effects:
         row = self._rows.find(message.experiment_uid, message.job_id)
         if row is None:
             return self._of_deleted(message)
         verdict = self._judge(row, message, user)
         if not verdict.accepted:
             return self._refused(row, message, verdict)
-        outcome = Outcome(ReportAnswer(accepted=True))
+        outcome = Effects(ReportAnswer(accepted=True))
         if not verdict.reason:
             return outcome  # it came twice, or was overtaken
         if not isinstance(message, Release):
@@ -224,7 +200,7 @@ class Reports:
         self._rows.move(row, state, heard_at=self._now, reported_at=self._now, **self._put(row, message))
         self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
 
-    def _ended(self, row: AnyRow, state: JobState, message: _HeldReport, outcome: Outcome) -> None:
+    def _ended(self, row: AnyRow, state: JobState, message: _HeldReport, outcome: Effects) -> None:
         error = message.error if isinstance(message, Finish) else None
         if row.stop in {"job_timeout", "stall_timeout"}:
             error = stop_text(row.stop, row)
@@ -235,7 +211,7 @@ class Reports:
         self._workers.count(row.worker_pk, "crashed" if state.status == CRASHED else "done")
         outcome.log.append(f"{row.experiment_name}: job {row.job_id} is {state.status} ({row.worker})")
 
-    def _note_unobserved(self, row: AnyRow, results: Values, outcome: Outcome) -> None:
+    def _note_unobserved(self, row: AnyRow, results: Values, outcome: Effects) -> None:
         """Say so if a job does not report what it was made for; the search goes on without it."""
         faults = [fault for name in json.loads(row.objectives) if (fault := _unobserved(name, results))]
         if faults:
@@ -244,7 +220,7 @@ class Reports:
             self._journal.of_job(row, "unobserved", problem, worker=row.worker, attempt=row.attempt)
             outcome.log.append(f"{row.experiment_name}: {problem}")
 
-    def _given_back(self, row: AnyRow, state: JobState, message: _HeldReport, outcome: Outcome) -> None:
+    def _given_back(self, row: AnyRow, state: JobState, message: _HeldReport, outcome: Effects) -> None:
         why = "The worker gave the job back." if row.stop is None else f"To be tried again: {stop_text(row.stop, row)}"
         self._journal.of_job(row, "released", why, worker=row.worker, attempt=row.attempt)
         left = dump_values(message.results) if isinstance(message, Progress | Finish) else row.results
@@ -253,8 +229,8 @@ class Reports:
         outcome.tickets_wanted.add(row.experiment_pk)
         outcome.log.append(f"{row.experiment_name}: job {row.job_id} was given back by {row.worker}. {why}")
 
-    def _refused(self, row: AnyRow, message: _HeldReport, verdict: Verdict) -> Outcome:
-        outcome = Outcome(ReportAnswer(accepted=False, reason=verdict.reason))
+    def _refused(self, row: AnyRow, message: _HeldReport, verdict: Verdict) -> Effects:
+        outcome = Effects(ReportAnswer(accepted=False, reason=verdict.reason))
         if isinstance(message, Release):
             return outcome  # nobody loses by it: claims are given up whether they were granted or not
         worker = self._journal.worker_of(row, message.token)
@@ -264,19 +240,19 @@ class Reports:
         outcome.log.append(f"{row.experiment_name}: job {row.job_id}: {detail}")
         return outcome
 
-    def _of_deleted(self, message: _HeldReport) -> Outcome:
+    def _of_deleted(self, message: _HeldReport) -> Effects:
         detail = f"A {message.kind} report on job {message.job_id} was refused: {_DELETED}"
         experiment_pk = self._rows.experiment_number(message.experiment_uid)
         if experiment_pk is not None and not isinstance(message, Release):
             self._journal.again(experiment_pk, message.job_id, "refused", detail, token=message.token, worker=None)
-        return Outcome(ReportAnswer(accepted=False, reason=_DELETED), log=[detail])
+        return Effects(ReportAnswer(accepted=False, reason=_DELETED), log=[detail])
 
     def _note_again(
         self, row: AnyRow, kind: str, detail: str, *, token: str, worker: str | None, attempt: int | None = None
     ) -> None:
         self._journal.again(row.experiment_pk, row.job_id, kind, detail, token=token, worker=worker, attempt=attempt)
 
-    def _heartbeat(self, message: Heartbeat, user: str | None) -> Outcome:
+    def _heartbeat(self, message: Heartbeat, user: str | None) -> Effects:
         self._workers.heard(message)
         answer = HeartbeatAnswer(lost=[], stopped=[])
         for held in message.held:
@@ -285,7 +261,7 @@ class Reports:
                 answer.lost.append(JobNotice(token=held.token, reason=_DELETED))
             else:
                 self._beat(row, held, user, answer)
-        return Outcome(answer)
+        return Effects(answer)
 
     def _beat(self, row: AnyRow, held: HeldJob, user: str | None, answer: HeartbeatAnswer) -> None:
         verdict = transitions.heartbeat(state_of(row), self._rows.terms(row), held.token, self._now)
@@ -298,18 +274,28 @@ class Reports:
         elif row.token != held.token:
             answer.lost.append(JobNotice(token=held.token, reason=verdict.reason))
 
-    def expire_leases(self, limit: int) -> Outcome:
+    _APPLY: ClassVar[dict[type[Report[Any]], Callable[["Reports", Any, str | None], Effects]]] = {
+        Claim: _claim,
+        Heartbeat: _heartbeat,
+        Demand: _demand,
+        Progress: _report,
+        Curve: _report,
+        Finish: _report,
+        Release: _report,
+    }
+
+    def expire_leases(self, limit: int) -> Effects:
         """Judge the leases; at most `limit` at a time."""
-        outcome = Outcome()
+        outcome = Effects()
         for row in self._rows.with_lease_over(limit):
             verdict = transitions.expire(state_of(row), self._rows.terms(row), self._now)
             if verdict.accepted:
                 self._lose(row, verdict, outcome)
         return outcome
 
-    def stop_overdue(self, limit: int) -> Outcome:
+    def stop_overdue(self, limit: int) -> Effects:
         """Tell the holders of jobs that have taken, or said nothing for, too long to stop; at most `limit` of each."""
-        outcome = Outcome()
+        outcome = Effects()
         for experiment in self._sql.execute(_WITH_TIMEOUT).all():
             limits: tuple[tuple[Stop, Any, float | None], ...] = (
                 ("job_timeout", Job.started_at, experiment.job_timeout),
@@ -322,7 +308,7 @@ class Reports:
                         self._stop(row, stop, outcome)
         return outcome
 
-    def _stop(self, row: AnyRow, stop: Stop, outcome: Outcome) -> None:
+    def _stop(self, row: AnyRow, stop: Stop, outcome: Effects) -> None:
         verdict = transitions.overdue(state_of(row), self._rows.terms(row), stop, self._now)
         if verdict.accepted:
             self._rows.move(row, verdict.state)
@@ -334,7 +320,7 @@ class Reports:
         """Give every running job a whole lease: nobody loses a job because nobody listened."""
         self._sql.execute(_RENEW, {"until": self._now + self._lease, "at_now": self._now})
 
-    def _lose(self, row: AnyRow, verdict: Verdict, outcome: Outcome) -> None:
+    def _lose(self, row: AnyRow, verdict: Verdict, outcome: Effects) -> None:
         """Write what the end of a lease means."""
         seconds = f"{self._lease.total_seconds():g} s"
         detail = f"No sign of life for {seconds}: {verdict.reason}."

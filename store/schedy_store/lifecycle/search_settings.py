@@ -16,7 +16,7 @@ from schedy.search.definition import (
     read_definition,
     unknown_algorithm,
 )
-from schedy.wire.messages import AddExperiment
+from schedy.wire.changes import AddExperiment
 from schedy.wire.values import dump_values, load_values
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import AnyRow, findable

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, exists, func, select, update
 
-from schedy.wire.messages import Ticket
+from schedy.wire.service import Ticket
 from schedy.wire.values import load_values
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import Experiment, Job
@@ -69,7 +69,7 @@ _MARK = (
 
 
 @dataclass(slots=True)
-class TicketOffice:
+class TicketDispatcher:
     """Keeps the tickets under way within a window, experiment by experiment."""
 
     window: int

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from schedy.wire.messages import CRASHED, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus, JobStatus
+from schedy.wire.base import CRASHED, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus, JobStatus
 
 STORED = "stored"
 GIVEN_BACK = "given back"

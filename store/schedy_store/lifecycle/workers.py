@@ -5,8 +5,8 @@ from typing import Literal
 
 from sqlalchemy import bindparam, delete, insert, update
 
-from schedy.wire.messages import Heartbeat
-from schedy.wire.messages import Worker as WorkerName
+from schedy.wire.base import Worker as WorkerName
+from schedy.wire.reports import Heartbeat
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import Worker
 

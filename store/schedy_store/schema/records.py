@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from schedy.wire.messages import JobRecord
+from schedy.wire.records import JobRecord
 from schedy.wire.values import load_values
 from schedy_store.schema.tables import Job
 
@@ -46,7 +46,7 @@ RECORD_COLUMNS = (
 def job_record(row: AnyRow) -> JobRecord:
     """Return the record of a row that has `RECORD_COLUMNS`. What the store holds is not validated again."""
     return JobRecord.model_construct(
-        number=row.pk,
+        position=row.pk,
         job_id=row.job_id,
         status=row.status,
         quality=math.nan if row.quality is None else row.quality,

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from schedy.search.definition import Definition, as_observation, observed, read_definition
-from schedy.wire.messages import DONE, RUNNING
+from schedy.wire.base import DONE, RUNNING
 from schedy.wire.values import load_values, stored_name
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import AnyRow

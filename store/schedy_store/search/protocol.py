@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from schedy.search.definition import Definition
-from schedy.wire.messages import JobStatus
+from schedy.wire.base import JobStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from schedy.amqp.channel import Channel
-from schedy.amqp.connection import Broker
+from schedy.amqp.connection import Connection
 from schedy.errors import BrokerError, TopologyMissingError
 from schedy.wire import names, topology
 from schedy_store.lifecycle.job_rows import QueueChange
@@ -45,8 +45,8 @@ class _Work:
 class JobsQueues:
     """Everything in the I/O thread. `lost` says that the connection, and all that was under way, is gone."""
 
-    def __init__(self, broker: Broker, *, on_remade: Callable[[str], None]) -> None:
-        self._broker = broker
+    def __init__(self, connection: Connection, *, on_remade: Callable[[str], None]) -> None:
+        self._connection = connection
         self._on_remade = on_remade
         self._known: set[str] = set()
         self._suspects: set[str] = set()
@@ -164,7 +164,7 @@ class JobsQueues:
         if self._channel is not None and self._channel.is_open:
             self._start(self._channel)
         else:
-            self._broker.open_channel(self._start, self._closed)
+            self._connection.open_channel(self._start, self._closed)
 
     def _start(self, channel: Channel) -> None:
         self._channel = channel

@@ -15,11 +15,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Channel, Incoming, Outgoing, PublishOutcome
-from schedy.amqp.connection import Broker
+from schedy.amqp.connection import Connection
 from schedy.errors import BrokerError, BrokerFaultError
 from schedy.settings import Settings
 from schedy.wire import names
-from schedy.wire.messages import Answer, Refusal, Tick, encode, routing_key
+from schedy.wire.answers import Refusal
+from schedy.wire.base import Answer
+from schedy.wire.codec import encode, routing_key
+from schedy.wire.service import Tick
 from schedy_store.lifecycle.job_rows import QueueChange
 from schedy_store.lifecycle.tickets import TicketKey, WantedTicket
 from schedy_store.search.wire import SearchAnswer
@@ -116,7 +119,7 @@ class Link:
         self._tick_confirmed = 0.0
         self._has_delivered = False
         self._pending: dict[int, PendingReply] = {}
-        self._broker = Broker(
+        self._broker = Connection(
             settings,
             name=f"schedy service {instance}",
             on_connected=self._connected,

@@ -24,30 +24,24 @@ from schedy.amqp.channel import Incoming
 from schedy.errors import BrokerError, SchedyError, StoreError
 from schedy.settings import Settings
 from schedy.wire import names
-from schedy.wire.messages import (
-    Change,
-    Refusal,
-    Replay,
-    Report,
-    ReportAnswer,
-    Request,
-    Sendable,
-    Tick,
-    UndecodableError,
-    decode,
-    routing_key,
-)
+from schedy.wire.answers import Refusal, ReportAnswer
+from schedy.wire.base import Sendable
+from schedy.wire.changes import Change
+from schedy.wire.codec import UndecodableError, decode, routing_key
+from schedy.wire.reports import Report
+from schedy.wire.requests import Request
+from schedy.wire.service import Replay, Tick
 from schedy_store.lifecycle.changes import Changes
-from schedy_store.lifecycle.job_rows import Outcome
+from schedy_store.lifecycle.job_rows import Effects
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.reports import Reports
-from schedy_store.lifecycle.tickets import TicketOffice, WantedTicket
+from schedy_store.lifecycle.tickets import TicketDispatcher, WantedTicket
 from schedy_store.lifecycle.workers import Workers
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store, Transaction, is_fault_of_data
 from schedy_store.schema.tables import Service as ServiceRow
 from schedy_store.service.link import Arrivals, Link
-from schedy_store.service.searches import SearchOffice
+from schedy_store.service.searches import Searches
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +70,7 @@ class BatchError(Exception):
 class _Applied:
     """What a committed batch leaves to do."""
 
-    outcomes: list[tuple[Incoming | None, Outcome]] = field(default_factory=list)
+    outcomes: list[tuple[Incoming | None, Effects]] = field(default_factory=list)
     tickets: list[WantedTicket] = field(default_factory=list)
     awaited: dict[int, set[int]] = field(default_factory=dict)
     """Of an outcome, by its place: the jobs whose tickets its answer waits for."""
@@ -95,8 +89,8 @@ class ResultsService:
         self._instance = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = False
         self._reads: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
-        self._office = TicketOffice(settings.ticket_window, settings.lease_seconds)
-        self._searches = SearchOffice(store.url, settings.search_seconds)
+        self._office = TicketDispatcher(settings.ticket_window, settings.lease_seconds)
+        self._searches = Searches(store.url, settings.search_seconds)
         self._epoch: int | None = None
         self._epoch_before = 0
         self._connection = 0
@@ -336,7 +330,7 @@ class ResultsService:
         settings = self._settings
         return Changes(transaction, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts)
 
-    def _apply_message(self, link: Link, transaction: Transaction, message: Sendable, user: str | None) -> Outcome:
+    def _apply_message(self, link: Link, transaction: Transaction, message: Sendable, user: str | None) -> Effects:
         if isinstance(message, Tick):
             return self._tick(link, transaction)
         if isinstance(message, Report):
@@ -344,10 +338,10 @@ class ResultsService:
         if isinstance(message, Change):
             return self._changes(transaction).apply(message, user)
         if isinstance(message, Request):
-            return Outcome(answer_request(transaction, message))
-        return Outcome()  # a Replay: `_unwrapped` leaves none
+            return Effects(answer_request(transaction, message))
+        return Effects()  # a Replay: `_unwrapped` leaves none
 
-    def _tick(self, link: Link, transaction: Transaction) -> Outcome:
+    def _tick(self, link: Link, transaction: Transaction) -> Effects:
         """Run the timers: all that was reported before this tick has been applied."""
         self._last_tick = (time.monotonic(), transaction.now)
         reports = self._reports(transaction)
@@ -380,7 +374,7 @@ class ResultsService:
         self._searches.send(link)
         link.publish_tickets(applied.tickets)
 
-    def _sending(self, link: Link, incoming: Incoming | None, outcome: Outcome) -> Callable[[], None]:
+    def _sending(self, link: Link, incoming: Incoming | None, outcome: Effects) -> Callable[[], None]:
         """What sends the answer; that to a curve comes from the pruner, if there is one."""
         answer = outcome.answer
         if incoming is None or answer is None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from schedy.amqp.channel import Channel, Incoming
-from schedy.amqp.connection import Broker, Timer
+from schedy.amqp.connection import Connection, Timer
 from schedy.errors import BrokerError, BrokerFaultError
 from schedy.settings import Settings
 from schedy.wire import names
@@ -30,7 +30,7 @@ class QueueProbe:
         self._asked: str | None = None
         """Whose queue was asked for a message and has not answered yet."""
         self._timer: Timer | None = None
-        self._broker = Broker(
+        self._broker = Connection(
             settings,
             name=f"schedy service {instance} looking for dead queues",
             on_connected=self._next,

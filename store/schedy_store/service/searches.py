@@ -19,9 +19,11 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
 from schedy.amqp.channel import Incoming
 from schedy.search.definition import ALGORITHMS, MANUAL, OWN_READY, Definition, read_definition
-from schedy.wire.messages import Answer, DemandAnswer, NewJob, ReportAnswer
+from schedy.wire.answers import DemandAnswer, ReportAnswer
+from schedy.wire.base import Answer
+from schedy.wire.changes import NewJob
 from schedy.wire.values import load_values
-from schedy_store.lifecycle.job_rows import Outcome
+from schedy_store.lifecycle.job_rows import Effects
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.new_jobs import Newcomer, NewJobs
 from schedy_store.schema.engine import Transaction
@@ -119,7 +121,7 @@ class _Search:
 
 
 @dataclass(slots=True)
-class SearchOffice:
+class Searches:
     """Keeps the searches going. What it remembers may be lost at any time: the store has what matters."""
 
     store_url: str
@@ -166,7 +168,7 @@ class SearchOffice:
             process.end()
         self._processes.clear()
 
-    def note(self, incoming: Incoming, outcome: Outcome) -> None:
+    def note(self, incoming: Incoming, outcome: Effects) -> None:
         """Note what a message means for searches.
 
         A demand that comes again may have been answered by an instance that died, and its worker may be at work long
@@ -190,9 +192,9 @@ class SearchOffice:
 
     # Within the transaction.
 
-    def take(self, transaction: Transaction, answers: list[SearchAnswer]) -> Outcome:
+    def take(self, transaction: Transaction, answers: list[SearchAnswer]) -> Effects:
         """Store what the search process has answered."""
-        outcome = Outcome()
+        outcome = Effects()
         for answer in answers:
             match answer:
                 case SuggestAnswer():
@@ -203,7 +205,7 @@ class SearchOffice:
                     self._take_end(transaction, answer, outcome)
         return outcome
 
-    def look(self, transaction: Transaction) -> Outcome:
+    def look(self, transaction: Transaction) -> Effects:
         """Write down which jobs are wanted in the experiments that were touched; end those that are over."""
         now = time.monotonic()
         if now >= self._next_look:
@@ -214,7 +216,7 @@ class SearchOffice:
         self._touched |= {
             pk for pk, here in self._waiting.items() if any(each.is_parked(now) for each in here.values())
         }
-        outcome = Outcome()
+        outcome = Effects()
         touched, self._touched = self._touched, set()
         for experiment_pk in sorted(touched):
             row = transaction.sql.execute(_EXPERIMENT, {"pk_is": experiment_pk}).one_or_none()
@@ -236,7 +238,7 @@ class SearchOffice:
         """The experiment that a process works for, as it answers in order."""
         return next((pk for pk, asked in self._asked.items() if asked.process == process), None)
 
-    def _look_at(self, transaction: Transaction, row: AnyRow, outcome: Outcome) -> None:
+    def _look_at(self, transaction: Transaction, row: AnyRow, outcome: Effects) -> None:
         search = self._found(transaction, row)
         self._drop_surplus(transaction, search)
         if search.is_open and not search.over:
@@ -339,7 +341,7 @@ class SearchOffice:
                 self._to_tell.append((each.incoming, answer))
                 each.incoming = None
 
-    def _complete(self, transaction: Transaction, search: _Search, outcome: Outcome) -> None:
+    def _complete(self, transaction: Transaction, search: _Search, outcome: Effects) -> None:
         """Nothing is left: who waits for a job is let go."""
         pk = search.row.pk
         if search.queued or transaction.sql.scalar(_UNFINISHED, {"pk_is": pk}):
@@ -351,7 +353,7 @@ class SearchOffice:
         outcome.queues.append(("gone", search.row.name))
         outcome.log.append(f"{search.row.name}: the experiment is DONE. {search.over}")
 
-    def _take_made(self, transaction: Transaction, answer: SuggestAnswer, outcome: Outcome) -> None:
+    def _take_made(self, transaction: Transaction, answer: SuggestAnswer, outcome: Effects) -> None:
         pk = answer.experiment_pk
         asked = self._asked.get(pk)
         if asked is None or asked.question != answer.question:
@@ -400,7 +402,7 @@ class SearchOffice:
         transaction.sql.execute(delete(WantedJob).where(WantedJob.experiment_pk == pk, WantedJob.number.in_(numbers)))
         return True
 
-    def _take_verdict(self, transaction: Transaction, answer: PruneAnswer, outcome: Outcome) -> None:
+    def _take_verdict(self, transaction: Transaction, answer: PruneAnswer, outcome: Effects) -> None:
         incoming, base = self._pruning.pop(answer.question, (None, None))
         if answer.state is not None:
             transaction.sql.execute(
@@ -413,7 +415,7 @@ class SearchOffice:
         if incoming is not None and base is not None:
             self._to_tell.append((incoming, base.model_copy(update={"prune": answer.prune})))
 
-    def _take_end(self, transaction: Transaction, ended: ProcessEnded, outcome: Outcome) -> None:
+    def _take_end(self, transaction: Transaction, ended: ProcessEnded, outcome: Effects) -> None:
         """A search process has gone. Who it worked for is to blame if that happens again, or it took too long."""
         _log.error("%s", ended.reason)
         first = self._first_asked(ended.process)
@@ -432,7 +434,7 @@ class SearchOffice:
                 self._to_tell.append((incoming, base))
             self._pruning.clear()
 
-    def _note_problem(self, transaction: Transaction, row: AnyRow, problem: str, outcome: Outcome) -> None:
+    def _note_problem(self, transaction: Transaction, row: AnyRow, problem: str, outcome: Effects) -> None:
         self._resting[row.pk] = time.monotonic() + _REST_SECONDS
         self._touched.add(row.pk)
         text = f"{_FAILED}{problem}"

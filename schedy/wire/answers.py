@@ -1,0 +1,199 @@
+"""The answers of the results service."""
+
+from abc import abstractmethod
+from datetime import datetime
+from typing import Literal
+
+from schedy.errors import (
+    InvalidValueError,
+    NotFoundError,
+    ResourceExistsError,
+    SchedyError,
+    UnsafeUpdateError,
+    VersionMismatchError,
+)
+from schedy.wire.base import A, Answer, JobId, JobStatus, Part, Question, Token, Uid
+from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Point, WorkerRecord
+
+ErrorCode = Literal["not_found", "exists", "unsafe", "invalid"]
+
+
+class Refusal(Answer):
+    """The request was understood and cannot be done; nothing was changed."""
+
+    kind: Literal["refusal"] = "refusal"
+    code: ErrorCode
+    reason: str
+
+
+class ClaimAnswer(Answer):
+    kind: Literal["claim_answer"] = "claim_answer"
+    granted: bool
+    reason: str = ""
+    job: JobRecord | None = None
+    lease_seconds: float = 0.0
+
+
+class ReportAnswer(Answer):
+    """`revision`, `at` (when it was stored) and `status` are set where the report has changed the job.
+
+    `stop` says why the job is to end now, if it is; `prune` whether the pruner would end it.
+    """
+
+    kind: Literal["report_answer"] = "report_answer"
+    accepted: bool
+    reason: str = ""
+    revision: int | None = None
+    at: datetime | None = None
+    status: JobStatus | None = None
+    stop: str = ""
+    prune: bool = False
+
+
+class DemandAnswer(Answer):
+    """Whether a job is there now, or is being made; or else why not."""
+
+    kind: Literal["demand_answer"] = "demand_answer"
+    there: bool
+    coming: bool = False
+    reason: str = ""
+
+
+class JobNotice(Part):
+    token: Token
+    reason: str
+
+
+class HeartbeatAnswer(Answer):
+    """Jobs that are no longer the sender's, and jobs that it is to stop."""
+
+    kind: Literal["heartbeat_answer"] = "heartbeat_answer"
+    lost: list[JobNotice]
+    stopped: list[JobNotice] = []
+
+
+class PushAnswer(Answer):
+    """The jobs as they were stored, in the order of the push."""
+
+    kind: Literal["push_answer"] = "push_answer"
+    experiment_uid: Uid
+    jobs: list[JobRecord]
+    lease_seconds: float
+
+
+class ExperimentChangedAnswer(Answer):
+    """The experiment as it is now stored, or as it was before it was deleted."""
+
+    kind: Literal["experiment_changed_answer"] = "experiment_changed_answer"
+    experiment: ExperimentRecord
+
+
+class JobDeletedAnswer(Answer):
+    kind: Literal["job_deleted_answer"] = "job_deleted_answer"
+
+
+class JobAmendedAnswer(Answer):
+    kind: Literal["job_amended_answer"] = "job_amended_answer"
+    revision: int
+
+
+class JobOutcome(Part):
+    job_id: JobId
+    changed: bool
+    detail: str
+
+
+class JobsChangedAnswer(Answer):
+    """What became of each job, in the order of the request."""
+
+    kind: Literal["jobs_changed_answer"] = "jobs_changed_answer"
+    outcomes: list[JobOutcome]
+
+
+class Page(Answer):
+    """A page of a longer answer; `more` tells whether another follows the last position."""
+
+    more: bool = False
+
+    @abstractmethod
+    def last_position(self) -> int | None:
+        """Return the position of the last item, None if there is no item."""
+
+
+class ExperimentsAnswer(Page):
+    kind: Literal["experiments_answer"] = "experiments_answer"
+    experiments: list[ExperimentRecord]
+
+    def last_position(self) -> int | None:
+        return self.experiments[-1].position if self.experiments else None
+
+
+class JobsAnswer(Page):
+    """`more` tells also whether positions that were asked for are left. `events` are those of a single job."""
+
+    kind: Literal["jobs_answer"] = "jobs_answer"
+    jobs: list[JobRecord]
+    events: list[JobEvent] = []
+
+    def last_position(self) -> int | None:
+        return self.jobs[-1].position if self.jobs else None
+
+
+class JobOrderAnswer(Answer):
+    kind: Literal["job_order_answer"] = "job_order_answer"
+    positions: list[int]
+
+
+class FieldsAnswer(Answer):
+    """`most_attempts`: of any job of the experiment."""
+
+    kind: Literal["fields_answer"] = "fields_answer"
+    hyperparameters: list[str]
+    results: list[str]
+    most_attempts: int = 0
+
+
+class HistoryAnswer(Page):
+    kind: Literal["history_answer"] = "history_answer"
+    events: list[JobEvent]
+
+    def last_position(self) -> int | None:
+        return self.events[-1].position if self.events else None
+
+
+class CurveAnswer(Answer):
+    """Points in the order of their steps."""
+
+    kind: Literal["curve_answer"] = "curve_answer"
+    points: list[Point]
+
+
+class WorkersAnswer(Page):
+    kind: Literal["workers_answer"] = "workers_answer"
+    workers: list[WorkerRecord]
+
+    def last_position(self) -> int | None:
+        return self.workers[-1].position if self.workers else None
+
+
+_ERRORS: dict[ErrorCode, type[SchedyError]] = {
+    "not_found": NotFoundError,
+    "exists": ResourceExistsError,
+    "unsafe": UnsafeUpdateError,
+    "invalid": InvalidValueError,
+}
+
+
+def expected(question: Question[A], answer: Answer) -> A:
+    """Return the answer if it is one to this question.
+
+    Raises the error that a Refusal stands for, and VersionMismatchError for an answer of another kind.
+    """
+    if isinstance(answer, Refusal):
+        raise _ERRORS[answer.code](answer.reason)
+    if not isinstance(answer, question.answer_type):
+        raise VersionMismatchError(
+            f"The results service answered {question.kind!r} with {answer.kind!r}: it is of another version."
+            " Install the same version of Schedy here and there."
+        )
+    return answer  # type: ignore[return-value]  # the class says so

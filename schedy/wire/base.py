@@ -1,0 +1,121 @@
+"""What all messages have in common: the base classes, the words for statuses and names, and who sends them.
+
+A message is a frozen pydantic model, JSON on the wire. It has the schema version, a `kind`, and nothing that its model
+does not name. A message that wants an answer names it: ``class GetJobs(Request[JobsAnswer])``. docs/protocol.md says
+who sends what, and what happens then.
+"""
+
+import re
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from schedy.errors import InvalidValueError
+from schedy.wire.values import LONGEST_NAME
+
+SCHEMA_VERSION = 1
+MOST_IN_A_MESSAGE = 1000
+"""Jobs that one message may name: far below what a database takes in one statement."""
+QUEUED: Final = "QUEUED"
+RUNNING: Final = "RUNNING"
+DONE: Final = "DONE"
+CRASHED: Final = "CRASHED"
+PRUNED: Final = "PRUNED"
+JobStatus = Literal["QUEUED", "RUNNING", "DONE", "CRASHED", "PRUNED"]
+FinalStatus = Literal["DONE", "CRASHED", "PRUNED"]
+ExperimentStatus = Literal["RUNNING", "DONE"]
+JOB_STATUSES: tuple[JobStatus, ...] = ("QUEUED", "RUNNING", "DONE", "CRASHED", "PRUNED")
+FINAL_STATUSES: tuple[FinalStatus, ...] = ("DONE", "CRASHED", "PRUNED")
+Token = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{5}$")]
+Text = Annotated[str, StringConstraints(max_length=65_536, pattern=r"^[^\x00]*$")]
+Line = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def check_experiment_name(name: str) -> str:
+    """Return `name` if an experiment may have it, else raise InvalidValueError saying why not."""
+    if _CONTROL.search(name):
+        raise InvalidValueError(f"The experiment name {name!r} has a control character. Use printable characters.")
+    if not 1 <= len(name.encode()) <= 200:
+        raise InvalidValueError(f"An experiment name has 1 to 200 bytes in UTF-8, this one has {len(name.encode())}.")
+    if name.startswith("-"):
+        raise InvalidValueError(f"The experiment name {name!r} begins with '-', as options do. Choose another.")
+    return name
+
+
+def _with_usable_names(values: dict[str, Any]) -> dict[str, Any]:
+    for name in values:
+        if not 0 < len(name) <= LONGEST_NAME:
+            raise ValueError(f"a name has 1 to {LONGEST_NAME} characters")
+    return values
+
+
+NamedValues = Annotated[dict[str, Any], AfterValidator(_with_usable_names)]
+"""Hyperparameters or results; `schedy.wire.values` says what a value may be."""
+
+
+MESSAGES: dict[str, type["Message"]] = {}
+"""Every kind of message and its class. A class is entered when it is defined."""
+
+
+class Part(BaseModel):
+    """A part of a message: frozen, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Message(Part):
+    """A message. Each class narrows `kind` to its own text."""
+
+    schema_version: Literal[1] = 1
+    kind: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_settings: Any) -> None:
+        kind = cls.model_fields["kind"].default
+        if isinstance(kind, str):
+            MESSAGES[kind] = cls
+
+
+class Answer(Message):
+    """What the results service answers."""
+
+
+A = TypeVar("A", bound=Answer)
+
+
+class Sendable(Message):
+    """A message to the results service. Its routing key is `routing_prefix` and its kind."""
+
+    routing_prefix: ClassVar[str]
+
+
+class Question(Sendable, Generic[A]):
+    """A message that is answered with an `A`, or with a Refusal."""
+
+    answer_type: ClassVar[type[Answer]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
+        super().__pydantic_init_subclass__(**settings)
+        arguments = cls.__pydantic_generic_metadata__["args"]
+        if arguments and isinstance(arguments[0], type):
+            cls.answer_type = arguments[0]
+
+
+class Worker(Part):
+    """A worker: shown to people, never used to decide. `uid` is random for each session with the broker."""
+
+    host: Line
+    pid: int
+    program: Line
+    uid: Uid
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid} {self.program}"
+
+
+WorkerState = Literal["alive", "unhealthy", "ended"]

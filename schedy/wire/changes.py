@@ -1,0 +1,121 @@
+"""Changes: experiments and jobs added, changed and deleted."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from schedy.wire import names
+from schedy.wire.answers import (
+    ExperimentChangedAnswer,
+    JobAmendedAnswer,
+    JobDeletedAnswer,
+    JobsChangedAnswer,
+    PushAnswer,
+)
+from schedy.wire.base import (
+    MOST_IN_A_MESSAGE,
+    A,
+    ExperimentStatus,
+    JobId,
+    JobStatus,
+    Line,
+    NamedValues,
+    Part,
+    Question,
+    Token,
+    Uid,
+    Worker,
+    check_experiment_name,
+)
+from schedy.wire.records import Limits
+
+
+class Change(Question[A]):
+    """A change, idempotent by `request_id`: the first answer is kept and given again."""
+
+    routing_prefix: ClassVar[str] = names.CHANGE_KEY_PREFIX
+    request_id: Token
+
+
+class NewJob(Part):
+    """A job to store; with status RUNNING the sender holds it under `token`."""
+
+    hyperparameters: NamedValues
+    status: JobStatus = "QUEUED"
+    results: NamedValues = {}
+    quality: float = 0.0
+    token: Token | None = None
+
+
+class Push(Change[PushAnswer]):
+    """Jobs for an experiment, given by name or, where it is known, by uid."""
+
+    kind: Literal["push"] = "push"
+    experiment_name: str
+    experiment_uid: Uid | None = None
+    jobs: list[NewJob] = Field(min_length=1, max_length=MOST_IN_A_MESSAGE)
+    worker: Worker
+
+
+class AddExperiment(Change[ExperimentChangedAnswer]):
+    kind: Literal["add_experiment"] = "add_experiment"
+    name: str
+    scheduler: Line
+    settings: dict[str, Any] = {}
+    status: ExperimentStatus = "RUNNING"
+    limits: Limits = Limits()
+
+    @field_validator("name")
+    @classmethod
+    def _usable(cls, name: str) -> str:
+        return check_experiment_name(name)
+
+
+class UpdateExperiment(Change[ExperimentChangedAnswer]):
+    """What is None stays as it is."""
+
+    kind: Literal["update_experiment"] = "update_experiment"
+    experiment_uid: Uid
+    status: ExperimentStatus | None = None
+    paused: bool | None = None
+    settings: dict[str, Any] | None = None
+    limits: Limits | None = None
+
+
+class DeleteExperiment(Change[ExperimentChangedAnswer]):
+    kind: Literal["delete_experiment"] = "delete_experiment"
+    experiment_uid: Uid
+
+
+class DeleteJob(Change[JobDeletedAnswer]):
+    kind: Literal["delete_job"] = "delete_job"
+    experiment_uid: Uid
+    job_id: JobId
+
+
+class AmendJob(Change[JobAmendedAnswer]):
+    """Results and quality of a final job, changed afterwards; refused if it changed since `revision`."""
+
+    kind: Literal["amend_job"] = "amend_job"
+    experiment_uid: Uid
+    job_id: JobId
+    results: NamedValues
+    quality: float
+    revision: int | None
+
+
+class JobsChange(Change[JobsChangedAnswer]):
+    experiment_uid: Uid
+    job_ids: list[JobId] = Field(min_length=1, max_length=MOST_IN_A_MESSAGE)
+
+
+class CancelJobs(JobsChange):
+    """Jobs that nobody wants any more: PRUNED if QUEUED, else once their workers have stopped."""
+
+    kind: Literal["cancel_jobs"] = "cancel_jobs"
+
+
+class RetryJobs(JobsChange):
+    """Final jobs that are to run again."""
+
+    kind: Literal["retry_jobs"] = "retry_jobs"

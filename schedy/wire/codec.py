@@ -1,0 +1,76 @@
+"""Messages as bytes and back."""
+
+import json
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from schedy.errors import InvalidValueError
+from schedy.wire import changes, reports, requests  # noqa: F401 - so that `MESSAGES` has all kinds
+from schedy.wire.base import MESSAGES, SCHEMA_VERSION, Answer, Message, Sendable
+from schedy.wire.service import Ticket
+
+M = TypeVar("M", bound=Message)
+
+
+class UndecodableError(Exception):
+    """A body that is no message of this schema; the text says why."""
+
+
+def routing_key(message: Sendable) -> str:
+    """Return the key under which `message` goes to the inbox exchange."""
+    return message.routing_prefix + message.kind
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as ASCII JSON; NaN and infinities as Python's json writes them."""
+    return json.dumps(message.model_dump(exclude_defaults=False), default=_encode_time, separators=(",", ":")).encode()
+
+
+def _encode_time(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} in a message")
+
+
+def decode(body: bytes) -> Sendable:
+    """Return the message that a client sent. Raises UndecodableError."""
+    return _decode(Sendable, body)
+
+
+def decode_answer(body: bytes) -> Answer:
+    """Return the answer that a service gave. Raises UndecodableError."""
+    return _decode(Answer, body)
+
+
+def decode_ticket(body: bytes) -> Ticket:
+    """Return the ticket in an experiment's queue. Raises UndecodableError."""
+    return _decode(Ticket, body)
+
+
+def _decode(wanted: type[M], body: bytes) -> M:
+    try:
+        raw = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UndecodableError(f"not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise UndecodableError("not a JSON object")
+    version = raw.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise UndecodableError(f"schema version {version!r}, this program speaks {SCHEMA_VERSION}")
+    kind = raw.get("kind")
+    model = MESSAGES.get(kind) if isinstance(kind, str) else None
+    if model is None or not issubclass(model, wanted):
+        raise UndecodableError(f"not a known message: the kind is {kind!r}")
+    try:
+        return model.model_validate(raw)
+    except (ValidationError, InvalidValueError, RecursionError) as error:
+        raise UndecodableError(f"not a known message: {kind}.{_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        fault = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+    return str(error)

@@ -1,0 +1,116 @@
+"""Reports: what a worker says about jobs that it holds or wants."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from schedy.wire import names
+from schedy.wire.answers import ClaimAnswer, DemandAnswer, HeartbeatAnswer, ReportAnswer
+from schedy.wire.base import (
+    MOST_IN_A_MESSAGE,
+    A,
+    FinalStatus,
+    JobId,
+    Line,
+    NamedValues,
+    Part,
+    Question,
+    Text,
+    Token,
+    Uid,
+    Worker,
+    WorkerState,
+)
+from schedy.wire.records import Points
+
+
+class Report(Question[A]):
+    """A message of a worker."""
+
+    routing_prefix: ClassVar[str] = names.REPORT_KEY_PREFIX
+
+
+class Claim(Report[ClaimAnswer]):
+    """May I run this job? Asked again with the same token, it gets the same answer."""
+
+    kind: Literal["claim"] = "claim"
+    experiment_uid: Uid
+    job_id: JobId
+    token: Token
+    worker: Worker
+    by_ticket: bool = True
+    """Whether a ticket led here, or the user who named the job."""
+    wait_id: Token | None = None
+    """That of the sender's `Demand`, if there was one: a grant ends the waiting."""
+
+
+class HeldReport(Report[ReportAnswer]):
+    """A report on a held job; `sequence` counts the reports of one token from 1."""
+
+    experiment_uid: Uid
+    job_id: JobId
+    token: Token
+    sequence: int = Field(ge=1)
+
+
+class Curve(HeldReport):
+    """Points of the learning curve; the job goes on. The answer says whether the pruner would end it."""
+
+    kind: Literal["curve"] = "curve"
+    points: Points
+
+
+class Progress(HeldReport):
+    """What is known now, with the points of the curve that were not sent before; the job goes on."""
+
+    kind: Literal["progress"] = "progress"
+    results: NamedValues
+    quality: float
+    points: Points = []
+
+
+class Finish(HeldReport):
+    """The job is over."""
+
+    kind: Literal["finish"] = "finish"
+    status: FinalStatus
+    results: NamedValues
+    quality: float
+    error: Text | None = None
+    points: Points = []
+
+
+class Release(HeldReport):
+    """The job is given back unfinished; the attempt does not count."""
+
+    kind: Literal["release"] = "release"
+
+
+class HeldJob(Part):
+    """One job in a heartbeat."""
+
+    experiment_uid: Uid
+    job_id: JobId
+    token: Token
+
+
+class Demand(Report[DemandAnswer]):
+    """The sender has found no job of an experiment that makes its own, and would take one.
+
+    `wait_id` names one waiting, which ends with a granted claim that names it, too, or after a while.
+    """
+
+    kind: Literal["demand"] = "demand"
+    experiment_uid: Uid
+    worker: Worker
+    wait_id: Token
+
+
+class Heartbeat(Report[HeartbeatAnswer]):
+    """The sender lives and still works on these jobs. `state` and `detail` are shown by `schedy workers`."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+    worker: Worker
+    state: WorkerState = "alive"
+    detail: Line = ""
+    held: list[HeldJob] = Field(max_length=MOST_IN_A_MESSAGE)

@@ -1,0 +1,117 @@
+"""Requests: reads of the store."""
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from schedy.wire import names
+from schedy.wire.answers import (
+    CurveAnswer,
+    ExperimentsAnswer,
+    FieldsAnswer,
+    HistoryAnswer,
+    JobOrderAnswer,
+    JobsAnswer,
+    Page,
+    WorkersAnswer,
+)
+from schedy.wire.base import MOST_IN_A_MESSAGE, A, JobStatus, Part, Question, Uid
+
+P = TypeVar("P", bound=Page)
+
+
+class Request(Question[A]):
+    """A read, answered by any instance of the service."""
+
+    routing_prefix: ClassVar[str] = names.REQUEST_KEY_PREFIX
+
+
+class PagedRequest(Request[P], Generic[P]):
+    """A read that is answered page by page, each after the position `after` and with at most `limit` items."""
+
+    after: int = 0
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
+def pages(ask: Callable[[PagedRequest[P]], P], request: PagedRequest[P]) -> Iterator[P]:
+    """Ask for one page after the other, to the last."""
+    while True:
+        page = ask(request)
+        yield page
+        last = page.last_position()
+        if not page.more or last is None:
+            return
+        request = request.model_copy(update={"after": last})
+
+
+class GetExperiments(PagedRequest[ExperimentsAnswer]):
+    """A page of the experiments, by name; `name` or `uid` picks one."""
+
+    kind: Literal["get_experiments"] = "get_experiments"
+    name: str | None = None
+    uid: Uid | None = None
+
+
+class SortField(Part):
+    """A field to sort by: a column of the job, a hyperparameter or a result."""
+
+    source: Literal["column", "hyperparameter", "result"]
+    name: str
+
+
+class GetJobs(PagedRequest[JobsAnswer]):
+    """A page of jobs: oldest first after the position `after`, or those at `positions`, or the one with `job_id`."""
+
+    kind: Literal["get_jobs"] = "get_jobs"
+    experiment_uid: Uid
+    job_id: str | None = None
+    statuses: list[JobStatus] = []
+    positions: list[int] | None = Field(default=None, max_length=MOST_IN_A_MESSAGE)
+
+
+class GetJobOrder(Request[JobOrderAnswer]):
+    """The positions of all jobs in the wanted order, missing values last."""
+
+    kind: Literal["get_job_order"] = "get_job_order"
+    experiment_uid: Uid
+    statuses: list[JobStatus] = []
+    sort: list[SortField]
+    decreasing: bool = False
+    limit: int | None = None
+
+
+class GetFields(Request[FieldsAnswer]):
+    """The names of hyperparameters and results that jobs of the experiment have."""
+
+    kind: Literal["get_fields"] = "get_fields"
+    experiment_uid: Uid
+
+
+class GetHistory(PagedRequest[HistoryAnswer]):
+    """A page of what happened: of a job, an experiment, or everything; after the position `after`.
+
+    With `newest` the latest `limit` events instead, still in the order in which they happened; `before` pages back.
+    """
+
+    kind: Literal["get_history"] = "get_history"
+    experiment_uid: Uid | None = None
+    job_id: str | None = None
+    before: int | None = None
+    newest: bool = False
+
+
+class GetCurve(Request[CurveAnswer]):
+    """The learning curve of the latest attempt of a job, thinned out to about `limit` steps."""
+
+    kind: Literal["get_curve"] = "get_curve"
+    experiment_uid: Uid
+    job_id: str
+    limit: int = Field(default=1000, ge=2, le=10_000)
+
+
+class GetWorkers(PagedRequest[WorkersAnswer]):
+    """A page of the workers, oldest first after the position `after`; `gone`: also those that have ended."""
+
+    kind: Literal["get_workers"] = "get_workers"
+    gone: bool = False

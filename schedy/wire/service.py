@@ -1,0 +1,34 @@
+"""What the results service sends, to itself and into the queues of jobs."""
+
+from typing import Any, ClassVar, Literal
+
+from schedy.wire import names
+from schedy.wire.base import JobId, Line, Message, Sendable, Uid
+
+
+class Tick(Sendable):
+    """Sent each second by every instance; whoever receives it judges the leases."""
+
+    kind: Literal["tick"] = "tick"
+    routing_prefix: ClassVar[str] = names.SERVICE_KEY_PREFIX
+    instance: Line
+
+
+class Replay(Sendable):
+    """A dead letter that is to be handled anew, as if it had just come from `user`; `body` is base64."""
+
+    kind: Literal["replay"] = "replay"
+    routing_prefix: ClassVar[str] = names.SERVICE_KEY_PREFIX
+    routing_key: Line
+    body: str
+    user: Line | None = None
+
+
+class Ticket(Message):
+    """A permission to ask for a job. `hyperparameters` are for people and absent when large; the answer has them."""
+
+    kind: Literal["ticket"] = "ticket"
+    experiment_uid: Uid
+    experiment: str
+    job_id: JobId
+    hyperparameters: dict[str, Any] | None = None
