@@ -10,13 +10,14 @@ from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError, NotFoundError, NotStoredYetError, SchedyError
 from schedy.jobs import Job, checked_quality
-from schedy.search.definition import Definition, Objective, check_definition, read_definition
+from schedy.search.checks import changed_definition, check_search, pruner_form
+from schedy.search.definition import Definition, Objective, read_definition
 from schedy.wire.answers import PushAnswer, expected
 from schedy.wire.base import JOB_STATUSES, ExperimentStatus, JobStatus, check_experiment_name
 from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, Push, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy.wire.requests import GetJobs, pages
-from schedy.wire.values import LONGEST_NAME, checked_size, dump_values, plain_values
+from schedy.wire.values import checked_size, dump_values, plain_values
 from schedy.worker.calls import Call
 from schedy.worker.leases import Hold
 from schedy.worker.session import CHANGE_RESEND_SECONDS, Session, install_sigterm_handler
@@ -294,31 +295,6 @@ class Experiment:
         self.job_timeout = record.limits.job_timeout
         self.stall_timeout = record.limits.stall_timeout
         self.retry_timeouts = record.limits.retry_timeouts
-
-
-def changed_definition(scheduler: str, definition: Definition, changes: Mapping[str, Any]) -> Definition:
-    """Return the definition with some settings changed; None takes one away. Raises InvalidValueError."""
-    changed = read_definition({**definition.as_json(), **plain_values(changes)})
-    check_search(scheduler, changed)
-    return changed
-
-
-def pruner_form(pruner: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a pruner as a definition has it, given that or its bare name."""
-    return {pruner: {}} if isinstance(pruner, str) else pruner
-
-
-def check_search(scheduler: str, definition: Definition) -> None:
-    """Raise InvalidValueError if no experiment can have this scheduler with this definition.
-
-    Whether there is a scheduler of that name is for the results service to say: it may know a user's own.
-    """
-    if not scheduler.isprintable() or not 1 <= len(scheduler) <= LONGEST_NAME:
-        raise InvalidValueError(
-            f"A scheduler has a name of 1 to {LONGEST_NAME} printable characters, not {scheduler!r}."
-        )
-    dump_values(dict.fromkeys(definition.space().parameters))  # for the names
-    check_definition(scheduler, definition)
 
 
 def checked_experiment_status(status: str) -> ExperimentStatus:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from schedy.errors import InvalidValueError
-from schedy.experiments import Experiment, Fixed, pruner_form
+from schedy.experiments import Experiment, Fixed
 from schedy.pbt import Perturb, Truncate
 from schedy.random import Distribution
+from schedy.search.checks import pruner_form
 from schedy.search.definition import ALGORITHMS, Constraint, Definition, read_definition
 from schedy.wire.base import ExperimentStatus, check_experiment_name
 from schedy.wire.records import ExperimentRecord, Limits

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from schedy.experiments import changed_definition
+from schedy.search.checks import changed_definition
 from schedy.search.definition import read_definition
 from schedy.wire.base import check_experiment_name
 from schedy.wire.changes import AddExperiment, DeleteExperiment, DeleteJob, UpdateExperiment

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from schedy.errors import InvalidValueError
-from schedy.experiments import check_search
 from schedy.random import KINDS, Distribution, distribution_from_json, distributions_to_json
+from schedy.search.checks import check_search
 from schedy.search.definition import ALGORITHMS, Definition, read_definition, unknown_algorithm
 from schedy.searches import warm_start_form
 from schedy_cli.parsing.argv import ordered, ordered_option, parse_value, threes
