@@ -92,7 +92,7 @@ _JOBS = select(
     Job.quality,
     Job.hyperparameters,
     Job.results,
-    Job.number,
+    Job.suggestion,
 ).join_from(Job, Experiment)
 _EVENTS = (
     select(
@@ -148,7 +148,7 @@ def _job(row: Any) -> StoredJob:
         quality=row.quality,
         hyperparameters=load_values(row.hyperparameters),
         results=load_values(row.results),
-        number=row.number,
+        number=row.suggestion,
     )
 
 

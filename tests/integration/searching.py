@@ -125,9 +125,10 @@ def suggestions(experiment: schedy.Experiment) -> list[tuple[int | None, dict[st
     store = Store.open(experiment._session.settings.effective_store_url, read_only=True)
     try:
         with store.transaction() as transaction:
-            found = select(Job.number, Job.hyperparameters).join_from(Job, Experiment)
-            rows = transaction.sql.execute(found.where(Experiment.uid == experiment.uid).order_by(Job.number, Job.pk))
-            return [(row.number, load_values(row.hyperparameters)) for row in rows]
+            found = select(Job.suggestion, Job.hyperparameters).join_from(Job, Experiment)
+            found = found.where(Experiment.uid == experiment.uid).order_by(Job.suggestion, Job.pk)
+            rows = transaction.sql.execute(found)
+            return [(row.suggestion, load_values(row.hyperparameters)) for row in rows]
     finally:
         store.close()
 

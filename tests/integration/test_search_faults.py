@@ -321,7 +321,9 @@ def states_of(settings: Settings) -> list[Any]:
 
     store = Store.open(settings.effective_store_url, read_only=True)
     with store.transaction() as transaction:
-        found = [json.loads(state) for state in transaction.sql.scalars(select(Row.search_state).order_by(Row.number))]
+        found = [
+            json.loads(state) for state in transaction.sql.scalars(select(Row.search_state).order_by(Row.suggestion))
+        ]
     store.close()
     return found
 

@@ -96,10 +96,10 @@ class SearchDesk:
         return answers
 
     def numbers(self) -> list[int | None]:
-        return self._all(select(Job.number).order_by(Job.number, Job.pk))
+        return self._all(select(Job.suggestion).order_by(Job.suggestion, Job.pk))
 
     def wanted(self) -> list[int | None]:
-        return self._all(select(WantedJob.number).order_by(WantedJob.number))
+        return self._all(select(WantedJob.suggestion).order_by(WantedJob.suggestion))
 
     def _all(self, statement: sa.Select[*tuple[Any, ...]]) -> list[Any]:
         with self.store.transaction() as transaction:
@@ -151,7 +151,7 @@ def test_the_database_refuses_a_number_that_is_there(desk: SearchDesk) -> None:
     desk.go_round()
     with pytest.raises(IntegrityError, match=r"(?i)unique"):
         with desk.store.transaction() as transaction:
-            transaction.sql.execute(text("UPDATE job SET number = 1 WHERE number = 2"))
+            transaction.sql.execute(text("UPDATE job SET suggestion = 1 WHERE suggestion = 2"))
 
 
 def test_an_answer_whose_transaction_fails_is_asked_for_again(desk: SearchDesk) -> None:

@@ -131,7 +131,7 @@ class Changes:
         """Let pushed jobs overtake those that the search has made and nobody has begun yet."""
         outcome.touched.add(experiment.pk)
         self._reopen(experiment, outcome)
-        made = (Job.experiment_pk == experiment.pk, Job.status == "QUEUED", Job.number.is_not(None))
+        made = (Job.experiment_pk == experiment.pk, Job.status == "QUEUED", Job.suggestion.is_not(None))
         if self._sql.scalar(select(Job.pk).where(*made, Job.dispatched_at.is_not(None)).limit(1)) is not None:
             self._withdraw_tickets(experiment.pk)
             outcome.queues.append(("purged", experiment.name))

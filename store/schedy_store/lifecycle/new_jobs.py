@@ -23,7 +23,7 @@ _ID_FIRST_CHARACTERS = string.ascii_letters + string.digits + "_"
 _NOBODY = dict.fromkeys(
     ("started_at", "heard_at", "reported_at", "worker", "worker_pk", "user", "token", "lease_until")
 )
-_NOT_MADE = {"number": None, "parent": None, "generation": None, "search_state": "{}"}
+_NOT_MADE = {"suggestion": None, "parent": None, "generation": None, "search_state": "{}"}
 
 
 @dataclass(frozen=True, slots=True)

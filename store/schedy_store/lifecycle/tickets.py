@@ -42,7 +42,7 @@ _OPEN = (Experiment.status == "RUNNING", Experiment.paused.is_(False))
 _WANTS = (Job.status == "QUEUED", Job.dispatched_at.is_(None))
 _PUSHED = Job.__table__.alias()
 _PUSHED_WAITS = exists().where(
-    _PUSHED.c.experiment_pk == bindparam("experiment"), _PUSHED.c.status == "QUEUED", _PUSHED.c.number.is_(None)
+    _PUSHED.c.experiment_pk == bindparam("experiment"), _PUSHED.c.status == "QUEUED", _PUSHED.c.suggestion.is_(None)
 )
 """Jobs that a search has made give way to those that were pushed."""
 _WANTING = (
@@ -57,7 +57,7 @@ _WANTING = (
     )
     .join_from(Job, Experiment)
     .where(Job.experiment_pk == bindparam("experiment"), *_WANTS, *_OPEN)
-    .where(Job.number.is_(None) | ~_PUSHED_WAITS)
+    .where(Job.suggestion.is_(None) | ~_PUSHED_WAITS)
     .order_by(Job.pk)
     .limit(bindparam("most"))
 )

@@ -116,15 +116,15 @@ class Job(Base):
     `dispatched_at` says that ticket number `ticket` was published; both NULL and an older number mean that the job
     wants a ticket while it is QUEUED. `revision` grows with every change and guards every update. Each attempt starts
     from the initial results and quality, those of the push; what earlier ones had put is in `previous_results`.
-    `user` is the broker's user that claimed the job. A job that the search made has its number, from 0, and what the
-    search keeps with it in `search_state`, which no message may set: some libraries keep pickled objects there.
-    `ended` counts the jobs of the experiment in the order in which they ended.
+    `user` is the broker's user that claimed the job. A job that the search made has the number of its suggestion,
+    from 0, and what the search keeps with it in `search_state`, which no message may set: some libraries keep pickled
+    objects there. `ended` counts the jobs of the experiment in the order in which they ended.
     """
 
     __tablename__ = "job"
     __table_args__ = (
         UniqueConstraint("experiment_pk", "job_id"),
-        UniqueConstraint("experiment_pk", "number"),
+        UniqueConstraint("experiment_pk", "suggestion"),
         CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name="status"),
         CheckConstraint("attempt >= attempts_forgiven AND attempts_forgiven >= 0", name="attempt"),
         CheckConstraint("stop IN ('cancelled', 'job_timeout', 'stall_timeout')", name="stop"),
@@ -185,7 +185,7 @@ class Job(Base):
     dispatched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ticket: Mapped[int] = mapped_column(default=1)
     revision: Mapped[int] = mapped_column(default=1)
-    number: Mapped[int | None]
+    suggestion: Mapped[int | None]
     ended: Mapped[int | None]
     parent: Mapped[str | None] = mapped_column(String(6))
     generation: Mapped[int | None]
@@ -198,7 +198,7 @@ class WantedJob(Base):
     __tablename__ = "wanted_job"
 
     experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"), primary_key=True)
-    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    suggestion: Mapped[int] = mapped_column(Integer, primary_key=True)
     known: Mapped[int]
 
 

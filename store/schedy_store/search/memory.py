@@ -25,7 +25,7 @@ _MOST_PENDING = 2000
 _COLUMNS = (
     Job.pk,
     Job.job_id,
-    Job.number,
+    Job.suggestion,
     Job.status,
     Job.hyperparameters,
     Job.results,
@@ -132,8 +132,8 @@ class Memory:
         results = load_values(row.results)
         return Trial(
             job_id=row.job_id,
-            number=row.number,
-            key=_PUSHED_KEY + row.pk if row.number is None else row.number,
+            number=row.suggestion,
+            key=_PUSHED_KEY + row.pk if row.suggestion is None else row.suggestion,
             status=row.status,
             hyperparameters=load_values(row.hyperparameters),
             results=results,

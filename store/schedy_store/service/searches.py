@@ -68,9 +68,9 @@ _EXPERIMENT = select(
 ).where(Experiment.pk == bindparam("pk_is"), Experiment.scheduler != MANUAL)
 _ENDED = select(func.max(Job.ended)).where(Job.experiment_pk == bindparam("pk_is"))
 _WANTED = (
-    select(WantedJob.number, WantedJob.known)
+    select(WantedJob.suggestion, WantedJob.known)
     .where(WantedJob.experiment_pk == bindparam("pk_is"))
-    .order_by(WantedJob.number)
+    .order_by(WantedJob.suggestion)
 )
 _QUEUED = (
     select(Job.pk, Job.dispatched_at)
@@ -278,11 +278,12 @@ class Searches:
         """Wanted jobs that a lowered budget does not pay any more are not made."""
         budget = search.definition.max_jobs
         is_over = search.over and not (budget is not None and search.row.made >= budget)
-        kept = [] if is_over else [each for each in search.wanted if budget is None or each.number < budget]
+        kept = [] if is_over else [each for each in search.wanted if budget is None or each.suggestion < budget]
         if len(kept) < len(search.wanted):
-            first = search.wanted[len(kept)].number
+            first = search.wanted[len(kept)].suggestion
             pk = search.row.pk
-            transaction.sql.execute(delete(WantedJob).where(WantedJob.experiment_pk == pk, WantedJob.number >= first))
+            surplus = (WantedJob.experiment_pk == pk, WantedJob.suggestion >= first)
+            transaction.sql.execute(delete(WantedJob).where(*surplus))
             transaction.sql.execute(update(Experiment).where(Experiment.pk == pk).values(made=first))
             search.wanted = kept
 
@@ -294,7 +295,7 @@ class Searches:
         if missing <= 0:
             return
         rows = [
-            {"experiment_pk": search.row.pk, "number": number, "known": search.ended}
+            {"experiment_pk": search.row.pk, "suggestion": number, "known": search.ended}
             for number in range(made, made + missing)
         ]
         transaction.sql.execute(insert(WantedJob), rows)
@@ -309,7 +310,7 @@ class Searches:
         if self._stuck.pop(pk, None) is not None:
             transaction.sql.execute(update(WantedJob).where(WantedJob.experiment_pk == pk).values(known=search.ended))
             search.wanted = list(transaction.sql.execute(_WANTED, {"pk_is": pk}))
-        wanted = [WantedNumber(number=each.number, known=each.known) for each in search.wanted[:_ASKED_AT_ONCE]]
+        wanted = [WantedNumber(number=each.suggestion, known=each.known) for each in search.wanted[:_ASKED_AT_ONCE]]
         question = SuggestQuestion(question=next(self._questions), experiment_pk=pk, wanted=wanted)
         self._to_ask[pk] = ("" if search.row.scheduler in ALGORITHMS else search.row.scheduler, question)
 
@@ -366,7 +367,7 @@ class Searches:
         if row is None:
             return
         wanted = transaction.sql.execute(_WANTED, {"pk_is": pk}).all()
-        if row.status == "RUNNING" and self._store(transaction, pk, answer, {each.number for each in wanted}):
+        if row.status == "RUNNING" and self._store(transaction, pk, answer, {each.suggestion for each in wanted}):
             outcome.tickets_wanted.add(pk)
         if answer.made and answer.end != "failed" and (row.problem or "").startswith(_FAILED):
             transaction.sql.execute(update(Experiment).where(Experiment.pk == pk).values(problem=None))
@@ -389,7 +390,7 @@ class Searches:
             Newcomer(
                 NewJob(hyperparameters=each.hyperparameters, results=each.results),
                 {
-                    "number": each.number,
+                    "suggestion": each.number,
                     "parent": each.parent,
                     "generation": each.generation,
                     "search_state": json.dumps(each.state),
@@ -398,8 +399,8 @@ class Searches:
             for each in made
         ]
         new_jobs.insert(pk, new_jobs.fresh_ids(pk, len(made)), newcomers)
-        numbers = [each.number for each in made]
-        transaction.sql.execute(delete(WantedJob).where(WantedJob.experiment_pk == pk, WantedJob.number.in_(numbers)))
+        stored = (WantedJob.experiment_pk == pk, WantedJob.suggestion.in_([each.number for each in made]))
+        transaction.sql.execute(delete(WantedJob).where(*stored))
         return True
 
     def _take_verdict(self, transaction: Transaction, answer: PruneAnswer, outcome: Effects) -> None:

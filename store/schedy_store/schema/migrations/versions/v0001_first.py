@@ -86,7 +86,7 @@ def _create_job() -> None:
         sa.Column("dispatched_at", _TIME, nullable=True),
         sa.Column("ticket", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=True),
+        sa.Column("suggestion", sa.Integer(), nullable=True),
         sa.Column("ended", sa.Integer(), nullable=True),
         sa.Column("parent", sa.String(6), nullable=True),
         sa.Column("generation", sa.Integer(), nullable=True),
@@ -108,7 +108,7 @@ def _create_job() -> None:
         ),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_job")),
         sa.UniqueConstraint("experiment_pk", "job_id", name=op.f("uq_job_experiment_pk_job_id")),
-        sa.UniqueConstraint("experiment_pk", "number", name=op.f("uq_job_experiment_pk_number")),
+        sa.UniqueConstraint("experiment_pk", "suggestion", name=op.f("uq_job_experiment_pk_suggestion")),
         sqlite_autoincrement=True,
     )
 
@@ -149,12 +149,12 @@ def _create_search_tables() -> None:
     op.create_table(
         "wanted_job",
         sa.Column("experiment_pk", _KEY, nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("suggestion", sa.Integer(), nullable=False),
         sa.Column("known", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["experiment_pk"], ["experiment.pk"], name=op.f("fk_wanted_job_experiment_pk"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("experiment_pk", "number", name=op.f("pk_wanted_job")),
+        sa.PrimaryKeyConstraint("experiment_pk", "suggestion", name=op.f("pk_wanted_job")),
     )
     op.create_table(
         "curve_point",
