@@ -47,7 +47,7 @@ class SearchDesk:
         self.link = Link(settings, instance="test", on_read=lambda _incoming: None)
         self.link.start()
         self.office = Searches(store.url, 30.0)
-        self.office.reset(self.link)
+        self.office.reset(self.link.bring)
 
     def end(self) -> None:
         self.office.end()
@@ -77,7 +77,7 @@ class SearchDesk:
         """Ask what is to be asked, and return what the search process says."""
         if not self.office._to_ask:
             return []
-        self.office.send(self.link)
+        self.office.send(self.link.reply)
         return wait_until(self._arrived, what="an answer")
 
     def _arrived(self) -> list[SuggestAnswer]:
@@ -215,7 +215,7 @@ def test_an_answer_from_before_a_take_over_is_not_stored(desk: SearchDesk) -> No
     desk.add()
     desk.look()
     answers = desk.answers()
-    desk.office.reset(desk.link)
+    desk.office.reset(desk.link.bring)
     desk.take(*answers)
     assert (desk.numbers(), desk.wanted()) == ([], list(range(5)))
     again = desk.go_round()
@@ -257,7 +257,7 @@ def test_a_failure_is_shown_and_what_was_made_before_it_is_stored(desk: SearchDe
     assert (desk.numbers(), desk.wanted()) == ([0, 1], [2, 3, 4])
     assert desk.record().problem == "The search failed and is tried again: It broke."
     assert desk.go_round() == [], "it rests for a while"
-    desk.office.reset(desk.link)
+    desk.office.reset(desk.link.bring)
     desk.go_round()
     assert desk.numbers() == list(range(5))
     assert desk.record().problem is None

@@ -306,7 +306,7 @@ class ResultsService:
             detail = f"The results service {self._instance} is active."
             Journal(transaction).record("service", detail, experiment_pk=None)
             self._office.reset(transaction)
-            self._searches.reset(link)
+            self._searches.reset(link.bring)
             link.open_queues(self._office.open_experiments(transaction))
         elif transaction.sql.scalar(_EPOCH) != self._epoch:
             raise DeposedError
@@ -371,7 +371,7 @@ class ResultsService:
                 link.reply_after(awaited, send)
             elif not outcome.queues:
                 send()
-        self._searches.send(link)
+        self._searches.send(link.reply)
         link.publish_tickets(applied.tickets)
 
     def _sending(self, link: Link, incoming: Incoming | None, outcome: Effects) -> Callable[[], None]:

@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,7 +39,6 @@ from schedy_store.search.wire import (
     SuggestQuestion,
     WantedNumber,
 )
-from schedy_store.service.link import Link
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +130,7 @@ class Searches:
     """One for Schedy's own algorithms and the pruners, and one for each of a user's own, which may hang or die."""
     _heard: dict[str, float] = field(default_factory=dict)
     """When each process has answered last."""
-    _link: Link | None = None
+    _on_answer: Callable[[SearchAnswer], None] | None = None
     _questions: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _touched: set[int] = field(default_factory=set)
     _waiting: dict[int, dict[str, _Waiting]] = field(default_factory=dict)
@@ -150,10 +149,10 @@ class Searches:
     _to_tell: list[tuple[Incoming, Answer]] = field(default_factory=list)
     _definitions: dict[int, tuple[str, Definition]] = field(default_factory=dict)
 
-    def reset(self, link: Link) -> None:
-        """Begin anew, after a take-over or a lost connection."""
+    def reset(self, on_answer: Callable[[SearchAnswer], None]) -> None:
+        """Start again, after a take-over or a lost connection; `on_answer` is called from threads of the processes."""
         self.end()
-        self._link = link
+        self._on_answer = on_answer
         for forgotten in (self._waiting, self._asked, self._pruning, self._stuck, self._resting, self._definitions):
             forgotten.clear()
         for unjudged in (self._heard, self._overdue, self._died):
@@ -448,30 +447,32 @@ class Searches:
 
     def ask_pruner(self, incoming: Incoming, answer: ReportAnswer, pruning: tuple[int, int, int]) -> bool:
         """Have the pruner asked before a report is answered; False if it has too much to do."""
-        if self._link is None or len(self._pruning) >= _PRUNINGS_AT_ONCE:
+        if self._on_answer is None or len(self._pruning) >= _PRUNINGS_AT_ONCE:
             return False
         experiment_pk, job_pk, attempt = pruning
         number = next(self._questions)
         self._pruning[number] = (incoming, answer)
-        self._process("", self._link).ask(
+        self._process("", self._on_answer).ask(
             PruneQuestion(question=number, experiment_pk=experiment_pk, job_pk=job_pk, attempt=attempt)
         )
         return True
 
-    def _process(self, name: str, link: Link) -> SearchProcess:
+    def _process(self, name: str, on_answer: Callable[[SearchAnswer], None]) -> SearchProcess:
         if name not in self._processes:
-            self._processes[name] = SearchProcess(self.store_url, name=name, on_answer=link.bring)
+            self._processes[name] = SearchProcess(self.store_url, name=name, on_answer=on_answer)
         return self._processes[name]
 
-    def send(self, link: Link) -> None:
-        """Ask the search process, and answer who waits."""
+    def send(self, reply: Callable[[Incoming, Answer], None]) -> None:
+        """Ask the search processes, and answer the workers that wait."""
+        if self._on_answer is None:
+            return
         questions, self._to_ask = self._to_ask, {}
         for name, question in questions.values():
             self._asked[question.experiment_pk] = _Asked(question.question, time.monotonic(), name)
-            self._process(name, link).ask(question)
+            self._process(name, self._on_answer).ask(question)
         answers, self._to_tell = self._to_tell, []
         for incoming, answer in answers:
-            link.reply(incoming, answer)
+            reply(incoming, answer)
 
 
 def _why_over(row: AnyRow, definition: Definition, now: datetime) -> str:
