@@ -1,6 +1,7 @@
 """Messages and AMQP channels: publishing with confirms, consuming, getting, and what is done to queues.
 
-All callbacks, and all methods of `Channel`, run in the I/O thread of the `Connection` and must not block.
+All callbacks, and all methods of `Channel`, run in the I/O thread of the `Connection` and must not block; a method that
+is called in another thread raises RuntimeError.
 """
 
 import time
@@ -69,6 +70,7 @@ class Channel:
     """
 
     _pika: PikaChannel
+    _assert_io_thread: Callable[[], None]
     _confirmed: bool = False
     _published: int = 0
     _unconfirmed: dict[int, _Unconfirmed] = field(default_factory=dict)
@@ -88,12 +90,14 @@ class Channel:
 
     def confirm(self, on_ready: Callable[[], None]) -> None:
         """Ask the broker to confirm what this channel publishes."""
+        self._assert_io_thread()
         self._confirmed = True
         self._pika.add_on_return_callback(self._on_return)
         self._pika.confirm_delivery(self._on_confirm, callback=lambda _ok: on_ready())
 
     def publish(self, outgoing: Outgoing, on_outcome: Callable[[PublishOutcome], None] | None = None) -> None:
         """Publish; `on_outcome` is called once the broker has confirmed, on a channel with confirms."""
+        self._assert_io_thread()
         if not self.is_open:
             return
         if self._confirmed:
@@ -119,6 +123,7 @@ class Channel:
         on_ready: Callable[[], None] | None = None,
     ) -> None:
         """Consume; `on_cancelled` is called when the broker ends it (the queue was deleted)."""
+        self._assert_io_thread()
         if not self.is_open:
             return
         if prefetch:
@@ -140,11 +145,13 @@ class Channel:
 
     def cancel(self, tag: str, on_done: Callable[[], None]) -> None:
         """End a consumer that has been started on this channel."""
+        self._assert_io_thread()
         if self.is_open:
             self._pika.basic_cancel(tag, callback=lambda _ok: on_done())
 
     def get(self, queue: str, on_result: Callable[[Incoming | None], None]) -> None:
         """Take one message if there is one."""
+        self._assert_io_thread()
         if not self.is_open:
             return
         if self._on_empty is None:
@@ -162,21 +169,25 @@ class Channel:
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         """Acknowledge; does nothing once the channel is closed, since the broker has taken the message back."""
+        self._assert_io_thread()
         if self.is_open:
             self._pika.basic_ack(tag, multiple=multiple)
 
     def reject(self, tag: int) -> None:
         """Refuse a message for good; its queue sends it to the dead letters."""
+        self._assert_io_thread()
         if self.is_open:
             self._pika.basic_reject(tag, requeue=False)
 
     def flush(self, on_done: Callable[[], None]) -> None:
         """Call back once the broker has handled everything sent on this channel before."""
+        self._assert_io_thread()
         if self.is_open:
             self._pika.basic_qos(callback=lambda _ok: on_done())
 
     def declare_jobs_queue(self, queue: str, arguments: Mapping[str, Any], on_done: Callable[[], None]) -> None:
         """Declare an experiment's queue and bind it to the exchange of jobs."""
+        self._assert_io_thread()
         key = queue.removeprefix(names.JOBS_QUEUE_PREFIX)
 
         def _bind(_ok: object) -> None:
@@ -187,6 +198,7 @@ class Channel:
 
     def count(self, queue: str, on_counts: Callable[[int, int], None]) -> None:
         """Tell how many messages are ready in a queue, and its consumers; a missing queue closes the channel."""
+        self._assert_io_thread()
 
         def _counted(frame: Any) -> None:
             on_counts(int(frame.method.message_count), int(frame.method.consumer_count))
@@ -195,19 +207,23 @@ class Channel:
             self._pika.queue_declare(queue, passive=True, callback=_counted)
 
     def purge(self, queue: str, on_done: Callable[[], None]) -> None:
+        self._assert_io_thread()
         if self.is_open:
             self._pika.queue_purge(queue, callback=lambda _ok: on_done())
 
     def delete_queue(self, queue: str, on_done: Callable[[], None]) -> None:
+        self._assert_io_thread()
         if self.is_open:
             self._pika.queue_delete(queue, callback=lambda _ok: on_done())
 
     def close(self) -> None:
+        self._assert_io_thread()
         if self.is_open:
             self._pika.close()
 
     def unconfirmed(self) -> list[Outgoing]:
         """What was published and not confirmed when the channel closed."""
+        self._assert_io_thread()
         return [waiting.outgoing for waiting in self._unconfirmed.values()]
 
     def _on_return(self, _channel: object, _method: object, properties: Any, _body: bytes) -> None:

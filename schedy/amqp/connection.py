@@ -2,11 +2,12 @@
 
 One background thread per `Connection` does all of its I/O: heartbeats, publishes, acks and reconnecting with back-off.
 Only `start`, `run`, `run_sometime`, `drop`, `close` and `abandon` may be called from other threads. All callbacks run
-in the I/O thread and must not block.
+in the I/O thread and must not block. Classes that live in this thread call `assert_io_thread` at their entries.
 """
 
 import logging
 import random
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -103,17 +104,33 @@ class Connection:
         """Whether the I/O thread runs."""
         return self._thread.is_alive()
 
+    def assert_io_thread(self) -> None:
+        """Raise RuntimeError if the calling method runs in another thread than the I/O thread."""
+        if threading.get_ident() != self._thread.ident:
+            method = sys._getframe(1).f_code.co_qualname
+            raise RuntimeError(
+                f"{method} was called in the thread {threading.current_thread().name!r}, but belongs to the"
+                f" I/O thread of its connection ({self._thread.name!r}). Hand the call to Connection.run."
+            )
+
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Run `action` after a while (I/O thread only)."""
+        self.assert_io_thread()
         return self._loop.call_later(seconds, action)
 
     def cancel_timer(self, timer: Timer) -> None:
+        """Cancel what `later` has scheduled (I/O thread only)."""
+        self.assert_io_thread()
         self._loop.remove_timeout(timer)  # type: ignore[arg-type]
 
     def open_channel(
         self, on_open: Callable[[Channel], None], on_closed: Callable[[Channel, BrokerError], None]
     ) -> None:
-        """Open a channel on the live connection. `on_closed` is not called when the whole connection goes."""
+        """Open a channel on the live connection (I/O thread only).
+
+        `on_closed` is not called when the whole connection goes.
+        """
+        self.assert_io_thread()
         connection = self._connection
         if connection is None or not connection.is_open:
             return
@@ -121,7 +138,7 @@ class Connection:
         url = self._nodes[0].url
 
         def _opened(opened: PikaChannel) -> None:
-            channels.append(Channel(opened))
+            channels.append(Channel(opened, self.assert_io_thread))
             on_open(channels[0])
 
         pika_channel = connection.channel(on_open_callback=_opened)
@@ -160,10 +177,12 @@ class Connection:
 
     def begin_abandon(self) -> None:
         """Cut the connection and end the thread (I/O thread only)."""
+        self.assert_io_thread()
         self._end(self._services.shut_down_socket)
 
     def begin_close(self) -> None:
         """Close the connection in good order (I/O thread only), unless the broker does not listen."""
+        self.assert_io_thread()
         if self._blocked is not None:
             self.begin_abandon()
         else:
