@@ -5,9 +5,8 @@ from typing import Any
 
 import schedy
 from schedy.random import Choice, Int, Uniform
-from schedy.search.definition import Definition
 from schedy_store.search.algorithms.random import RandomSearch
-from schedy_store.search.protocol import History, Suggestion
+from schedy_store.search.protocol import Definition, History, Suggestion
 
 NAME = "chaos-made"
 FIRST_BUDGET = 20

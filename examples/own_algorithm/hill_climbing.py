@@ -1,4 +1,4 @@
-"""An algorithm of your own: each job is a step away from the best one so far.
+"""A search algorithm of your own: each job is one step away from the best job so far.
 
 Install it where the results service runs, and start the service again:
 
@@ -11,15 +11,13 @@ Install it where the results service runs, and start the service again:
 from typing import Any
 
 from schedy.errors import InvalidValueError
-from schedy.random import Distribution
-from schedy.search.definition import Definition
-from schedy_store.search.protocol import History, Suggestion, Trial, generator
+from schedy_store.search.protocol import Definition, Distribution, History, Suggestion, Trial, generator
 
 _EDGE = 1e-9
 
 
 class HillClimbing:
-    """`step` is how far a hyperparameter moves, as a part of its range: 0.1 unless told."""
+    """Gaussian steps from the best job; the option `step` is their size as a part of the range (default: 0.1)."""
 
     def __init__(self, definition: Definition) -> None:
         if len(definition.objectives) != 1:

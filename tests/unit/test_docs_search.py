@@ -132,3 +132,11 @@ def test_its_entry_point_is_that_of_the_example() -> None:
     example = tomllib.loads((DOCUMENT.parents[1] / "examples" / "own_algorithm" / "pyproject.toml").read_text())
     shown = tomllib.loads(blocks("toml")[1])
     assert shown["project"]["entry-points"] == example["project"]["entry-points"]
+
+
+def test_the_example_imports_from_the_two_modules_that_algorithms_need() -> None:
+    example = (DOCUMENT.parents[1] / "examples" / "own_algorithm" / "hill_climbing.py").read_text()
+    assert set(re.findall(r"^from (schedy\S*) import", example, re.MULTILINE)) == {
+        "schedy.errors",
+        "schedy_store.search.protocol",
+    }

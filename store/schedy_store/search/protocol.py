@@ -1,15 +1,17 @@
-"""What a search algorithm is: the protocol that Schedy's own follow, and a user's own may implement.
+"""The protocol of search algorithms and pruners; an algorithm of a user's own imports from here alone.
 
-A user's own is registered by an entry point of the group ``schedy.algorithms``; its name is then a scheduler::
+An entry point of the group ``schedy.algorithms`` registers an algorithm; its name is then a scheduler::
 
     [project.entry-points."schedy.algorithms"]
     my-search = "my_package.my_module:MySearch"
 
-An algorithm runs in a process of its own beside the results service, one call at a time. To survive a restart it
-must be a pure function of the definition, the number of the suggestion and the history: what it draws comes from a
-generator seeded with the definition's seed and that number (`generator`), and what it must remember from one
-suggestion to the next goes into `Suggestion.state`, which comes back in `Trial.state`. What it keeps in memory may
-only save time.
+An algorithm runs in a process beside the results service, one call at a time. To survive a restart it must be a pure
+function of the definition, the number of the suggestion and the history: random numbers come from a generator seeded
+with the definition's seed and that number (`generator`), and what it must remember from one suggestion to the next
+goes into `Suggestion.state`, which comes back in `Trial.state`. Attributes may only be caches.
+
+`Definition` holds the experiment's hyperparameters, objectives, seed and `options`; each hyperparameter has a
+`Distribution`.
 """
 
 import random
@@ -17,8 +19,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from schedy.random import Distribution
 from schedy.search.definition import Definition
 from schedy.wire.base import JobStatus
+
+__all__ = [
+    "Algorithm",
+    "Definition",
+    "Distribution",
+    "Exhausted",
+    "History",
+    "NotYet",
+    "Pruner",
+    "Suggestion",
+    "Trial",
+    "generator",
+    "numeric_seed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +43,22 @@ class Trial:
     """A job as an algorithm sees it."""
 
     job_id: str
-    """Empty while the suggestion is not stored yet."""
+    """Empty until the suggestion is stored."""
     number: int | None
-    """Which suggestion it is, from 0; None for a job that was pushed, or that another experiment lends."""
+    """Number of the suggestion, from 0; None for a job that was pushed, or comes from another experiment."""
     key: int
-    """Identifies the trial within the experiment, also after a restart: the `number` of a suggestion, else larger."""
+    """Identifies the trial within the experiment, also after a restart: `number` if there is one, else a larger one."""
     status: JobStatus
     hyperparameters: Mapping[str, Any]
     results: Mapping[str, Any]
     values: tuple[float, ...] | None
-    """Of the objectives, in their order; None unless the job is DONE and all of them are numbers."""
+    """Values of the objectives, in their order; None unless the job is DONE and all of them are numbers."""
     violations: tuple[float, ...] = ()
-    """Of the constraints, in their order; more than 0 where one is broken, infinite where the result is missing."""
+    """One per constraint, in their order: more than 0 if it is violated, infinite if the result is missing."""
     curve: Mapping[int, float] = field(default_factory=dict)
-    """What `job.report` has said of the first objective, by step."""
+    """Values of the first objective that `job.report` reported, by step."""
     state: Mapping[str, Any] = field(default_factory=dict)
-    """What the algorithm and the pruner have kept with it."""
+    """State that the algorithm and the pruner keep with the job."""
     parent: str | None = None
     generation: int | None = None
 
@@ -51,55 +68,55 @@ class History:
     """The jobs of an experiment at the moment for which a suggestion is made."""
 
     ended: Sequence[Trial]
-    """Final ones, in the order in which they ended; those of other experiments (warm start) come first."""
+    """Final jobs, in the order in which they ended; those of other experiments (warm start) come first."""
     pending: Sequence[Trial]
-    """QUEUED and RUNNING ones, in the order in which they were made."""
+    """QUEUED and RUNNING jobs, in the order in which they were made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A job to make."""
+    """A job to be made."""
 
     hyperparameters: Mapping[str, Any]
     results: Mapping[str, Any] = field(default_factory=dict)
-    """With which the job begins, those of its parent for instance."""
+    """Initial results of the job, for example those of its parent."""
     parent: str | None = None
-    """Id of the job that it goes on from."""
+    """Id of the job that it continues."""
     generation: int | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
-    """JSON that comes back in `Trial.state`."""
+    """JSON object that comes back in `Trial.state`."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """There is none before another job has ended."""
+    """No suggestion until another job has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """There is none any more; `reason` is a sentence."""
+    """No further suggestion, ever; `reason` is a sentence that users read."""
 
     reason: str
 
 
 class Algorithm(Protocol):
-    """Makes suggestions for one experiment. Made with its definition, whose seed is set."""
+    """Makes suggestions for one experiment. Created with its definition, whose seed is set."""
 
     def __init__(self, definition: Definition) -> None: ...
 
     def suggest(self, number: int, history: History) -> Suggestion | NotYet | Exhausted:
         """Return suggestion `number` (0, 1, 2, ...). Asked again for the same number, it returns the same.
 
-        What it raises is shown to the user with the experiment, and it is asked again later.
+        An exception is shown to users as the experiment's problem, and the call is repeated later.
         """
         ...
 
 
 class Pruner(Protocol):
-    """Says which running jobs are not worth going on with."""
+    """Decides which running jobs are not worth continuing."""
 
     def prune(self, trial: Trial, history: History) -> tuple[bool, Mapping[str, Any]]:
-        """Return whether to prune the trial, whose curve ends with the step in question, and its new state."""
+        """Return whether to prune the trial, whose curve ends with the step to judge, and its new state."""
         ...
 
 
