@@ -1,7 +1,7 @@
 """The main job, shown: ``make demo``.
 
 Starts a private RabbitMQ, the store and the results service in a temporary folder, then does what the README does, with
-the real commands and an unmodified copy of its worker script, and stops what it started.
+the real commands and the same worker, and stops what it started.
 """
 
 import contextlib
@@ -48,20 +48,19 @@ def walk(environment: dict[str, str]) -> str:
     """Do what the README does; return the last output."""
     name = "MinimizeManual"
     show(environment, "add", name, "manual")
-    with worker(environment):
+    with worker(environment, name):
         pushed = show(environment, "push", name, "-p", "x", "1", "y", "2")
         job_id = pushed.removeprefix("Id: ").split()[0]
-        say("The worker asks again every 60 s; it may take that long.")
         wait_until_final(environment, name, job_id)
         show(environment, "list", "-l", name)
         return show(environment, "show", name, job_id)
 
 
 @contextlib.contextmanager
-def worker(environment: dict[str, str]) -> Iterator[None]:
+def worker(environment: dict[str, str], experiment: str) -> Iterator[None]:
     """Run the worker script in the background until the block ends."""
-    print(f"\n$ python {WORKER.name} &", flush=True)
-    process = subprocess.Popen([sys.executable, str(WORKER)], env=environment)
+    print(f"\n$ python {WORKER.name} {experiment} &", flush=True)
+    process = subprocess.Popen([sys.executable, str(WORKER), experiment], env=environment)
     try:
         yield
     finally:
@@ -78,7 +77,7 @@ def wait_until_final(environment: dict[str, str], name: str, job_id: str) -> Non
         )
         if "Status: QUEUED" not in shown.stdout and "Status: RUNNING" not in shown.stdout:
             return
-        time.sleep(2)
+        time.sleep(0.3)
 
 
 def show(environment: dict[str, str], *arguments: str) -> str:

@@ -1,15 +1,13 @@
-import schedy
-import time
+import sys
 
-db = schedy.SchedyDB()
-experiment = db.get_experiment('MinimizeManual')
-while True:
-    try:
-        with experiment.next_job() as job:
+import schedy
+
+experiment = schedy.SchedyDB().get_experiment(sys.argv[1])
+try:
+    while True:
+        with experiment.next_job(timeout=None) as job:  # waits for a job
             x = job.hyperparameters['x']
             y = job.hyperparameters['y']
-            result = x ** 2 + y ** 2
-            job.results['result'] = result
-    except Exception as e:
-        print(e)
-        time.sleep(60)
+            job.results['result'] = x ** 2 + y ** 2
+except schedy.NoJobError as nothing_left:
+    print(nothing_left)

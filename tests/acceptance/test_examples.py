@@ -1,4 +1,4 @@
-"""The searches of the README, run as they stand there; and an algorithm of a user's own, installed."""
+"""The searches of the tutorial, run as they stand there; and an algorithm of a user's own, installed."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 BLOCKS: list[str] = re.findall(
     r"```bash\n(.*?)```",
-    (ROOT / "README.md").read_text().partition("\n## Searching\n")[2].partition("\n## ")[0],
+    (ROOT / "docs" / "tutorial.md").read_text().partition("\n## Searching\n")[2].partition("\n## ")[0],
     re.DOTALL,
 )
 SECONDS = 60.0
@@ -79,8 +79,38 @@ def jobs_of(machine: Machine, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in machine.ok("list", name, "--json").splitlines()]
 
 
+README = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def readme_block(words: str) -> list[list[str]]:
+    """The commands of the block of the README that has these words, without their comments."""
+    block = next(block for block in README if words in block)
+    return [line for line in commands(re.sub(r" +#.*$", "", block, flags=re.M)) if line]
+
+
+def test_the_readmes_first_job_is_done_at_once(served: Machine) -> None:
+    add, worker, push, show = readme_block("python examples/worker.py MinimizeManual &")
+    served.ok(*add[1:])
+    served.start(sys.executable, str(ROOT / worker[1]), worker[2])
+    job_id = served.ok(*push[1:]).split()[1]
+    wait_until(lambda: "Status: DONE" in served.ok(*show[1:]), seconds=10)
+    expected = next(block for block in re.findall(r"```\n(Id: .*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    assert served.ok(*show[1:]) == expected.replace("fVKGjg", job_id)
+
+
+def test_the_readmes_search_ends_and_shows_its_best_job(served: Machine) -> None:
+    add, worker, best, *_ = readme_block("schedy add Minimize random")
+    served.ok(*add[1:])
+    running = served.start(sys.executable, str(ROOT / worker[1]), worker[2])
+    end([running])
+    shown = served.ok(*best[1:])
+    jobs = jobs_of(served, "Minimize")
+    assert [job["status"] for job in jobs] == ["DONE"] * 40
+    assert f"Quality: {min(job['quality'] for job in jobs)}\n" in shown
+
+
 @pytest.mark.parametrize("example", ["random_search", "wine", "pruned", "population"])
-def test_the_readme_adds_what_the_docstring_of_the_example_does(example: str) -> None:
+def test_the_tutorial_adds_what_the_docstring_of_the_example_does(example: str) -> None:
     documented = added_by(EXAMPLES / f"{example}.py")
     shown = commands(block_of(example))[0]
     assert [word.split() for word in documented] == [word.split() for word in shown]

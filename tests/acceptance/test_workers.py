@@ -273,7 +273,7 @@ def test_the_service_stops_cleanly(machine: Machine, number: signal.Signals) -> 
 def test_the_seeds_worker_script_runs_as_it_stands(served: Machine) -> None:
     served.ok("add", "MinimizeManual", "manual")
     job_id = served.ok("push", "MinimizeManual", "-p", "x", "1", "y", "2").split()[1]
-    worker = served.start(sys.executable, str(Path(__file__).parents[2] / "examples" / "worker.py"))
+    worker = served.start(sys.executable, str(Path(__file__).parents[2] / "examples" / "tutorial.py"))
     assert line_of(worker) == "No job left for experiment MinimizeManual."
     assert served.ok("show", "MinimizeManual", job_id) == (
         f"Id: {job_id}\nStatus: DONE\nQuality: 0.0\nHyperparameters:\n - x: 1\n - y: 2\nResults:\n - result: 5\n"

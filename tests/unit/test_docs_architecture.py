@@ -1,4 +1,4 @@
-"""What docs/architecture.md points at is there: tests, files, names on the broker, messages."""
+"""What docs/architecture.md and docs/protocol.md point at is there: tests, files, names on the broker, messages."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,7 @@ from schedy.wire.base import MESSAGES, Sendable
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "architecture.md").read_text()
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 
 
 def test_every_test_that_is_named_exists_in_the_file_that_is_named() -> None:
@@ -21,17 +22,17 @@ def test_every_test_that_is_named_exists_in_the_file_that_is_named() -> None:
         assert f"def {name}(" in (ROOT / file).read_text()
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([a-z_]+/[\w/]*(?:\.py)?)`", TEXT))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([a-z_]+/[\w/]*(?:\.py)?)`", TEXT + PROTOCOL))))
 def test_every_file_that_is_named_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
 def test_every_object_on_the_broker_is_in_the_table() -> None:
-    table = TEXT.split("\n## On the broker\n")[1].split("\n## ")[0]
+    table = PROTOCOL.split("\n## On the broker\n")[1].split("\n## ")[0]
     for found in (*topology.EXCHANGES, *topology.QUEUES):
         assert f"| `{found.name}` |" in table
 
 
 @pytest.mark.parametrize("model", [model for model in MESSAGES.values() if issubclass(model, Sendable)])
 def test_every_message_is_named(model: type) -> None:
-    assert f"`{model.__name__}`" in TEXT
+    assert f"`{model.__name__}`" in PROTOCOL

@@ -1,4 +1,4 @@
-"""The life of a job as a pure function: the claim table of docs/architecture.md, and every other rule."""
+"""The life of a job as a pure function: the claim table of docs/protocol.md, and every other rule."""
 
 from collections.abc import Callable
 from dataclasses import replace
