@@ -49,7 +49,7 @@ from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Progress, Rel
 from schedy.wire.requests import GetExperiments, GetFields, GetJobOrder, GetJobs, Request, SortField
 from schedy_cli.main import run
 from schedy_store.lifecycle.changes import Changes
-from schedy_store.lifecycle.job_rows import Effects
+from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.reports import Reports
 from schedy_store.lifecycle.tickets import TicketDispatcher, TicketKey
 from schedy_store.reads import answer_request
@@ -874,25 +874,25 @@ def _pages(desk: Desk, experiment: ExperimentRecord, limit: int) -> Iterator[Job
 
 
 class Counter:
-    """A ticket office and the transactions it works in."""
+    """A dispatcher of tickets and the transactions it works in."""
 
     def __init__(self, desk: Desk, *, window: int = 100) -> None:
         self.desk = desk
-        self.office = TicketDispatcher(window, LEASE_SECONDS)
+        self.dispatcher = TicketDispatcher(window, LEASE_SECONDS)
         with desk.store.transaction() as transaction:
-            self.office.reset(transaction)
+            self.dispatcher.reset(transaction)
 
     def choose(self) -> list[TicketKey]:
         with self.desk.store.transaction() as transaction:
-            return [wanted.key for wanted in self.office.choose(self.desk.later(transaction))]
+            return [wanted.key for wanted in self.dispatcher.choose(self.desk.later(transaction))]
 
     def land(self, keys: list[TicketKey]) -> None:
         with self.desk.store.transaction() as transaction:
-            self.office.mark(self.desk.later(transaction), keys)
-        self.office.landed(keys, failed=False)
+            self.dispatcher.mark_dispatched(self.desk.later(transaction), keys)
+        self.dispatcher.confirmed(keys)
 
     def want(self, outcome: Effects) -> None:
-        self.office.wanting |= outcome.tickets_wanted
+        self.dispatcher.wanting |= outcome.tickets_wanted
 
     def dispatched(self) -> list[bool]:
         return [row[0] is not None for row in self.desk.rows(select(Job.dispatched_at).order_by(Job.pk))]
@@ -914,47 +914,47 @@ class TestTickets:
         small, large = desk.push(
             experiment, NewJob(hyperparameters={"x": math.inf}), NewJob(hyperparameters={"x": "a" * 5000})
         )
-        office = TicketDispatcher(10, LEASE_SECONDS)
+        dispatcher = TicketDispatcher(10, LEASE_SECONDS)
         with desk.store.transaction() as transaction:
-            office.reset(transaction)
-            tickets = [wanted.ticket for wanted in office.choose(transaction)]
+            dispatcher.reset(transaction)
+            tickets = [wanted.ticket for wanted in dispatcher.choose(transaction)]
         assert [(t.experiment, t.experiment_uid, t.job_id) for t in tickets] == [
             ("E", experiment.uid, small),
             ("E", experiment.uid, large),
         ]
         assert [ticket.hyperparameters for ticket in tickets] == [{"x": math.inf}, None]
 
-    def test_no_more_than_the_window_are_under_way(self, desk: Desk, experiment: ExperimentRecord) -> None:
+    def test_no_more_than_the_window_are_in_flight(self, desk: Desk, experiment: ExperimentRecord) -> None:
         other = desk.add("other")
         desk.push(experiment, *[NewJob(hyperparameters={})] * 5)
         desk.push(other, *[NewJob(hyperparameters={})] * 5)
         counter = Counter(desk, window=3)
         landed: list[TicketKey] = []
         while keys := counter.choose():
-            assert len(counter.office.under_way) <= 3
+            assert len(counter.dispatcher.in_flight) <= 3
             landed += keys
             counter.land(keys[:1])
-            counter.office.landed(keys[1:], failed=True)
+            counter.dispatcher.not_published(keys[1:])
             landed = [key for key in landed if key not in keys[1:]]
         assert len(landed) == len(set(landed)) == 10
         assert all(counter.dispatched())
 
-    def test_the_next_goes_out_when_one_has_landed(self, desk: Desk, experiment: ExperimentRecord) -> None:
+    def test_the_next_goes_out_when_one_was_confirmed(self, desk: Desk, experiment: ExperimentRecord) -> None:
         desk.push(experiment, *[NewJob(hyperparameters={})] * 5)
         counter = Counter(desk, window=3)
         first = counter.choose()
         counter.land(first[:1])
         assert len(counter.choose()) == 1
-        assert len(counter.office.under_way) == 3
+        assert len(counter.dispatcher.in_flight) == 3
 
     def test_a_failed_ticket_is_published_again(self, desk: Desk, experiment: ExperimentRecord) -> None:
         desk.push(experiment)
         counter = Counter(desk)
         keys = counter.choose()
-        counter.office.landed(keys, failed=True)
+        counter.dispatcher.not_published(keys)
         assert counter.choose() == keys
 
-    def test_a_job_released_while_its_ticket_is_under_way_wants_a_new_one(
+    def test_a_job_released_while_its_ticket_is_in_flight_wants_a_new_one(
         self, desk: Desk, experiment: ExperimentRecord
     ) -> None:
         (job_id,) = desk.push(experiment)
@@ -970,7 +970,7 @@ class TestTickets:
         counter.land([again])
         assert counter.dispatched() == [True]
 
-    def test_a_job_lost_while_its_ticket_is_under_way_wants_a_new_one(
+    def test_a_job_lost_while_its_ticket_is_in_flight_wants_a_new_one(
         self, desk: Desk, experiment: ExperimentRecord
     ) -> None:
         (job_id,) = desk.push(experiment)
@@ -1043,8 +1043,8 @@ class TestTickets:
         (first, second) = counter.choose()
         counter.land([first])
         with desk.store.transaction() as transaction:
-            assert counter.office.awaited(transaction, [first[0], second[0]]) == {second[0]}
-            assert counter.office.awaited(transaction, []) == set()
+            assert counter.dispatcher.awaited(transaction, [first[0], second[0]]) == {second[0]}
+            assert counter.dispatcher.awaited(transaction, []) == set()
 
     def test_a_ticket_that_later_ones_overtook_is_published_again(
         self, desk: Desk, experiment: ExperimentRecord
@@ -1054,12 +1054,12 @@ class TestTickets:
         counter.land(lost := counter.choose())
         desk.pass_seconds(1)
         (later,) = desk.push(experiment)
-        counter.office.wanting.add(experiment.position)
+        counter.dispatcher.wanting.add(experiment.position)
         counter.land(counter.choose())
         claimed = desk.report(Claim(experiment_uid=experiment.uid, job_id=later, token=fresh(), worker=WORKER)).claimed
         assert claimed is not None
         with desk.store.transaction() as transaction:
-            counter.office.note_claim(*claimed, desk.later(transaction).now)
+            counter.dispatcher.note_claim(*claimed, desk.later(transaction).now)
         desk.pass_seconds(LEASE_SECONDS * 2.9)
         self._reclaim(desk, counter)
         assert counter.choose() == []
@@ -1070,7 +1070,7 @@ class TestTickets:
     @staticmethod
     def _reclaim(desk: Desk, counter: Counter) -> None:
         with desk.store.transaction() as transaction:
-            counter.office.reclaim_overtaken(desk.later(transaction))
+            counter.dispatcher.reclaim_overtaken(desk.later(transaction))
 
     def test_tickets_of_a_queue_that_stays_empty_are_published_again(
         self, desk: Desk, experiment: ExperimentRecord
@@ -1080,12 +1080,12 @@ class TestTickets:
         counter.land(lost := counter.choose())
         desk.pass_seconds(LEASE_SECONDS * 3.1)
         with desk.store.transaction() as transaction:
-            assert counter.office.suspects(desk.later(transaction)) == {experiment.position: "E"}
+            assert counter.dispatcher.overdue_experiments(desk.later(transaction)) == {experiment.position: "E"}
             for ready in (0, 0, 5, 0, 0):
-                counter.office.note_ready(desk.later(transaction), {experiment.position: ready})
+                counter.dispatcher.note_queue_lengths(desk.later(transaction), {experiment.position: ready})
         assert counter.choose() == []
         with desk.store.transaction() as transaction:
-            counter.office.note_ready(desk.later(transaction), {experiment.position: 0})
+            counter.dispatcher.note_queue_lengths(desk.later(transaction), {experiment.position: 0})
         assert counter.choose() == [(lost[0][0], lost[0][1] + 1)]
 
     def test_a_young_ticket_is_no_suspect(self, desk: Desk, experiment: ExperimentRecord) -> None:
@@ -1093,7 +1093,7 @@ class TestTickets:
         counter = Counter(desk)
         counter.land(counter.choose())
         with desk.store.transaction() as transaction:
-            assert counter.office.suspects(transaction) == {}
+            assert counter.dispatcher.overdue_experiments(transaction) == {}
 
 
 class TestFiles:

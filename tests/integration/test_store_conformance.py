@@ -22,7 +22,8 @@ from schedy.wire.changes import CancelJobs, RetryJobs, UpdateExperiment
 from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Progress, Release
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.changes import Changes
-from schedy_store.lifecycle.job_rows import Effects, state_of
+from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.job_rows import state_of
 from schedy_store.lifecycle.reports import Reports
 from schedy_store.lifecycle.tickets import TicketDispatcher
 from schedy_store.lifecycle.transitions import JobState, Stop, Terms, Verdict
@@ -179,29 +180,29 @@ def _closed(job: JobState, _terms: Terms, _now: datetime) -> JobState:
 def _mark(*, older: int) -> Callable[[Bench], object]:
     def _apply(bench: Bench) -> None:
         rows = bench.transaction.sql.execute(select(Job.pk, Job.ticket).where(Job.experiment_pk == bench.experiment_pk))
-        office().mark(bench.transaction, [(row.pk, row.ticket - older) for row in rows])
+        dispatcher().mark_dispatched(bench.transaction, [(row.pk, row.ticket - older) for row in rows])
 
     return _apply
 
 
 def _look_three_times(ready: int) -> Callable[[Bench], object]:
     def _apply(bench: Bench) -> None:
-        looks = office()
+        looks = dispatcher()
         for _look in range(3):
-            looks.note_ready(bench.transaction, {bench.experiment_pk: ready})
+            looks.note_queue_lengths(bench.transaction, {bench.experiment_pk: ready})
 
     return _apply
 
 
 def _overtaken(bench: Bench) -> None:
-    looks = office()
+    looks = dispatcher()
     looks.note_claim(bench.experiment_pk, LONG_AGO + timedelta(seconds=1), LONG_AGO + timedelta(seconds=2))
     looks.reclaim_overtaken(bench.transaction)
 
 
-def _remade(bench: Bench) -> None:
+def _recreated(bench: Bench) -> None:
     name = bench.transaction.sql.scalar(select(Experiment.name).where(Experiment.pk == bench.experiment_pk))
-    office().remade(bench.transaction, [str(name)])
+    dispatcher().recreated(bench.transaction, [str(name)])
 
 
 def _reclaimed(job: JobState, _terms: Terms, _now: datetime) -> JobState:
@@ -212,7 +213,7 @@ def _same(job: JobState, _terms: Terms, _now: datetime) -> JobState:
     return job
 
 
-def office() -> TicketDispatcher:
+def dispatcher() -> TicketDispatcher:
     return TicketDispatcher(window=1000, lease_seconds=LEASE.total_seconds())
 
 
@@ -233,7 +234,7 @@ BULK_EVENTS = [
     BulkEvent("queue stays empty", _look_three_times(0), _reclaimed),
     BulkEvent("queue has tickets", _look_three_times(1), _same),
     BulkEvent("tickets are overtaken", _overtaken, _reclaimed),
-    BulkEvent("queue is made anew", _remade, _reclaimed),
+    BulkEvent("queue is made anew", _recreated, _reclaimed),
 ]
 
 LIVED_THROUGH = {"expire", "renew", "mark", "mark an older one"}
@@ -377,7 +378,7 @@ def test_exactly_the_jobs_that_want_a_ticket_are_chosen(laboratory: Laboratory) 
     for turn in IS_OPEN:
         terms = laboratory.turn(turn=turn, retry_timeouts=False)
         with laboratory.bench(keep=False) as bench:
-            desk = office()
+            desk = dispatcher()
             desk.reset(bench.transaction)
             chosen = {(wanted.ticket.job_id, wanted.key[1]) for wanted in desk.choose(bench.transaction)}
             states = bench.states().items()

@@ -187,7 +187,7 @@ def _transaction_alone(setup: Setup, state: World, what: str, *, marks: str = ""
 
 
 def _mark(draft: Draft, which: int, marks: str) -> None:
-    """`TicketDispatcher.mark`, or `TicketDispatcher.note_ready`."""
+    """`TicketDispatcher.mark_dispatched`, or `TicketDispatcher.note_queue_lengths`."""
     instance = draft.instances[which]
     event = "ticket lost" if marks == "lost" else f"{marks} ticket published"
     if marks == "wanted":

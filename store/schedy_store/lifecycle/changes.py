@@ -36,7 +36,8 @@ from schedy.wire.changes import (
 from schedy.wire.codec import decode_answer, encode
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy_store.lifecycle import transitions
-from schedy_store.lifecycle.job_rows import Effects, JobRows, state_of
+from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.job_rows import JobRows, state_of
 from schedy_store.lifecycle.new_jobs import Newcomer, NewJobs
 from schedy_store.lifecycle.search_settings import Definitions, definition_columns
 from schedy_store.lifecycle.transitions import Verdict
@@ -72,14 +73,14 @@ class Changes:
         first = self._sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
         if first is not None:
             return self._repeated(change, decode_answer(first.encode()))
-        outcome = self._APPLY[type(change)](self, change, user)
-        if outcome.answer is not None:
+        effects = self._APPLY[type(change)](self, change, user)
+        if effects.answer is not None:
             self._sql.execute(
                 insert(AppliedChange).values(
-                    request_id=change.request_id, at=self._now, answer=encode(_kept(outcome.answer)).decode()
+                    request_id=change.request_id, at=self._now, answer=encode(_kept(effects.answer)).decode()
                 )
             )
-        return outcome
+        return effects
 
     def forget_old_answers(self) -> None:
         """Delete answers so old that nobody can ask for them again."""
@@ -87,15 +88,15 @@ class Changes:
 
     def _repeated(self, change: Change[Any], answer: Answer) -> Effects:
         """The first answer again, and what a crash after the commit may have kept from being done on the broker."""
-        outcome = Effects(answer)
+        effects = Effects(answer)
         if isinstance(answer, PushAnswer) and isinstance(change, Push):
-            outcome.answer = _with_values(answer, change)
-            outcome.tickets_awaited = self._numbers(answer)
+            effects.answer = _with_values(answer, change)
+            effects.tickets_awaited = self._numbers(answer)
         elif isinstance(answer, ExperimentChangedAnswer):
             name = answer.experiment.name
             found = self._experiment(name=name, uid=None)
-            outcome.queues.append(("wanted" if found is not None and found.status == "RUNNING" else "gone", name))
-        return outcome
+            effects.queues.append(("wanted" if found is not None and found.status == "RUNNING" else "gone", name))
+        return effects
 
     def _numbers(self, answer: PushAnswer) -> list[int]:
         return list(
@@ -122,28 +123,28 @@ class Changes:
             lease_seconds=self._lease.total_seconds(),
         )
         queued = [row.pk for row in rows if row.status == QUEUED]
-        outcome = Effects(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
+        effects = Effects(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
         if experiment.scheduler != MANUAL:
-            self._go_first(experiment, outcome)
-        return outcome
+            self._go_first(experiment, effects)
+        return effects
 
-    def _go_first(self, experiment: AnyRow, outcome: Effects) -> None:
+    def _go_first(self, experiment: AnyRow, effects: Effects) -> None:
         """Let pushed jobs overtake those that the search has made and nobody has begun yet."""
-        outcome.touched.add(experiment.pk)
-        self._reopen(experiment, outcome)
+        effects.touched.add(experiment.pk)
+        self._reopen(experiment, effects)
         made = (Job.experiment_pk == experiment.pk, Job.status == "QUEUED", Job.suggestion.is_not(None))
         if self._sql.scalar(select(Job.pk).where(*made, Job.dispatched_at.is_not(None)).limit(1)) is not None:
             self._withdraw_tickets(experiment.pk)
-            outcome.queues.append(("purged", experiment.name))
+            effects.queues.append(("purged", experiment.name))
 
-    def _reopen(self, experiment: AnyRow, outcome: Effects) -> None:
+    def _reopen(self, experiment: AnyRow, effects: Effects) -> None:
         """An experiment that is DONE because nothing was left goes on."""
         if experiment.completed:
             self._sql.execute(
                 update(Experiment).where(Experiment.pk == experiment.pk).values(status="RUNNING", completed=False)
             )
             self._journal.record("status", "The experiment is RUNNING again.", experiment_pk=experiment.pk)
-            outcome.queues.append(("wanted", experiment.name))
+            effects.queues.append(("wanted", experiment.name))
 
     def _withdraw_tickets(self, experiment_pk: int) -> None:
         self._sql.execute(
@@ -199,10 +200,10 @@ class Changes:
             )
             .returning(Experiment.pk)
         ).one()
-        outcome = Effects(ExperimentChangedAnswer(experiment=self._record(change.name)), touched={added})
+        effects = Effects(ExperimentChangedAnswer(experiment=self._record(change.name)), touched={added})
         if change.status == "RUNNING":
-            outcome.queues.append(("wanted", change.name))
-        return outcome
+            effects.queues.append(("wanted", change.name))
+        return effects
 
     def _limits(self, limits: Limits) -> dict[str, Any]:
         return {**limits.model_dump(), "max_attempts": limits.max_attempts or self._max_attempts}
@@ -219,9 +220,9 @@ class Changes:
             self._sql.execute(update(Experiment).where(Experiment.pk == before.pk).values(values))
         after = self._record(before.name)
         self._note_turns(before, after)
-        outcome = Effects(ExperimentChangedAnswer(experiment=after), tickets_wanted={before.pk}, touched={before.pk})
-        self._settle_queue(before, after, outcome)
-        return outcome
+        effects = Effects(ExperimentChangedAnswer(experiment=after), tickets_wanted={before.pk}, touched={before.pk})
+        self._settle_queue(before, after, effects)
+        return effects
 
     def _changed_columns(self, before: AnyRow, change: UpdateExperiment) -> dict[str, Any]:
         """The columns that an update sets. Raises InvalidValueError."""
@@ -246,14 +247,14 @@ class Changes:
         if after.status != before.status:
             self._journal.record("status", f"The experiment is {after.status}.", experiment_pk=before.pk)
 
-    def _settle_queue(self, before: AnyRow, after: ExperimentRecord, outcome: Effects) -> None:
+    def _settle_queue(self, before: AnyRow, after: ExperimentRecord, effects: Effects) -> None:
         """A DONE experiment has no queue, so that who waits at it is woken; a paused one has an empty queue."""
         if after.status == "DONE":
-            outcome.queues.append(("gone", after.name))
+            effects.queues.append(("gone", after.name))
         else:
-            outcome.queues.append(("wanted", after.name))
+            effects.queues.append(("wanted", after.name))
             if after.paused and not before.paused:
-                outcome.queues.append(("purged", after.name))
+                effects.queues.append(("purged", after.name))
         if after.status == "DONE" or after.paused:
             self._withdraw_tickets(before.pk)
 
@@ -288,33 +289,33 @@ class Changes:
 
     def _change_jobs(self, change: CancelJobs | RetryJobs, apply: Callable[[AnyRow, Effects], Verdict]) -> Effects:
         """Change each of several jobs, and tell what became of each."""
-        outcome = Effects()
+        effects = Effects()
         told: list[JobOutcome] = []
         for job_id in change.job_ids:
             row = self._rows.find(change.experiment_uid, job_id)
             if row is None:
                 told.append(JobOutcome(job_id=job_id, changed=False, detail="there is no such job."))
             else:
-                verdict = apply(row, outcome)
+                verdict = apply(row, effects)
                 told.append(JobOutcome(job_id=job_id, changed=verdict.accepted, detail=verdict.reason))
-        outcome.answer = JobsChangedAnswer(outcomes=told)
-        return outcome
+        effects.answer = JobsChangedAnswer(outcomes=told)
+        return effects
 
-    def _cancel(self, row: AnyRow, outcome: Effects) -> Verdict:
+    def _cancel(self, row: AnyRow, effects: Effects) -> Verdict:
         verdict = transitions.cancel(state_of(row), self._rows.terms(row), self._now)
         if not verdict.accepted or verdict.state == state_of(row):
             return verdict
         self._journal.of_job(row, "cancelled", verdict.reason, worker=row.worker, attempt=row.attempt or None)
-        outcome.touched.add(row.experiment_pk)
-        outcome.tickets_wanted.add(row.experiment_pk)
+        effects.touched.add(row.experiment_pk)
+        effects.tickets_wanted.add(row.experiment_pk)
         if verdict.state.is_final:
             self._rows.end(row, verdict.state, error=None)
         else:
             self._rows.move(row, verdict.state)
-        outcome.log.append(f"{row.experiment_name}: job {row.job_id} was cancelled: {verdict.reason}")
+        effects.log.append(f"{row.experiment_name}: job {row.job_id} was cancelled: {verdict.reason}")
         return verdict
 
-    def _retry(self, row: AnyRow, outcome: Effects) -> Verdict:
+    def _retry(self, row: AnyRow, effects: Effects) -> Verdict:
         verdict = transitions.retry(state_of(row))
         if verdict.accepted:
             was = f"It was {row.status}." if row.error is None else f"It was {row.status}: {row.error}"
@@ -322,10 +323,10 @@ class Changes:
             self._rows.queue_again(row, verdict.state, row.results)
             experiment = self._experiment(name="", uid=row.experiment_uid)
             if experiment is not None:
-                self._reopen(experiment, outcome)
-            outcome.tickets_wanted.add(row.experiment_pk)
-            outcome.tickets_awaited.append(row.pk)
-            outcome.log.append(f"{row.experiment_name}: job {row.job_id} is queued again by a retry. {was}")
+                self._reopen(experiment, effects)
+            effects.tickets_wanted.add(row.experiment_pk)
+            effects.tickets_awaited.append(row.pk)
+            effects.log.append(f"{row.experiment_name}: job {row.job_id} is queued again by a retry. {was}")
         return verdict
 
     def _amend_job(self, change: AmendJob, _user: str | None) -> Effects:

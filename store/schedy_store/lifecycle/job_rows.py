@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from schedy.search.definition import as_observation
-from schedy.wire.base import FINAL_STATUSES, Answer, JobStatus
+from schedy.wire.base import FINAL_STATUSES, JobStatus
 from schedy.wire.values import Values, dump_values, load_values, sort_keys
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.transitions import JobState, Stop, Terms
@@ -19,33 +18,6 @@ from schedy_store.schema.tables import Experiment, Job, JobValue
 
 _LARGEST_PREVIOUS_RESULTS = 4_000_000
 """Characters of what all earlier attempts have put; beyond that only the latest counts."""
-
-QueueChange = Literal["wanted", "purged", "gone"]
-
-
-@dataclass(slots=True)
-class Effects:
-    """What applying a message gave: an answer, work for the broker, lines for the log. Used after the commit."""
-
-    answer: Answer | None = None
-    queues: list[tuple[QueueChange, str]] = field(default_factory=list)
-    """What happens to the queues of experiments, in this order and before the answer goes."""
-    tickets_awaited: list[int] = field(default_factory=list)
-    """Jobs whose tickets must be out before the answer goes."""
-    tickets_wanted: set[int] = field(default_factory=set)
-    """Experiments with jobs that may want tickets now."""
-    claimed: tuple[int, datetime] | None = None
-    """An experiment, and when the ticket of a job of it was published that has now been claimed."""
-    touched: set[int] = field(default_factory=set)
-    """Experiments whose search may have something to do now."""
-    served: str | None = None
-    """The `wait_id` of who was granted a job."""
-    waiting: tuple[int, str] | None = None
-    """An experiment and the `wait_id` of a worker that waits for a job to be made, and for the answer."""
-    pruning: tuple[int, int, int] | None = None
-    """An experiment, a job and its attempt: the answer waits for what the pruner says."""
-    log: list[str] = field(default_factory=list)
-
 
 _ROW = select(
     *RECORD_COLUMNS,

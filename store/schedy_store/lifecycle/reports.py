@@ -16,7 +16,8 @@ from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob
 from schedy.wire.values import Values, dump_values, load_values
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.curves import Curves
-from schedy_store.lifecycle.job_rows import Effects, JobRows, state_of, stop_text
+from schedy_store.lifecycle.effects import ClaimedTicket, Effects, PrunerCall, WaitingWorker
+from schedy_store.lifecycle.job_rows import JobRows, state_of, stop_text
 from schedy_store.lifecycle.transitions import JobState, Stop, Verdict
 from schedy_store.lifecycle.workers import Workers
 from schedy_store.schema.engine import Transaction
@@ -59,32 +60,32 @@ class Reports:
         row = self._rows.find(message.experiment_uid, message.job_id)
         if row is None:
             return Effects(ClaimAnswer(granted=False, reason=_DELETED))
-        outcome = Effects()
+        effects = Effects()
         if row.token != message.token:
-            row = self._expired(row, outcome)
+            row = self._expired(row, effects)
         verdict = transitions.claim(state_of(row), self._rows.terms(row), message.token, self._now)
         if not verdict.accepted:
-            return self._denied(row, message, verdict, outcome)
+            return self._denied(row, message, verdict, effects)
         if verdict.state.token == row.token:
             self._rows.move(row, verdict.state, heard_at=self._now)
             record = job_record(row)
         else:
             record = self._begin_attempt(row, verdict.state, message, user)
         if row.dispatched_at is not None and message.by_ticket:
-            outcome.claimed = (row.experiment_pk, row.dispatched_at)
-        outcome.served = message.wait_id
-        self._touch(row, outcome)
+            effects.claimed = ClaimedTicket(row.experiment_pk, row.dispatched_at)
+        effects.served = message.wait_id
+        self._touch(row, effects)
         record = record.model_copy(update={"status": verdict.state.status, "attempt": verdict.state.attempt})
-        outcome.answer = ClaimAnswer.model_construct(
+        effects.answer = ClaimAnswer.model_construct(
             granted=True, job=record, lease_seconds=self._lease.total_seconds()
         )
-        return outcome
+        return effects
 
-    def _touch(self, row: AnyRow, outcome: Effects) -> None:
+    def _touch(self, row: AnyRow, effects: Effects) -> None:
         """A job of an experiment that makes its own has moved: another may be wanted, or its ticket."""
         if row.scheduler != MANUAL:
-            outcome.touched.add(row.experiment_pk)
-            outcome.tickets_wanted.add(row.experiment_pk)
+            effects.touched.add(row.experiment_pk)
+            effects.tickets_wanted.add(row.experiment_pk)
 
     def _demand(self, message: Demand, _user: str | None) -> Effects:
         """A worker waits for a job to be made; who keeps the search answers it."""
@@ -93,23 +94,23 @@ class Reports:
             return Effects(DemandAnswer(there=False, reason="the experiment was deleted."))
         if row.scheduler == MANUAL:
             return Effects(DemandAnswer(there=False, reason="nothing is queued."))
-        return Effects(touched={row.pk}, waiting=(row.pk, message.wait_id))
+        return Effects(touched={row.pk}, waiting=WaitingWorker(row.pk, message.wait_id))
 
-    def _expired(self, row: AnyRow, outcome: Effects) -> AnyRow:
+    def _expired(self, row: AnyRow, effects: Effects) -> AnyRow:
         """Judge a lease that may be over, as a tick would; return the row as it is then."""
         verdict = transitions.expire(state_of(row), self._rows.terms(row), self._now)
         if not verdict.accepted:
             return row
-        self._lose(row, verdict, outcome)
+        self._lose(row, verdict, effects)
         return self._rows.again(row)
 
-    def _denied(self, row: AnyRow, message: Claim, verdict: Verdict, outcome: Effects) -> Effects:
+    def _denied(self, row: AnyRow, message: Claim, verdict: Verdict, effects: Effects) -> Effects:
         self._rows.move(row, verdict.state)
         if row.token != message.token:
             detail = f"A claim was denied: {verdict.reason}"
             self._note_again(row, "denied", detail, token=message.token, worker=str(message.worker))
-        outcome.answer = ClaimAnswer(granted=False, reason=verdict.reason)
-        return outcome
+        effects.answer = ClaimAnswer(granted=False, reason=verdict.reason)
+        return effects
 
     def _begin_attempt(self, row: AnyRow, state: JobState, message: Claim, user: str | None) -> JobRecord:
         """Start from what was pushed: nothing of an earlier attempt is mixed in."""
@@ -142,27 +143,27 @@ class Reports:
         verdict = self._judge(row, message, user)
         if not verdict.accepted:
             return self._refused(row, message, verdict)
-        outcome = Effects(ReportAnswer(accepted=True))
+        effects = Effects(ReportAnswer(accepted=True))
         if not verdict.reason:
-            return outcome  # it came twice, or was overtaken
+            return effects  # it came twice, or was overtaken
         if not isinstance(message, Release):
             self._curves.add(row, message.points)
         if verdict.state.status == RUNNING:
             self._progressed(row, verdict.state, message)
             if isinstance(message, Curve) and row.prunes:
-                outcome.pruning = (row.experiment_pk, row.pk, row.attempt)
+                effects.pruning = PrunerCall(row.experiment_pk, row.pk, row.attempt)
         elif verdict.state.is_final:
-            self._ended(row, verdict.state, message, outcome)
+            self._ended(row, verdict.state, message, effects)
         else:
-            self._given_back(row, verdict.state, message, outcome)
-        outcome.answer = ReportAnswer(
+            self._given_back(row, verdict.state, message, effects)
+        effects.answer = ReportAnswer(
             accepted=True,
             revision=row.revision + 1,
             at=self._now,
             status=verdict.state.status,
             stop=stop_text(row.stop, row) if row.stop else "",
         )
-        return outcome
+        return effects
 
     def _judge(self, row: AnyRow, message: _HeldReport, user: str | None) -> Verdict:
         job, terms = state_of(row), self._rows.terms(row)
@@ -200,45 +201,45 @@ class Reports:
         self._rows.move(row, state, heard_at=self._now, reported_at=self._now, **self._put(row, message))
         self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
 
-    def _ended(self, row: AnyRow, state: JobState, message: _HeldReport, outcome: Effects) -> None:
+    def _ended(self, row: AnyRow, state: JobState, message: _HeldReport, effects: Effects) -> None:
         error = message.error if isinstance(message, Finish) else None
         if row.stop in {"job_timeout", "stall_timeout"}:
             error = stop_text(row.stop, row)
         self._rows.end(row, state, error=error, **self._put_last(row, state, message))
         if state.status == DONE and isinstance(message, Finish):
-            self._note_unobserved(row, message.results, outcome)
-        self._touch(row, outcome)
+            self._note_unobserved(row, message.results, effects)
+        self._touch(row, effects)
         self._workers.count(row.worker_pk, "crashed" if state.status == CRASHED else "done")
-        outcome.log.append(f"{row.experiment_name}: job {row.job_id} is {state.status} ({row.worker})")
+        effects.log.append(f"{row.experiment_name}: job {row.job_id} is {state.status} ({row.worker})")
 
-    def _note_unobserved(self, row: AnyRow, results: Values, outcome: Effects) -> None:
+    def _note_unobserved(self, row: AnyRow, results: Values, effects: Effects) -> None:
         """Say so if a job does not report what it was made for; the search goes on without it."""
         faults = [fault for name in json.loads(row.objectives) if (fault := _unobserved(name, results))]
         if faults:
             problem = f"Job {row.job_id} is DONE, but its result {faults[0]}. The search does not learn from it."
             self._sql.execute(update(Experiment).where(Experiment.pk == row.experiment_pk).values(problem=problem))
             self._journal.of_job(row, "unobserved", problem, worker=row.worker, attempt=row.attempt)
-            outcome.log.append(f"{row.experiment_name}: {problem}")
+            effects.log.append(f"{row.experiment_name}: {problem}")
 
-    def _given_back(self, row: AnyRow, state: JobState, message: _HeldReport, outcome: Effects) -> None:
+    def _given_back(self, row: AnyRow, state: JobState, message: _HeldReport, effects: Effects) -> None:
         why = "The worker gave the job back." if row.stop is None else f"To be tried again: {stop_text(row.stop, row)}"
         self._journal.of_job(row, "released", why, worker=row.worker, attempt=row.attempt)
         left = dump_values(message.results) if isinstance(message, Progress | Finish) else row.results
         self._rows.queue_again(row, state, left)
-        self._touch(row, outcome)
-        outcome.tickets_wanted.add(row.experiment_pk)
-        outcome.log.append(f"{row.experiment_name}: job {row.job_id} was given back by {row.worker}. {why}")
+        self._touch(row, effects)
+        effects.tickets_wanted.add(row.experiment_pk)
+        effects.log.append(f"{row.experiment_name}: job {row.job_id} was given back by {row.worker}. {why}")
 
     def _refused(self, row: AnyRow, message: _HeldReport, verdict: Verdict) -> Effects:
-        outcome = Effects(ReportAnswer(accepted=False, reason=verdict.reason))
+        effects = Effects(ReportAnswer(accepted=False, reason=verdict.reason))
         if isinstance(message, Release):
-            return outcome  # nobody loses by it: claims are given up whether they were granted or not
+            return effects  # nobody loses by it: claims are given up whether they were granted or not
         worker = self._journal.worker_of(row, message.token)
         unknown = "" if worker else " Nobody has claimed the job under its token."
         detail = f"A {message.kind} report was refused: {verdict.reason}{unknown}"
         self._note_again(row, "refused", detail, token=message.token, worker=worker)
-        outcome.log.append(f"{row.experiment_name}: job {row.job_id}: {detail}")
-        return outcome
+        effects.log.append(f"{row.experiment_name}: job {row.job_id}: {detail}")
+        return effects
 
     def _of_deleted(self, message: _HeldReport) -> Effects:
         detail = f"A {message.kind} report on job {message.job_id} was refused: {_DELETED}"
@@ -286,16 +287,16 @@ class Reports:
 
     def expire_leases(self, limit: int) -> Effects:
         """Judge the leases; at most `limit` at a time."""
-        outcome = Effects()
+        effects = Effects()
         for row in self._rows.with_lease_over(limit):
             verdict = transitions.expire(state_of(row), self._rows.terms(row), self._now)
             if verdict.accepted:
-                self._lose(row, verdict, outcome)
-        return outcome
+                self._lose(row, verdict, effects)
+        return effects
 
     def stop_overdue(self, limit: int) -> Effects:
         """Tell the holders of jobs that have taken, or said nothing for, too long to stop; at most `limit` of each."""
-        outcome = Effects()
+        effects = Effects()
         for experiment in self._sql.execute(_WITH_TIMEOUT).all():
             limits: tuple[tuple[Stop, Any, float | None], ...] = (
                 ("job_timeout", Job.started_at, experiment.job_timeout),
@@ -305,22 +306,22 @@ class Reports:
                 if seconds is not None:
                     before = self._now - timedelta(seconds=seconds)
                     for row in self._rows.running_since(experiment.pk, since, before, limit):
-                        self._stop(row, stop, outcome)
-        return outcome
+                        self._stop(row, stop, effects)
+        return effects
 
-    def _stop(self, row: AnyRow, stop: Stop, outcome: Effects) -> None:
+    def _stop(self, row: AnyRow, stop: Stop, effects: Effects) -> None:
         verdict = transitions.overdue(state_of(row), self._rows.terms(row), stop, self._now)
         if verdict.accepted:
             self._rows.move(row, verdict.state)
             detail = f"The worker is to stop: {stop_text(stop, row)}"
             self._journal.of_job(row, "stopping", detail, worker=row.worker, attempt=row.attempt)
-            outcome.log.append(f"{row.experiment_name}: job {row.job_id}: {detail} ({row.worker})")
+            effects.log.append(f"{row.experiment_name}: job {row.job_id}: {detail} ({row.worker})")
 
     def renew_leases(self) -> None:
         """Give every running job a whole lease: nobody loses a job because nobody listened."""
         self._sql.execute(_RENEW, {"until": self._now + self._lease, "at_now": self._now})
 
-    def _lose(self, row: AnyRow, verdict: Verdict, outcome: Effects) -> None:
+    def _lose(self, row: AnyRow, verdict: Verdict, effects: Effects) -> None:
         """Write what the end of a lease means."""
         seconds = f"{self._lease.total_seconds():g} s"
         detail = f"No sign of life for {seconds}: {verdict.reason}."
@@ -336,9 +337,9 @@ class Reports:
             self._rows.queue_again(row, verdict.state, row.results)
         else:
             self._rows.move(row, verdict.state)
-        self._touch(row, outcome)
-        outcome.tickets_wanted.add(row.experiment_pk)
-        outcome.log.append(
+        self._touch(row, effects)
+        effects.tickets_wanted.add(row.experiment_pk)
+        effects.log.append(
             f"{row.experiment_name}: job {row.job_id} {after}, lease ran out, attempt {row.attempt} ({row.worker})"
         )
 

@@ -1,4 +1,4 @@
-"""Which jobs want tickets, and which tickets are out: the SQL side. Publishing is `link`'s.
+"""Tickets: which jobs want one, and which were published. The service publishes them.
 
 A job wants a ticket while it is QUEUED and not dispatched in an experiment that is neither paused nor DONE. It is
 marked as dispatched once the broker has confirmed the ticket; a crash in between publishes it twice, which is
@@ -22,11 +22,11 @@ from schedy_store.schema.tables import Experiment, Job
 _SHOWN_CHARACTERS = 2048
 _LOST_AFTER_LEASES = 3
 _REST_SECONDS = 2.0
-_SUSPECTS = 100
+_OVERDUE_AT_ONCE = 100
 """Queues looked at together: each takes a channel, of which a connection has 2,047."""
 
 TicketKey = tuple[int, int]
-"""Number of the job, number of its ticket."""
+"""Primary key of the job, number of its ticket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ _PUSHED = Job.__table__.alias()
 _PUSHED_WAITS = exists().where(
     _PUSHED.c.experiment_pk == bindparam("experiment"), _PUSHED.c.status == "QUEUED", _PUSHED.c.suggestion.is_(None)
 )
-"""Jobs that a search has made give way to those that were pushed."""
+"""Pushed jobs go before those that a search has made."""
 _WANTING = (
     select(
         Job.pk,
@@ -70,90 +70,99 @@ _MARK = (
 
 @dataclass(slots=True)
 class TicketDispatcher:
-    """Keeps the tickets under way within a window, experiment by experiment."""
+    """Keeps the tickets in flight within a window, and gives each experiment its share.
+
+    `wanting` are the experiments in which jobs may want tickets. `in_flight` are the tickets that were chosen and that
+    the broker has not confirmed yet, with their experiments.
+    """
 
     window: int
     lease_seconds: float
     wanting: set[int] = field(default_factory=set)
-    under_way: dict[TicketKey, int] = field(default_factory=dict)
+    in_flight: dict[TicketKey, int] = field(default_factory=dict)
     _claimed: dict[int, list[tuple[datetime, datetime]]] = field(default_factory=dict)
     _seen_empty: dict[int, int] = field(default_factory=dict)
     _resting: dict[int, float] = field(default_factory=dict)
     _last_served: int = 0
 
     def reset(self, transaction: Transaction) -> None:
-        """Begin anew, after a take-over or a lost connection."""
-        self.under_way.clear()
+        """Start again, after a takeover or a lost connection."""
+        self.in_flight.clear()
         self._claimed.clear()
         self._seen_empty.clear()
         found = select(Job.experiment_pk).where(*_WANTS).distinct()
         self.wanting = set(transaction.sql.scalars(found))
 
     def open_experiments(self, transaction: Transaction) -> list[str]:
-        """Names of the experiments that have a queue."""
+        """Return the names of the experiments that have a queue."""
         return list(transaction.sql.scalars(select(Experiment.name).where(Experiment.status == "RUNNING")))
 
-    def mark(self, transaction: Transaction, published: Iterable[TicketKey]) -> None:
-        """Write down which tickets the broker has."""
+    def mark_dispatched(self, transaction: Transaction, published: Iterable[TicketKey]) -> None:
+        """Note in the store which tickets the broker has."""
         rows = [{"job": job, "ticket_is": number, "at": transaction.now} for job, number in published]
         if rows:
             transaction.sql.execute(_MARK, rows)
 
     def experiments_of(self, keys: Iterable[TicketKey]) -> set[int]:
-        """Return the experiments of tickets that are under way."""
-        return {self.under_way[key] for key in keys if key in self.under_way}
+        """Return the experiments of tickets that are in flight."""
+        return {self.in_flight[key] for key in keys if key in self.in_flight}
 
-    def landed(self, keys: Iterable[TicketKey], *, failed: bool) -> None:
-        """Tickets are no longer under way; failed ones are wanted again."""
+    def confirmed(self, keys: Iterable[TicketKey]) -> None:
+        """Take tickets that the broker has out of those in flight."""
         for key in keys:
-            experiment = self.under_way.pop(key, None)
-            if failed and experiment is not None:
+            self.in_flight.pop(key, None)
+
+    def not_published(self, keys: Iterable[TicketKey]) -> None:
+        """Take chosen tickets out of those in flight; their jobs want tickets as before."""
+        for key in keys:
+            experiment = self.in_flight.pop(key, None)
+            if experiment is not None:
                 self.wanting.add(experiment)
 
-    def refused(self, keys: Iterable[TicketKey]) -> None:
-        """The broker did not take these: their experiments are left alone for a moment, so that no loop is busy."""
+    def returned(self, keys: Iterable[TicketKey]) -> None:
+        """Do the same for tickets that the broker did not take, after a pause, so that no loop is busy with them."""
         for key in keys:
-            experiment = self.under_way.get(key)
+            experiment = self.in_flight.get(key)
             if experiment is not None:
                 self._resting[experiment] = time.monotonic() + _REST_SECONDS
-            self.landed([key], failed=True)
+            self.not_published([key])
 
-    def remade(self, transaction: Transaction, experiments: Iterable[str]) -> None:
-        """The queues of these were made anew, without the tickets that were in them: new ones are wanted."""
+    def recreated(self, transaction: Transaction, experiments: Iterable[str]) -> None:
+        """Want new tickets for all jobs of these experiments: their queues were created again, and are empty."""
         for name in experiments:
             pk = transaction.sql.scalar(select(Experiment.pk).where(Experiment.name == name))
             if pk is not None:
                 self._reclaim(transaction, pk, before=transaction.now + timedelta(seconds=1))
 
     def choose(self, transaction: Transaction) -> list[WantedTicket]:
-        """Return the tickets to publish now and count them as under way."""
+        """Return the tickets to publish now, and count them as in flight."""
         chosen: list[WantedTicket] = []
-        room = self.window - len(self.under_way)
+        room = self.window - len(self.in_flight)
         share = max(1, room // max(1, len(self.wanting)))
         for experiment in self._in_turn():
             if len(chosen) >= room:
                 break
             self._last_served = experiment
-            out_now = sum(1 for holder in self.under_way.values() if holder == experiment)
+            out_now = sum(1 for holder in self.in_flight.values() if holder == experiment)
             limit = min(share, room - len(chosen)) + out_now
             rows = transaction.sql.execute(_WANTING, {"experiment": experiment, "most": limit}).all()
             if len(rows) < limit:
                 self.wanting.discard(experiment)
             for row in rows:
-                if (row.pk, row.ticket) not in self.under_way:
-                    self.under_way[row.pk, row.ticket] = experiment
+                if (row.pk, row.ticket) not in self.in_flight:
+                    self.in_flight[row.pk, row.ticket] = experiment
                     chosen.append(WantedTicket((row.pk, row.ticket), experiment, _ticket(row)))
         return chosen
 
     def _in_turn(self) -> list[int]:
-        """The experiments that want tickets, beginning after the one served last."""
+        """Return the experiments that want tickets, those after the one served last first."""
         now = time.monotonic()
         self._resting = {pk: until for pk, until in self._resting.items() if until > now}
         ordered = sorted(self.wanting - self._resting.keys())
         return [pk for pk in ordered if pk > self._last_served] + [pk for pk in ordered if pk <= self._last_served]
 
     def awaited(self, transaction: Transaction, jobs: list[int]) -> set[int]:
-        """Of these jobs, those whose ticket is still to come."""
+        """Return those of the jobs whose tickets have not been published yet."""
         if not jobs:
             return set()
         found = select(Job.pk).join_from(Job, Experiment).where(Job.pk.in_(jobs), *_WANTS, *_OPEN)
@@ -162,13 +171,13 @@ class TicketDispatcher:
     # The safety net for tickets lost outside Schedy.
 
     def note_claim(self, experiment: int, dispatched_at: datetime, now: datetime) -> None:
-        """A ticket published at `dispatched_at` was claimed now: older ones of its queue should have been, too."""
+        """Note that a ticket published at `dispatched_at` was claimed: older ones of its queue should have been."""
         claims = self._claimed.setdefault(experiment, [])
         if not claims or claims[-1][1] + timedelta(seconds=self.lease_seconds) <= now:
             claims.append((dispatched_at, now))
 
     def reclaim_overtaken(self, transaction: Transaction) -> None:
-        """Tickets that later ones have overtaken for several leases are lost: their jobs want new ones."""
+        """Count tickets as lost that later ones have overtaken for several leases: their jobs want new ones."""
         long_ago = transaction.now - self._patience
         for experiment, claims in self._claimed.items():
             ripe = [dispatched_at for dispatched_at, claimed_at in claims if claimed_at <= long_ago]
@@ -176,21 +185,21 @@ class TicketDispatcher:
                 self._reclaim(transaction, experiment, before=max(ripe))
                 self._claimed[experiment] = [claim for claim in claims if claim[1] > long_ago]
 
-    def suspects(self, transaction: Transaction) -> dict[int, str]:
-        """Experiments with tickets that have been out for several leases: number and name."""
+    def overdue_experiments(self, transaction: Transaction) -> dict[int, str]:
+        """Return the keys and names of experiments with tickets unclaimed for several leases: they may be lost."""
         found = (
             select(Experiment.pk, Experiment.name)
             .join_from(Job, Experiment)
             .where(Job.status == "QUEUED", Job.dispatched_at < transaction.now - self._patience, *_OPEN)
             .group_by(Experiment.pk, Experiment.name)
             .order_by(func.min(Job.dispatched_at))
-            .limit(_SUSPECTS)
+            .limit(_OVERDUE_AT_ONCE)
         )
         return {row.pk: row.name for row in transaction.sql.execute(found)}
 
-    def note_ready(self, transaction: Transaction, counts: dict[int, int]) -> None:
-        """Queues were looked at: one that stays empty for several looks has lost its old tickets."""
-        for experiment, ready in counts.items():
+    def note_queue_lengths(self, transaction: Transaction, lengths: dict[int, int]) -> None:
+        """Note the lengths of queues: one that is empty several times in a row has lost its old tickets."""
+        for experiment, ready in lengths.items():
             self._seen_empty[experiment] = self._seen_empty.get(experiment, 0) + 1 if ready == 0 else 0
             if self._seen_empty[experiment] >= _LOST_AFTER_LEASES:
                 self._seen_empty[experiment] = 0

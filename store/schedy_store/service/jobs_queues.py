@@ -18,7 +18,7 @@ from schedy.amqp.channel import Channel
 from schedy.amqp.connection import Connection
 from schedy.errors import BrokerError, TopologyMissingError
 from schedy.wire import names, topology
-from schedy_store.lifecycle.job_rows import QueueChange
+from schedy_store.lifecycle.effects import QueueChange
 
 _log = logging.getLogger(__name__)
 

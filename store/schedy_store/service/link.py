@@ -23,7 +23,7 @@ from schedy.wire.answers import Refusal
 from schedy.wire.base import Answer
 from schedy.wire.codec import encode, routing_key
 from schedy.wire.service import Tick
-from schedy_store.lifecycle.job_rows import QueueChange
+from schedy_store.lifecycle.effects import QueueChange
 from schedy_store.lifecycle.tickets import TicketKey, WantedTicket
 from schedy_store.search.wire import SearchAnswer
 from schedy_store.service.jobs_queues import JobsQueues

@@ -32,7 +32,7 @@ from schedy.wire.reports import Report
 from schedy.wire.requests import Request
 from schedy.wire.service import Replay, Tick
 from schedy_store.lifecycle.changes import Changes
-from schedy_store.lifecycle.job_rows import Effects
+from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.reports import Reports
 from schedy_store.lifecycle.tickets import TicketDispatcher, WantedTicket
@@ -250,7 +250,7 @@ class ResultsService:
             if not is_fault_of_data(error):
                 raise
             _log.debug("A batch of %d failed", len(decoded), exc_info=True)
-            self._office.landed([wanted.key for wanted in applied.tickets], failed=True)
+            self._office.not_published([wanted.key for wanted in applied.tickets])
             raise BatchError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
         if self._epoch != before[0]:
             _log.info("This instance (%s) is active, epoch %d.", self._instance, self._epoch)
@@ -265,11 +265,11 @@ class ResultsService:
         applied: _Applied,
     ) -> None:
         """What the broker and the search process have told, then messages in their order, then what follows from it."""
-        self._office.refused(arrivals.failed)
-        self._office.remade(transaction, arrivals.remade)
-        self._office.mark(transaction, arrivals.landed)
+        self._office.returned(arrivals.failed)
+        self._office.recreated(transaction, arrivals.remade)
+        self._office.mark_dispatched(transaction, arrivals.landed)
         self._searches.note_tickets(self._office.experiments_of(arrivals.landed))
-        self._office.note_ready(transaction, arrivals.ready_counts)
+        self._office.note_queue_lengths(transaction, arrivals.ready_counts)
         applied.outcomes.append((None, self._searches.take(transaction, arrivals.answers)))
         for incoming, message in decoded:
             outcome = self._apply_message(link, transaction, message, incoming.user)
@@ -282,7 +282,7 @@ class ResultsService:
             self._office.wanting |= outcome.tickets_wanted
         for place, (_incoming, outcome) in enumerate(applied.outcomes):
             applied.awaited[place] = self._office.awaited(transaction, outcome.tickets_awaited)
-        self._office.landed(arrivals.landed, failed=False)
+        self._office.confirmed(arrivals.landed)
         applied.tickets = self._office.choose(transaction)
 
     def _check_epoch(self, link: Link, transaction: Transaction) -> None:
@@ -350,7 +350,7 @@ class ResultsService:
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._settings.lease_seconds
             self._office.reclaim_overtaken(transaction)
-            link.count_ready(self._office.suspects(transaction))
+            link.count_ready(self._office.overdue_experiments(transaction))
         if time.monotonic() >= self._next_housekeeping:
             self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
             self._changes(transaction).forget_old_answers()

@@ -23,7 +23,7 @@ from schedy.wire.answers import DemandAnswer, ReportAnswer
 from schedy.wire.base import Answer
 from schedy.wire.changes import NewJob
 from schedy.wire.values import load_values
-from schedy_store.lifecycle.job_rows import Effects
+from schedy_store.lifecycle.effects import Effects, PrunerCall
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.new_jobs import Newcomer, NewJobs
 from schedy_store.schema.engine import Transaction
@@ -445,7 +445,7 @@ class Searches:
 
     # After the commit.
 
-    def ask_pruner(self, incoming: Incoming, answer: ReportAnswer, pruning: tuple[int, int, int]) -> bool:
+    def ask_pruner(self, incoming: Incoming, answer: ReportAnswer, pruning: PrunerCall) -> bool:
         """Have the pruner asked before a report is answered; False if it has too much to do."""
         if self._on_answer is None or len(self._pruning) >= _PRUNINGS_AT_ONCE:
             return False

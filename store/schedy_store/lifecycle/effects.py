@@ -1,0 +1,63 @@
+"""What applying a message leaves to do, in the broker and in memory, once its transaction is committed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from schedy.wire.base import Answer
+
+QueueChange = Literal["wanted", "purged", "gone"]
+"""What happens to the queue of an experiment: it is to exist, to be emptied, or to be deleted."""
+
+
+class ClaimedTicket(NamedTuple):
+    """The ticket by which a job was claimed: its experiment, and when it was published."""
+
+    experiment_pk: int
+    dispatched_at: datetime
+
+
+class WaitingWorker(NamedTuple):
+    """A worker that waits for the search of an experiment to make a job."""
+
+    experiment_pk: int
+    wait_id: str
+
+
+class PrunerCall(NamedTuple):
+    """A running attempt that the pruner is to judge before its report is answered."""
+
+    experiment_pk: int
+    job_pk: int
+    attempt: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """The effects of one message, grouped by who reads them.
+
+    The service's loop sends the answer, after the broker has done what it waits for, and logs the lines. The
+    dispatcher of tickets (`tickets_wanted`, `claimed`) and the searches (the rest) note theirs in memory, from which
+    nothing is lost that the store does not have.
+    """
+
+    answer: Answer | None = None
+    """None: nobody is answered now."""
+    log: list[str] = field(default_factory=list)
+
+    queues: list[tuple[QueueChange, str]] = field(default_factory=list)
+    """Changes to the queues of experiments (by name), made in this order and before the answer is sent."""
+    tickets_awaited: list[int] = field(default_factory=list)
+    """Jobs whose tickets the broker must have before the answer is sent."""
+
+    tickets_wanted: set[int] = field(default_factory=set)
+    """Experiments in which jobs may want tickets."""
+    claimed: ClaimedTicket | None = None
+
+    touched: set[int] = field(default_factory=set)
+    """Experiments whose search may have something to do."""
+    served: str | None = None
+    """The `wait_id` of a worker that was granted a job, and waits no longer."""
+    waiting: WaitingWorker | None = None
+    """A worker that the search answers once it has a job for it."""
+    pruning: PrunerCall | None = None
