@@ -26,7 +26,7 @@ from benchmarks import pbt_toy
 from benchmarks.figures import median
 from schedy.search.definition import ALGORITHMS, Definition, read_definition
 from schedy_store.search.catalogue import make_algorithm
-from schedy_store.search.optuna.space import axis_of
+from schedy_store.search.optuna.space import Axes
 from schedy_store.search.protocol import Algorithm, History, Suggestion, Trial
 
 Loss = Callable[[Mapping[str, Any]], float]
@@ -147,13 +147,13 @@ def best_by_schedy(
 
 def best_by_optuna(scheduler: str, task: Task, seed: int, *, jobs: int = JOBS) -> float:
     """Return the best value after so many jobs."""
-    parameters = define(task.space, seed).space().parameters
-    axes = {name: axis_of(distribution).distribution for name, distribution in parameters.items()}
+    definition = define(task.space, seed)
+    distributions = Axes(definition.space(), definition.hyperparameters).distributions
     study = optuna.create_study(sampler=SAMPLERS[scheduler](seed))
     asked: dict[int, optuna.Trial] = {}
 
     def _begin(key: int) -> Mapping[str, Any]:
-        asked[key] = study.ask(axes)
+        asked[key] = study.ask(distributions)
         return asked[key].params
 
     return _simulate(task, seed, jobs, _begin, lambda key, loss: study.tell(asked.pop(key), loss))

@@ -337,7 +337,7 @@ def _check_rules(scheduler: str, rules: Rules, definition: Definition) -> None:
 
 def _check_grid(options: GridOptions, definition: Definition) -> None:
     for name, distribution in definition.space().parameters.items():
-        if options.points_of(name) is None and not distribution.is_countable:
+        if options.points_of(name) is None and distribution.count is None:
             raise InvalidValueError(
                 f"grid: {name} has endless values. Say how many points to take: --option points 5, or"
                 f""" --option points '{{"{name}": 5}}'."""

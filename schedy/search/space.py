@@ -1,37 +1,28 @@
-"""The hyperparameters of an experiment together: which there are, and which exist only with a choice."""
+"""The hyperparameters of an experiment together: all there are, and those that exist only with a value of another."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from schedy.errors import InvalidValueError
-from schedy.random import Choice, Distribution
+from schedy.random import Distribution
 
 
 class Space:
-    """All hyperparameters with their distributions. A choice may open further ones (`Choice.then`)."""
+    """All hyperparameters with their distributions. A value may open further ones (`Distribution.branches`)."""
 
     def __init__(self, hyperparameters: Mapping[str, Distribution]) -> None:
         """Raises InvalidValueError if a name stands twice, also in different branches."""
         self._top = dict(hyperparameters)
         self.parameters: dict[str, Distribution] = {}
-        """All of them, opened ones behind the choice that opens them."""
+        """All of them, opened ones behind the hyperparameter that opens them."""
         for name, distribution in _walk(self._top):
             if name in self.parameters:
                 raise InvalidValueError(f"{name}: there are two hyperparameters of this name, in branches perhaps.")
             self.parameters[name] = distribution
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether every job has all hyperparameters."""
-        return len(self._top) == len(self.parameters)
-
     def draw(self, choose: Callable[[str, Distribution], Any]) -> dict[str, Any]:
-        """Return hyperparameters whose values `choose` picks, asked in order, and for those that exist only."""
+        """Return hyperparameters whose values `choose` picks, asked in order, and only for those that exist."""
         return dict(_draw(self._top, choose))
-
-    def all_points(self, values: Callable[[str, Distribution], list[Any]]) -> Iterator[dict[str, Any]]:
-        """Yield every combination of the values, the last hyperparameter changing fastest."""
-        return _points(list(self._top.items()), values)
 
     def fault(self, hyperparameters: Mapping[str, Any]) -> str | None:
         """Return why no job of this space has these hyperparameters, None if one may."""
@@ -53,9 +44,8 @@ class Space:
 def _walk(hyperparameters: Mapping[str, Distribution]) -> Iterator[tuple[str, Distribution]]:
     for name, distribution in hyperparameters.items():
         yield name, distribution
-        if isinstance(distribution, Choice):
-            for opened in distribution.then.values():
-                yield from _walk(opened)
+        for opened in distribution.branches.values():
+            yield from _walk(opened)
 
 
 def _draw(
@@ -64,18 +54,4 @@ def _draw(
     for name, distribution in hyperparameters.items():
         value = choose(name, distribution)
         yield name, value
-        if isinstance(distribution, Choice):
-            yield from _draw(distribution.opens(value), choose)
-
-
-def _points(
-    hyperparameters: list[tuple[str, Distribution]], values: Callable[[str, Distribution], list[Any]]
-) -> Iterator[dict[str, Any]]:
-    if not hyperparameters:
-        yield {}
-        return
-    (name, distribution), *rest = hyperparameters
-    for value in values(name, distribution):
-        opened = list(distribution.opens(value).items()) if isinstance(distribution, Choice) else []
-        for point in _points([*opened, *rest], values):
-            yield {name: value, **point}
+        yield from _draw(distribution.opens(value), choose)

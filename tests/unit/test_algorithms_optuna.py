@@ -10,13 +10,13 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from schedy.random import Choice, Distribution, distributions_from_json
+from schedy.random import Choice, distributions_from_json
 from schedy.search.definition import Definition
 from schedy_store.search.algorithms import tpe
 from schedy_store.search.algorithms.cmaes import Cmaes
 from schedy_store.search.algorithms.nsga2 import Nsga2
 from schedy_store.search.algorithms.tpe import Tpe
-from schedy_store.search.optuna.space import axis_of
+from schedy_store.search.optuna.space import Axes, optunas
 from schedy_store.search.optuna.storage import View, directions
 from schedy_store.search.protocol import Algorithm, History, Suggestion, Trial, generator, numeric_seed
 from tests.unit.search_support import Experiment, define, minimize, run, trial
@@ -77,17 +77,17 @@ CASES: dict[str, tuple[type[Algorithm], Definition, Callable[[int], BaseSampler]
 
 
 def _outward(definition: Definition, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    space = definition.space().parameters
-    return {name: axis_of(space[name]).outward(value) for name, value in parameters.items()}
+    axes = {name: distribution.axis() for name, distribution in definition.space().parameters.items()}
+    return {name: axis.outward(parameters[name]) for name, axis in axes.items() if axis is not None}
 
 
 def _by_optuna(definition: Definition, make_sampler: Callable[[int], BaseSampler], jobs: int) -> list[Any]:
-    axes = {name: axis_of(each).distribution for name, each in definition.space().parameters.items()}
+    distributions = Axes(definition.space(), definition.hyperparameters).distributions
     study = optuna.create_study(directions=directions(definition))
     found = []
     for number in range(jobs):
         study.sampler = make_sampler(numeric_seed(definition, number))
-        asked = study.ask(axes)
+        asked = study.ask(distributions)
         values = _outward(definition, asked.params)
         found.append(values)
         study.tell(asked, [_loss(values)[objective.result] for objective in definition.objectives])
@@ -158,16 +158,18 @@ def test_cmaes_searches_a_branched_space() -> None:
     ids=str,
 )
 def test_a_value_goes_to_optuna_and_back(form: dict[str, Any], value: Any) -> None:
-    axis = axis_of(distributions_from_json({"x": form})["x"])
-    inward = axis.inward(value)
-    assert axis.distribution._contains(axis.distribution.to_internal_repr(inward))
+    axis = distributions_from_json({"x": form})["x"].axis()
+    assert axis is not None
+    inward, distribution = axis.inward(value), optunas(axis.span)
+    assert distribution._contains(distribution.to_internal_repr(inward))
     assert axis.outward(inward) == pytest.approx(value)
     assert type(axis.outward(inward)) is type(value)
 
 
 def test_a_value_that_is_never_drawn_is_never_proposed() -> None:
-    distribution: Distribution = Choice(["a", "b"], weights=[1, 0])
-    assert axis_of(distribution).outward(1.0) == "a"
+    axis = Choice(["a", "b"], weights=[1, 0]).axis()
+    assert axis is not None
+    assert axis.outward(1.0) == "a"
 
 
 def _shown(definition: Definition, *trials: Any) -> list[FrozenTrial]:

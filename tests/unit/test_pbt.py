@@ -1,5 +1,6 @@
 """Population based training: who goes on from whom, and the toy problem of the paper."""
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 from benchmarks import pbt_toy
 from schedy import pbt
 from schedy.errors import InvalidValueError
-from schedy.random import Int, LogUniform, Normal, QUniform, Uniform
+from schedy.random import Int, LogNormal, LogUniform, Normal, Numeric, QUniform, Uniform
 from schedy.search.definition import check_definition
-from schedy_store.search.algorithms.pbt import Pbt, legal
+from schedy_store.search.algorithms.pbt import Pbt
 from schedy_store.search.protocol import Exhausted, History, NotYet, Suggestion, Trial
 from tests.unit.search_support import Experiment, define, trial
 
@@ -132,11 +133,13 @@ def test_a_restart_changes_nothing() -> None:
         (QUniform(0, 1, 0.1), 0.33, 0.3),
         (QUniform(0, 1, 0.1), 7, 1.0),
         (Normal(0, 1), -77.5, -77.5),
+        (LogNormal(0, 1), 0.5, 0.5),
+        (LogNormal(0, 1), 0.0, sys.float_info.min),
     ],
 )
-def test_a_perturbed_value_is_a_legal_one(distribution: Any, number: float, wanted: float) -> None:
-    assert legal(distribution, number) == wanted
-    assert distribution.rank(legal(distribution, number)) is not None
+def test_the_nearest_value_lies_in_the_distribution(distribution: Numeric, number: float, wanted: float) -> None:
+    assert distribution.nearest(number) == wanted
+    assert distribution.rank(distribution.nearest(number)) is not None
 
 
 def test_the_toy_problem_is_solved_together_and_not_alone() -> None:

@@ -28,21 +28,11 @@ def _space() -> Space:
 
 def test_all_hyperparameters_are_known_behind_what_opens_them() -> None:
     assert list(_space().parameters) == ["kind", "c", "deep", "n", "x"]
-    assert not _space().is_flat
-    assert Space(distributions_from_json({"x": FORM["x"]})).is_flat
 
 
 def test_only_what_exists_is_drawn() -> None:
     assert _space().draw(lambda _name, each: each.at(0.0)) == {"kind": "svm", "c": 0.0, "x": 0.0}
     assert _space().draw(lambda _name, each: each.at(0.9)) == {"kind": 2, "deep": True, "n": 2, "x": 0.9}
-
-
-def test_all_points_are_every_combination() -> None:
-    points = list(_space().all_points(lambda _name, each: each.grid(2)))
-    assert len(points) == 8
-    assert points[0] == {"kind": "svm", "c": 0.0, "x": 0.0}
-    assert points[-1] == {"kind": 2, "deep": True, "n": 2, "x": 1.0}
-    assert all(_space().fault(point) is None for point in points)
 
 
 @pytest.mark.parametrize(

@@ -118,15 +118,15 @@ def _distribution(kind: str, word: str | None = None) -> Distribution:
         return distribution_from_json(kind, {})
     if word is None:
         raise InvalidValueError(f"{kind} has no parameters. Write name, distribution and parameters in turn.")
-    if kind == "const":
+    if KINDS[kind].takes_bare_value:
         try:
             return distribution_from_json(kind, parse_value(word))
         except ValueError as error:
-            raise InvalidValueError(f"const {word}: {error}.") from None
+            raise InvalidValueError(f"{kind} {word}: {error}.") from None
     try:
         parameters = json.loads(word)
     except (ValueError, RecursionError):
-        takes = ", ".join(f'"{name}": ...' for name in KINDS[kind].__annotations__ if name != "kind")
+        takes = ", ".join(f'"{name}": ...' for name in KINDS[kind].parameter_names())
         raise InvalidValueError(f"{kind} {word}: it is not JSON. {kind} takes '{{{takes}}}'.") from None
     return distribution_from_json(kind, parameters)
 

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from schedy.errors import InvalidValueError
-from schedy.random import Choice, Distribution, Int, QUniform
+from schedy.random import Distribution
 from schedy.search.definition import Definition, GridOptions, read_options
 from schedy_store.search.protocol import Exhausted, History, Suggestion, generator
 
@@ -16,7 +16,7 @@ MOST_POINTS = 10_000_000
 class Grid:
     """A point is a number in a mixed radix: each hyperparameter is a digit, the last changing fastest.
 
-    The digit of a choice runs over its values, and over the points that each of them opens.
+    The digit of a hyperparameter runs over its values, and over the points of what each of them opens.
     """
 
     def __init__(self, definition: Definition) -> None:
@@ -27,7 +27,7 @@ class Grid:
         for name, distribution in definition.space().parameters.items():
             self._values[name] = _values(name, distribution, options.points_of(name))
         self.size = self._size(self._top)
-        """How many points the grid has."""
+        """The number of points."""
         if self.size > MOST_POINTS:
             raise _too_large(f"The grid has {self.size:,} points")
         self._order: array[int] | range = range(self.size)
@@ -44,11 +44,11 @@ class Grid:
         return prod(sum(self._sizes(name, each)) for name, each in hyperparameters.items())
 
     def _sizes(self, name: str, distribution: Distribution) -> list[int]:
-        """How many points each value of a hyperparameter opens."""
+        """Return the number of points with each value of a hyperparameter."""
         values = self._values[name]
-        if isinstance(distribution, Choice):
-            return [self._size(distribution.opens(value)) for value in values]
-        return [1] * len(values)
+        if not distribution.branches:
+            return [1] * len(values)
+        return [self._size(distribution.opens(value)) for value in values]
 
     def _point(self, hyperparameters: Mapping[str, Distribution], point: int) -> dict[str, Any]:
         parts: list[dict[str, Any]] = []
@@ -60,31 +60,20 @@ class Grid:
                 digit -= sizes[place]
                 place += 1
             value = self._values[name][place]
-            opened = self._point(distribution.opens(value), digit) if isinstance(distribution, Choice) else {}
-            parts.append({name: value, **opened})
+            parts.append({name: value, **self._point(distribution.opens(value), digit)})
         return {name: value for part in reversed(parts) for name, value in part.items()}
 
 
 def _values(name: str, distribution: Distribution, points: int | None) -> list[Any]:
     if points is not None and not 1 <= points <= MOST_POINTS:
         raise InvalidValueError(f"{name}: a grid has from 1 to {MOST_POINTS:,} points, not {points}.")
-    if points is None and _countable(distribution) > MOST_POINTS:
-        raise _too_large(f"{name} has {_countable(distribution):,} values")
+    if points is None and distribution.count is not None and distribution.count > MOST_POINTS:
+        raise _too_large(f"{name} has {distribution.count:,} values")
     try:
         return distribution.grid(points)
     except InvalidValueError as error:
         raise InvalidValueError(f"{name}: {error}") from None
 
 
-def _countable(distribution: Distribution) -> int:
-    """How many values a distribution over whole numbers has, 0 for others."""
-    if isinstance(distribution, Int):
-        return distribution.high - distribution.low + 1
-    if isinstance(distribution, QUniform):
-        first, last = distribution.steps
-        return last - first + 1
-    return 0
-
-
 def _too_large(fact: str) -> InvalidValueError:
-    return InvalidValueError(f"{fact}, more than {MOST_POINTS:,}. Say with `points` how many values to take.")
+    return InvalidValueError(f"{fact}, more than {MOST_POINTS:,}. Set `points`, the number of values to take.")

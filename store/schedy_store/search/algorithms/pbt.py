@@ -1,8 +1,8 @@
 """Population based training (Jaderberg et al. 2017, arXiv 1711.09846).
 
-The first `population_size` suggestions are members of the population. Every later one goes on from a member's job that
-has ended: suggestion `population_size + n` from the one that ended n-th. It looks at what had ended by then and at
-nothing later, so it depends on the order in which jobs ended alone.
+The first `population_size` suggestions are members of the population. Every later one continues from a member's job
+that has ended: suggestion `population_size + n` from the one that ended n-th. It looks at the jobs that had ended by
+then and at nothing later, so it depends only on the order in which jobs ended.
 """
 
 import random
@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from schedy.pbt import exploit_from_json, explore_from_json
-from schedy.random import Distribution, Int, LogUniform, QUniform, Uniform
+from schedy.random import Numeric
 from schedy.search.definition import Definition, Objective, PbtOptions, read_options
 from schedy_store.search.protocol import Exhausted, History, NotYet, Suggestion, Trial, generator
 
@@ -29,6 +29,8 @@ class Pbt:
         self._generations = options.max_generations
         self._proportion = exploit_from_json(options.exploit).proportion
         self._explore = {name: explore_from_json(form) for name, form in options.explore.items()}
+        numbers = self._space.parameters.items()
+        self._numeric = {name: distribution for name, distribution in numbers if isinstance(distribution, Numeric)}
 
     def suggest(self, number: int, history: History) -> Suggestion | NotYet | Exhausted:
         if number >= self._size * self._generations:
@@ -42,7 +44,7 @@ class Pbt:
         return self._successor(history.ended[place], history.ended[: place + 1], drawn)
 
     def _place_of_candidate(self, wanted: int, ended: Sequence[Trial]) -> int | None:
-        """Where the job is that ended as so manieth of those from which another goes on."""
+        """Return the place of job number `wanted` among those that have a successor, None before it has ended."""
         places = (place for place, trial in enumerate(ended) if self._has_successor(trial))
         return next(islice(places, wanted, None), None)
 
@@ -63,7 +65,7 @@ class Pbt:
         return _continued(parent, self._explored(parent, drawn), member=member, generation=generation)
 
     def _population(self, ended: Sequence[Trial]) -> list[Trial]:
-        """The latest job of each member, and what was pushed and can be gone on from."""
+        """Return the latest job of each member, and pushed jobs that others can continue from."""
         members = {trial.state[_MEMBER]: trial for trial in ended if trial.number is not None}
         return [*members.values(), *(trial for trial in ended if self._is_guest(trial))]
 
@@ -79,7 +81,7 @@ class Pbt:
         for name, perturb in self._explore.items():
             factor = drawn.uniform(perturb.min_factor, perturb.max_factor)
             if name in values:
-                values[name] = legal(self._space.parameters[name], values[name] * factor)
+                values[name] = self._numeric[name].nearest(values[name] * factor)
         return values
 
 
@@ -94,21 +96,7 @@ def _continued(parent: Trial, hyperparameters: Mapping[str, Any], *, member: int
 
 
 def _loss(trial: Trial, objective: Objective) -> tuple[bool, float]:
-    """A sort key, the best first; those without a value are the worst."""
+    """Return a sort key, the best first; jobs without a value are the worst."""
     if trial.values is None:
         return True, 0.0
     return False, trial.values[0] if objective.direction == "minimize" else -trial.values[0]
-
-
-def legal(distribution: Distribution, value: float) -> float:
-    """Return the value of a distribution that is nearest to a number."""
-    match distribution:
-        case Uniform(low, high) | LogUniform(low, high):
-            return min(max(value, low), high)
-        case Int(low, high):
-            return min(max(round(value), low), high)
-        case QUniform(q=q):
-            first, last = distribution.steps
-            return distribution.at_step(min(max(round(value / q), first), last))
-        case _:
-            return value

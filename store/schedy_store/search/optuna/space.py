@@ -1,64 +1,40 @@
-"""Distributions as Optuna has them, and values back and forth.
-
-What Optuna does not know (a normal distribution, weights) is searched in the unit interval, as quantiles.
-"""
+"""Distributions as Optuna has them, and values back and forth."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from schedy.random import Choice, Constant, Distribution, Int, LogUniform, QUniform, Uniform
+from schedy.random import Distribution
+from schedy.random.axes import Axis, Categories, Integers, Reals, Span
 from schedy.search.space import Space
 
-_LARGEST_QUANTILE = 1 - 2.0**-53
 
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One hyperparameter: Optuna's distribution, and how a value gets there and back."""
-
-    distribution: BaseDistribution
-    inward: Callable[[Any], Any]
-    """Takes a value of the hyperparameter only."""
-    outward: Callable[[Any], Any]
-
-
-def axis_of(distribution: Distribution) -> Axis:
-    """Return the axis on which a distribution is searched."""
-    match distribution:
-        case Uniform(low, high):
-            return Axis(FloatDistribution(low, high), float, float)
-        case LogUniform(low, high):
-            return Axis(FloatDistribution(low, high, log=True), float, float)
-        case Int(low, high, log):
-            return Axis(IntDistribution(low, high, log=log), int, int)
-        case QUniform():
-            return Axis(IntDistribution(*distribution.steps), distribution.step_of, distribution.at_step)
-        case Choice(values, None):
-            return Axis(CategoricalDistribution(range(len(values))), distribution.index, values.__getitem__)
-        case _:
-            return Axis(
-                FloatDistribution(0, 1), distribution.rank, lambda x: distribution.at(min(x, _LARGEST_QUANTILE))
-            )
+def optunas(span: Span) -> BaseDistribution:
+    """Return the span of an axis as Optuna's distribution."""
+    match span:
+        case Reals(low, high, log):
+            return FloatDistribution(low, high, log=log)
+        case Integers(low, high, log):
+            return IntDistribution(low, high, log=log)
+        case Categories(count):
+            return CategoricalDistribution(range(count))
 
 
 class Axes:
-    """The axes of a space, by hyperparameter. A constant has none."""
+    """The axes of a space, by hyperparameter. One that has nothing to search has no axis."""
 
     def __init__(self, space: Space, top: Mapping[str, Distribution]) -> None:
         """`top` are the hyperparameters that every job has."""
         self.space = space
-        self.by_name = {
-            name: axis_of(distribution)
-            for name, distribution in space.parameters.items()
-            if not isinstance(distribution, Constant)
-        }
+        axes = {name: distribution.axis() for name, distribution in space.parameters.items()}
+        self._axes: dict[str, Axis] = {name: axis for name, axis in axes.items() if axis is not None}
+        self.distributions = {name: optunas(axis.span) for name, axis in self._axes.items()}
+        """Optuna's, by hyperparameter."""
         self.relative = {
-            name: self.by_name[name].distribution
+            name: self.distributions[name]
             for name in sorted(top)
-            if name in self.by_name and not self.by_name[name].distribution.single()
+            if name in self.distributions and not self.distributions[name].single()
         }
         """What samplers may search together: what every job has, and what has more than one value."""
 
@@ -66,15 +42,13 @@ class Axes:
         """Return hyperparameters as Optuna's, None if they lie outside of the space."""
         if self.space.fault(hyperparameters) is not None:
             return None
-        return {
-            name: self.by_name[name].inward(value) for name, value in hyperparameters.items() if name in self.by_name
-        }
+        return {name: self._axes[name].inward(value) for name, value in hyperparameters.items() if name in self._axes}
 
     def draw(self, suggest: Callable[[str, BaseDistribution], Any]) -> dict[str, Any]:
         """Return the hyperparameters whose values `suggest` picks on the axes."""
 
         def _choose(name: str, distribution: Distribution) -> Any:
-            axis = self.by_name.get(name)
-            return distribution.at(0.0) if axis is None else axis.outward(suggest(name, axis.distribution))
+            axis = self._axes.get(name)
+            return distribution.at(0.0) if axis is None else axis.outward(suggest(name, self.distributions[name]))
 
         return self.space.draw(_choose)

@@ -89,11 +89,11 @@ class View(BaseStorage):
 
     def frozen_with(self, trial: Trial, parameters: dict[str, Any]) -> FrozenTrial:
         """Return a job as Optuna has it, with these parameters."""
-        axes = {} if self._axes is None else self._axes.by_name
+        distributions = {} if self._axes is None else self._axes.distributions
         frozen = _running(
             trial.key,
             parameters,
-            {name: axes[name].distribution for name in parameters},
+            {name: distributions[name] for name in parameters},
             self._attributes(trial),
             dict(trial.curve),
         )

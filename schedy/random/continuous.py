@@ -1,0 +1,147 @@
+"""Distributions over all numbers of a range."""
+
+import math
+import sys
+from abc import abstractmethod
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, ClassVar
+
+from schedy.errors import InvalidValueError
+from schedy.random.axes import Axis, Reals
+from schedy.random.distribution import Numeric
+from schedy.random.parameters import finite
+
+_LEAST_QUANTILE = 2.0**-53
+
+
+def check_order(distribution: Numeric) -> None:
+    """Raise InvalidValueError unless `low` is less than `high`."""
+    low, high = distribution.finite_number("low"), distribution.finite_number("high")
+    if low >= high:
+        raise InvalidValueError(f"{distribution.kind}: 'low' ({low}) must be less than 'high' ({high}).")
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval(Numeric):
+    """Numbers from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        check_order(self)
+
+    def rank(self, value: Any) -> float | None:
+        number = finite(value)
+        if number is None or not self.low <= number <= self.high:
+            return None
+        return self._quantile(number)
+
+    @abstractmethod
+    def _quantile(self, number: float) -> float:
+        """Return the quantile of a number in the interval."""
+
+    def grid(self, points: int | None) -> list[float]:
+        if points is None or points < 2:
+            return super(_Interval, self).grid(points)
+        return [self.at(place / (points - 1)) for place in range(points)]
+
+    def nearest(self, number: float) -> float:
+        return min(max(number, self.low), self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform(_Interval):
+    """Any number from `low` to `high`."""
+
+    kind: ClassVar[str] = "uniform"
+
+    def at(self, quantile: float) -> float:
+        return min(self.low + quantile * (self.high - self.low), float(self.high))
+
+    def _quantile(self, number: float) -> float:
+        return (number - self.low) / (self.high - self.low)
+
+    def axis(self) -> Axis:
+        return Axis(Reals(self.low, self.high), float, float)
+
+
+@dataclass(frozen=True, slots=True)
+class LogUniform(_Interval):
+    """A positive number from `low` to `high` whose logarithm is uniform."""
+
+    kind: ClassVar[str] = "loguniform"
+
+    def __post_init__(self) -> None:
+        check_order(self)
+        if self.low <= 0:
+            raise InvalidValueError(f"loguniform: 'low' must be more than 0, not {self.low}.")
+
+    def at(self, quantile: float) -> float:
+        value = self.low * math.exp(quantile * (math.log(self.high) - math.log(self.low)))
+        return min(max(value, float(self.low)), float(self.high))
+
+    def _quantile(self, number: float) -> float:
+        return (math.log(number) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
+
+    def axis(self) -> Axis:
+        return Axis(Reals(self.low, self.high, log=True), float, float)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bell(Numeric):
+    """A normal distribution, or a function of one."""
+
+    mean: float
+    std: float
+
+    def __post_init__(self) -> None:
+        self.finite_number("mean")
+        if self.finite_number("std") <= 0:
+            raise InvalidValueError(f"{self.kind}: 'std' must be more than 0, not {self.std}.")
+
+    def _normal(self, quantile: float) -> float:
+        return NormalDist(self.mean, self.std).inv_cdf(_inside(quantile))
+
+    def _normal_rank(self, number: float) -> float:
+        return _inside(NormalDist(self.mean, self.std).cdf(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Normal(_Bell):
+    """A number from the normal distribution with `mean` and standard deviation `std`."""
+
+    kind: ClassVar[str] = "normal"
+
+    def at(self, quantile: float) -> float:
+        return self._normal(quantile)
+
+    def rank(self, value: Any) -> float | None:
+        number = finite(value)
+        return None if number is None else self._normal_rank(number)
+
+    def nearest(self, number: float) -> float:
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class LogNormal(_Bell):
+    """A positive number whose logarithm is normal with `mean` and standard deviation `std`."""
+
+    kind: ClassVar[str] = "lognormal"
+
+    def at(self, quantile: float) -> float:
+        return math.exp(self._normal(quantile))
+
+    def rank(self, value: Any) -> float | None:
+        number = finite(value)
+        return None if number is None or number <= 0 else self._normal_rank(math.log(number))
+
+    def nearest(self, number: float) -> float:
+        return max(number, sys.float_info.min)
+
+
+def _inside(quantile: float) -> float:
+    """Return the quantile, kept away from 0 and 1, where a normal distribution is infinite."""
+    return min(max(quantile, _LEAST_QUANTILE), 1 - _LEAST_QUANTILE)

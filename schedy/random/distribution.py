@@ -1,0 +1,116 @@
+"""What a distribution of a hyperparameter is, and how it is written in JSON."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from schedy.close_names import did_you_mean
+from schedy.errors import InvalidValueError
+from schedy.random.axes import Axis, Reals
+from schedy.random.parameters import Parametrized, kind_and_parameters
+
+_LARGEST_QUANTILE = 1 - 2.0**-53
+
+KINDS: dict[str, type["Distribution"]] = {}
+"""All distributions, by their names in JSON. A class is entered when it is defined."""
+
+
+class Distribution(Parametrized, ABC):
+    """The distribution of the values of one hyperparameter: a frozen dataclass, whose parameters are checked.
+
+    A subclass is all that a new distribution takes. Only `kind`, `at` and `rank` must be defined, and `nearest` if it
+    is `Numeric`; the others serve algorithms that can do better with what they say.
+    """
+
+    takes_bare_value: ClassVar[bool] = False
+    """Its only parameter stands in JSON without a name: ``{"const": 0}``."""
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "kind" in cls.__dict__:
+            KINDS[cls.kind] = cls
+
+    @abstractmethod
+    def at(self, quantile: float) -> Any:
+        """Return the value at a quantile in [0, 1), as plain JSON."""
+
+    @abstractmethod
+    def rank(self, value: Any) -> float | None:
+        """Return a quantile at which `value` lies, None if it cannot be drawn."""
+
+    @property
+    def count(self) -> int | None:
+        """The number of values, None for endless ones."""
+        return None
+
+    def grid(self, points: int | None) -> list[Any]:
+        """Return the values for a grid, `points` of them, or all if that is None.
+
+        A distribution with fewer values returns those. Raises InvalidValueError if it has endless values and `points`
+        is None.
+        """
+        points = self.count if points is None else points
+        if points is None:
+            raise InvalidValueError(f"{self.kind} has endless values, so a grid needs a number of `points`.")
+        return [self.at((place + 0.5) / points) for place in range(points)]
+
+    def axis(self) -> Axis | None:
+        """Return the axis on which samplers search it, None if there is nothing to search.
+
+        By default its quantiles are searched.
+        """
+        return Axis(Reals(0, 1), self.rank, lambda point: self.at(min(point, _LARGEST_QUANTILE)))
+
+    @property
+    def branches(self) -> Mapping[str, Mapping[str, "Distribution"]]:
+        """The hyperparameters that exist only with a value, by that value; none by default."""
+        return {}
+
+    def opens(self, value: Any) -> Mapping[str, "Distribution"]:
+        """Return the hyperparameters that exist only with this value."""
+        return {}
+
+
+class Numeric(Distribution):
+    """A distribution of numbers."""
+
+    @abstractmethod
+    def nearest(self, number: float) -> float:
+        """Return the value of the distribution that is nearest to a number."""
+
+
+def distribution_from_json(kind: str, parameters: Any) -> Distribution:
+    """Return the distribution of that name. Raises InvalidValueError, with names that are close to an unknown one."""
+    found = KINDS.get(kind)
+    if found is None:
+        raise InvalidValueError(f"There is no distribution {kind!r}. {did_you_mean(kind, KINDS)}")
+    return found.from_parameters(parameters)
+
+
+def distributions_from_json(hyperparameters: Any) -> dict[str, Distribution]:
+    """Return distributions by the name of their hyperparameter; those that are distributions already stay.
+
+    Raises InvalidValueError naming the hyperparameter.
+    """
+    if not isinstance(hyperparameters, Mapping):
+        raise InvalidValueError('Hyperparameters are an object, as {"x": {"uniform": {"low": 0, "high": 1}}}.')
+    return {name: _distribution(name, form) for name, form in hyperparameters.items()}
+
+
+def _distribution(name: str, form: Any) -> Distribution:
+    if isinstance(form, Distribution):
+        return form
+    found = kind_and_parameters(form)
+    if found is None:
+        raise InvalidValueError(
+            f'{name}: a distribution is an object with one name, as {{"uniform": {{"low": 0, "high": 1}}}}.'
+        )
+    try:
+        return distribution_from_json(*found)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"{name}: {error}") from None
+
+
+def distributions_to_json(hyperparameters: Mapping[str, Distribution]) -> dict[str, Any]:
+    """Return what `distributions_from_json` reads."""
+    return {name: each.to_json() for name, each in hyperparameters.items()}

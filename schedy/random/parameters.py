@@ -1,0 +1,66 @@
+"""Objects that JSON writes as a kind and its parameters: distributions, and strategies of `schedy.pbt`."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, ClassVar, Self
+
+from schedy.errors import InvalidValueError
+
+
+class Parametrized:
+    """Base of frozen dataclasses whose fields are their parameters; these are checked when an object is made."""
+
+    kind: ClassVar[str]
+    """Its name in JSON and on the command line."""
+
+    def parameters(self) -> Any:
+        """Return the parameters as JSON."""
+        return {name: getattr(self, name) for name in self.parameter_names()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return an object with the kind as its only name: ``{"uniform": {"low": 0, "high": 1}}``."""
+        return {self.kind: self.parameters()}
+
+    @classmethod
+    def parameter_names(cls) -> list[str]:
+        """Return the names of the parameters."""
+        return [each.name for each in fields(cls)]  # type: ignore[arg-type]
+
+    @classmethod
+    def from_parameters(cls, parameters: Any) -> Self:
+        """Return the object with these parameters. Raises InvalidValueError naming the parameter at fault."""
+        known = {each.name: each for each in fields(cls)}  # type: ignore[arg-type]
+        takes = ", ".join(known)
+        if not isinstance(parameters, Mapping):
+            raise InvalidValueError(f"{cls.kind} takes a JSON object with {takes}, not {json.dumps(parameters)}.")
+        for name in parameters:
+            if name not in known:
+                raise InvalidValueError(f"{cls.kind} has no {name!r}; it takes {takes}.")
+        for name, each in known.items():
+            if each.default is MISSING and each.default_factory is MISSING and name not in parameters:
+                raise InvalidValueError(f"{cls.kind} needs {name!r}; it takes {takes}.")
+        return cls(**parameters)
+
+    def finite_number(self, name: str) -> float:
+        """Return a parameter. Raises InvalidValueError unless it is a finite number."""
+        number = finite(getattr(self, name))
+        if number is None:
+            raise InvalidValueError(f"{self.kind}: {name!r} is a finite number, not {getattr(self, name)!r}.")
+        return number
+
+
+def finite(value: Any) -> float | None:
+    """Return the value if it is a finite number, else None. True and False are no numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def kind_and_parameters(form: Any) -> tuple[str, Any] | None:
+    """Return the only name of a JSON object and what belongs to it; None if `form` is no such object."""
+    if not isinstance(form, Mapping) or len(form) != 1:
+        return None
+    ((kind, parameters),) = form.items()
+    return kind, parameters

@@ -1,0 +1,147 @@
+"""Distributions over given values: one of several, or always the same."""
+
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any, ClassVar, Self
+
+from schedy.errors import InvalidValueError
+from schedy.random.axes import Axis, Categories
+from schedy.random.distribution import Distribution, distributions_from_json, distributions_to_json
+from schedy.random.parameters import finite
+from schedy.wire.values import plain_values
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Distribution):
+    """One of `values`, any JSON; `weights` are their relative probabilities.
+
+    `then` maps a value (as text: itself, or its JSON) to the hyperparameters that exist only with it.
+    """
+
+    kind: ClassVar[str] = "choice"
+    values: Sequence[Any]
+    weights: Sequence[float] | None = None
+    then: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Distributions, or their JSON."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.values, str) or not isinstance(self.values, Sequence) or not self.values:
+            raise InvalidValueError("choice: 'values' is a list with at least one value.")
+        object.__setattr__(self, "values", tuple(plain_values({"values": list(self.values)})["values"]))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", tuple(self._checked_weights()))
+        object.__setattr__(self, "then", self._checked_branches())
+
+    def _checked_weights(self) -> list[float]:
+        weights = self.weights
+        if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != len(self.values):
+            count = len(weights) if isinstance(weights, Sequence) else 0
+            raise InvalidValueError(f"choice: {len(self.values)} values need as many weights, not {count}.")
+        numbers = [finite(weight) for weight in weights]
+        checked = [number for number in numbers if number is not None and number >= 0]
+        if len(checked) != len(numbers) or sum(checked) <= 0:
+            raise InvalidValueError("choice: weights are numbers of at least 0, and one is more.")
+        return checked
+
+    def _checked_branches(self) -> dict[str, dict[str, Distribution]]:
+        if not isinstance(self.then, Mapping):
+            raise InvalidValueError("choice: 'then' is an object: for a value, the hyperparameters that it opens.")
+        keys = [_branch(value) for value in self.values]
+        for value in self.then:
+            if value not in keys:
+                raise InvalidValueError(f"choice: 'then' names {value!r}, which is none of {', '.join(keys)}.")
+        return {value: distributions_from_json(opened) for value, opened in self.then.items()}
+
+    def at(self, quantile: float) -> Any:
+        if self.weights is None:
+            return self.values[min(math.floor(quantile * len(self.values)), len(self.values) - 1)]
+        sums = list(accumulate(self.weights))
+        return self.values[min(bisect_right(sums, quantile * sums[-1]), len(self.values) - 1)]
+
+    def _index(self, value: Any) -> int | None:
+        """Return the place of a value, None if it is none of them. 1, 1.0 and true are three values."""
+        wanted = _branch(value), type(value) is str
+        for place, known in enumerate(self.values):
+            if (_branch(known), type(known) is str) == wanted:
+                return place
+        return None
+
+    def rank(self, value: Any) -> float | None:
+        place = self._index(value)
+        if place is None:
+            return None
+        weights = self.weights or (1.0,) * len(self.values)
+        if weights[place] == 0:
+            return None
+        return (sum(weights[:place]) + weights[place] / 2) / sum(weights)
+
+    @property
+    def count(self) -> int:
+        return len(self.values)
+
+    def grid(self, points: int | None) -> list[Any]:
+        return list(self.values)
+
+    def axis(self) -> Axis | None:
+        if self.weights is not None:
+            return super(Choice, self).axis()
+        return Axis(Categories(len(self.values)), self._index, self.values.__getitem__)
+
+    @property
+    def branches(self) -> Mapping[str, Mapping[str, Distribution]]:
+        return self.then
+
+    def opens(self, value: Any) -> Mapping[str, Distribution]:
+        return self.then.get(_branch(value), {})
+
+    def parameters(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"values": list(self.values)}
+        if self.weights is not None:
+            shown["weights"] = list(self.weights)
+        if self.then:
+            shown["then"] = {value: distributions_to_json(opened) for value, opened in self.then.items()}
+        return shown
+
+
+def _branch(value: Any) -> str:
+    """Return a value of a choice as `Choice.then` names it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Distribution):
+    """Always the same JSON value. Its parameters are the bare value: ``{"const": 0}``."""
+
+    kind: ClassVar[str] = "const"
+    takes_bare_value: ClassVar[bool] = True
+    value: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", plain_values({"value": self.value})["value"])
+
+    def at(self, quantile: float) -> Any:
+        return self.value
+
+    def rank(self, value: Any) -> float | None:
+        return 0.0 if json.dumps(value) == json.dumps(self.value) else None
+
+    @property
+    def count(self) -> int:
+        return 1
+
+    def grid(self, points: int | None) -> list[Any]:
+        return [self.value]
+
+    def axis(self) -> None:
+        return None
+
+    def parameters(self) -> Any:
+        return self.value
+
+    @classmethod
+    def from_parameters(cls, parameters: Any) -> Self:
+        return cls(parameters)
