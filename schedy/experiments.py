@@ -1,34 +1,26 @@
 """Experiments as users see them."""
 
-import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
 from pydantic import ValidationError
 
-from schedy.errors import InvalidValueError, NotFoundError, NotStoredYetError, SchedyError
-from schedy.jobs import Job, checked_quality
+from schedy.errors import InvalidValueError, NotFoundError, SchedyError
+from schedy.jobs import Job
+from schedy.pushing import check_fields, push_chunks
 from schedy.search.checks import changed_definition, check_search, pruner_form
 from schedy.search.definition import Definition, Objective, read_definition
-from schedy.wire.answers import PushAnswer, expected
-from schedy.wire.base import JOB_STATUSES, ExperimentStatus, JobStatus, check_experiment_name
-from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, Push, UpdateExperiment
+from schedy.wire.answers import PushAnswer
+from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name
+from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy.wire.requests import GetJobs, pages
-from schedy.wire.values import checked_size, dump_values, plain_values
-from schedy.worker.calls import Call
 from schedy.worker.leases import Hold
-from schedy.worker.session import CHANGE_RESEND_SECONDS, Session, install_sigterm_handler
+from schedy.worker.session import Session, install_sigterm_handler
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
-
-_CHUNK_JOBS = 200
-_CHUNK_BYTES = 262_144
-_CHUNKS_UNDER_WAY = 3
-_JOB_FIELDS = {"hyperparameters", "status", "results", "quality"}
 
 T = TypeVar("T")
 
@@ -206,8 +198,7 @@ class Experiment:
         All are checked before the first is sent.
         """
         session = self._session
-        limit = session.settings.max_message_bytes
-        new_jobs = [_checked_fields(job, limit) for job in jobs]
+        new_jobs = [check_fields(job, limit_bytes=session.settings.max_message_bytes) for job in jobs]
         stored: list[Job] = []
         for chunk, answer in push_chunks(session, self._name, self.uid, new_jobs):
             stored.extend(self._pushed(session, chunk, answer))
@@ -304,98 +295,3 @@ def checked_experiment_status(status: str) -> ExperimentStatus:
     if status == "DONE":
         return "DONE"
     raise InvalidValueError(f"The status of an experiment is RUNNING or DONE, not {status!r}.")
-
-
-def _checked_fields(job: Mapping[str, Any], limit_bytes: int) -> NewJob:
-    unknown = set(job) - _JOB_FIELDS
-    if unknown:
-        raise InvalidValueError(
-            f"A job has no {' or '.join(sorted(map(repr, unknown)))}; it has {', '.join(sorted(_JOB_FIELDS))}."
-        )
-    return check_new_job(**job, limit_bytes=limit_bytes)
-
-
-def check_new_job(
-    hyperparameters: Mapping[str, Any] | None = None,
-    status: JobStatus = "QUEUED",
-    results: Mapping[str, Any] | None = None,
-    quality: float = 0.0,
-    *,
-    limit_bytes: int,
-) -> NewJob:
-    """Return the job as it will be sent. Raises InvalidValueError."""
-    if status not in JOB_STATUSES:
-        raise InvalidValueError(f"The status of a job is one of {', '.join(JOB_STATUSES)}, not {status!r}.")
-    hyperparameters = {} if hyperparameters is None else hyperparameters
-    results = {} if results is None else results
-    size = checked_size(hyperparameters, limit_bytes=limit_bytes, what="hyperparameters")
-    checked_size(results, limit_bytes=limit_bytes - size, what="results (beside the hyperparameters)")
-    return NewJob(
-        hyperparameters=plain_values(hyperparameters),
-        status=status,
-        results=plain_values(results),
-        quality=checked_quality(quality),
-        token=uuid.uuid4().hex if status == "RUNNING" else None,
-    )
-
-
-def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
-    """Cut jobs into messages of bounded number and size, so that a bulk push never starves claims."""
-    chunk: list[NewJob] = []
-    size = 0
-    for job in jobs:
-        job_size = len(dump_values(job.hyperparameters)) + len(dump_values(job.results))
-        if chunk and (len(chunk) >= _CHUNK_JOBS or size + job_size > _CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(job)
-        size += job_size
-    if chunk:
-        yield chunk
-
-
-def push_chunks(
-    session: Session, name: str, uid: str | None, jobs: Iterable[NewJob]
-) -> Iterator[tuple[list[NewJob], PushAnswer]]:
-    """Push jobs in chunks, a few under way at a time; yield each chunk with its answer, in order.
-
-    Without answers it goes on until the broker has everything, then raises NotStoredYetError. Raises NotFoundError when
-    the experiment is gone, and BrokerError when the broker cannot be reached.
-    """
-    waiting: list[tuple[Push, Call]] = []
-    unanswered = 0
-    for chunk in itertools.chain(chunks(jobs), [None]):
-        if chunk is not None:
-            push = Push(
-                request_id=uuid.uuid4().hex,
-                experiment_name=name,
-                experiment_uid=uid,
-                jobs=chunk,
-                worker=session.worker,
-            )
-            waiting.append((push, session.client.call(push, resend_seconds=CHANGE_RESEND_SECONDS)))
-        while waiting and (chunk is None or len(waiting) >= _CHUNKS_UNDER_WAY):
-            sent, call = waiting.pop(0)
-            answer = _push_answer(session, sent, call, 0.0 if unanswered else session.settings.store_wait_seconds)
-            if answer is None:
-                unanswered += len(sent.jobs)
-            else:
-                yield sent.jobs, answer
-    if unanswered:
-        raise NotStoredYetError(
-            f"The broker has {unanswered} job(s), and they will be stored when the results service is back."
-            " `schedy doctor` looks for the cause."
-        )
-
-
-def _push_answer(session: Session, push: Push, call: Call, patience_seconds: float) -> PushAnswer | None:
-    """Wait until the broker has a chunk, and then for the answer; None if that does not come."""
-    try:
-        call.stored.result(session.settings.service_wait_seconds)
-        return expected(push, call.answer.result(patience_seconds))
-    except FutureTimeoutError:
-        if call.stored.done():
-            return None
-        raise session.client.why_silent() from None
-    finally:
-        session.client.cancel(call)

@@ -15,7 +15,7 @@ from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNN
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
 from schedy.wire.records import JobRecord, Point
 from schedy.wire.reports import Finish, Progress
-from schedy.wire.values import checked_size, dump_values, plain_values, split_sendable
+from schedy.wire.values import checked_values, dump_values, split_sendable
 from schedy.worker.leases import Hold
 from schedy.worker.session import Session, lost_text
 
@@ -329,8 +329,9 @@ class Job:
             raise UnsafeUpdateError(lost_text(self.job_id, hold.lost))
 
     def _checked(self) -> tuple[dict[str, Any], float]:
-        checked_size(self.results, limit_bytes=self._session.settings.max_message_bytes, what="results")
-        return plain_values(self.results), checked_quality(self.quality)
+        limit = self._session.settings.max_message_bytes
+        values, _size = checked_values(self.results, limit_bytes=limit, what="results")
+        return values, checked_quality(self.quality)
 
     def _sendable(self) -> tuple[dict[str, Any], float]:
         """Of results that cannot be sent as they are, what can be: the smallest entries first, up to the limit."""

@@ -28,7 +28,10 @@ def dump_values(values: Values) -> str:
         raise InvalidValueError(
             f"Expected a mapping of names to values, got {type(values).__name__}. Use a dict with text keys."
         )
-    return "{" + ", ".join(_entry(name, value) for name, value in values.items()) + "}"
+    try:
+        return json.dumps({_usable_name(name): _plain(value) for name, value in values.items()})
+    except Exception:  # a user's object may raise anything when it is converted; the slow way finds which one it was
+        return "{" + ", ".join(_entry(name, value) for name, value in values.items()) + "}"
 
 
 def load_values(text: str) -> dict[str, Any]:
@@ -54,13 +57,18 @@ def split_sendable(values: Values) -> tuple[dict[str, Any], list[str]]:
     return sendable, faults
 
 
-def _entry(name: object, value: object) -> str:
+def _usable_name(name: object) -> str:
     if not isinstance(name, str):
         raise InvalidValueError(f"The name {name!r} is a {type(name).__name__}, not text. Use text as keys.")
     if not 0 < len(name) <= LONGEST_NAME:
         raise InvalidValueError(f"A name has 1 to {LONGEST_NAME} characters, {name[:20]!r} has {len(name)}.")
+    return name
+
+
+def _entry(name: object, value: object) -> str:
+    text = json.dumps(_usable_name(name))
     try:
-        return f"{json.dumps(name)}: {json.dumps(_plain(value))}"
+        return f"{text}: {json.dumps(_plain(value))}"
     except Exception as error:  # a user's object may raise anything when it is converted
         raise InvalidValueError(
             f"The value of {name!r} is not JSON: {error}. Use numbers, text, true/false, None, lists and dicts."
@@ -120,12 +128,26 @@ def _float(value: int | float) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
+def checked_values(values: Values, *, limit_bytes: int, what: str) -> tuple[dict[str, Any], int]:
+    """Return the mapping as it will come back, and the size of its JSON text.
+
+    Raises InvalidValueError as `dump_values` does, and if the text is over `limit_bytes`; `what` names the values.
+    """
+    text = dump_values(values)
+    _check_length(text, limit_bytes=limit_bytes, what=what)
+    return load_values(text), len(text)
+
+
 def checked_size(values: Values, *, limit_bytes: int, what: str) -> int:
     """Return the size of the values' JSON text. Raises InvalidValueError if it is over `limit_bytes`."""
-    size = len(dump_values(values))
-    if size > limit_bytes:
+    text = dump_values(values)
+    _check_length(text, limit_bytes=limit_bytes, what=what)
+    return len(text)
+
+
+def _check_length(text: str, *, limit_bytes: int, what: str) -> None:
+    if len(text) > limit_bytes:
         raise InvalidValueError(
-            f"The {what} have {size:,} bytes as JSON, the limit is {limit_bytes:,}. Store large data in a file"
+            f"The {what} have {len(text):,} bytes as JSON, the limit is {limit_bytes:,}. Store large data in a file"
             " and send its path, or raise max_message_bytes in the settings."
         )
-    return size

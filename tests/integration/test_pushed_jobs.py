@@ -2,15 +2,20 @@
 
 import json
 import math
+import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
 
 import schedy
+from schedy.errors import BrokerError
 from schedy.settings import Settings
 from schedy.wire.base import JOB_STATUSES
+from schedy.wire.changes import UpdateExperiment
 from schedy_cli.main import schedy as command
+from tests.forwarder import Forwarder
 
 READ_ONLY = ("job_id", "status", "created_at", "started_at", "finished_at", "worker", "attempt", "error", "parent")
 WRITABLE = ("quality", "hyperparameters", "results", "previous_results")
@@ -54,6 +59,29 @@ def test_infinities_and_nan_come_back_from_a_push(experiment: schedy.ManualSearc
     read = experiment.get_job(added.job_id)
     assert repr(seen(added)) == repr(seen(read))
     assert repr(added.results) == repr(values)
+
+
+def test_no_chunk_of_a_push_that_failed_is_sent_after_a_reconnect(db: schedy.SchedyDB, settings: Settings) -> None:
+    """Else a program that pushes again would have stored those jobs twice."""
+    db.add_experiment(schedy.ManualSearch("E"))
+    port = urlsplit(settings.broker_url).port or 0
+    with Forwarder(port) as way:
+        url = settings.broker_url.replace(f":{port}/", f":{way.port}/")
+        hasty = settings.model_copy(update={"broker_url": url, "service_wait_seconds": 1.0})
+        with schedy.SchedyDB(config_override=hasty.model_dump()) as cut_off:
+            cut_off.session.change(_no_change(db), patience_seconds=20.0)
+            experiment = cut_off.get_experiment("E")
+            way.cut(refuse=True)
+            with pytest.raises(BrokerError):
+                experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(600))
+            way.resume()
+            cut_off.session.change(_no_change(db), patience_seconds=20.0)
+    assert list(db.get_experiment("E").all_jobs()) == []
+
+
+def _no_change(db: schedy.SchedyDB) -> UpdateExperiment:
+    """A change that is applied after all that the same session has sent before."""
+    return UpdateExperiment(request_id=uuid.uuid4().hex, experiment_uid=db.get_experiment("E").uid)
 
 
 @pytest.mark.usefixtures("service")

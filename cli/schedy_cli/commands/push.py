@@ -14,10 +14,9 @@ from typing import IO, Any
 import click
 
 from schedy.errors import InvalidValueError, NotStoredYetError
-from schedy.experiments import check_new_job, push_chunks
+from schedy.pushing import CheckedJob, check_new_job, push_chunks
 from schedy.settings import Settings
 from schedy.wire.base import check_experiment_name
-from schedy.wire.changes import NewJob
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.parsing.argv import WordsCommand, parse_value, words, words_option
 from schedy_cli.printing import jobs as rendering
@@ -73,7 +72,7 @@ def push_command(
             click.echo(str(error), err=True)
 
 
-def _checked(job: dict[str, Any], settings: Settings) -> NewJob:
+def _checked(job: dict[str, Any], settings: Settings) -> CheckedJob:
     status = job.get("status", "QUEUED")
     if status == "RUNNING":
         raise InvalidValueError("A pushed job cannot be RUNNING: nobody works on it. A worker's add_job() can do that.")
@@ -134,7 +133,7 @@ def _parser(file: IO[str]) -> Parser:
     return _json_lines if first.lstrip().startswith("{") else _csv_rows
 
 
-def _jobs(file: IO[str], parse: Parser, settings: Settings) -> Iterator[NewJob]:
+def _jobs(file: IO[str], parse: Parser, settings: Settings) -> Iterator[CheckedJob]:
     """Read the jobs of a file. Raises click.UsageError naming the line."""
     for number, job in parse(file):
         try:
