@@ -1,28 +1,30 @@
-"""Every error Schedy raises, as one tree::
+"""Errors of the library, the results service and the broker setup, as one tree::
 
     SchedyError
-    ├── NoJobError               nothing to pull
-    │   └── StopTimeError        the worker was to stop about now
+    ├── NoJobError               no job is left
+    │   └── StopTimeError        the stop time of this worker is near
     ├── NotFoundError            no such experiment or job
     ├── ResourceExistsError      the name is taken
-    ├── UnsafeUpdateError        the job is no longer ours, or has changed meanwhile
-    ├── JobCancelledError        the job is ours and is to end now
-    ├── Pruned                   raised by users: the job is not worth going on with
-    ├── UnhealthyWorkerError     this worker crashes job after job and takes no more
-    ├── InvalidValueError        a name, value, field or status that cannot be used
-    ├── NotStoredYetError        the broker has the change, the store will have it
+    ├── UnsafeUpdateError        the job belongs to another worker, or was changed meanwhile
+    ├── JobCancelledError        the job was cancelled or has timed out
+    ├── Pruned                   raised by users: end the job as PRUNED
+    ├── UnhealthyWorkerError     this worker crashed job after job and takes no more
+    ├── InvalidValueError        a name, value, field or status is invalid
+    ├── NotStoredYetError        the broker has the change, the store will have it later
     ├── ServiceUnavailableError  the results service does not answer
     ├── VersionMismatchError     the results service speaks another version of the protocol
-    ├── SettingsError            the settings cannot be used
+    ├── SettingsError            a setting or a URL is invalid
     ├── StoreError               the database cannot be used
     └── BrokerError              the broker cannot be used
         ├── BrokerUnreachableError
         ├── BrokerFaultError
         ├── AuthenticationError
         ├── PermissionDeniedError
-        └── TopologyMissingError
+        ├── TopologyMissingError
+        ├── TopologyMismatchError
+        └── ManagementError
 
-A message says what happened and what to do about it.
+A message says what happened and what to do about it. Never with a password in it.
 """
 
 
@@ -44,8 +46,8 @@ class StopTimeError(NoJobError):
     def __init__(self, experiment_name: str, stop_after_seconds: float) -> None:
         super().__init__(experiment_name)
         self.args = (
-            f"No job is taken for experiment {experiment_name}: this worker was to stop after"
-            f" {stop_after_seconds:g} s, and that is near.",
+            f"No job was taken for experiment {experiment_name}: this worker stops after {stop_after_seconds:g} s, and"
+            " that time is near.",
         )
 
 
@@ -62,11 +64,11 @@ class UnsafeUpdateError(SchedyError):
 
 
 class JobCancelledError(SchedyError):
-    """The job was cancelled or has taken too long. Leave its `with` block; what was put is stored."""
+    """The job was cancelled or has timed out. Leave its `with` block; results that were put are stored."""
 
 
 class Pruned(SchedyError):
-    """Raised in a `with` block of a job to end it as PRUNED; it ends there."""
+    """Raise this in the `with` block of a job to end the job as PRUNED; the block swallows it."""
 
 
 class UnhealthyWorkerError(SchedyError):
@@ -74,7 +76,7 @@ class UnhealthyWorkerError(SchedyError):
 
 
 class InvalidValueError(SchedyError, ValueError):
-    """A name, value, field or status that Schedy cannot take; nothing was sent."""
+    """A name, value, field or status is invalid; nothing was sent."""
 
 
 class NotStoredYetError(SchedyError):
@@ -90,7 +92,7 @@ class VersionMismatchError(SchedyError):
 
 
 class SettingsError(SchedyError):
-    """A setting is unknown or has a value that cannot be used."""
+    """A setting is unknown, or its value is invalid."""
 
 
 class StoreError(SchedyError):
@@ -98,19 +100,24 @@ class StoreError(SchedyError):
 
 
 class BrokerError(SchedyError):
-    """The broker refused or dropped us; subclasses say how."""
+    """The broker cannot be used. `what` happened, and the `remedy` (may be empty); the message has both."""
+
+    def __init__(self, what: str, *, remedy: str = "") -> None:
+        super().__init__(f"{what} {remedy}" if remedy else what)
+        self.what = what
+        self.remedy = remedy
 
 
 class BrokerUnreachableError(BrokerError):
-    """Nothing that speaks AMQP answers at the broker's address, or the connection was lost."""
+    """No broker answers at the address, or the connection was lost."""
 
 
 class BrokerFaultError(BrokerError):
-    """RabbitMQ failed inside over what it was asked, and ended the connection."""
+    """RabbitMQ closed the connection because of an internal error."""
 
 
 class AuthenticationError(BrokerError):
-    """The broker does not accept the user name, the password or the virtual host."""
+    """The broker does not accept the user, the password or the virtual host."""
 
 
 class PermissionDeniedError(BrokerError):
@@ -119,3 +126,11 @@ class PermissionDeniedError(BrokerError):
 
 class TopologyMissingError(BrokerError):
     """An exchange or queue of Schedy is missing on the broker."""
+
+
+class TopologyMismatchError(BrokerError):
+    """An exchange or queue exists with properties that Schedy cannot use."""
+
+
+class ManagementError(BrokerError):
+    """RabbitMQ's management API does not answer, or refused a request."""

@@ -10,37 +10,19 @@ import re
 import socket
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from schedy.errors import SettingsError
+from schedy.tls import TlsFiles, tls_context
+from schedy.urls import BROKER_URL_FORM, checked_url, split_urls, without_password
 
 ENVIRONMENT_PREFIX = "SCHEDY_"
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 RUN_FILE = "run.json"
 _TLS_SETTINGS = ("broker_ca_file", "broker_cert_file", "broker_key_file")
-_PASSWORD = re.compile(r"^([^:/]+://[^:@/]*):.*@", re.DOTALL)
-_NEXT_URL = re.compile(r"\s*,\s*(?=amqps?://)")
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Certificates for amqps://: whom to trust, and who we are."""
-
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.ca_file or self.cert_file or self.key_file)
-
-
-NO_TLS_FILES = TlsFiles()
-"""The system's authorities are trusted, and no client certificate is shown."""
 
 
 class Settings(BaseModel):
@@ -128,11 +110,10 @@ class Settings(BaseModel):
     @classmethod
     def _amqp(cls, url: str) -> str:
         for each in split_urls(url):
-            if not _is_amqp(each):
-                raise ValueError(
-                    "expected amqp://user:password@host:port/vhost or amqps://..., with %2F for a / in it;"
-                    " several with commas between them"
-                )
+            try:
+                checked_url(each)
+            except ValueError as fault:
+                raise ValueError(f"{fault}; expected {BROKER_URL_FORM}") from None
         return url
 
     @field_validator(*_TLS_SETTINGS)
@@ -204,8 +185,6 @@ def load_settings(
 
 def _check_tls(settings: Settings) -> None:
     """See now, not at every attempt to connect, that the certificates can be used."""
-    from schedy.tls import tls_context  # noqa: PLC0415 - it imports this module, and ssl, which few need
-
     if settings.broker_key_file and not settings.broker_cert_file:
         raise SettingsError("The setting broker_key_file needs broker_cert_file, the certificate that the key is of.")
     for url in settings.broker_urls:
@@ -216,31 +195,6 @@ def _check_tls(settings: Settings) -> None:
                 f" {without_password(url)} is without: write amqps:// (the port is usually 5671), or unset {name}."
             )
     tls_context(settings.broker_tls)
-
-
-def split_urls(urls: str) -> tuple[str, ...]:
-    """Split broker URLs at each comma that another URL follows; a password may hold other commas."""
-    return tuple(_NEXT_URL.split(urls.strip()))
-
-
-def _is_amqp(url: str) -> bool:
-    """Whether a URL can be used; `urlsplit` finds no host, or half the password, where a password has / ? or #."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    if not parts.hostname or "," in parts.hostname or port == 0:
-        return False
-    return parts.scheme in {"amqp", "amqps"} and "@" not in parts.path + parts.query + parts.fragment
-
-
-def without_password(url: str) -> str:
-    """Return a URL, or several with commas between them, fit for logs and messages.
-
-    A password may hold any character, even `/` and `@`.
-    """
-    return ", ".join(_PASSWORD.sub(r"\1@", each) for each in split_urls(url))
 
 
 def read_run_file(path: Path) -> dict[str, Any]:

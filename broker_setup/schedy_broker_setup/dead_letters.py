@@ -1,4 +1,4 @@
-"""The queue of what could not be handled: looking into it, putting messages back, and dropping them."""
+"""The queue of messages that could not be processed: listing, replaying and dropping them."""
 
 import base64
 import json
@@ -15,27 +15,26 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 from pydantic import ValidationError
 
-from schedy.errors import NotFoundError
-from schedy.settings import NO_TLS_FILES, TlsFiles
+from schedy.amqp.errors import channel_error
+from schedy.errors import BrokerError, NotFoundError
+from schedy.tls import NO_TLS_FILES, TlsFiles
 from schedy.wire import names
 from schedy.wire.codec import encode
 from schedy.wire.service import Replay
-from schedy_broker_setup.connecting import open_connection
-from schedy_broker_setup.errors import NotPermittedError, TopologyError
-from schedy_broker_setup.inspection import ACCESS_REFUSED
+from schedy_broker_setup.connecting import address_behind, open_connection
 
 BODY_CHARACTERS = 200
 
 _BURIED = "dead"
-"""The type that the results service gives to what it buries."""
+"""The message type that the results service sets on dead letters."""
 _REPLAY_KEY = f"{names.SERVICE_KEY_PREFIX}replay"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
-    """One message; fields that it does not have are empty. `body` is its beginning, unless asked for whole.
+    """A dead letter; fields that it does not have are empty. `body` is by default only the beginning of `content`.
 
-    `exchange` is where it was sent to: of what the results service has buried, its inbox.
+    `exchange` is the one that it was published to: the inbox, if the results service made it a dead letter.
     """
 
     number: int
@@ -51,12 +50,12 @@ class DeadLetter:
 
     @property
     def is_ticket(self) -> bool:
-        """Whether it was a ticket that no worker could read."""
+        """Whether it is a ticket that no worker could read."""
         return self.exchange == names.JOBS_EXCHANGE
 
 
 class Fate(StrEnum):
-    """What became of a dead letter that was to be put back."""
+    """The result of replaying a dead letter."""
 
     REPLAYED = "put back"
     DROPPED = "dropped: it is a ticket, and the results service publishes a new one"
@@ -66,10 +65,10 @@ class Fate(StrEnum):
 def dead_letters(
     urls: str, *, limit: int | None = 5, whole: bool = False, tls: TlsFiles = NO_TLS_FILES
 ) -> list[DeadLetter]:
-    """Return the oldest dead letters, or with `limit` None all, and leave them where they are.
+    """Return the oldest dead letters, or all with `limit` None, and leave them in the queue.
 
-    They are taken and given back, so others do not see them for a moment. Needs the right to read the queue.
-    Raises UnreachableError, NotPermittedError, TopologyError.
+    They are taken and given back, so that others do not see them for a moment. Needs the permission to read the queue.
+    Raises BrokerError.
     """
     with _open(urls, tls) as (_connection, channel):
         taken = (letter for letter, _tag in _taken(channel, whole=whole))
@@ -79,10 +78,10 @@ def dead_letters(
 def replay_dead_letters(
     urls: str, numbers: Collection[int] | None, *, tls: TlsFiles = NO_TLS_FILES
 ) -> Iterator[tuple[DeadLetter, Fate]]:
-    """Put dead letters back, None: all; yield each as soon as that is done. Those that are not named stay.
+    """Send dead letters to the results service again, None: all; yield each as soon as that is done. Others stay.
 
-    Each leaves the queue only after the broker has the message that brings it back. Needs the rights of the service's
-    user. Raises NotFoundError before anything is done, and as `dead_letters` does.
+    Each leaves the queue only after the broker has stored the new message. Needs the permissions of the service's
+    user. Raises NotFoundError before anything is done, and BrokerError.
     """
     with _open(urls, tls) as (connection, channel):
         publishing = connection.channel()
@@ -106,21 +105,21 @@ def drop_dead_letters(
 
 @contextmanager
 def _open(urls: str, tls: TlsFiles) -> Iterator[tuple[BlockingConnection, BlockingChannel]]:
-    """Open a channel; when it is closed, what was taken from it and not acknowledged is back."""
+    """Open a channel; once it is closed, messages taken and not acknowledged are back in the queue."""
     with open_connection(urls, purpose="dead letters", tls=tls) as connection:
         channel = connection.channel()
         try:
             yield connection, channel
         except ChannelClosedByBroker as refusal:
-            raise _explained(refusal) from refusal
+            raise channel_error(refusal, address_behind(connection), action=_action(refusal)) from refusal
         channel.close()
 
 
 def _taken(channel: BlockingChannel, *, whole: bool = False) -> Iterator[tuple[DeadLetter, int]]:
-    """Take the letters that are there now, with what acknowledges them; what comes meanwhile stays.
+    """Take the letters that are in the queue now, with their delivery tags; later ones stay.
 
-    To be used to the end: RabbitMQ puts what comes back behind what came back before, so that the order, and with it
-    the numbers, stay only if all come back.
+    To be consumed to the end: RabbitMQ requeues a message behind those requeued before, so that the order, and with it
+    the numbers, stay only if all are requeued.
     """
     number, remaining = 0, 1
     while remaining:
@@ -134,12 +133,12 @@ def _taken(channel: BlockingChannel, *, whole: bool = False) -> Iterator[tuple[D
 
 
 def _chosen(channel: BlockingChannel, numbers: Collection[int] | None) -> Iterator[tuple[DeadLetter, int]]:
-    """Take those with these numbers; looks whether they are there before it yields the first."""
+    """Take the letters with these numbers; checks that they exist before it yields the first."""
     if numbers is not None:
         there = int(channel.queue_declare(names.DEAD_QUEUE, passive=True).method.message_count)
         missing = sorted(number for number in numbers if number > there)
         if missing:
-            raise NotFoundError(f"There is no dead letter {missing[0]}. There are {there}; `schedy dead` lists them.")
+            raise NotFoundError(f"There is no dead letter {missing[0]}, only {there} in all; `schedy dead` lists them.")
     for letter, tag in _taken(channel):
         if numbers is None or letter.number in numbers:
             yield letter, tag
@@ -151,7 +150,7 @@ def _replay(channel: BlockingChannel, letter: DeadLetter) -> Fate:
     if letter.exchange != names.INBOX_EXCHANGE:
         return Fate.LEFT
     if letter.routing_key == _REPLAY_KEY:
-        body = letter.content  # it was put back before, and could not be read
+        body = letter.content  # it was replayed before, and could not be read
     else:
         try:
             body = encode(_replay_message(letter))
@@ -168,9 +167,10 @@ def _replay(channel: BlockingChannel, letter: DeadLetter) -> Fate:
     try:
         channel.basic_publish(names.INBOX_EXCHANGE, _REPLAY_KEY, body, properties, mandatory=True)
     except (UnroutableError, NackError):
-        raise TopologyError(
-            f"The broker does not take dead letter {letter.number} back into {names.REPORTS_QUEUE}.",
-            remedy="It stays where it is. Run `schedy doctor`.",
+        raise BrokerError(
+            f"RabbitMQ does not take dead letter {letter.number} back into {names.REPORTS_QUEUE}; it stays in"
+            f" {names.DEAD_QUEUE}.",
+            remedy="Run `schedy doctor`.",
         ) from None
     return Fate.REPLAYED
 
@@ -197,7 +197,7 @@ def _dead_letter(number: int, properties: BasicProperties, body: bytes, *, routi
 
 
 def _by_service(properties: BasicProperties, routing_key: str) -> dict[str, str]:
-    """What the results service has written down in burying a message that came through its inbox."""
+    """Return the facts that the results service noted in the headers of a message from its inbox."""
     headers: Mapping[str, Any] = properties.headers or {}
     return {
         "reason": str(headers.get(names.DEAD_REASON_HEADER, "")),
@@ -208,7 +208,7 @@ def _by_service(properties: BasicProperties, routing_key: str) -> dict[str, str]
 
 
 def _by_broker(properties: BasicProperties) -> dict[str, str] | None:
-    """What RabbitMQ has written down in dead-lettering a message; other headers are then its sender's and not used."""
+    """Return the facts that RabbitMQ notes when it dead-letters a message; other headers are its sender's: ignored."""
     headers: Mapping[str, Any] = properties.headers or {}
     deaths = headers.get("x-death")
     if not isinstance(deaths, list) or not deaths:
@@ -232,14 +232,5 @@ def _kind_in(body: bytes) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def _explained(refusal: ChannelClosedByBroker) -> NotPermittedError | TopologyError:
-    if refusal.reply_code == ACCESS_REFUSED:
-        what = "read" if names.DEAD_QUEUE in refusal.reply_text else "put back messages from"
-        return NotPermittedError(
-            f"This user may not {what} {names.DEAD_QUEUE} ({refusal.reply_text}).",
-            remedy="Use the broker URL of the service user or of an administrator.",
-        )
-    return TopologyError(
-        f"Queue {names.DEAD_QUEUE} cannot be used ({refusal.reply_text}).",
-        remedy="Run `schedy broker setup`.",
-    )
+def _action(refusal: ChannelClosedByBroker) -> str:
+    return f"{'read' if names.DEAD_QUEUE in refusal.reply_text else 'put back messages from'} {names.DEAD_QUEUE}"

@@ -1,4 +1,4 @@
-"""All of Schedy on a broker as a RabbitMQ definitions file, for a node that boots with it."""
+"""Schedy's exchanges, queues and users as a RabbitMQ definitions file, for a node that boots with it."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -6,26 +6,28 @@ from typing import Any
 
 from schedy.wire import names
 from schedy.wire.topology import BINDINGS, EXCHANGES, QUEUES
-from schedy_broker_setup.permissions import HASHING_ALGORITHM, RIGHTS, User, password_hash
+from schedy_broker_setup.permissions import HASHING_ALGORITHM, ROLE_PERMISSIONS, User, password_hash
 
 
 def definitions(users: Iterable[User], *, vhost: str = "/") -> dict[str, Any]:
-    """Return what RabbitMQ imports at boot, with `rabbitmqctl import_definitions` or over its HTTP API.
+    """Return the definitions, to be imported at boot, with `rabbitmqctl import_definitions` or over the HTTP API.
 
-    An import adds and updates, it deletes nothing. A blank node that boots with it has these users and no
-    `guest`, so it has no administrator either. Passwords are in it as salted hashes, new ones each time.
+    An import adds and updates; it deletes nothing. A blank node that boots with it has these users and no
+    `guest`, so no administrator either. Passwords are in it as hashes, with a new salt each time.
     """
     users = list(users)
     return {
         "vhosts": [{"name": vhost}],
         "users": [_user(user) for user in users],
-        "permissions": [{"user": user.name, "vhost": vhost, **asdict(RIGHTS[user.role].permissions)} for user in users],
+        "permissions": [
+            {"user": user.name, "vhost": vhost, **asdict(ROLE_PERMISSIONS[user.role].resources)} for user in users
+        ],
         "topic_permissions": [
             {
                 "user": user.name,
                 "vhost": vhost,
                 "exchange": names.INBOX_EXCHANGE,
-                **asdict(RIGHTS[user.role].inbox),
+                **asdict(ROLE_PERMISSIONS[user.role].inbox),
             }
             for user in users
         ],

@@ -1,4 +1,4 @@
-"""What of an exchange or a queue can be seen without changing anything."""
+"""The state of an exchange or a queue, as far as it can be seen without changing anything."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,13 +6,11 @@ from enum import StrEnum
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 
-ACCESS_REFUSED = 403
-NOT_FOUND = 404
-PRECONDITION_FAILED = 406
+from schedy.amqp.errors import NOT_FOUND
 
 
 class Presence(StrEnum):
-    """Whether it is there, as far as this user may know."""
+    """The existence of an exchange or queue, as far as the broker tells this user."""
 
     THERE = "there"
     MISSING = "missing"
@@ -20,41 +18,46 @@ class Presence(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueueState:
-    """One look at an exchange or a queue; `said` has the broker's words when it is not there."""
+class ObjectState:
+    """The state of an exchange or queue; `refusal` is the broker's reply if it is not THERE."""
 
     presence: Presence
+    refusal: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueState(ObjectState):
+    """The state of a queue; `messages` are those that wait, not those that a consumer holds."""
+
     messages: int = 0
     consumers: int = 0
-    said: str = ""
 
 
-def look_at_queue(connection: BlockingConnection, name: str) -> QueueState:
-    """Look at a queue; its `messages` are those that wait, not those that a consumer holds.
+def queue_state(connection: BlockingConnection, name: str) -> QueueState:
+    """Inspect a queue.
 
-    Takes a channel of its own, because the broker closes the channel of a refused look. RabbitMQ 4.2.6 and
-    4.3.0 refuse it to users without the configure right, other versions to nobody or to users without any.
+    Opens a channel of its own, because the broker closes the channel when it refuses. RabbitMQ 4.2.6 and
+    4.3.0 refuse users without the configure permission, other versions nobody, or users without any.
     """
     channel = connection.channel()
     try:
         answer = channel.queue_declare(name, passive=True).method
     except ChannelClosedByBroker as refusal:
-        return _not_seen(refusal)
+        return QueueState(presence=_presence(refusal), refusal=refusal.reply_text)
     channel.close()
     return QueueState(presence=Presence.THERE, messages=int(answer.message_count), consumers=int(answer.consumer_count))
 
 
-def look_at_exchange(connection: BlockingConnection, name: str) -> QueueState:
-    """Look at an exchange, as `look_at_queue` does at a queue."""
+def exchange_state(connection: BlockingConnection, name: str) -> ObjectState:
+    """Inspect an exchange, as `queue_state` does a queue."""
     channel = connection.channel()
     try:
         channel.exchange_declare(name, passive=True)
     except ChannelClosedByBroker as refusal:
-        return _not_seen(refusal)
+        return ObjectState(presence=_presence(refusal), refusal=refusal.reply_text)
     channel.close()
-    return QueueState(presence=Presence.THERE)
+    return ObjectState(presence=Presence.THERE)
 
 
-def _not_seen(refusal: ChannelClosedByBroker) -> QueueState:
-    presence = Presence.MISSING if refusal.reply_code == NOT_FOUND else Presence.HIDDEN
-    return QueueState(presence=presence, said=refusal.reply_text)
+def _presence(refusal: ChannelClosedByBroker) -> Presence:
+    return Presence.MISSING if refusal.reply_code == NOT_FOUND else Presence.HIDDEN

@@ -1,4 +1,4 @@
-"""The part of RabbitMQ's management HTTP API that Schedy needs to make users."""
+"""A client of RabbitMQ's management HTTP API: users and their permissions."""
 
 import base64
 import http.client
@@ -9,11 +9,10 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote
 
-from schedy.settings import NO_TLS_FILES, TlsFiles
-from schedy.tls import tls_context
+from schedy.errors import ManagementError, SettingsError
+from schedy.tls import NO_TLS_FILES, TlsFiles, tls_context
+from schedy.urls import checked_url
 from schedy.wire.topology import Exchange
-from schedy_broker_setup.connecting import split_url
-from schedy_broker_setup.errors import BadUrlError, ManagementError
 from schedy_broker_setup.permissions import (
     HASHING_ALGORITHM,
     Permissions,
@@ -38,7 +37,7 @@ _REMEDIES = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class QueueInfo:
-    """A queue as the management API sees it: a few seconds late."""
+    """A queue as the management API shows it: a few seconds late."""
 
     name: str
     messages: int
@@ -55,15 +54,15 @@ class _Answer:
 
 
 class Management:
-    """Client of one node's management API, without state: every call is a connection of its own.
+    """A client of one node's management API, without state: every call opens a connection of its own.
 
     `put_*` and `delete_*` look first, change only what differs and return whether they did. Every call may
-    raise ManagementError, whose text never has a password in it. Proxies set in the environment are not used:
-    a broker is a neighbour.
+    raise ManagementError, whose text never has a password in it. Proxies set in the environment are ignored:
+    a broker is in the local network.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 10.0, tls: TlsFiles = NO_TLS_FILES) -> None:
-        """Read a URL like http://USER:PASSWORD@HOST:15672; nothing is sent yet. Raises BadUrlError."""
+        """Read a URL like http://USER:PASSWORD@HOST:15672; nothing is sent yet. Raises SettingsError."""
         parts = _split(url)
         self._host = parts.hostname or ""
         self._port = parts.port or (15671 if parts.scheme == "https" else 15672)
@@ -93,25 +92,25 @@ class Management:
         ]
 
     def put_vhost(self, vhost: str) -> bool:
-        """Make a vhost; who makes it gets all rights in it."""
+        """Create a vhost; its creator gets all permissions in it."""
         if self._find("vhosts", vhost) is not None:
             return False
         self._put({}, "vhosts", vhost)
         return True
 
     def delete_vhost(self, vhost: str) -> bool:
-        """Delete a vhost with all that is in it."""
+        """Delete a vhost with everything in it."""
         return self._delete("vhosts", vhost)
 
     def put_exchange(self, vhost: str, exchange: Exchange) -> bool:
-        """Make an exchange; one of that name with other properties is a ManagementError."""
+        """Create an exchange. One of that name with other properties is left as it is."""
         if self._find("exchanges", vhost, exchange.name) is not None:
             return False
         self._put({"type": exchange.kind, "durable": True}, "exchanges", vhost, exchange.name)
         return True
 
     def put_user(self, name: str, *, password: str, tags: str = "") -> bool:
-        """Make a user or change its password or tags; only a salted hash of the password is sent."""
+        """Create a user or change its password or tags; only a salted hash of the password is sent."""
         found = self._find("users", name)
         if found is not None and is_hash_of(password, found["password_hash"]) and _tags(found["tags"]) == tags:
             return False
@@ -124,7 +123,7 @@ class Management:
         return self._delete("users", name)
 
     def put_permissions(self, vhost: str, user: str, permissions: Permissions) -> bool:
-        """Give a user these permissions in a vhost instead of any other."""
+        """Set the permissions of a user in a vhost, in place of any others."""
         wanted = asdict(permissions)
         found = self._find("permissions", vhost, user)
         if found is not None and wanted.items() <= found.items():
@@ -133,7 +132,7 @@ class Management:
         return True
 
     def put_topic_permissions(self, vhost: str, user: str, *, exchange: str, permissions: TopicPermissions) -> bool:
-        """Give a user these permissions on a topic exchange, which RabbitMQ 4.3 wants to be there already."""
+        """Set the permissions of a user on a topic exchange, which must exist (RabbitMQ 4.3 requires it)."""
         wanted = {"exchange": exchange, **asdict(permissions)}
         found = self._find("topic-permissions", vhost, user) or []
         if any(wanted.items() <= entry.items() for entry in found):
@@ -182,7 +181,7 @@ class Management:
         except (OSError, http.client.HTTPException) as error:
             raise ManagementError(
                 f"No answer from the management API at {self._host}:{self._port} ({error!r}).",
-                remedy="Check host and port (usually 15672), http or https, and that the plugin is on: "
+                remedy="Check host and port (usually 15672), http or https, and that the plugin is enabled: "
                 "rabbitmq-plugins enable rabbitmq_management",
             ) from error
         finally:
@@ -195,14 +194,13 @@ class Management:
 
 
 def _split(url: str) -> SplitResult:
-    """Split a management URL; the error of a bad one does not repeat it, since it may hold a password."""
+    """Split a management URL. Raises SettingsError, which does not repeat the URL, since it may hold a password."""
     try:
-        return split_url(url, schemes={"http", "https"})
-    except ValueError:
-        raise BadUrlError(
-            "The management URL cannot be read.",
-            remedy="Write it as http://USER:PASSWORD@HOST:15672 (https:// for TLS), with %XX for characters "
-            "like @ : / ? # in the password.",
+        return checked_url(url, schemes=("http", "https"))
+    except ValueError as fault:
+        raise SettingsError(
+            f"The management URL cannot be used: {fault}. Set it to http://USER:PASSWORD@HOST:15672 (https:// for TLS),"
+            " with %XX for characters like @ : / ? # in the password."
         ) from None
 
 
@@ -210,8 +208,8 @@ def _good(answer: _Answer, what: str) -> _Answer:
     if answer.status < FIRST_ERROR:
         return answer
     raise ManagementError(
-        f"{what} was answered with status {answer.status}{_reason(answer)}.",
-        remedy=_REMEDIES.get(answer.status, "Look at the broker's log."),
+        f"The management API answered {what} with status {answer.status}{_reason(answer)}.",
+        remedy=_REMEDIES.get(answer.status, "See RabbitMQ's log."),
     )
 
 

@@ -1,7 +1,7 @@
-"""The three users of Schedy on a broker, each with no more rights than it needs.
+"""The roles of Schedy's users on a broker, each with the fewest permissions that it needs.
 
 A worker's user takes tickets, asks and reports. A pusher's user changes experiments and jobs, and asks. Only
-the service's user makes queues, reads reports and answers. What a worker can still do: docs/cluster.md.
+the service's user declares queues, reads reports and answers. docs/cluster.md says what a worker can still do.
 """
 
 import base64
@@ -22,7 +22,7 @@ NOTHING = "^$"
 
 
 class Role(StrEnum):
-    """What a user is for."""
+    """The purpose of a user."""
 
     SERVICE = "service"
     WORKER = "worker"
@@ -30,7 +30,7 @@ class Role(StrEnum):
 
     @property
     def user_name(self) -> str:
-        """Name of the user that `schedy broker setup` makes for this role."""
+        """Name of the user that `schedy broker setup` creates for this role."""
         return f"schedy-{self.value}"
 
     @property
@@ -41,7 +41,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Permissions:
-    """Regular expressions on names of exchanges and queues, as RabbitMQ matches them."""
+    """RabbitMQ's permissions in a vhost: regular expressions on names of exchanges and queues."""
 
     configure: str
     write: str
@@ -50,17 +50,17 @@ class Permissions:
 
 @dataclass(frozen=True, kw_only=True)
 class TopicPermissions:
-    """Regular expressions on routing keys of the inbox: those to send with, and those to bind queues with."""
+    """RabbitMQ's topic permissions on the inbox: regular expressions on routing keys, to publish and to bind with."""
 
     write: str
     read: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rights:
-    """All that a role may do in a vhost."""
+class RolePermissions:
+    """All permissions of a role in a vhost."""
 
-    permissions: Permissions
+    resources: Permissions
     inbox: TopicPermissions
 
 
@@ -75,17 +75,17 @@ def _beginning_with(*prefixes: str) -> str:
 
 _EVERYTHING = _beginning_with("schedy.")
 
-RIGHTS: Mapping[Role, Rights] = MappingProxyType(
+ROLE_PERMISSIONS: Mapping[Role, RolePermissions] = MappingProxyType(
     {
-        Role.SERVICE: Rights(
-            permissions=Permissions(configure=_EVERYTHING, write=r"^(schedy\..*|amq\.default)$", read=_EVERYTHING),
+        Role.SERVICE: RolePermissions(
+            resources=Permissions(configure=_EVERYTHING, write=r"^(schedy\..*|amq\.default)$", read=_EVERYTHING),
             inbox=TopicPermissions(
                 write=_beginning_with(names.SERVICE_KEY_PREFIX),
                 read=f"^({'|'.join(map(re.escape, (*names.REPORTS_BINDINGS, *names.REQUESTS_BINDINGS)))})$",
             ),
         ),
-        Role.WORKER: Rights(
-            permissions=Permissions(
+        Role.WORKER: RolePermissions(
+            resources=Permissions(
                 configure=NOTHING,
                 write=_exactly(names.INBOX_EXCHANGE),
                 read=_beginning_with(names.JOBS_QUEUE_PREFIX),
@@ -94,8 +94,8 @@ RIGHTS: Mapping[Role, Rights] = MappingProxyType(
                 write=_beginning_with(names.REPORT_KEY_PREFIX, names.REQUEST_KEY_PREFIX), read=NOTHING
             ),
         ),
-        Role.PUSHER: Rights(
-            permissions=Permissions(configure=NOTHING, write=_exactly(names.INBOX_EXCHANGE), read=NOTHING),
+        Role.PUSHER: RolePermissions(
+            resources=Permissions(configure=NOTHING, write=_exactly(names.INBOX_EXCHANGE), read=NOTHING),
             inbox=TopicPermissions(
                 write=_beginning_with(names.CHANGE_KEY_PREFIX, names.REQUEST_KEY_PREFIX), read=NOTHING
             ),
@@ -106,7 +106,7 @@ RIGHTS: Mapping[Role, Rights] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A user to be."""
+    """A user to create."""
 
     name: str
     role: Role
@@ -114,19 +114,19 @@ class User:
 
 
 def password_hash(password: str, *, salt: bytes | None = None) -> str:
-    """Return base64(salt + SHA-256(salt + password)), RabbitMQ's own format, freshly salted unless told."""
+    """Return base64(salt + SHA-256(salt + password)), RabbitMQ's own format, with a new salt by default."""
     salt = os.urandom(SALT_BYTES) if salt is None else salt
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def is_hash_of(password: str, hashed: str) -> bool:
-    """Tell whether `password_hash` could have made this of the password."""
+    """Return whether `hashed` is a `password_hash` of the password."""
     salt = base64.b64decode(hashed)[:SALT_BYTES]
     return hmac.compare_digest(password_hash(password, salt=salt), hashed)
 
 
 def users_from(environment: Mapping[str, str]) -> list[User]:
-    """Return the users whose password is in the environment, in `Role.password_variable`."""
+    """Return the users whose password is in the environment, under `Role.password_variable`."""
     return [
         User(name=role.user_name, role=role, password=environment[role.password_variable])
         for role in Role

@@ -1,17 +1,17 @@
-"""Makes Schedy's users on a broker."""
+"""Creates Schedy's users on a broker."""
 
 from collections.abc import Iterable
 
 from schedy.wire.topology import INBOX
 from schedy_broker_setup.management import Management
-from schedy_broker_setup.permissions import RIGHTS, User
+from schedy_broker_setup.permissions import ROLE_PERMISSIONS, User
 
 
 def create_users(management: Management, users: Iterable[User], *, vhost: str) -> list[str]:
-    """Make the users with their passwords and rights in a vhost; return what was changed.
+    """Create the users with their passwords and permissions in a vhost; return what was changed, one line each.
 
-    Makes the vhost, and the inbox that some rights are about, where they are missing. Safe to repeat. Changed
-    rights hold for channels opened from then on; connections stay open. Raises ManagementError.
+    Creates the vhost, and the inbox that the topic permissions are about, if they are missing. Safe to repeat. Changed
+    permissions hold for channels opened from then on; connections stay open. Raises ManagementError.
     """
     changes = [f"created vhost {vhost}"] if management.put_vhost(vhost) else []
     if management.put_exchange(vhost, INBOX):
@@ -22,14 +22,14 @@ def create_users(management: Management, users: Iterable[User], *, vhost: str) -
 
 
 def create_user(management: Management, user: User, *, vhost: str) -> list[str]:
-    """Make one user in a vhost that has the inbox; return what was changed."""
-    rights = RIGHTS[user.role]
+    """Create one user in a vhost that has the inbox; return what was changed."""
+    wanted = ROLE_PERMISSIONS[user.role]
     existed = user.name in management.users()
     changes: list[str] = []
     if management.put_user(user.name, password=user.password):
         changes.append(f"changed user {user.name}" if existed else f"created user {user.name}")
-    allowed = management.put_permissions(vhost, user.name, rights.permissions)
-    allowed |= management.put_topic_permissions(vhost, user.name, exchange=INBOX.name, permissions=rights.inbox)
-    if allowed:
-        changes.append(f"set the rights of user {user.name} in vhost {vhost}: {user.role.value}")
+    changed = management.put_permissions(vhost, user.name, wanted.resources)
+    changed |= management.put_topic_permissions(vhost, user.name, exchange=INBOX.name, permissions=wanted.inbox)
+    if changed:
+        changes.append(f"set the permissions of user {user.name} in vhost {vhost}: {user.role.value}")
     return changes

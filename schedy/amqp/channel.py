@@ -14,6 +14,7 @@ from pika import spec
 from pika.channel import Channel as PikaChannel
 
 from schedy.wire import names
+from schedy.wire.topology import Binding, Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +186,17 @@ class Channel:
         if self.is_open:
             self._pika.basic_qos(callback=lambda _ok: on_done())
 
-    def declare_jobs_queue(self, queue: str, arguments: Mapping[str, Any], on_done: Callable[[], None]) -> None:
-        """Declare an experiment's queue and bind it to the exchange of jobs."""
+    def declare_queue(self, queue: Queue, on_done: Callable[[], None], *, binding: Binding) -> None:
+        """Declare a queue and its binding."""
         self._assert_io_thread()
-        key = queue.removeprefix(names.JOBS_QUEUE_PREFIX)
 
         def _bind(_ok: object) -> None:
-            self._pika.queue_bind(queue, names.JOBS_EXCHANGE, key, callback=lambda _bound: on_done())
+            self._pika.queue_bind(
+                binding.queue, binding.exchange, binding.routing_key, callback=lambda _bound: on_done()
+            )
 
         if self.is_open:
-            self._pika.queue_declare(queue, durable=True, arguments=dict(arguments), callback=_bind)
+            self._pika.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments), callback=_bind)
 
     def count(self, queue: str, on_counts: Callable[[int, int], None]) -> None:
         """Tell how many messages are ready in a queue, and its consumers; a missing queue closes the channel."""

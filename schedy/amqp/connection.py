@@ -18,7 +18,7 @@ from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel as PikaChannel
 
 from schedy.amqp.channel import Channel
-from schedy.amqp.errors import broker_error, place_of
+from schedy.amqp.errors import blocked_error, broker_error
 from schedy.amqp.transport import RecordingServices, nodes_of
 from schedy.errors import BrokerError
 from schedy.settings import Settings
@@ -135,7 +135,7 @@ class Connection:
         if connection is None or not connection.is_open:
             return
         channels: list[Channel] = []
-        url = self._nodes[0].url
+        address = self._nodes[0].address
 
         def _opened(opened: PikaChannel) -> None:
             channels.append(Channel(opened, self.assert_io_thread))
@@ -145,7 +145,7 @@ class Connection:
 
         def _closed(_channel: object, reason: Exception) -> None:
             if connection.is_open and channels:
-                on_closed(channels[0], broker_error(reason, url))
+                on_closed(channels[0], broker_error(reason, address))
 
         pika_channel.add_on_close_callback(_closed)
 
@@ -263,15 +263,11 @@ class Connection:
 
     def _told_blocked(self, _connection: object, frame: Any) -> None:
         """Under an alarm RabbitMQ reads no more from whoever publishes; its heartbeats go on, and so do we."""
-        place = place_of(self._nodes[0].url)
-        self._blocked = BrokerError(
-            f"RabbitMQ at {place} takes no messages now: it is {frame.method.reason}. Make room there;"
-            " `rabbitmq-diagnostics alarms` says on which node."
-        )
+        self._blocked = blocked_error(self._nodes[0].address, frame.method.reason)
         _log.warning("%s Nothing is lost; waiting.", self._blocked)
 
     def _told_unblocked(self, *_told: object) -> None:
-        _log.warning("RabbitMQ at %s takes messages again.", place_of(self._nodes[0].url))
+        _log.warning("RabbitMQ at %s takes messages again.", self._nodes[0].address)
         self._blocked = None
         if self._on_unblocked is not None:
             self._on_unblocked()
@@ -286,7 +282,7 @@ class Connection:
             self._loop.stop()
             return
         was_open, self._was_open = self._was_open, False
-        error = broker_error(reason, self._nodes[0].url, was_open=was_open)
+        error = broker_error(reason, self._nodes[0].address, was_open=was_open)
         self._loop.call_later(self._next_pause(), self._connect)
         self._nodes.rotate(-1)
         self._on_lost(error)

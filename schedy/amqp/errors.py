@@ -1,101 +1,173 @@
-"""What pika raises, as errors of Schedy with words that help: the only place of the library that does this."""
+"""The errors that pika raises as errors of Schedy: the only place that maps them."""
 
 import re
-from urllib.parse import urlsplit
+import socket
 
 from pika import exceptions as pika_errors
 
+from schedy.amqp.parameters import Address
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
     BrokerFaultError,
     BrokerUnreachableError,
     PermissionDeniedError,
+    TopologyMismatchError,
     TopologyMissingError,
 )
 from schedy.tls import tls_fault
 
+ACCESS_REFUSED = 403
+NOT_FOUND = 404
+_PRECONDITION_FAILED = 406
+_NOT_ALLOWED = 530
 _INTERNAL_ERROR = 541
+"""Reply codes of AMQP 0-9-1."""
+
+_LOGIN_ERRORS = (pika_errors.AuthenticationError, pika_errors.ProbableAuthenticationError)
 _QUOTED_ERROR = re.compile(r"\w+Error\(\d+, \W*([^'\"\\]+)")
 """An error of the system as pika repeats it: ConnectionResetError(104, 'Connection reset by peer')."""
 
 
-def place_of(url: str) -> str:
-    """Return host and port of a broker URL."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
-
-
-def broker_error(error: BaseException, url: str, *, was_open: bool = False) -> BrokerError:
-    """Map an error of pika to one of ours."""
-    parts = urlsplit(url)
-    place = place_of(url)
-    fault = tls_fault(repr(_causes(error)), place)
-    if fault is not None and not was_open:
-        return BrokerUnreachableError(" ".join(fault))
-    for cause in _causes(error):
-        if isinstance(cause, pika_errors.IncompatibleProtocolError):
-            return _not_amqp(error, place, tls=parts.scheme == "amqps")
-        found = _known_error(cause, place, user=parts.username or "guest", vhost=parts.path[1:] or "%2F")
+def broker_error(error: BaseException, address: Address, *, was_open: bool = False) -> BrokerError:
+    """Map an error of pika, or of the socket below it; `was_open`: the connection was open and is lost."""
+    causes = _causes(error)
+    fault = None if was_open else tls_fault(repr(causes), str(address))
+    if fault is not None:
+        return BrokerUnreachableError(fault[0], remedy=fault[1])
+    for cause in causes:
+        found = _login_error(cause, address) or _channel_error(cause, address) or _other_error(cause, address)
         if found is not None:
             return found
     if was_open:
-        kind = BrokerFaultError if getattr(error, "reply_code", None) == _INTERNAL_ERROR else BrokerUnreachableError
-        return kind(f"The connection to RabbitMQ at {place} was lost ({plain_reason(error)}).")
+        return _lost(error, address)
     return BrokerUnreachableError(
-        f"Cannot reach RabbitMQ at {place} ({plain_reason(error)}). Start it with `schedy up`,"
-        " or set SCHEDY_BROKER_URL to where it runs."
+        f"Cannot reach RabbitMQ at {address} ({plain_reason(error)}).",
+        remedy="Start RabbitMQ there, or a private node on this machine with `schedy up`; or set SCHEDY_BROKER_URL"
+        " to where it runs.",
     )
 
 
-def _known_error(error: BaseException, place: str, *, user: str, vhost: str) -> BrokerError | None:
-    code = getattr(error, "reply_code", None)
-    text = str(getattr(error, "reply_text", error)).rstrip(".") + "."
-    if isinstance(error, pika_errors.ChannelClosedByBroker):
-        return _channel_error(int(code or 0), text, user)
-    if isinstance(error, pika_errors.ConnectionClosedByBroker) and code == 530:
-        return AuthenticationError(
-            f"RabbitMQ at {place} does not let user {user!r} into the virtual host {vhost!r}: {text}"
-            " Check the end of the broker URL and the user's permissions."
+def channel_error(refusal: pika_errors.ChannelClosed, address: Address, *, action: str = "do this") -> BrokerError:
+    """Map the end of a channel, with which RabbitMQ refuses an operation; `action` completes "User ... may not"."""
+    text = refusal.reply_text.rstrip(".")
+    if refusal.reply_code == ACCESS_REFUSED:
+        return PermissionDeniedError(
+            f"User {address.user!r} of the broker may not {action} ({text}).",
+            remedy="Use the broker URL of a user who may, or grant the permissions of Schedy's roles with"
+            " `schedy broker setup --management-url URL`.",
         )
-    if isinstance(error, pika_errors.AuthenticationError | pika_errors.ProbableAuthenticationError) or code == 403:
-        return AuthenticationError(
-            f"RabbitMQ at {place} refuses the password of user {user!r}. Check SCHEDY_BROKER_URL."
+    if refusal.reply_code == NOT_FOUND:
+        return TopologyMissingError(
+            f"An exchange or queue of Schedy is missing on the broker ({text}).",
+            remedy="Run `schedy broker setup`, or start the results service (`schedy serve`), which declares it.",
         )
-    if isinstance(error, pika_errors.ProbableAccessDeniedError):
+    if refusal.reply_code == _PRECONDITION_FAILED and "inequivalent" in text:
+        return TopologyMismatchError(
+            f"An exchange or queue exists with properties that Schedy cannot use ({text}).",
+            remedy="Delete it, then run `schedy broker setup`.",
+        )
+    return BrokerError(
+        f"RabbitMQ at {address} closed a channel ({refusal.reply_code} {text}).", remedy="See RabbitMQ's log."
+    )
+
+
+def blocked_error(address: Address, reason: str) -> BrokerError:
+    """Return the error about an alarm of RabbitMQ, under which it reads no more from a connection that publishes."""
+    return BrokerError(
+        f"RabbitMQ at {address} takes no messages now: it is {reason}.",
+        remedy="Make room there; `rabbitmq-diagnostics alarms` says on which node.",
+    )
+
+
+def plain_reason(error: BaseException) -> str:
+    """Return the system's words, or RabbitMQ's, without pika's and Python's around them."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        if isinstance(cause, pika_errors.ConnectionClosed | pika_errors.ChannelClosed):
+            return str(cause.reply_text)
+    quoted = _QUOTED_ERROR.search(str(error))
+    return quoted[1].partition(" (_ssl.c")[0] if quoted else str(error) or type(error).__name__
+
+
+def _login_error(error: BaseException, address: Address) -> AuthenticationError | None:
+    code = getattr(error, "reply_code", None) if isinstance(error, pika_errors.ConnectionClosedByBroker) else None
+    if isinstance(error, _LOGIN_ERRORS) or code == ACCESS_REFUSED:
+        remedy = "Check user and password in SCHEDY_BROKER_URL (special characters as %XX)."
+        if address.user == "guest":
+            remedy += " RabbitMQ lets guest in only from the broker's own machine: use another user."
+        return AuthenticationError(f"RabbitMQ at {address} refused the login of user {address.user!r}.", remedy=remedy)
+    if isinstance(error, pika_errors.ProbableAccessDeniedError) or code == _NOT_ALLOWED:
+        return _vhost_error(plain_reason(error), address)
+    return None
+
+
+def _vhost_error(reason: str, address: Address) -> AuthenticationError:
+    if "not found" in reason:
         return AuthenticationError(
-            f"RabbitMQ at {place} refuses user {user!r} in the virtual host {vhost!r}. Check the broker URL."
+            f"RabbitMQ at {address} has no vhost {address.vhost!r}.",
+            remedy="Correct the end of SCHEDY_BROKER_URL (%2F is the vhost /), or create the vhost: rabbitmqctl"
+            f" add_vhost {address.vhost}",
+        )
+    return AuthenticationError(
+        f"User {address.user!r} may not use vhost {address.vhost!r} of RabbitMQ at {address} ({reason}).",
+        remedy="Correct SCHEDY_BROKER_URL, or grant the user permissions there: `schedy broker setup --management-url"
+        " URL`, or rabbitmqctl set_permissions.",
+    )
+
+
+def _channel_error(error: BaseException, address: Address) -> BrokerError | None:
+    if isinstance(error, pika_errors.ChannelClosed):
+        return channel_error(error, address)
+    if isinstance(error, pika_errors.UnroutableError):
+        return TopologyMissingError(
+            f"RabbitMQ at {address} has no queue for a message.", remedy="Run `schedy broker setup`."
+        )
+    if isinstance(error, pika_errors.NackError):
+        return BrokerError(f"A queue of RabbitMQ at {address} did not take a message.", remedy="Run `schedy doctor`.")
+    if isinstance(error, pika_errors.AMQPChannelError):
+        return BrokerError(
+            f"A channel to RabbitMQ at {address} cannot be used ({plain_reason(error)}).", remedy="See RabbitMQ's log."
         )
     return None
 
 
-def _not_amqp(error: BaseException, place: str, *, tls: bool) -> BrokerError:
-    if tls:
+def _other_error(error: BaseException, address: Address) -> BrokerError | None:
+    if isinstance(error, pika_errors.ConnectionBlockedTimeout):
+        return blocked_error(address, "short of memory or disk")
+    if isinstance(error, pika_errors.IncompatibleProtocolError):
+        return _not_amqp(error, address)
+    if isinstance(error, socket.gaierror):
         return BrokerUnreachableError(
-            f"What answers at {place} closed the TLS connection at once ({plain_reason(error)}). It may want a client"
-            " certificate (SCHEDY_BROKER_CERT_FILE), or be another service than RabbitMQ."
+            f"Cannot reach RabbitMQ at {address}: the host name is unknown ({plain_reason(error)}).",
+            remedy="Check the host in SCHEDY_BROKER_URL.",
+        )
+    return None
+
+
+def _not_amqp(error: BaseException, address: Address) -> BrokerUnreachableError:
+    if address.tls:
+        return BrokerUnreachableError(
+            f"The server at {address} closed the TLS connection at once ({plain_reason(error)}).",
+            remedy="If it is RabbitMQ, it may require a client certificate (SCHEDY_BROKER_CERT_FILE): see its log.",
         )
     return BrokerUnreachableError(
-        f"What answers at {place} does not speak plain AMQP ({plain_reason(error)}). Check the port in"
-        " SCHEDY_BROKER_URL; for the TLS port, usually 5671, write amqps://."
+        f"The server at {address} does not speak plain AMQP ({plain_reason(error)}).",
+        remedy="Check the port in SCHEDY_BROKER_URL: AMQP usually has 5672 (15672 is the management UI's); for the TLS"
+        " port, usually 5671, write amqps://.",
     )
 
 
-def _channel_error(code: int, text: str, user: str) -> BrokerError:
-    if code == 403:
-        return PermissionDeniedError(
-            f"The broker's user {user!r} may not do this: {text} `schedy broker setup` gives the permissions."
-        )
-    if code == 404:
-        return TopologyMissingError(
-            f"Schedy's exchanges and queues are missing on the broker: {text} Run `schedy broker setup`,"
-            " or start the results service (`schedy serve`), which makes them."
-        )
-    return BrokerError(f"RabbitMQ closed a channel: {code} {text}")
+def _lost(error: BaseException, address: Address) -> BrokerError:
+    kind = BrokerFaultError if getattr(error, "reply_code", None) == _INTERNAL_ERROR else BrokerUnreachableError
+    return kind(
+        f"The connection to RabbitMQ at {address} was lost ({plain_reason(error)}).", remedy="See RabbitMQ's log."
+    )
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what it wraps, pika's connector errors included."""
+    """Return the error and those it wraps, pika's connector errors included."""
     found = [error]
     for item in found:
         inner = [item.__cause__, getattr(item, "exception", None), *getattr(item, "exceptions", ()), *item.args]
@@ -103,14 +175,3 @@ def _causes(error: BaseException) -> list[BaseException]:
         if len(found) > 50:
             break
     return found
-
-
-def plain_reason(error: BaseException) -> str:
-    """The system's words, or RabbitMQ's, without pika's and Python's around them."""
-    for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        if isinstance(cause, pika_errors.ConnectionClosed):
-            return str(cause.reply_text)
-    quoted = _QUOTED_ERROR.search(str(error))
-    return quoted[1].partition(" (_ssl.c")[0] if quoted else str(error) or type(error).__name__

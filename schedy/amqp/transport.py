@@ -11,9 +11,8 @@ import pika
 from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
-from schedy.errors import SettingsError
+from schedy.amqp.parameters import Address, address_of, parameters_of
 from schedy.settings import Settings
-from schedy.tls import tls_context
 
 _PATIENCE_WITH_ONE_URL = (10.0, 15.0)
 """Seconds for TCP, and for all of a connection with its login."""
@@ -25,7 +24,7 @@ _PATIENCE_WITH_SEVERAL_URLS = (4.0, 8.0)
 class Node:
     """One of the places where the broker may be reached."""
 
-    url: str
+    address: Address
     parameters: pika.URLParameters
 
 
@@ -33,29 +32,15 @@ def nodes_of(settings: Settings, *, name: str) -> deque[Node]:
     """Return where the settings say that the broker is. Raises SettingsError."""
     urls = settings.broker_urls
     patience = _PATIENCE_WITH_ONE_URL if len(urls) == 1 else _PATIENCE_WITH_SEVERAL_URLS
-    nodes = deque(Node(url, _connection_parameters(url, settings, name=name, patience=patience)) for url in urls)
-    for node in nodes:
-        if node.parameters.ssl_options is not None:
-            context = tls_context(settings.broker_tls)
-            node.parameters.ssl_options = pika.SSLOptions(context, node.parameters.host)
+    nodes: deque[Node] = deque()
+    for url in urls:
+        parameters = parameters_of(url, settings.broker_tls)
+        parameters.client_properties = {"connection_name": name, "product": "schedy"}
+        parameters.heartbeat = settings.amqp_heartbeat_seconds
+        parameters.blocked_connection_timeout = None  # its messages would be lost, and the next node is blocked, too
+        parameters.socket_timeout, parameters.stack_timeout = patience
+        nodes.append(Node(address_of(parameters), parameters))
     return nodes
-
-
-def _connection_parameters(
-    url: str, settings: Settings, *, name: str, patience: tuple[float, float]
-) -> pika.URLParameters:
-    """Return pika's parameters for a broker URL. Raises SettingsError if pika does not understand it."""
-    try:
-        parameters = pika.URLParameters(url)
-    except (ValueError, TypeError) as error:
-        raise SettingsError(
-            f"The broker URL cannot be used: {error}. Expected amqp://user:pw@host:port/vhost."
-        ) from None
-    parameters.client_properties = {"connection_name": name, "product": "schedy"}
-    parameters.heartbeat = settings.amqp_heartbeat_seconds
-    parameters.blocked_connection_timeout = None  # what is on its way would be lost, and the next node is blocked, too
-    parameters.socket_timeout, parameters.stack_timeout = patience
-    return parameters
 
 
 class RecordingServices(SelectorIOServicesAdapter):

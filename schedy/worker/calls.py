@@ -23,7 +23,8 @@ from schedy.errors import (
     ServiceUnavailableError,
     TopologyMissingError,
 )
-from schedy.settings import Settings, without_password
+from schedy.settings import Settings
+from schedy.urls import without_password
 from schedy.wire import names
 from schedy.wire.answers import expected
 from schedy.wire.base import A, Answer, Question, Sendable

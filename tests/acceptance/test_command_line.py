@@ -135,7 +135,7 @@ def test_a_broker_that_cannot_be_used_is_explained(machine: Machine, settings: S
     password, _, place = rest.partition("@")
     machine.environment["SCHEDY_BROKER_URL"] = f"amqp://{user}:wrong@{place}"
     said = machine.fails(1, "add", "E", "manual")
-    assert "refuses the password of user 'admin'" in said
+    assert "refused the login of user 'admin'" in said
     machine.environment["SCHEDY_BROKER_URL"] = "amqp://admin:secret@127.0.0.1:1/%2F"
     said = machine.fails(1, "add", "E", "manual")
     assert "Cannot reach RabbitMQ at 127.0.0.1:1" in said

@@ -11,7 +11,7 @@ from pika import BasicProperties
 
 import schedy
 from schedy import Job
-from schedy.errors import InvalidValueError, NotFoundError
+from schedy.errors import BrokerError, InvalidValueError, NotFoundError, PermissionDeniedError
 from schedy.settings import Settings
 from schedy.wire import names
 from schedy.wire.base import Worker
@@ -25,7 +25,6 @@ from schedy_broker_setup.dead_letters import (
     drop_dead_letters,
     replay_dead_letters,
 )
-from schedy_broker_setup.errors import NotPermittedError, TopologyError
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, TopicPermissions, User
 from schedy_broker_setup.topology import setup
@@ -191,7 +190,7 @@ def test_a_letter_that_the_broker_will_not_take_back_stays(vhost_url: str) -> No
     bury(vhost_url, b"1")
     with open_connection(vhost_url, purpose="test") as connection:
         connection.channel().queue_unbind(names.REPORTS_QUEUE, names.INBOX_EXCHANGE, "service.#")
-    with pytest.raises(TopologyError, match="does not take dead letter 1 back"):
+    with pytest.raises(BrokerError, match="does not take dead letter 1 back"):
         list(replay_dead_letters(vhost_url, None))
     assert bodies(vhost_url) == ["1"]
 
@@ -207,13 +206,13 @@ def test_only_the_service_and_administrators_may_do_this(node: Node, vhost_url: 
         bury(vhost_url, b"1", b"2")
         for role in (Role.WORKER, Role.PUSHER):
             for change in (replay_dead_letters, drop_dead_letters):
-                with pytest.raises(NotPermittedError, match="Use the broker URL of the service user"):
+                with pytest.raises(PermissionDeniedError, match="Use the broker URL of a user who may"):
                     list(change(urls[role], None))
         nothing = TopicPermissions(write="^$", read="^$")
         management.put_topic_permissions(
             vhost, users[Role.SERVICE].name, exchange=names.INBOX_EXCHANGE, permissions=nothing
         )
-        with pytest.raises(NotPermittedError, match="may not put back messages"):
+        with pytest.raises(PermissionDeniedError, match="may not put back messages"):
             list(replay_dead_letters(urls[Role.SERVICE], {1}))
         assert bodies(vhost_url) == ["1", "2"]
         create_users(management, [users[Role.SERVICE]], vhost=vhost)

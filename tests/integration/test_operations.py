@@ -449,7 +449,7 @@ class TestWorkers:
             experiment.add_job({"x": 1})
             with mine.next_job() as job:
                 job.results["r"] = 1
-            with pytest.raises(StopTimeError, match="was to stop after 5 s"):
+            with pytest.raises(StopTimeError, match="stops after 5 s"):
                 mine.next_job(timeout=None)
             assert 3.5 < time.monotonic() - began < 15.0
             experiment.add_job({"x": 2})

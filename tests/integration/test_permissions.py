@@ -14,12 +14,12 @@ from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
+from schedy.errors import AuthenticationError, ManagementError, PermissionDeniedError, SettingsError
 from schedy.wire import names
 from schedy.wire.topology import BINDINGS, EXCHANGES, QUEUES, jobs_binding, jobs_queue
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.definitions_file import definitions
-from schedy_broker_setup.errors import BadUrlError, ManagementError, NotPermittedError, UnreachableError
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Permissions, Role, User, is_hash_of, password_hash, users_from
 from schedy_broker_setup.topology import bind, declare_queue, setup
@@ -218,7 +218,7 @@ def test_a_ticket_that_a_worker_refuses_is_among_the_dead_letters(cluster: Clust
     assert [letter.reason for letter in letters] == [f"rejected from {TICKETS}"]
 
 
-def test_a_worker_cannot_smuggle_a_change_past_its_rights_with_a_second_routing_key(cluster: Cluster) -> None:
+def test_a_worker_cannot_smuggle_a_change_past_its_permissions_with_a_second_routing_key(cluster: Cluster) -> None:
     """RabbitMQ 3.10 does not check the keys in a CC header, but what arrives has the key that was checked."""
     smuggled = BasicProperties(headers={"CC": ["change.push", "service.tick"]})
     with open_connection(cluster.url(Role.WORKER), purpose="test") as connection:
@@ -266,7 +266,7 @@ def test_the_service_user_sets_up_what_a_worker_user_cannot(cluster: Cluster) ->
             if exchange.name != names.INBOX_EXCHANGE:
                 channel.exchange_delete(exchange.name)
 
-    with pytest.raises(NotPermittedError, match="as an administrator or as the service user"):
+    with pytest.raises(PermissionDeniedError, match="may not declare the queue"):
         setup(cluster.url(Role.WORKER))
     assert len(setup(cluster.url(Role.SERVICE))) == len(QUEUES) + len(EXCHANGES) - 1
 
@@ -282,7 +282,7 @@ def test_users_are_made_once_and_only_differences_are_mended(
     assert first == [
         f"created exchange {names.INBOX_EXCHANGE}",
         f"created user {worker.name}",
-        f"set the rights of user {worker.name} in vhost {vhost}: worker",
+        f"set the permissions of user {worker.name} in vhost {vhost}: worker",
     ]
     assert create_users(management, [worker], vhost=vhost) == []
     assert management.put_permissions(vhost, worker.name, everything)
@@ -342,7 +342,7 @@ def test_management_errors_name_the_remedy_and_no_password(node: Node) -> None:
         Management(f"http://nobody:{PASSWORD_IN_URL}@{address}").version()
     with pytest.raises(ManagementError, match="rabbitmq-plugins enable rabbitmq_management") as absent:
         Management(f"http://nobody:{PASSWORD_IN_URL}@127.0.0.1:1").version()
-    with pytest.raises(BadUrlError, match="Write it as http://USER") as bad:
+    with pytest.raises(SettingsError, match="Set it to http://USER") as bad:
         Management(f"http://nobody:{PASSWORD}@127.0.0.1:1")
     for error in (refused, absent, bad):
         assert PASSWORD not in str(error.value)
@@ -359,7 +359,7 @@ def test_the_command_makes_users_and_topology_and_says_so(node: Node, vhost_url:
 
     assert first.exit_code == 0, first.output
     assert f"created queue {names.REPORTS_QUEUE}" in first.output
-    assert "the rights of user schedy-worker" in first.output
+    assert "the permissions of user schedy-worker" in first.output
     assert again.output == "Nothing to do: all is there.\n"
     assert without.exit_code == 2
     assert "SCHEDY_SERVICE_PASSWORD" in without.output
@@ -391,11 +391,11 @@ def test_definitions_go_to_a_file_for_the_owner_only(tmp_path: Path) -> None:
     assert json.loads(printed.output)["vhosts"] == [{"name": "lab"}]
 
 
-def test_a_user_without_rights_in_the_vhost_is_told_so(cluster: Cluster, management: Management) -> None:
+def test_a_user_without_permissions_in_the_vhost_is_told_so(cluster: Cluster, management: Management) -> None:
     management.put_vhost(f"{cluster.vhost}-b")
     try:
         with (
-            pytest.raises(UnreachableError, match="may not use vhost"),
+            pytest.raises(AuthenticationError, match="may not use vhost"),
             open_connection(f"{cluster.url(Role.WORKER)}-b", purpose="test"),
         ):
             raise AssertionError("connected")

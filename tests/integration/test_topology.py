@@ -6,6 +6,7 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import UnroutableError
 from pika.spec import Basic
 
+from schedy.errors import TopologyMismatchError
 from schedy.wire import names
 from schedy.wire.topology import (
     BINDINGS,
@@ -17,7 +18,6 @@ from schedy.wire.topology import (
     jobs_queue,
 )
 from schedy_broker_setup.connecting import open_connection
-from schedy_broker_setup.errors import TopologyError
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.topology import bind, declare_queue, setup
 from tests.conftest import Node
@@ -102,7 +102,7 @@ def test_a_queue_with_other_arguments_is_an_error_that_names_it_and_the_way_out(
     with open_connection(vhost_url, purpose="test") as connection:
         connection.channel().queue_declare(names.REPORTS_QUEUE, durable=True)
 
-    with pytest.raises(TopologyError) as caught:
+    with pytest.raises(TopologyMismatchError) as caught:
         setup(vhost_url)
 
     assert "queue schedy.reports exists, but not as Schedy needs it" in str(caught.value)
@@ -113,7 +113,7 @@ def test_an_exchange_of_another_kind_is_an_error_that_names_it(vhost_url: str) -
     with open_connection(vhost_url, purpose="test") as connection:
         connection.channel().exchange_declare(names.INBOX_EXCHANGE, "direct", durable=True)
 
-    with pytest.raises(TopologyError, match=r"exchange schedy\.inbox exists, but not as Schedy needs it"):
+    with pytest.raises(TopologyMismatchError, match=r"exchange schedy\.inbox exists, but not as Schedy needs it"):
         setup(vhost_url)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from schedy.errors import SettingsError
-from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings, without_password
+from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
+from schedy.urls import without_password
 
 SECRET = "s3cret"
 
@@ -160,7 +161,7 @@ class TestPasswords:
     @pytest.mark.parametrize("url", BAD_URLS)
     def test_a_url_that_cannot_be_used_is_refused_without_saying_it(self, folder: Path, url: str) -> None:
         (folder / "config.toml").write_text(f'broker_url = "{url}"\n')
-        with pytest.raises(SettingsError, match=r"broker_url .* expected amqp://user:password@host") as caught:
+        with pytest.raises(SettingsError, match=r"broker_url .* expected amqp://USER:PASSWORD@HOST") as caught:
             load_settings(environment={})
         assert SECRET not in str(caught.value)
         with pytest.raises(SettingsError) as caught:

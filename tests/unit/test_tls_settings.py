@@ -58,8 +58,8 @@ def test_a_file_that_holds_something_else(authority: Authority, tmp_path: Path) 
     wrong.write_text("nothing")
     assert "It must hold certificates in PEM format" in refused(ca_file=wrong)
     assert "It must hold a certificate in PEM format" in refused(cert_file=wrong, key_file=client.key)
-    assert "is unusable" in refused(cert_file=client.cert)  # without its key
-    assert "is unusable" in refused(cert_file=client.cert, key_file=other.key)
+    assert "cannot be used" in refused(cert_file=client.cert)  # without its key
+    assert "cannot be used" in refused(cert_file=client.cert, key_file=other.key)
 
 
 def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(authority: Authority, tmp_path: Path) -> None:

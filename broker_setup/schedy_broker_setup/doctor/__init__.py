@@ -1,1 +1,1 @@
-"""The broker's checks of `schedy doctor`."""
+"""The broker checks of `schedy doctor`."""

@@ -1,11 +1,11 @@
-"""What a check of `schedy doctor` found."""
+"""The result of a check of `schedy doctor`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How a check ended. UNKNOWN: not to be seen with these rights, which is no fault."""
+    """The status of a check. UNKNOWN: hidden from this user, which is no fault."""
 
     OK = "ok"
     WARNING = "warning"
@@ -15,9 +15,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing looked at; `remedy` is empty where nothing is to be done."""
+    """The result of one check; `remedy` is empty if there is nothing to do."""
 
     name: str
-    outcome: Status
+    status: Status
     detail: str
     remedy: str = ""

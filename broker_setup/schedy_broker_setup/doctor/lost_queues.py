@@ -1,25 +1,25 @@
-"""Queues that RabbitMQ knows and has lost.
+"""Queues that RabbitMQ still lists and has lost.
 
-It leaves a quorum queue so whose node is killed within about a second of its declaration (seen in 3.10): it can be
-looked at and seems empty, but a message asked of it never comes, or ends the connection with an internal error.
+A quorum queue is lost if its node is killed within about a second of the declaration (seen in 3.10): it can be
+inspected and seems empty, but a request for a message is never answered, or ends the connection with an internal error.
+
+The results service looks for such jobs queues, too (`schedy_store.service.queue_probe`), beside its other work: it may
+not block, and this may.
 """
 
 import threading
 
-from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
-
-from schedy.settings import NO_TLS_FILES, TlsFiles
+from schedy.errors import BrokerError, BrokerFaultError
+from schedy.tls import NO_TLS_FILES, TlsFiles
 from schedy_broker_setup.connecting import open_connection
-from schedy_broker_setup.errors import UnreachableError
 
 _PATIENCE_SECONDS = 5.0
-_INTERNAL_ERROR = 541
 
 
 def is_lost(urls: str, queue: str, *, tls: TlsFiles = NO_TLS_FILES) -> bool:
     """Ask a queue, which must look empty, for a message. Blocks for five seconds if it hangs.
 
-    False, too, where that cannot be found out: without the right to read the queue, or without a connection.
+    False, too, if there is no way to find out: without the permission to read the queue, or without a connection.
     """
     answers: list[bool] = []
     asking = threading.Thread(target=lambda: answers.append(_answers(urls, queue, tls)), daemon=True)
@@ -29,13 +29,12 @@ def is_lost(urls: str, queue: str, *, tls: TlsFiles = NO_TLS_FILES) -> bool:
 
 
 def _answers(urls: str, queue: str, tls: TlsFiles) -> bool:
-    """A message that has come this very moment goes back with the connection."""
+    """A message that has arrived this very moment is requeued when the connection closes."""
     try:
         with open_connection(urls, purpose="doctor", tls=tls) as connection:
             connection.channel().basic_get(queue)
-    except ChannelClosedByBroker:
-        pass  # no right to read it; or it lives, and gives messages to one consumer only
-    except UnreachableError as error:
-        cause = error.__cause__
-        return not (isinstance(cause, ConnectionClosedByBroker) and cause.reply_code == _INTERNAL_ERROR)
+    except BrokerFaultError:
+        return False
+    except BrokerError:
+        pass  # no permission to read it, or no connection; or it lives, and has a single active consumer
     return True

@@ -17,8 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pika
-import pika.exceptions
+from pika.exceptions import AMQPError
 
+from schedy.amqp.errors import broker_error
+from schedy.amqp.parameters import address_of
+from schedy.errors import AuthenticationError
 from schedy_broker_setup.node.files import (
     NodeFolder,
     erlang_environment,
@@ -199,13 +202,13 @@ class PrivateNode:
         )
         try:
             pika.BlockingConnection(parameters).close()
-        except (pika.exceptions.ProbableAuthenticationError, pika.exceptions.AuthenticationError) as error:
+        except (AMQPError, OSError) as error:
+            if not isinstance(broker_error(error, address_of(parameters)), AuthenticationError):
+                return False
             raise NodeError(
                 f"The node refuses the user {self._settings.user}: its data in {self._folder.path} were made "
                 "with another user or password. Start it with those, or with an empty data folder."
             ) from error
-        except (pika.exceptions.AMQPError, OSError):
-            return False
         return True
 
     def _management_answers(self) -> bool:

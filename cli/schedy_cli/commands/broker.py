@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from schedy.settings import TlsFiles
+from schedy.errors import BrokerError
+from schedy.tls import TlsFiles
 from schedy_broker_setup.connecting import addresses_of
 from schedy_broker_setup.definitions_file import definitions
-from schedy_broker_setup.errors import BrokerSetupError
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, users_from
 from schedy_broker_setup.topology import setup
@@ -51,7 +51,7 @@ def setup_command(ctx: click.Context, url: str | None, management_url: str | Non
         _print(users)  # at once: what follows may fail
         topology = setup(url, tls=tls)
         _print(topology)
-    except BrokerSetupError as error:
+    except BrokerError as error:
         raise click.ClickException(str(error)) from error
     if not users + topology:
         click.echo("Nothing to do: all is there.")

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import click
 
 from schedy.errors import PermissionDeniedError, SchedyError
-from schedy.settings import Settings, without_password
+from schedy.settings import Settings
+from schedy.urls import without_password
 from schedy.wire.requests import GetExperiments
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.doctor.check import Check, Status
@@ -25,10 +26,8 @@ def doctor_command(ctx: click.Context, verbose: bool) -> int:
     settings = settings_of(ctx)
     failed = False
     for check in _checks(settings):
-        failed = failed or check.outcome is Status.FAILED
-        click.echo(
-            f"{click.style(f'{check.outcome.value:8}', fg=_COLOURS[check.outcome])} {check.name}: {check.detail}"
-        )
+        failed = failed or check.status is Status.FAILED
+        click.echo(f"{click.style(f'{check.status.value:8}', fg=_COLOURS[check.status])} {check.name}: {check.detail}")
         if check.remedy:
             click.echo(f"        -> {check.remedy}")
     if verbose:
@@ -39,7 +38,7 @@ def doctor_command(ctx: click.Context, verbose: bool) -> int:
 def _checks(settings: Settings) -> Iterator[Check]:
     broker = broker_checks(settings.broker_url, tls=settings.broker_tls)
     yield from broker
-    if broker[0].outcome is Status.OK:
+    if broker[0].status is Status.OK:
         yield _service_check(settings)
     yield _store_check(settings)
 
@@ -51,13 +50,13 @@ def _service_check(settings: Settings) -> Check:
     except PermissionDeniedError:
         return Check(
             name="answers",
-            outcome=Status.UNKNOWN,
+            status=Status.UNKNOWN,
             detail="This user may not ask the results service.",
             remedy="To see whether it answers, run this as a worker's or a pusher's user.",
         )
     except SchedyError as error:
-        return Check(name="answers", outcome=Status.FAILED, detail=str(error))
-    return Check(name="answers", outcome=Status.OK, detail="The results service answers.")
+        return Check(name="answers", status=Status.FAILED, detail=str(error))
+    return Check(name="answers", status=Status.OK, detail="The results service answers.")
 
 
 def _store_check(settings: Settings) -> Check:
@@ -66,7 +65,7 @@ def _store_check(settings: Settings) -> Check:
     if settings.store_url is None and not settings.sqlite_path.exists():
         return Check(
             name="store",
-            outcome=Status.UNKNOWN,
+            status=Status.UNKNOWN,
             detail="No store is configured here; only the results service needs one.",
             remedy="To check it, run this where the service runs, or set SCHEDY_STORE_URL.",
         )
@@ -77,8 +76,8 @@ def _store_check(settings: Settings) -> Check:
         finally:
             store.close()
     except SchedyError as error:
-        return Check(name="store", outcome=Status.FAILED, detail=str(error))
-    return Check(name="store", outcome=Status.OK, detail=f"{place} is reachable and up to date.")
+        return Check(name="store", status=Status.FAILED, detail=str(error))
+    return Check(name="store", status=Status.OK, detail=f"{place} is reachable and up to date.")
 
 
 def _show_dead_letters(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from types import FrameType
 
 import click
 
-from schedy.settings import without_password
+from schedy.urls import without_password
 from schedy_cli.context import settings_of
 
 _log = logging.getLogger("schedy.serve")

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import click
 
 from schedy.errors import SchedyError
-from schedy.settings import Settings, load_settings, without_password
+from schedy.settings import Settings, load_settings
+from schedy.urls import without_password
 from schedy.wire.requests import GetExperiments
 from schedy_broker_setup.node.processes import wait_until_ended
 from schedy_cli.context import session_for, settings_of

@@ -16,14 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
-from schedy.errors import SchedyError, ServiceUnavailableError
+from schedy.errors import BrokerError, SchedyError, ServiceUnavailableError
 from schedy.settings import DEFAULT_BROKER_URL, Settings
 from schedy.wire import names
 from schedy.wire.requests import GetExperiments
 from schedy.worker.session import Session
 from schedy_broker_setup.connecting import address_behind, addresses_of, open_connection
-from schedy_broker_setup.errors import UnreachableError
-from schedy_broker_setup.inspection import look_at_queue
+from schedy_broker_setup.inspection import queue_state
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.node.node import NodeError, NodeSettings, PrivateNode, free_port, recorded_node, stop_recorded
 from schedy_broker_setup.node.processes import Process, wait_until_ended
@@ -129,18 +128,18 @@ class Supervisor:
         self._save(replace(self._record, ready=True))
 
     def _broker_answers(self) -> bool:
-        """Whether to use the broker at the configured URL. Raises UnreachableError if that is a remote one."""
+        """Whether to use the broker at the configured URL. Raises BrokerError if that is a remote one."""
         url = self._settings.broker_url
         try:
             with open_connection(url, purpose="up", tls=self._settings.broker_tls) as connection:
-                if look_at_queue(connection, names.REPORTS_QUEUE).consumers:
+                if queue_state(connection, names.REPORTS_QUEUE).consumers:
                     raise SchedyError(
                         f"A results service serves the broker at {address_behind(connection)} already, perhaps with"
                         " another store. Use that one, stop it, or start a broker of your own: schedy up --private."
                     )
                 self._say(f"Using the broker that answers at {address_behind(connection)}.")
                 return True
-        except UnreachableError:
+        except BrokerError:
             if url != DEFAULT_BROKER_URL and not all(_is_local(address.host) for address in addresses_of(url)):
                 raise
             return False

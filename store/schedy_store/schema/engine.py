@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from schedy.errors import StoreError
-from schedy.settings import without_password
+from schedy.urls import without_password
 
 SCHEMA_REVISION = "0001"
 """The migration that this code works with."""

@@ -188,15 +188,14 @@ class JobsQueues:
 
 
 def _complaint(queue: str, error: BrokerError) -> str:
-    said = f"The queue {queue} cannot be used: {error}"
     if isinstance(error, TopologyMissingError):
-        return said
+        return f"The queue {queue} cannot be used: {error}"
     return (
-        f"{said} No job of this experiment starts until it is deleted, in the management UI (Queues > {queue}) or with"
-        f" `rabbitmqctl delete_queue {queue}`; then a new one is made. Other experiments go on."
+        f"The queue {queue} cannot be used: {error.what} No job of this experiment starts until it is deleted, in the"
+        f" management UI (Queues > {queue}) or with `rabbitmqctl delete_queue {queue}`; then a new one is made. Other"
+        " experiments go on."
     )
 
 
 def _declare(channel: Channel, experiment: str, done: Action) -> None:
-    queue = topology.jobs_queue(experiment)
-    channel.declare_jobs_queue(queue.name, queue.arguments, done)
+    channel.declare_queue(topology.jobs_queue(experiment), done, binding=topology.jobs_binding(experiment))

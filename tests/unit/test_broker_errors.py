@@ -1,0 +1,164 @@
+"""The map of pika's errors: every error that pika can raise is one of ours, with the broker's address in it."""
+
+import inspect
+import socket
+from collections.abc import Iterator
+
+import pika
+import pytest
+from pika import exceptions as pika_errors
+from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed, AMQPConnectorSocketConnectError
+
+from schedy.amqp.errors import broker_error
+from schedy.amqp.parameters import Address, address_of, parameters_of
+from schedy.errors import (
+    AuthenticationError,
+    BrokerError,
+    BrokerFaultError,
+    BrokerUnreachableError,
+    PermissionDeniedError,
+    SettingsError,
+    TopologyMismatchError,
+    TopologyMissingError,
+)
+
+SECRET = "s3cret"
+ADDRESS = address_of(parameters_of(f"amqp://ada:{SECRET}@head1:5673/lab"))
+
+UNREACHABLE = {
+    pika_errors.AMQPError,
+    pika_errors.AMQPConnectionError,
+    pika_errors.AMQPHeartbeatTimeout,
+    pika_errors.ConnectionClosed,
+    pika_errors.ConnectionClosedByBroker,
+    pika_errors.ConnectionClosedByClient,
+    pika_errors.ConnectionOpenAborted,
+    pika_errors.ConnectionWrongStateError,
+    pika_errors.IncompatibleProtocolError,
+    pika_errors.NoFreeChannels,
+    pika_errors.StreamLostError,
+    pika_errors.ProtocolSyntaxError,
+    pika_errors.ProtocolVersionMismatch,
+    pika_errors.InvalidFrameError,
+    pika_errors.UnexpectedFrameError,
+    pika_errors.BodyTooLongError,
+}
+LOGIN = {
+    pika_errors.AuthenticationError,
+    pika_errors.ProbableAuthenticationError,
+    pika_errors.ProbableAccessDeniedError,
+}
+OTHER = {
+    pika_errors.ConnectionBlockedTimeout,
+    pika_errors.AMQPChannelError,
+    pika_errors.ChannelClosed,
+    pika_errors.ChannelClosedByBroker,
+    pika_errors.ChannelClosedByClient,
+    pika_errors.ChannelWrongStateError,
+    pika_errors.ConsumerCancelled,
+    pika_errors.NackError,
+    pika_errors.UnroutableError,
+}
+MISUSE = {
+    pika_errors.ChannelError,
+    pika_errors.DuplicateConsumerTag,
+    pika_errors.DuplicateGetOkCallback,
+    pika_errors.InvalidChannelNumber,
+    pika_errors.InvalidFieldTypeException,
+    pika_errors.MethodNotImplemented,
+    pika_errors.ReentrancyError,
+    pika_errors.ShortStringTooLong,
+    pika_errors.UnsupportedAMQPFieldException,
+}
+"""Raised to callers that use pika wrongly, whatever the broker does: those are faults of ours."""
+
+
+def _made(kind: type[BaseException]) -> BaseException:
+    if issubclass(kind, pika_errors.ConnectionClosed | pika_errors.ChannelClosed):
+        return kind(320, "CONNECTION_FORCED - bye")
+    if issubclass(kind, pika_errors.NackError | pika_errors.UnroutableError):
+        return kind([])
+    if kind in {pika_errors.BodyTooLongError, pika_errors.ProtocolVersionMismatch}:
+        return kind(2, 1)
+    return kind("the reason")
+
+
+def _every_error_of_pika() -> Iterator[type[BaseException]]:
+    for _name, kind in inspect.getmembers(pika_errors, inspect.isclass):
+        if issubclass(kind, BaseException):
+            yield kind
+
+
+def test_no_error_of_pika_is_forgotten() -> None:
+    assert set(_every_error_of_pika()) == UNREACHABLE | LOGIN | OTHER | MISUSE
+
+
+@pytest.mark.parametrize("was_open", [False, True])
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [(UNREACHABLE, BrokerUnreachableError), (LOGIN, AuthenticationError)],
+    ids=["unreachable", "login"],
+)
+def test_errors_of_the_connection(kinds: set[type[BaseException]], expected: type[BrokerError], was_open: bool) -> None:
+    for kind in kinds:
+        error = broker_error(_made(kind), ADDRESS, was_open=was_open)
+        assert type(error) is expected, kind
+        assert "head1:5673" in error.what
+        assert error.remedy
+        assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "words"),
+    [
+        (pika_errors.ConnectionBlockedTimeout(), BrokerError, "takes no messages now: it is short of memory or disk."),
+        (pika_errors.NackError([]), BrokerError, "did not take a message"),
+        (pika_errors.UnroutableError([]), TopologyMissingError, "has no queue for a message"),
+        (
+            pika_errors.ChannelClosedByBroker(403, "ACCESS_REFUSED"),
+            PermissionDeniedError,
+            "'ada' of the broker may not",
+        ),
+        (pika_errors.ChannelClosedByBroker(404, "NOT_FOUND"), TopologyMissingError, "missing on the broker"),
+        (pika_errors.ChannelClosedByBroker(406, "inequivalent arg"), TopologyMismatchError, "properties"),
+        (pika_errors.ChannelClosedByBroker(406, "timed out"), BrokerError, "closed a channel (406 timed out)."),
+        (pika_errors.ChannelClosedByClient(200, "bye"), BrokerError, "closed a channel"),
+        (pika_errors.ChannelWrongStateError("closed"), BrokerError, "cannot be used (closed)"),
+        (pika_errors.ConsumerCancelled("gone"), BrokerError, "cannot be used (gone)"),
+        (pika_errors.AMQPChannelError("odd"), BrokerError, "cannot be used (odd)"),
+        (pika_errors.ConnectionClosedByBroker(541, "INTERNAL_ERROR"), BrokerFaultError, "was lost (INTERNAL_ERROR)"),
+        (pika_errors.ConnectionClosedByBroker(403, "ACCESS_REFUSED"), AuthenticationError, "refused the login of user"),
+        (pika_errors.ConnectionClosedByBroker(530, "vhost lab not found"), AuthenticationError, "has no vhost 'lab'"),
+        (pika_errors.ConnectionClosedByBroker(530, "refused"), AuthenticationError, "may not use vhost 'lab'"),
+    ],
+)
+def test_errors_that_say_more(error: Exception, expected: type[BrokerError], words: str) -> None:
+    found = broker_error(error, ADDRESS, was_open=True)
+    assert type(found) is expected
+    assert words in found.what
+    assert found.remedy
+    assert str(found) == f"{found.what} {found.remedy}"
+
+
+def test_the_cause_in_what_pika_wraps_around_it() -> None:
+    attempt = AMQPConnectorSocketConnectError(socket.gaierror(-2, "Name or service not known"))
+    wrapped = pika_errors.AMQPConnectionError(AMQPConnectionWorkflowFailed([attempt]))
+    assert "head1:5673: the host name is unknown (Name or service not known)" in broker_error(wrapped, ADDRESS).what
+    refused = pika_errors.AMQPConnectionError(ConnectionRefusedError(111, "Connection refused"))
+    assert "Cannot reach RabbitMQ at head1:5673 (Connection refused)." in broker_error(refused, ADDRESS).what
+    untrusted = pika_errors.AMQPConnectionError(
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed"
+    )
+    assert "The certificate of RabbitMQ at head1:5673 is not trusted" in broker_error(untrusted, ADDRESS).what
+
+
+def test_what_may_be_shown_of_a_url() -> None:
+    assert Address(host="head1", port=5673, vhost="lab", user="ada", tls=False) == ADDRESS
+    assert address_of(parameters_of("amqps://h")) == Address(host="h", port=5671, vhost="/", user="guest", tls=True)
+    assert address_of(pika.ConnectionParameters(host="h", virtual_host="a b")).vhost == "a b"
+
+
+def test_a_parameter_that_pika_refuses() -> None:
+    with pytest.raises(SettingsError, match=r"The broker URL cannot be used: .*heartbeat.*") as caught:
+        parameters_of(f"amqp://ada:{SECRET}@h/?heartbeat=often")
+    assert SECRET not in str(caught.value)
