@@ -1,9 +1,9 @@
-"""What commands need from the settings: a session with the broker, or a reader of the store."""
+"""What a command needs: the settings, a session with the broker, a reader of the store."""
 
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,30 +11,26 @@ from schedy.errors import StoreError
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
 from schedy.wire.answers import expected
 from schedy.wire.base import A
-from schedy.wire.records import ExperimentRecord
-from schedy.wire.requests import GetExperiments, Request
+from schedy.wire.requests import Request
+from schedy_cli.reading import Reader
+
+if TYPE_CHECKING:
+    from schedy.worker.session import Session
 
 _PATIENCE_SECONDS = 10.0
 
 
-def settings_of(ctx: click.Context, **override: Any) -> Settings:
-    """Return the settings under the options of the `schedy` command. Raises SettingsError."""
-    options: dict[str, Any] = ctx.find_root().obj or {}
-    return load_settings(options.get("config_path"), override={**options.get("override", {}), **override})
-
-
-class Reader(Protocol):
-    """Answers reads, from the store itself or through the results service."""
-
-    def ask(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
-        """Return the answer. Raises SchedyError for a refusal, and when nothing answers in time."""
-        ...
+def settings_of(ctx: click.Context, *, broker_url: str | None = None) -> Settings:
+    """Return the settings under the options before the command, and under `broker_url`. Raises SettingsError."""
+    options: dict[str, Any] = ctx.find_root().params
+    override = {"data_dir": options.get("data_dir"), "broker_url": broker_url}
+    return load_settings(options.get("config"), override={name: value for name, value in override.items() if value})
 
 
 @contextlib.contextmanager
-def session_for(settings: Settings) -> Iterator[Any]:
+def session_for(settings: Settings) -> Iterator["Session"]:
     """Open a session with the broker for the length of a command; it waits seconds, not minutes."""
-    from schedy.worker.session import Session  # noqa: PLC0415 - not needed by commands that read the store
+    from schedy.worker.session import Session  # noqa: PLC0415 - commands that read the store do without it
 
     patient = settings.model_copy(update={"service_wait_seconds": _PATIENCE_SECONDS})
     session = Session(patient, role="cli")
@@ -46,7 +42,7 @@ def session_for(settings: Settings) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def reader_for(settings: Settings) -> Iterator[Reader]:
-    """Read the store directly where one is configured or lies in the data folder, else ask the results service."""
+    """Read the store directly if one is configured or in the data folder, else ask the results service."""
     if _has_store(settings):
         with contextlib.closing(_StoreReader(settings)) as store:
             yield store
@@ -56,8 +52,8 @@ def reader_for(settings: Settings) -> Iterator[Reader]:
 
 
 @contextlib.contextmanager
-def session_and_reader(settings: Settings) -> Iterator[tuple[Any, Reader]]:
-    """Open what a command needs that looks first and then changes something."""
+def session_and_reader(settings: Settings) -> Iterator[tuple["Session", Reader]]:
+    """Open both for a command that reads before it changes something."""
     with session_for(settings) as session:
         if _has_store(settings):
             with contextlib.closing(_StoreReader(settings)) as store:
@@ -87,28 +83,22 @@ class _StoreReader:
         self._store.close()
 
     def ask(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
-        from schedy_store.reads import answer_request  # noqa: PLC0415
+        from schedy_store.reads import answer_request  # noqa: PLC0415 - imports SQLAlchemy
 
         with self._store.transaction() as transaction:
             return expected(request, answer_request(transaction, request))
 
 
 class _ServiceReader:
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: "Session") -> None:
         self._session = session
 
     def ask(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
-        answer: A = self._session.read(request, patience_seconds=patience_seconds)
-        return answer
-
-
-def find_experiment(reader: Reader, name: str) -> ExperimentRecord:
-    """Return the experiment of that name. Raises NotFoundError with close names."""
-    return reader.ask(GetExperiments(name=name)).experiments[0]
+        return self._session.read(request, patience_seconds=patience_seconds)
 
 
 def ask_first(question: str) -> None:
-    """Ask before something is lost. Raises click.Abort for a no, click.UsageError where nobody can be asked."""
+    """Ask for confirmation. Raises click.Abort for a no, click.UsageError where there is no terminal to ask on."""
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} There is no terminal to ask at; --force does it without asking.")
+        raise click.UsageError(f"{question} There is no terminal to ask on: use --force to do it without asking.")
     click.confirm(question, abort=True, err=True)

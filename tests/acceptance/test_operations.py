@@ -99,7 +99,7 @@ def test_retrying_queues_what_has_ended(served: Machine) -> None:
     assert served.ok("retry", "E") == f"{crashed}\tit is queued again.\n"
     nothing = served.schedy("retry", "E")
     assert (nothing.returncode, nothing.stdout) == (0, "")
-    assert nothing.stderr == "E has no job that is CRASHED; there is nothing to retry.\n"
+    assert nothing.stderr == "E has no CRASHED job; there is nothing to retry.\n"
     assert served.ok("retry", "E", "--status", "CRASHED", "--status", "PRUNED") == f"{pruned}\tit is queued again.\n"
     partly = served.schedy("retry", "E", done, queued, "nosuch")
     assert (partly.returncode, partly.stdout) == (1, f"{done}\tit is queued again.\n")
@@ -145,7 +145,7 @@ def test_limits_are_set_changed_and_taken_away(served: Machine) -> None:
     for command in (["set", "E"], ["add", "F", "manual"]):
         for wrong in (["--job-timeout", "0"], ["--stall-timeout", "nan"], ["--max-attempts", "1.5"]):
             assert f"Invalid value for '{wrong[0]}': '{wrong[1]}' is not a" in served.fails(2, *command, *wrong)
-    assert "Say what to change" in served.fails(2, "set", "E")
+    assert "Nothing to change" in served.fails(2, "set", "E")
     assert "There is no experiment 'F'." in served.fails(1, "set", "F", "-s", "DONE")
 
 
@@ -429,7 +429,7 @@ with schedy.SchedyDB().get_experiment("E").next_job(timeout=None) as job:
         assert (letter["routing_key"], letter["user"], letter["kind"]) == ("report.finish", "admin", "finish")
         assert json.loads(letter["body"])["results"] == {"text": "a" * 30}
         assert f"Body: {letter['body']}\n" in served.ok("dead", "-v")
-        assert "--force does it without asking" in served.fails(2, "dead", "drop", "1")
+        assert "use --force to do it without asking" in served.fails(2, "dead", "drop", "1")
         assert "Stopped; nothing was done." in on_terminal(served, ["dead", "drop", "1"], "n\n")
         assert len(columns(served.ok("dead"))) == 2
         assert "dropped" in on_terminal(served, ["dead", "drop", "--all"], "y\n")
@@ -437,13 +437,16 @@ with schedy.SchedyDB().get_experiment("E").next_job(timeout=None) as job:
 
     def test_wrong_usage_and_nothing_there(self, served: Machine) -> None:
         for command in ("replay", "drop"):
-            assert "Give the numbers that `schedy dead` shows, or --all." in served.fails(2, "dead", command)
+            assert "Give the numbers that `schedy dead` prints, or --all." in served.fails(2, "dead", command)
             assert "or --all" in served.fails(2, "dead", command, "1", "--all")
             assert "'x' is not a valid integer range" in served.fails(2, "dead", command, "x")
         assert "There is no dead letter 1. There are 0" in served.fails(1, "dead", "replay", "1")
         assert "There is no dead letter 1. There are 0" in served.fails(1, "dead", "drop", "-f", "1")
-        assert "are for the list" in served.fails(2, "dead", "--json", "replay", "--all")
-        for command, words in (("replay", "There is nothing to put back.\n"), ("drop", "There is nothing to drop.\n")):
+        assert "apply to the list" in served.fails(2, "dead", "--json", "replay", "--all")
+        for command, words in (
+            ("replay", "There are no messages to replay.\n"),
+            ("drop", "There are no messages to drop.\n"),
+        ):
             done = served.schedy("dead", command, "--all", *(["-f"] if command == "drop" else []))
             assert (done.returncode, done.stdout, done.stderr) == (0, "", words)
         assert served.ok("dead", "--json") == served.ok("dead", "-v") == ""

@@ -88,7 +88,7 @@ def test_up_and_down(home: Home) -> None:
     assert password
     for log in ("service.log", "up.log"):
         assert password not in (home.data_dir / log).read_text()
-    assert "is up already" in home.schedy("up").stderr
+    assert "is already up" in home.schedy("up").stderr
     assert home.ok("down") == "Schedy is down; the data stays.\n"
     assert home.processes() == []
     assert home.ok("down") == "Schedy was not up.\n"

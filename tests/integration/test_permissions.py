@@ -360,7 +360,7 @@ def test_the_command_makes_users_and_topology_and_says_so(node: Node, vhost_url:
     assert first.exit_code == 0, first.output
     assert f"created queue {names.REPORTS_QUEUE}" in first.output
     assert "the permissions of user schedy-worker" in first.output
-    assert again.output == "Nothing to do: all is there.\n"
+    assert again.output == "Nothing to do: everything exists.\n"
     assert without.exit_code == 2
     assert "SCHEDY_SERVICE_PASSWORD" in without.output
     assert PASSWORD not in first.output + again.output + without.output

@@ -28,16 +28,16 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
         (["add", "E", "manual", "--max-attempts", "0"], "'0' is not a whole number from 1 to 1000000."),
         (["add", "E", "manual", "--job-timeout", "1h"], "'1h' is not a number of seconds above 0"),
         (["set", "E", "--stall-timeout", "inf"], "'inf' is not a number of seconds above 0"),
-        (["set", "E", "--job-timeout", "-1"], "Write none to take the limit away."),
-        (["set", "E"], "Say what to change: --status, or a limit."),
+        (["set", "E", "--job-timeout", "-1"], "Write none to remove the limit."),
+        (["set", "E"], "Nothing to change: give --status, or a limit."),
         (["cancel", "E"], "Missing argument 'JOB...'"),
-        (["retry", "E", "fVKGjg", "--status", "DONE"], "Name jobs, or give --status, not both."),
+        (["retry", "E", "fVKGjg", "--status", "DONE"], "Give jobs or --status, not both."),
         (["retry", "E", "--status", "QUEUED"], "'QUEUED' is not one of 'DONE', 'CRASHED', 'PRUNED'"),
         (["log", "-n", "-1"], "-1 is not in the range x>=0"),
-        (["dead", "replay"], "Give the numbers that `schedy dead` shows, or --all."),
-        (["dead", "drop", "1", "--all"], "Give the numbers that `schedy dead` shows, or --all."),
+        (["dead", "replay"], "Give the numbers that `schedy dead` prints, or --all."),
+        (["dead", "drop", "1", "--all"], "Give the numbers that `schedy dead` prints, or --all."),
         (["dead", "replay", "0"], "0 is not in the range x>=1"),
-        (["dead", "-v", "replay", "--all"], "-v and --json are for the list"),
+        (["dead", "-v", "replay", "--all"], "-v and --json apply to the list"),
         (["dead", "reply"], "No such command 'reply'"),
         (["push", "é" * 101], "this one has 202"),
         (["push", "E", "-p", "x", "1", "y"], "'y' has no value"),
@@ -47,8 +47,8 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
         (["push", "E", "-s", "done"], "one of QUEUED, DONE, CRASHED, PRUNED, not 'done'"),
         (["push", "E", "-q", "high"], "'high' is not a valid float"),
         (["push", "E", "-p", "x", '"' + "a" * 1_100_000 + '"'], "the limit is 1,048,576"),
-        (["push", "E", "--from", "x", "-p", "x", "1"], "With --from the file says it all"),
-        (["push", "E", "-px", "1"], "-px: after -p come words"),
+        (["push", "E", "--from", "x", "-p", "x", "1"], "--from takes everything from the file"),
+        (["push", "E", "-px", "1"], "-px: write names and values as separate words"),
         (["push"], "Missing argument 'NAME'"),
         (["pull"], "No such command 'pull'"),
         (["--config", "/no/such.toml", "list"], "The config file /no/such.toml does not exist."),
@@ -87,7 +87,7 @@ def test_wrong_usage_exits_with_2_and_says_why(
         ("x,y\n1,True\n", "Line 2, column y: True: write true for the JSON value"),
         ("x\n1\n\na b\n", "Line 4, column x: a b: it is not JSON"),
         ('x\n"1\n', "Line 2 is not CSV: unexpected end of data"),
-        ('[{"hyperparameters": {}}]\n', "The file is a JSON list. Write one object a line instead."),
+        ('[{"hyperparameters": {}}]\n', "The file is a JSON list. Write one object per line instead."),
     ],
     ids=lambda text: ascii(text)[:40],
 )
@@ -109,7 +109,7 @@ def test_a_file_with_a_fault_is_not_pushed_and_the_line_named(
 def test_a_file_without_jobs_is_an_error(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "jobs").write_text(content)
     assert run(["push", "E", "--from", str(tmp_path / "jobs")]) == 2
-    assert "There is no job in" in capsys.readouterr().err
+    assert "There are no jobs in" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

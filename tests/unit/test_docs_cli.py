@@ -1,13 +1,14 @@
 """docs/cli.md names every command and option that there is, and no other command."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
-from schedy_cli import main
+from schedy_cli import commands, main
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 _HEADING = re.compile(r"^###? (schedy[a-z ]+)$", re.M)
@@ -54,8 +55,32 @@ def test_every_command_has_a_help_text_that_is_a_sentence(name: str) -> None:
     assert text.endswith(".")
 
 
-def test_the_short_list_of_commands_names_them_all() -> None:
-    assert list(main._SUMMARIES) == list(main._COMMANDS)
+def test_the_table_of_commands_has_every_module_and_a_sentence_of_each() -> None:
+    modules = {path.stem for path in Path(commands.__path__[0]).glob("*.py")} - {"__init__"}
+    assert set(main._COMMANDS) == modules
+    for name, summary in main._COMMANDS.items():
+        assert re.fullmatch(r"[A-Z].{,68}\.", summary), name
+
+
+LEAVES = [name for name, command in COMMANDS.items() if not isinstance(command, click.Group)]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_ends_with_an_example_that_is_understood(name: str) -> None:
+    epilog = str(COMMANDS[name].epilog).replace("\\\n", " ")
+    examples = [shlex.split(each) for each in re.findall(r"schedy .*", epilog)]
+    assert examples
+    assert "Example" in epilog
+    for example in examples:
+        found = max((leaf for leaf in LEAVES if f"{' '.join(example)} ".startswith(f"{leaf} ")), key=len, default=None)
+        assert found is None or COMMANDS[found].make_context(found, example[len(found.split()) :])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_an_option_is_one_short_sentence(name: str) -> None:
+    options = [param for param in COMMANDS[name].params if isinstance(param, click.Option)]
+    for option in options:
+        assert re.fullmatch(r"[A-Z-].{,78}\.", option.help or ""), option.opts
 
 
 @pytest.mark.parametrize("name", COMMANDS)

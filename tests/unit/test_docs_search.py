@@ -13,6 +13,7 @@ from schedy.pbt import Perturb, Truncate
 from schedy.random import KINDS, distribution_from_json
 from schedy.search.definition import ALGORITHMS, PRUNERS, Constraint, Definition, check_definition, read_definition
 from schedy.search.space import Space
+from schedy.wire.records import Limits
 from schedy_cli.commands import add as experiments
 from schedy_cli.main import run
 from schedy_cli.parsing.definition_files import read_definition_file
@@ -112,12 +113,12 @@ def test_its_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_its_file_has_every_setting_and_is_understood(tmp_path: Path) -> None:
     file = tmp_path / "search.toml"
     file.write_text(blocks("toml")[0])
-    content = read_definition_file(str(file))
-    assert set(content) == {"scheduler", "limits", *Definition.model_fields}
-    del content["limits"]
-    scheduler = content.pop("scheduler")
-    definition = read_definition(content)
-    check_definition(scheduler, definition)
+    found = read_definition_file(str(file))
+    assert set(found.settings) == set(Definition.model_fields)
+    assert found.limits != Limits()
+    assert found.scheduler is not None
+    definition = read_definition(found.settings)
+    check_definition(found.scheduler, definition)
     assert isinstance(definition.space(), Space)
 
 

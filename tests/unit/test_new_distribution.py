@@ -9,7 +9,7 @@ import pytest
 
 from schedy.random import KINDS, Numeric, distributions_from_json, distributions_to_json
 from schedy.search.definition import Definition, check_definition
-from schedy_cli.parsing.search_options import read_threes
+from schedy_cli.parsing.search_options import parse_triples
 from schedy_store.search.catalogue import make_algorithm
 from tests.unit.search_support import define, minimize, run
 
@@ -66,7 +66,7 @@ def test_json_and_the_command_line_know_it(triangular: type[Numeric]) -> None:
     made = distributions_from_json(SPACE)
     assert made == {"x": triangular(width=2)}  # type: ignore[call-arg]
     assert distributions_to_json(made) == SPACE
-    assert read_threes(["x", "triangular", '{"width": 2}']) == made
+    assert parse_triples(["x", "triangular", '{"width": 2}']) == made
     assert Definition(hyperparameters=made).as_json() == {"hyperparameters": SPACE}
 
 

@@ -1,4 +1,4 @@
-"""Searches on the command line: words in threes, options, files, and what `show` makes of them again."""
+"""Searches on the command line: triples, options, files, and what `show` makes of them again."""
 
 import io
 import json
@@ -16,9 +16,9 @@ from schedy.wire.records import ExperimentRecord, Limits
 from schedy_cli.commands import add as experiments
 from schedy_cli.commands.add import add_command
 from schedy_cli.main import run
-from schedy_cli.parsing.argv import cut_threes
-from schedy_cli.parsing.definition_files import definition_text
-from schedy_cli.printing.experiments import search_lines
+from schedy_cli.parsing.argv import cut_triples
+from schedy_cli.printing.experiments import definition_text
+from schedy_cli.printing.searches import search_lines
 
 UNIFORM = '{"low": -1, "high": 1}'
 
@@ -62,7 +62,7 @@ def stored(message: AddExperiment) -> ExperimentRecord:
 
 
 @pytest.mark.parametrize(
-    ("line", "rest", "threes"),
+    ("line", "rest", "triples"),
     [
         ("E random x const -5", "-- E random", "x const -5"),
         ("E random x const -s y const --seed", "-- E random", "x const -s y const --seed"),
@@ -76,19 +76,19 @@ def stored(message: AddExperiment) -> ExperimentRecord:
         ("E random --help", "--help -- E random", ""),
     ],
 )
-def test_a_command_line_is_cut_in_threes(line: str, rest: str, threes: str) -> None:
-    cut = cut_threes(line.split(), add_command)
-    assert (" ".join(cut.rest), " ".join(cut.threes)) == (rest, threes)
+def test_a_command_line_is_cut_in_triples(line: str, rest: str, triples: str) -> None:
+    cut = cut_triples(line.split(), add_command)
+    assert (" ".join(cut.rest), " ".join(cut.triples)) == (rest, triples)
 
 
 def test_objectives_keep_their_order_across_both_options() -> None:
-    cut = cut_threes(["E", "--maximize", "a", "random", "--minimize=b", "--maximize", "c"], add_command)
+    cut = cut_triples(["E", "--maximize", "a", "random", "--minimize=b", "--maximize", "c"], add_command)
     assert cut.ordered == [("--maximize", "a"), ("--minimize", "b"), ("--maximize", "c")]
 
 
 def test_a_misspelt_option_is_shown_what_it_may_have_meant() -> None:
     with pytest.raises(click.NoSuchOption) as caught:
-        cut_threes(["E", "random", "x", "const", "1", "--seeed", "3"], add_command)
+        cut_triples(["E", "random", "x", "const", "1", "--seeed", "3"], add_command)
     assert "--seed" in caught.value.format_message()
 
 
@@ -252,9 +252,9 @@ def test_what_is_wrong_is_said(
     ("content", "arguments", "said"),
     [
         ("{", [], "d.json: it is not JSON: "),
-        ("[]", [], "d.json: it is no object."),
-        ('{"scheduler": 1}', [], "d.json: 'scheduler' is the name of an algorithm."),
-        ('{"scheduler": "grid"}', ["random"], "The file says 'grid' and the command line 'random'."),
+        ("[]", [], "d.json: it is not an object."),
+        ('{"scheduler": 1}', [], "d.json: 'scheduler' must be the name of an algorithm."),
+        ('{"scheduler": "grid"}', ["random"], "The file has 'grid' and the command line 'random'."),
         ('{"hyperparameters": {"x": {"const": 1}}}', ["random", "y", "const", "1"], "The file has hyperparameters;"),
         ('{"max_job": 1}', ["random"], "there is no setting 'max_job'; there are: hyperparameters, "),
         ('{"limits": {"max_attempts": 0}}', ["random"], "d.json: limits.max_attempts: Input should be"),

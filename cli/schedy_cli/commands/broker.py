@@ -1,4 +1,4 @@
-"""`schedy broker`: what Schedy needs on a RabbitMQ node that somebody else runs."""
+"""`schedy broker`: the exchanges, queues and users on a RabbitMQ broker that others run."""
 
 import json
 import os
@@ -16,45 +16,50 @@ from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from schedy_cli.context import settings_of
 
-PASSWORDS = ", ".join(role.password_variable for role in Role)
+_PASSWORDS = ", ".join(role.password_variable for role in Role)
 
 
-@click.group("broker")
+@click.group("broker", epilog="Example: schedy broker setup")
 def broker_command() -> None:
-    """Set up exchanges, queues and users on a RabbitMQ node."""
+    """Set up exchanges, queues and users on an existing RabbitMQ broker."""
 
 
-@broker_command.command("setup")
+@broker_command.command(
+    "setup",
+    epilog="Example: schedy broker setup --url amqp://admin:PASSWORD@mq.lab:5672/%2F",
+    short_help="Create exchanges, queues and users.",
+)
 @click.option(
-    "--url",
-    metavar="URL",
-    help="The broker, as an administrator or as the service user: amqp://USER:PASSWORD@HOST:5672/VHOST. "
-    "Unset: the broker of the settings (SCHEDY_BROKER_URL).",
+    "--url", metavar="URL", help="Broker URL of an administrator or the service user (default: as configured)."
 )
 @click.option(
     "--management-url",
     envvar="SCHEDY_MANAGEMENT_URL",
+    show_envvar=True,
     metavar="URL",
-    help="Make the users too, through the management API: http://ADMIN:PASSWORD@HOST:15672, with their "
-    f"passwords in {PASSWORDS}; a user without one is left out. [env: SCHEDY_MANAGEMENT_URL]",
+    help="Also create users, through the management API at URL.",
 )
 @click.pass_context
-def setup_command(ctx: click.Context, url: str | None, management_url: str | None) -> None:
-    """Make what Schedy needs on the broker and print what was missing.
+def setup_command(ctx: click.Context, *, url: str | None, management_url: str | None) -> None:
+    """Create the exchanges and queues of Schedy on the broker, and print what was missing.
 
     Safe to repeat: what exists stays as it is, with its messages.
+
+    URLs are amqp://USER:PASSWORD@HOST:5672/VHOST and, for --management-url, http://ADMIN:PASSWORD@HOST:15672. Users
+    get their passwords from SCHEDY_SERVICE_PASSWORD, SCHEDY_WORKER_PASSWORD and SCHEDY_PUSHER_PASSWORD; a user whose
+    variable is not set is not created.
     """
-    settings = settings_of(ctx, **({"broker_url": url} if url else {}))
-    url, tls = settings.broker_url, settings.broker_tls
+    settings = settings_of(ctx, broker_url=url)
+    broker_url, tls = settings.broker_url, settings.broker_tls
     try:
-        users = _set_up_users(management_url, tls, vhost=addresses_of(url)[0].vhost) if management_url else []
-        _print(users)  # at once: what follows may fail
-        topology = setup(url, tls=tls)
+        users = _set_up_users(management_url, tls, vhost=addresses_of(broker_url)[0].vhost) if management_url else []
+        _print(users)  # at once: the next step may fail
+        topology = setup(broker_url, tls=tls)
         _print(topology)
     except BrokerError as error:
         raise click.ClickException(str(error)) from error
     if not users + topology:
-        click.echo("Nothing to do: all is there.")
+        click.echo("Nothing to do: everything exists.")
 
 
 def _print(changes: list[str]) -> None:
@@ -65,23 +70,33 @@ def _print(changes: list[str]) -> None:
 def _set_up_users(management_url: str, tls: TlsFiles, *, vhost: str) -> list[str]:
     users = users_from(os.environ)
     if not users:
-        raise click.UsageError(f"--management-url makes users: set passwords in {PASSWORDS}.")
+        raise click.UsageError(f"--management-url creates users: set passwords in {_PASSWORDS}.")
     return create_users(Management(management_url, tls=tls), users, vhost=vhost)
 
 
-@broker_command.command("definitions")
-@click.option("--vhost", default="/", show_default=True, help="The vhost to put everything in.")
+@broker_command.command(
+    "definitions",
+    epilog="Example: schedy broker definitions -o definitions.json",
+    short_help="Print the same as a RabbitMQ definitions file.",
+)
+@click.option(
+    "--vhost",
+    default="/",
+    show_default=True,
+    metavar="VHOST",
+    help="Virtual host of the exchanges, queues and permissions.",
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to this file, readable by you alone, instead of to the standard output.",
+    help="Write to FILE, readable only by you (default: standard output).",
 )
-def definitions_command(vhost: str, output: Path | None) -> None:
-    """Print what Schedy needs as a RabbitMQ definitions file.
+def definitions_command(*, vhost: str, output: Path | None) -> None:
+    """Print the exchanges, queues and users of Schedy as a RabbitMQ definitions file.
 
-    For a node that imports it when it first starts. It has the users whose passwords are in
-    SCHEDY_SERVICE_PASSWORD, SCHEDY_WORKER_PASSWORD and SCHEDY_PUSHER_PASSWORD, as salted hashes.
+    A node imports it when it first starts. The file has the users whose passwords are in SCHEDY_SERVICE_PASSWORD,
+    SCHEDY_WORKER_PASSWORD and SCHEDY_PUSHER_PASSWORD, as salted hashes.
     """
     document = json.dumps(definitions(users_from(os.environ), vhost=vhost), indent=2)
     if output is None:

@@ -1,4 +1,4 @@
-"""`schedy dead`: what could not be handled."""
+"""`schedy dead`: messages that could not be processed."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -12,9 +12,10 @@ from schedy_broker_setup.dead_letters import (
     drop_dead_letters,
     replay_dead_letters,
 )
-from schedy_cli.commands.list import JSON_OPTION
 from schedy_cli.context import ask_first, settings_of
-from schedy_cli.printing.jobs import any_json, local_time, print_table, printable
+from schedy_cli.parsing.option_groups import FORCE_OPTION, JSON_OPTION
+from schedy_cli.printing.tables import print_table
+from schedy_cli.printing.text import json_line, local_time, print_paragraphs, printable
 
 _HEADER = ("number", "routing key", "kind", "user", "reason", "body")
 _BODY_CHARACTERS = 60
@@ -22,18 +23,18 @@ _BODY_CHARACTERS = 60
 _numbers_argument = click.argument("numbers", metavar="[NUMBER]...", nargs=-1, type=click.IntRange(min=1))
 
 
-@click.group("dead", invoke_without_command=True)
-@click.option("-v", "--verbose", is_flag=True, help="Show all of each message, and when it came.")
+@click.group("dead", invoke_without_command=True, epilog="Example: schedy dead -v")
+@click.option("-v", "--verbose", is_flag=True, help="Print whole messages, with the time of each.")
 @JSON_OPTION
 @click.pass_context
-def dead_command(ctx: click.Context, verbose: bool, as_json: bool) -> None:
-    """List what the results service could not handle, oldest first, with the reasons.
+def dead_command(ctx: click.Context, *, verbose: bool, as_json: bool) -> None:
+    """List messages that the results service could not process, oldest first, with the reasons.
 
-    It stays where it is. Once the cause is mended, put it back: schedy dead replay.
+    They stay in the list. Once the cause is fixed, replay them: schedy dead replay.
     """
     if ctx.invoked_subcommand is not None:
         if verbose or as_json:
-            raise click.UsageError("-v and --json are for the list: leave out the command behind them.")
+            raise click.UsageError(f"-v and --json apply to the list: leave them out of {ctx.invoked_subcommand!r}.")
         return
     settings = settings_of(ctx)
     whole = verbose or as_json
@@ -42,22 +43,24 @@ def dead_command(ctx: click.Context, verbose: bool, as_json: bool) -> None:
         for letter in letters:
             click.echo(_json(letter))
     elif verbose:
-        click.echo("\n\n".join(_paragraph(letter) for letter in letters), nl=bool(letters))
+        print_paragraphs(map(_paragraph, letters))
     else:
-        print_table(_HEADER, [_row(letter) for letter in letters])
+        print_table(_HEADER, map(_row, letters))
 
 
-@dead_command.command("replay")
+@dead_command.command(
+    "replay", epilog="Example: schedy dead replay 1 2", short_help="Replay messages once the cause is fixed."
+)
 @_numbers_argument
-@click.option("--all", "everything", is_flag=True, help="Put all of them back.")
+@click.option("--all", "everything", is_flag=True, help="Replay all messages.")
 @click.pass_context
-def replay_command(ctx: click.Context, numbers: tuple[int, ...], everything: bool) -> int:
-    """Put messages back, by their numbers in `schedy dead`, to be handled as if they had just come.
+def replay_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: bool) -> int:
+    """Replay messages, by their numbers in `schedy dead`: they are processed as if they had just arrived.
 
-    What still cannot be handled comes back to the end of the list. A ticket is dropped: the results service publishes a
-    new one. Needs the broker URL of the service user or of an administrator.
+    Messages that still cannot be processed return to the end of the list. Tickets are dropped: the results service
+    publishes new ones. Needs the broker URL of the service user or an administrator.
     """
-    chosen = _chosen(numbers, everything)
+    chosen = _chosen(numbers, everything=everything)
     left = count = 0
     settings = settings_of(ctx)
     for letter, fate in replay_dead_letters(settings.broker_url, chosen, tls=settings.broker_tls):
@@ -65,19 +68,19 @@ def replay_command(ctx: click.Context, numbers: tuple[int, ...], everything: boo
         left += fate is Fate.LEFT
         click.echo(f"{letter.number}\t{_name(letter)}\t{fate.value}", err=fate is Fate.LEFT)
     if not count:
-        click.echo("There is nothing to put back.", err=True)
+        click.echo("There are no messages to replay.", err=True)
     return 1 if left else 0
 
 
-@dead_command.command("drop")
+@dead_command.command("drop", epilog="Example: schedy dead drop 1", short_help="Delete messages for good.")
 @_numbers_argument
-@click.option("--all", "everything", is_flag=True, help="Drop all of them.")
-@click.option("-f", "--force", is_flag=True, help="Do not ask first.")
+@click.option("--all", "everything", is_flag=True, help="Drop all messages.")
+@FORCE_OPTION
 @click.pass_context
-def drop_command(ctx: click.Context, numbers: tuple[int, ...], everything: bool, force: bool) -> None:
-    """Delete messages for good, by their numbers in `schedy dead`. It asks first."""
+def drop_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: bool, force: bool) -> None:
+    """Delete messages for good, by their numbers in `schedy dead`, after confirmation."""
     settings = settings_of(ctx)
-    chosen = _chosen(numbers, everything)
+    chosen = _chosen(numbers, everything=everything)
     if not force:
         ask_first("Drop all dead letters for good?" if chosen is None else f"Drop {_listed(chosen)} for good?")
     count = 0
@@ -85,13 +88,13 @@ def drop_command(ctx: click.Context, numbers: tuple[int, ...], everything: bool,
         count += 1
         click.echo(f"{letter.number}\t{_name(letter)}\tdropped")
     if not count:
-        click.echo("There is nothing to drop.", err=True)
+        click.echo("There are no messages to drop.", err=True)
 
 
-def _chosen(numbers: tuple[int, ...], everything: bool) -> set[int] | None:
-    """The numbers, or None for all. Raises click.UsageError if neither or both are given."""
+def _chosen(numbers: tuple[int, ...], *, everything: bool) -> set[int] | None:
+    """Return the numbers, None for all. Raises click.UsageError if neither or both are given."""
     if bool(numbers) == everything:
-        raise click.UsageError("Give the numbers that `schedy dead` shows, or --all.")
+        raise click.UsageError("Give the numbers that `schedy dead` prints, or --all.")
     return None if everything else set(numbers)
 
 
@@ -116,13 +119,12 @@ def _paragraph(letter: DeadLetter) -> str:
         ("Kind", letter.kind),
         ("User", letter.user),
         ("Message id", letter.message_id),
-        ("Came", "" if letter.at is None else local_time(letter.at)),
+        ("Time", "" if letter.at is None else local_time(letter.at)),
         ("Body", letter.body),
     ]
     return "\n".join(f"{label}: {printable(text)}" for label, text in lines if text)
 
 
 def _json(letter: DeadLetter) -> str:
-    fields = {field.name: getattr(letter, field.name) for field in dataclasses.fields(letter)}
-    del fields["content"]
-    return any_json(fields)
+    names = [field.name for field in dataclasses.fields(letter) if field.name != "content"]
+    return json_line({name: getattr(letter, name) for name in names})

@@ -12,22 +12,26 @@ from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
-from schedy_cli.printing.jobs import printable
+from schedy_cli.printing.text import printable
 from schedy_store.schema.engine import Store
 
 _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.UNKNOWN: "cyan"}
 
 
-@click.command("doctor")
-@click.option("-v", "--verbose", is_flag=True, help="Also show the first dead letters, with their reasons.")
+@click.command("doctor", epilog="Example: schedy doctor -v")
+@click.option("-v", "--verbose", is_flag=True, help="Also print the first dead letters, with the reasons.")
 @click.pass_context
-def doctor_command(ctx: click.Context, verbose: bool) -> int:
-    """Check broker, store and results service; say how to mend what is wrong. Exit code 1 if a check failed."""
+def doctor_command(ctx: click.Context, *, verbose: bool) -> int:
+    """Check the broker, the store and the results service, and print a remedy for each problem.
+
+    The exit code is 1 if a check failed. *unknown* is what this user may not see; that is not a failure.
+    """
     settings = settings_of(ctx)
     failed = False
     for check in _checks(settings):
         failed = failed or check.status is Status.FAILED
-        click.echo(f"{click.style(f'{check.status.value:8}', fg=_COLOURS[check.status])} {check.name}: {check.detail}")
+        status = click.style(f"{check.status.value:8}", fg=_COLOURS[check.status])
+        click.echo(f"{status} {check.name}: {check.detail}")
         if check.remedy:
             click.echo(f"        -> {check.remedy}")
     if verbose:
@@ -52,7 +56,7 @@ def _service_check(settings: Settings) -> Check:
             name="answers",
             status=Status.UNKNOWN,
             detail="This user may not ask the results service.",
-            remedy="To see whether it answers, run this as a worker's or a pusher's user.",
+            remedy="To check that it answers, run this as the worker or the pusher user.",
         )
     except SchedyError as error:
         return Check(name="answers", status=Status.FAILED, detail=str(error))
@@ -60,14 +64,14 @@ def _service_check(settings: Settings) -> Check:
 
 
 def _store_check(settings: Settings) -> Check:
-    """A worker's machine has no store, which is no fault."""
+    """Check the store; a worker's machine has none, which is not a failure."""
     place = without_password(settings.effective_store_url)
     if settings.store_url is None and not settings.sqlite_path.exists():
         return Check(
             name="store",
             status=Status.UNKNOWN,
             detail="No store is configured here; only the results service needs one.",
-            remedy="To check it, run this where the service runs, or set SCHEDY_STORE_URL.",
+            remedy="To check it, run this on the machine of the service, or set SCHEDY_STORE_URL.",
         )
     try:
         store = Store.open(settings.effective_store_url, read_only=True)

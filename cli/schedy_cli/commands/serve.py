@@ -12,13 +12,13 @@ from schedy_cli.context import settings_of
 _log = logging.getLogger("schedy.serve")
 
 
-@click.command("serve")
-@click.option("--migrate", is_flag=True, help="Bring a store of an older version up to date first. Back it up before.")
+@click.command("serve", epilog="Example: schedy serve --migrate")
+@click.option("--migrate", is_flag=True, help="Upgrade a store of an older version first; back it up before.")
 @click.pass_context
-def serve_command(ctx: click.Context, migrate: bool) -> None:
+def serve_command(ctx: click.Context, *, migrate: bool) -> None:
     """Run the results service in the foreground until SIGTERM or Ctrl-C.
 
-    Several may run, on one machine or many: the broker makes one active, and another takes over when it ends.
+    Several instances may run, on one machine or many: one is active, and another takes over when it ends.
     """
     from schedy_broker_setup.topology import setup  # noqa: PLC0415 - heavy, and only this command serves
     from schedy_store.schema.engine import Store  # noqa: PLC0415
@@ -46,8 +46,8 @@ def serve_command(ctx: click.Context, migrate: bool) -> None:
 
 
 def start_logging(level: str) -> None:
-    """Log to stderr, with the time."""
+    """Log to stderr, with timestamps."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     if level != "DEBUG":
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it says, we say once and in words
+        logging.getLogger("pika").setLevel(logging.CRITICAL)  # we log its errors ourselves, once

@@ -8,33 +8,35 @@ import click
 
 from schedy.wire.records import WorkerRecord
 from schedy.wire.requests import GetWorkers, pages
-from schedy_cli.commands.list import JSON_OPTION
-from schedy_cli.context import Reader, reader_for, settings_of
-from schedy_cli.printing.jobs import age, any_json, local_time, print_table, printable
+from schedy_cli.context import reader_for, settings_of
+from schedy_cli.parsing.option_groups import JSON_OPTION
+from schedy_cli.printing.tables import print_table
+from schedy_cli.printing.text import age, json_line, local_time, printable
+from schedy_cli.reading import Reader
 
 _HEADER = ("program", "host", "pid", "since", "jobs", "heard", "done", "crashed", "lost", "state")
 
 
-@click.command("workers")
-@click.option("--all", "with_ended", is_flag=True, help="Also those that have ended.")
+@click.command("workers", epilog="Example: schedy workers --all")
+@click.option("--all", "with_ended", is_flag=True, help="Include workers that have exited.")
 @JSON_OPTION
 @click.pass_context
-def workers_command(ctx: click.Context, with_ended: bool, as_json: bool) -> None:
+def workers_command(ctx: click.Context, *, with_ended: bool, as_json: bool) -> None:
     """List the workers of the last seven days, oldest first.
 
-    The state is `alive`; `silent` if nothing was heard of the worker for a lease; `unhealthy` if it takes no more jobs,
-    with the reason; or `ended`.
+    The state is `alive`; `silent` after a lease without a sign of life; `unhealthy`, with the reason, if the worker
+    takes no more jobs; or `ended`.
     """
     with reader_for(settings_of(ctx)) as reader:
-        workers = _all_workers(reader, with_ended)
+        workers = _all_workers(reader, with_ended=with_ended)
         if as_json:
             for worker in workers:
-                click.echo(any_json(worker.model_dump(exclude={"position"})))
+                click.echo(json_line(worker.model_dump(exclude={"position"})))
         else:
             print_table(_HEADER, (_row(worker) for worker in workers))
 
 
-def _all_workers(reader: Reader, with_ended: bool) -> Iterator[WorkerRecord]:
+def _all_workers(reader: Reader, *, with_ended: bool) -> Iterator[WorkerRecord]:
     for page in pages(reader.ask, GetWorkers(gone=with_ended)):
         yield from page.workers
 
@@ -55,7 +57,7 @@ def _row(worker: WorkerRecord) -> list[str]:
 
 
 def _since(moment: datetime) -> str:
-    """A time; on a terminal, where room is scarce, to the minute."""
+    """Return a time, to the minute on a terminal, where space is scarce."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if sys.stdout.isatty() else local_time(moment)
 
 

@@ -1,102 +1,52 @@
-"""Hyperparameters and results on the command line.
+"""The words of a command line that click cannot parse: hyperparameters and results.
 
-click has no option with any number of words, and its work-arounds misread ``-p opt -sgd``. So the command line is cut
-before click parses it: after ``-p`` or ``-r`` words go in pairs, a name, then a value whatever it looks like; the list
-ends at an option of the command in name position, or at ``--``. The hyperparameters of a search go in threes behind the
-arguments, a name, a distribution, then its parameters whatever they look like; options may stand in front of the first
-and the second.
+click has no option that takes any number of words, and the usual work-arounds misread ``-p opt -sgd``. The command line
+is therefore cut before click parses it.
+
+- Pairs (`schedy push`): after ``-p`` or ``-r`` words come in pairs, a name, then a value whatever it looks like. The
+  list ends at an option of the command in name position, or at ``--``.
+- Triples (`schedy add`): the hyperparameters of a search follow the arguments, each a name, a distribution, then its
+  parameters whatever they look like. Options may come before the first and the second word of a triple.
 """
 
 import difflib
-import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from schedy_cli.parsing.values_text import parse_value
+
 F = TypeVar("F", bound=Callable[..., Any])
-
-_NOT_JSON = {
-    "True": "true",
-    "False": "false",
-    "None": "null",
-    "nan": "NaN",
-    "inf": "Infinity",
-    "+inf": "Infinity",
-    "-inf": "-Infinity",
-}
-_TEXT_STARTS = "/_"
-_NOT_IN_TEXT = set(" \t\r\n\"'`()[]{}")
+Options = Mapping[str, click.Option | None]
+"""The options of a command by their spellings; None for the help, which click declares."""
 
 
-def parse_value(word: str) -> Any:
-    """Return the value of a word: JSON, or plain text. Raises ValueError saying what to write instead."""
-    if word in _NOT_JSON:
-        raise ValueError(f"write {_NOT_JSON[word]} for the JSON value, or '\"{word}\"' for the text")
-    try:
-        return json.loads(word)
-    except (ValueError, RecursionError):
-        pass
-    if is_plain_text(word):
-        return word
-    raise ValueError(f"it is not JSON; for text write '{json.dumps(word, ensure_ascii=False)}'")
-
-
-def is_plain_text(word: str) -> bool:
-    """Whether a word that is not JSON is taken as text as it stands."""
-    starts_well = bool(word) and (word[0].isalpha() or word[0] in _TEXT_STARTS)
-    return starts_well and word.isprintable() and not _NOT_IN_TEXT.intersection(word)
-
-
-def format_value(value: Any) -> str:
-    """Return a value as `parse_value` reads it."""
-    if isinstance(value, str) and is_plain_text(value) and not _reads_as_something_else(value):
-        return value
-    text = json.dumps(value, ensure_ascii=False)
-    return text if text.isprintable() else json.dumps(value)
-
-
-def _reads_as_something_else(word: str) -> bool:
-    if word in _NOT_JSON:
-        return True
-    try:
-        json.loads(word)
-    except ValueError:
-        return False
-    return True
-
-
-def format_quality(quality: float) -> str:
-    """Return a quality: ``0.0``, ``NaN``, ``Infinity``."""
-    return json.dumps(quality) if math.isfinite(quality) else format_value(quality)
-
-
-class WordsCommand(click.Command):
-    """A command whose options marked by `words_option` take any number of pairs."""
+class PairsCommand(click.Command):
+    """A command whose options declared by `pairs_option` take any number of pairs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest, found = cut_words(args, self)
+        rest, found = cut_pairs(args, self)
         for option, pairs in found.items():
-            ctx.meta[f"schedy.words.{option}"] = pairs
+            ctx.meta[f"schedy.pairs.{option}"] = pairs
         return super().parse_args(ctx, rest)
 
 
-def words_option(*names: str, name: str, help_text: str) -> Callable[[F], F]:
-    """Declare an option with pairs of words, for the help; `WordsCommand` reads it."""
-    return click.option(*names, name, metavar="NAME VALUE ...", help=help_text, multiple=True, expose_value=False)
+def pairs_option(*spellings: str, name: str, help_text: str) -> Callable[[F], F]:
+    """Declare an option with pairs of words for the help; `PairsCommand` parses it, `given_pairs` returns them."""
+    return click.option(*spellings, name, metavar="NAME VALUE ...", help=help_text, multiple=True, expose_value=False)
 
 
-def words(ctx: click.Context, name: str) -> dict[str, Any]:
-    """Return what the option of that name was given."""
-    found: dict[str, Any] = ctx.meta.get(f"schedy.words.{name}", {})
+def given_pairs(ctx: click.Context, name: str) -> dict[str, Any]:
+    """Return the values by name that the option was given."""
+    found: dict[str, Any] = ctx.meta.get(f"schedy.pairs.{name}", {})
     return found
 
 
-def cut_words(arguments: Sequence[str], command: click.Command) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """Cut the pairs out of a command line; return what is left for click, and the values by option.
+def cut_pairs(arguments: Sequence[str], command: click.Command) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Cut the pairs out of a command line; return the words left for click, and the values by option.
 
-    Raises click.UsageError for an odd word, a name twice, a value that cannot be read, a misspelt option.
+    Raises click.UsageError for a name without a value, a repeated name, an unreadable value and a misspelt option.
     """
     options = _options(command)
     rest: list[str] = []
@@ -109,38 +59,42 @@ def cut_words(arguments: Sequence[str], command: click.Command) -> tuple[list[st
         if word == "--":
             rest.extend(arguments[place - 1 :])
             break
-        if option is not None and not option.expose_value:
-            pairs = found.setdefault(str(option.name), {})
-            place = _take_pairs(arguments, place, pairs, options, word)
-        else:
-            _refuse_joined(word, options)
-            rest.append(word)
-            if option is not None and not option.is_flag and place < len(arguments):
-                rest.append(arguments[place])
-                place += 1
+        if _takes_pairs(option):
+            place = _take_pairs(arguments, place, found.setdefault(_name(option), {}), options)
+            continue
+        _refuse_joined(word, options)
+        rest.append(word)
+        if option is not None and not option.is_flag and place < len(arguments):
+            rest.append(arguments[place])
+            place += 1
     return rest, found
 
 
-def _options(command: click.Command) -> dict[str, Any]:
-    """The options of a command by how they are written; of the help there is only the name."""
-    params = [param for param in command.params if isinstance(param, click.Option)]
-    options: dict[str, Any] = dict.fromkeys(("-h", "--help"))
-    return options | {option: param for param in params for option in (*param.opts, *param.secondary_opts)}
+def _options(command: click.Command) -> Options:
+    declared = [param for param in command.params if isinstance(param, click.Option)]
+    options: dict[str, click.Option | None] = dict.fromkeys(("-h", "--help"))
+    return options | {spelling: option for option in declared for spelling in (*option.opts, *option.secondary_opts)}
 
 
-def _refuse_joined(word: str, options: dict[str, Any]) -> None:
-    """click would take ``-px`` and ``--results=x`` and drop the value."""
+def _takes_pairs(option: click.Option | None) -> bool:
+    return option is not None and not option.expose_value
+
+
+def _name(option: click.Option | None) -> str:
+    return "" if option is None else str(option.name)
+
+
+def _refuse_joined(word: str, options: Options) -> None:
+    """Raise click.UsageError for ``-px`` and ``--results=x``, of which click would drop the value."""
     name, equals, _value = word.partition("=")
     start = name if equals and name.startswith("--") else "" if word.startswith("--") else word[:2]
-    option = options.get(start)
-    if option is not None and not option.expose_value:
-        raise click.UsageError(f"{word}: after {start} come words, names and values in turn: {start} x 1 y 2.")
+    if _takes_pairs(options.get(start)):
+        raise click.UsageError(f"{word}: write names and values as separate words: {start} x 1 y 2.")
 
 
-def _take_pairs(
-    arguments: Sequence[str], place: int, pairs: dict[str, Any], options: dict[str, Any], option: str
-) -> int:
-    """Take pairs from `place` on; return where the list ends."""
+def _take_pairs(arguments: Sequence[str], place: int, pairs: dict[str, Any], options: Options) -> int:
+    """Add the pairs from `place` on to `pairs`; return the place where the list ends."""
+    option = arguments[place - 1]
     while place < len(arguments):
         name = arguments[place]
         if name == "--":
@@ -163,66 +117,67 @@ def _take_pairs(
     return place
 
 
-def _is_option(word: str, options: dict[str, Any]) -> bool:
+def _is_option(word: str, options: Options) -> bool:
+    """Return true for an option of the command, also with a value joined to it: ``--seed=3``, ``-sDONE``."""
     if word in options or word.partition("=")[0] in options:
         return True
     short = options.get(word[:2])
     return len(word) > 2 and not word.startswith("--") and short is not None and short.expose_value
 
 
-class Cut(NamedTuple):
-    """A command line without its hyperparameters: `rest` is left for click, `ordered` are options in their order."""
+class CutLine(NamedTuple):
+    """A command line in parts: `rest` is left for click, `ordered` are repeatable options in the order given."""
 
     rest: list[str]
-    threes: list[str]
+    triples: list[str]
     ordered: list[tuple[str, str]]
 
 
-class ThreesCommand(click.Command):
-    """A command whose words behind its arguments are hyperparameters, in threes: a name, a distribution, parameters.
+class TriplesCommand(click.Command):
+    """A command whose arguments are followed by hyperparameters, in triples: a name, a distribution, its parameters.
 
     Options declared by `ordered_option` keep their order also among each other.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        cut = cut_threes(args, self)
-        ctx.meta["schedy.words.threes"] = cut.threes
-        ctx.meta["schedy.words.ordered"] = cut.ordered
+        cut = cut_triples(args, self)
+        ctx.meta["schedy.triples"] = cut.triples
+        ctx.meta["schedy.ordered"] = cut.ordered
         return super().parse_args(ctx, cut.rest)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[NAME DISTRIBUTION JSON]..."]
 
 
-def ordered_option(name: str, *, metavar: str, help_text: str) -> Callable[[F], F]:
-    """Declare an option with one word, for the help; `ThreesCommand` reads it."""
-    return click.option(name, metavar=metavar, help=help_text, multiple=True, expose_value=False)
+def ordered_option(spelling: str, *, metavar: str, help_text: str) -> Callable[[F], F]:
+    """Declare an option with one word for the help; `TriplesCommand` parses it, `given_in_order` returns it."""
+    return click.option(spelling, metavar=metavar, help=help_text, multiple=True, expose_value=False)
 
 
-def threes(ctx: click.Context) -> list[str]:
-    """Return the words behind the arguments."""
-    found: list[str] = ctx.meta.get("schedy.words.threes", [])
+def given_triples(ctx: click.Context) -> list[str]:
+    """Return the words of the hyperparameters."""
+    found: list[str] = ctx.meta.get("schedy.triples", [])
     return found
 
 
-def ordered(ctx: click.Context) -> list[tuple[str, str]]:
+def given_in_order(ctx: click.Context) -> list[tuple[str, str]]:
     """Return the options declared by `ordered_option`, each with its word."""
-    found: list[tuple[str, str]] = ctx.meta.get("schedy.words.ordered", [])
+    found: list[tuple[str, str]] = ctx.meta.get("schedy.ordered", [])
     return found
 
 
-def cut_threes(arguments: Sequence[str], command: click.Command) -> Cut:
+def cut_triples(arguments: Sequence[str], command: click.Command) -> CutLine:
     """Cut the hyperparameters out of a command line. Raises click.UsageError for a misspelt option."""
     options = _options(command)
     leading = sum(isinstance(param, click.Argument) for param in command.params)
-    cut = Cut([], [], [])
+    cut = CutLine([], [], [])
     words: list[str] = []
     place, only_words = 0, False
     while place < len(arguments):
         word = arguments[place]
         place += 1
-        is_value = len(words) > leading and (len(words) - leading) % 3 == 2
-        if is_value or only_words or not word.startswith("-") or word == "-":
+        is_parameters = len(words) > leading and (len(words) - leading) % 3 == 2
+        if is_parameters or only_words or not word.startswith("-") or word == "-":
             words.append(word)
         elif word == "--":
             only_words = True
@@ -230,12 +185,12 @@ def cut_threes(arguments: Sequence[str], command: click.Command) -> Cut:
             place = _take_option(arguments, place, options, cut)
         else:
             raise _no_such_option(word, options)
-    cut.threes.extend(words[leading:])
+    cut.triples.extend(words[leading:])
     return cut._replace(rest=[*cut.rest, "--", *words[:leading]])
 
 
-def _take_option(arguments: Sequence[str], place: int, options: dict[str, Any], cut: Cut) -> int:
-    """Take the option in front of `place` with its words; return where they end."""
+def _take_option(arguments: Sequence[str], place: int, options: Options, cut: CutLine) -> int:
+    """Take the option before `place` with its words; return the place where they end."""
     word, equals, value = arguments[place - 1].partition("=")
     option = options.get(word)
     end = place
@@ -250,6 +205,6 @@ def _take_option(arguments: Sequence[str], place: int, options: dict[str, Any], 
     return end
 
 
-def _no_such_option(word: str, options: dict[str, Any]) -> click.NoSuchOption:
+def _no_such_option(word: str, options: Options) -> click.NoSuchOption:
     name = word.partition("=")[0]
     return click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, options))

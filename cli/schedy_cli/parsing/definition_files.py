@@ -1,10 +1,11 @@
-"""The files of `schedy add NAME --from FILE`, which `schedy show NAME --definition` prints."""
+"""The files of `schedy add NAME --from FILE`, as `schedy show NAME --definition` prints them."""
 
 import contextlib
 import json
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +13,43 @@ import click
 from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError
-from schedy.wire.records import ExperimentRecord, Limits
+from schedy.wire.records import Limits
 from schedy.wire.values import plain_values
-from schedy_cli.printing.jobs import USUAL_ATTEMPTS
 
 
-def read_definition_file(source: str) -> dict[str, Any]:
-    """Return what a file says: a definition's settings, and perhaps `scheduler` and `limits`.
+@dataclass(frozen=True)
+class DefinitionFile:
+    """An experiment as a file defines it; the default is an empty file."""
 
-    TOML if its name ends in .toml, else JSON; ``-`` is the standard input, and JSON. Raises click.ClickException if it
-    cannot be read, click.UsageError if it is neither.
+    scheduler: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def read_definition_file(source: str) -> DefinitionFile:
+    """Read TOML if the name ends in .toml, else JSON; ``-`` is the standard input, as JSON.
+
+    Raises click.ClickException if the file cannot be read, click.UsageError if it is not a definition.
     """
     is_toml = source.lower().endswith(".toml")
     text = _text(source)
-    with _said_of(source):
+    with _errors_naming(source):
         content = _parsed(text, "TOML" if is_toml else "JSON", tomllib.loads if is_toml else json.loads)
         if not isinstance(content, dict):
-            raise InvalidValueError('it is no object. Write {"scheduler": "random", "hyperparameters": {...}}.')
-        content = plain_values(content)
-        if not isinstance(content.get("scheduler", ""), str):
-            raise InvalidValueError("'scheduler' is the name of an algorithm.")
-        content["limits"] = _limits(content.get("limits", {}))
-    return content
+            raise InvalidValueError('it is not an object. Write {"scheduler": "random", "hyperparameters": {...}}.')
+        return _definition(plain_values(content))
+
+
+def _definition(content: dict[str, Any]) -> DefinitionFile:
+    scheduler = content.get("scheduler")
+    if "scheduler" in content and not isinstance(scheduler, str):
+        raise InvalidValueError("'scheduler' must be the name of an algorithm.")
+    settings = {name: value for name, value in content.items() if name not in ("scheduler", "limits")}
+    return DefinitionFile(scheduler=scheduler, limits=_limits(content.get("limits", {})), settings=settings)
 
 
 @contextlib.contextmanager
-def _said_of(source: str) -> Iterator[None]:
+def _errors_naming(source: str) -> Iterator[None]:
     name = "The standard input" if source == "-" else source
     try:
         yield
@@ -69,16 +81,3 @@ def _limits(content: Any) -> Limits:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(["limits", *map(str, fault["loc"])])
         raise InvalidValueError(f"{place}: {fault['msg']}.") from None
-
-
-def definition_text(experiment: ExperimentRecord) -> str:
-    """Return the file by which the same experiment can be added again: with its seed, without its jobs."""
-    content: dict[str, Any] = {"scheduler": experiment.scheduler, **experiment.settings}
-    if "warm_start" in content:
-        content["warm_start"] = [{"experiment": start.get("experiment")} for start in content["warm_start"]]
-    limits = experiment.limits.model_dump(exclude_defaults=True)
-    if limits.get("max_attempts") == USUAL_ATTEMPTS:
-        del limits["max_attempts"]
-    if limits:
-        content["limits"] = limits
-    return json.dumps(content, indent=2)

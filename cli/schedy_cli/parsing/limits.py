@@ -2,126 +2,147 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import click
 from pydantic import BaseModel, ValidationError
 
 from schedy.search.definition import MOST_READY, Definition
 from schedy.wire.records import Limits
+from schedy_cli.parsing.option_groups import option_group
 
-F = TypeVar("F", bound=Callable[..., Any])
+NONE: Literal["none"] = "none"
+"""The word that removes a limit."""
 
-_NONE = "none"
+Number = int | float | Literal["none"] | None
+"""A number, the word that removes a limit, or nothing where the option is not given."""
+
+
+@dataclass(frozen=True)
+class LimitOptions:
+    """Limits of jobs as given on the command line."""
+
+    max_attempts: Number
+    job_timeout: Number
+    stall_timeout: Number
+    retry_timeouts: bool | None
+
+
+@dataclass(frozen=True)
+class BudgetOptions:
+    """The budget and the pruner of a search as given on the command line."""
+
+    max_jobs: Number
+    max_time: Number
+    stop_after_no_improvement: Number
+    ready: Number
+    pruner: str | None
 
 
 def _checked(
-    what: str, number: Callable[[str], float], model: type[BaseModel] = Limits
-) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Return a callback that turns a word into a number that the model takes, and leaves `none` and nothing alone."""
+    what: str, number: Callable[[str], float], model: type[BaseModel]
+) -> Callable[[click.Context, click.Parameter, str | None], Number]:
+    """Return a callback that turns a word into a number that `model` accepts, and leaves `none` and None alone."""
 
-    def _check(_ctx: click.Context, option: click.Parameter, word: str | None) -> Any:
-        if word is None or word == _NONE:
-            return word
+    def _check(_ctx: click.Context, option: click.Parameter, word: str | None) -> Number:
+        if word is None or word == NONE:
+            return NONE if word else None
         try:
             value = number(word)
             model.model_validate({str(option.name): value})
         except (ValueError, ValidationError):
-            raise click.BadParameter(f"{word!r} is not {what}. Write none to take the limit away.") from None
+            raise click.BadParameter(f"{word!r} is not {what}. Write none to remove the limit.") from None
         return value
 
     return _check
 
 
-_attempts = _checked("a whole number from 1 to 1000000", int)
-_timeout = _checked("a number of seconds above 0 and up to 1000000000", float)
-_jobs = _checked("a whole number of at least 0", int, Definition)
-_seconds = _checked("a number of seconds above 0 and up to 1000000000", float, Definition)
-_patience = _checked("a whole number of at least 1", int, Definition)
-_ready = _checked(f"a whole number from 0 to {MOST_READY}", int, Definition)
+def _option(
+    spelling: str, metavar: str, help_text: str, what: str, *, number: type[float] = int, of: type[BaseModel] = Limits
+) -> Callable[[Any], Any]:
+    return click.option(spelling, callback=_checked(what, number, of), metavar=metavar, help=help_text)
 
-_OPTIONS = (
-    click.option(
+
+_SECONDS = "a number of seconds above 0 and up to 1000000000"
+
+limit_options = option_group(
+    "limits",
+    LimitOptions,
+    _option(
         "--max-attempts",
-        callback=_attempts,
-        metavar="N",
-        help="A job is CRASHED when N workers were lost on it; none: as the results service is set.",
+        "N",
+        "Give up on a job after N lost workers (default: the service's setting).",
+        "a whole number from 1 to 1000000",
     ),
-    click.option(
+    _option(
         "--job-timeout",
-        callback=_timeout,
-        metavar="SECONDS",
-        help="Stop a job that runs for longer; none: never.",
+        "SECONDS",
+        "Stop a job that runs longer than SECONDS (default: no limit).",
+        _SECONDS,
+        number=float,
     ),
-    click.option(
+    _option(
         "--stall-timeout",
-        callback=_timeout,
-        metavar="SECONDS",
-        help="Stop a job that puts nothing for longer; none: never.",
+        "SECONDS",
+        "Stop a job that reports nothing for SECONDS (default: no limit).",
+        _SECONDS,
+        number=float,
     ),
     click.option(
         "--retry-timeouts/--no-retry-timeouts",
         default=None,
-        help="Run a job that was stopped for its time again, while attempts are left, or make it CRASHED.",
+        help="Retry timed-out jobs while attempts are left (default: they are CRASHED).",
     ),
 )
+"""Give a command the options of `LimitOptions`, as `limits`."""
 
-_BUDGET_OPTIONS = (
-    click.option("--max-jobs", callback=_jobs, metavar="N", help="Make N jobs, and no more; none: no limit."),
-    click.option(
+budget_options = option_group(
+    "budget",
+    BudgetOptions,
+    _option(
+        "--max-jobs", "N", "Make at most N jobs (default: no limit).", "a whole number of at least 0", of=Definition
+    ),
+    _option(
         "--max-time",
-        callback=_seconds,
-        metavar="SECONDS",
-        help="Make no job later than that after the experiment was added; none: no limit.",
+        "SECONDS",
+        "Stop making jobs SECONDS after the experiment was added (default: never).",
+        _SECONDS,
+        number=float,
+        of=Definition,
     ),
-    click.option(
+    _option(
         "--stop-after-no-improvement",
-        callback=_patience,
-        metavar="N",
-        help="Make no job after N that ended without a new best value; none: no limit.",
+        "N",
+        "Stop making jobs after N jobs without a new best value (default: never).",
+        "a whole number of at least 1",
+        of=Definition,
     ),
-    click.option(
+    _option(
         "--ready",
-        callback=_ready,
-        metavar="N",
-        help="Make N jobs ahead of the workers' demand; none: as it suits the algorithm.",
+        "N",
+        "Make N jobs ahead of demand (default: depends on the algorithm).",
+        f"a whole number from 0 to {MOST_READY}",
+        of=Definition,
     ),
     click.option(
         "--pruner",
         metavar="PRUNER",
-        help="End jobs that do badly: a name, as median, or name and parameters in one word, as"
-        " 'median {\"startup_jobs\": 3}'; none: no pruner.",
+        help="Prune unpromising jobs: NAME, or 'NAME {\"PARAMETER\": VALUE}' (default: none).",
     ),
 )
-BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready", "pruner")
+"""Give a command the options of `BudgetOptions`, as `budget`."""
 
 
-def limit_options(command: F) -> F:
-    """Give a command the options; it gets them as keyword arguments, None for what is not given."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def parse_budget(options: BudgetOptions) -> dict[str, Any]:
+    """Return the settings of a definition that the options change; None removes one. Raises click.UsageError."""
+    changes = _given(options)
+    pruner = changes.get("pruner")
+    return changes if pruner is None else {**changes, "pruner": _parse_pruner(pruner)}
 
 
-def budget_options(command: F) -> F:
-    """Give a command the options of `BUDGET`; it gets them as keyword arguments, None for what is not given."""
-    for option in reversed(_BUDGET_OPTIONS):
-        command = option(command)
-    return command
-
-
-def changed_settings(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the options of `BUDGET` out of all; return what they change in a definition. Raises click.UsageError."""
-    given = {name: value for name in BUDGET if (value := options.pop(name)) is not None}
-    if "pruner" in given:
-        given["pruner"] = _pruner(given["pruner"])
-    return {name: None if value == _NONE else value for name, value in given.items()}
-
-
-def _pruner(word: str) -> Any:
+def _parse_pruner(word: str) -> dict[str, Any]:
     name, _, parameters = word.strip().partition(" ")
-    if name == _NONE:
-        return _NONE
     try:
         return {name: json.loads(parameters) if parameters else {}}
     except (ValueError, RecursionError):
@@ -131,7 +152,15 @@ def _pruner(word: str) -> Any:
         ) from None
 
 
-def changed_limits(before: Limits, options: dict[str, Any]) -> Limits | None:
-    """Return the limits with what the options change, None if they change nothing."""
-    given = {field: None if value == _NONE else value for field, value in options.items() if value is not None}
-    return Limits.model_validate({**before.model_dump(), **given}) if given else None
+def parse_limits(options: LimitOptions) -> dict[str, Any]:
+    """Return the limits that the options change; None removes one."""
+    return _given(options)
+
+
+def _given(options: LimitOptions | BudgetOptions) -> dict[str, Any]:
+    return {name: None if value == NONE else value for name, value in vars(options).items() if value is not None}
+
+
+def changed_limits(before: Limits, changes: dict[str, Any]) -> Limits:
+    """Return the limits with the changes."""
+    return Limits.model_validate({**before.model_dump(), **changes})

@@ -1,43 +1,58 @@
-"""What `schedy add` is told of a search: by words in threes, by options, and by a file."""
+"""The definition of a search, as `schedy add` takes it: hyperparameters in triples, options, and a file."""
 
 import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from schedy.errors import InvalidValueError
 from schedy.random import KINDS, Distribution, distribution_from_json, distributions_to_json
 from schedy.search.checks import check_search
-from schedy.search.definition import ALGORITHMS, Definition, read_definition, unknown_algorithm
+from schedy.search.definition import ALGORITHMS, MANUAL, Definition, read_definition, unknown_algorithm
 from schedy.searches import warm_start_form
-from schedy_cli.parsing.argv import ordered, ordered_option, parse_value, threes
-
-F = TypeVar("F", bound=Callable[..., Any])
+from schedy_cli.parsing.argv import ordered_option
+from schedy_cli.parsing.option_groups import option_group
+from schedy_cli.parsing.values_text import parse_value
 
 _CONSTRAINT = re.compile(r"\s*(?P<result>.*?)\s*(?P<sign><=|>=)\s*(?P<number>\S+)\s*")
 _EXAMPLE = """x uniform '{"low": 0, "high": 1}'"""
+_KNOWN = (MANUAL, *ALGORITHMS)
 
-_OPTIONS = (
-    ordered_option("--minimize", metavar="RESULT", help_text="A result that is to be as small as it can; repeatable."),
-    ordered_option("--maximize", metavar="RESULT", help_text="A result that is to be as large as it can; repeatable."),
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """The options of a search that click parses; objectives and hyperparameters come from the cut command line."""
+
+    constraints: tuple[str, ...]
+    seed: int | None
+    from_experiments: tuple[str, ...]
+    own: tuple[tuple[str, str], ...]
+
+
+search_options = option_group(
+    "search",
+    SearchOptions,
+    ordered_option("--minimize", metavar="RESULT", help_text="Minimize RESULT; repeat for several objectives."),
+    ordered_option("--maximize", metavar="RESULT", help_text="Maximize RESULT; repeat for several objectives."),
     click.option(
         "--constraint",
         "constraints",
         multiple=True,
         metavar="CONSTRAINT",
-        help="A bound that a result must keep, in one word: 'latency <= 10' or 'accuracy >= 0.9'; repeatable.",
+        help="Require a bound, as 'latency <= 10' or 'accuracy >= 0.9'; repeatable.",
     ),
-    click.option("--seed", type=int, metavar="N", help="Draw as every search with this seed does."),
+    click.option("--seed", type=int, metavar="N", help="Random seed, for reproducible suggestions."),
     click.option(
         "--from-experiment",
         "from_experiments",
         multiple=True,
         metavar="NAME",
-        help="Learn from the jobs of another experiment that have ended; repeatable.",
+        help="Learn from the finished jobs of another experiment; repeatable.",
     ),
     click.option(
         "--option",
@@ -45,56 +60,49 @@ _OPTIONS = (
         nargs=2,
         multiple=True,
         metavar="NAME VALUE",
-        help="A setting of the algorithm's own, the value as push -p takes it; repeatable.",
+        help="Set an option of the algorithm, as startup_jobs 20; repeatable.",
     ),
 )
+"""Give a command the options of `SearchOptions`, as `search`, and the objectives."""
 
 
-def search_options(command: F) -> F:
-    """Give a command the options; `told` reads them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def parse_search(
+    options: SearchOptions, *, objectives: Sequence[tuple[str, str]], triples: Sequence[str]
+) -> dict[str, Any]:
+    """Return the settings of a definition that the command line gives.
 
-
-def told(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
-    """Take the options out of all; return what they and the words behind the arguments say, as a definition's settings.
-
-    Raises click.UsageError and InvalidValueError.
+    `objectives` are the options --minimize and --maximize in the order given, each with its result. Raises
+    click.UsageError and InvalidValueError.
     """
-    objectives = [{"direction": option.removeprefix("--"), "result": result} for option, result in ordered(ctx)]
     settings = {
-        "hyperparameters": distributions_to_json(read_threes(threes(ctx))),
-        "objectives": objectives,
-        "constraints": [read_constraint(text) for text in options.pop("constraints")],
-        "seed": options.pop("seed"),
-        "warm_start": warm_start_form(options.pop("from_experiments")),
-        "options": _own(options.pop("own")),
+        "hyperparameters": distributions_to_json(parse_triples(triples)),
+        "objectives": [{"direction": option.removeprefix("--"), "result": result} for option, result in objectives],
+        "constraints": [parse_constraint(text) for text in options.constraints],
+        "seed": options.seed,
+        "warm_start": warm_start_form(options.from_experiments),
+        "options": _parse_own(options.own),
     }
     return {name: value for name, value in settings.items() if value not in ([], {}, None)}
 
 
-def laid_down(scheduler: str, from_file: dict[str, Any], from_options: dict[str, Any]) -> Definition:
-    """Return the definition that a file and the options make together; the options win, and own options are mixed.
+def merged_definition(scheduler: str, from_file: dict[str, Any], from_options: dict[str, Any]) -> Definition:
+    """Return the definition of a file with the options, which win; options of the algorithm are merged one by one.
 
     Raises click.UsageError and InvalidValueError.
     """
     if "hyperparameters" in from_file and "hyperparameters" in from_options:
-        raise click.UsageError("The file has hyperparameters; leave them out on the command line, or in the file.")
-    together = {**from_file, **from_options}
+        raise click.UsageError("The file has hyperparameters; remove them from the file or from the command line.")
+    merged = {**from_file, **from_options}
     if isinstance(from_file.get("options"), dict) and "options" in from_options:
-        together["options"] = {**from_file["options"], **from_options["options"]}
-    definition = read_definition(together)
+        merged["options"] = {**from_file["options"], **from_options["options"]}
+    definition = read_definition(merged)
     if not definition.hyperparameters and difflib.get_close_matches(scheduler, _KNOWN, n=1) not in ([], [scheduler]):
         raise unknown_algorithm(scheduler, dict.fromkeys(_KNOWN))
     check_search(scheduler, definition)
     return definition
 
 
-_KNOWN = ("manual", *ALGORITHMS)
-
-
-def read_threes(words: Sequence[str]) -> dict[str, Distribution]:
+def parse_triples(words: Sequence[str]) -> dict[str, Distribution]:
     """Return the hyperparameters in the words. Raises click.UsageError naming the word."""
     found: dict[str, Distribution] = {}
     for start in range(0, len(words), 3):
@@ -106,14 +114,14 @@ def read_threes(words: Sequence[str]) -> dict[str, Distribution]:
                 f"{name!r} has no distribution. Write name, distribution and parameters in turn: {_EXAMPLE}."
             )
         try:
-            found[name] = _distribution(*described)
+            found[name] = _parse_distribution(*described)
         except InvalidValueError as error:
             raise click.UsageError(f"{name}: {error}") from None
     return found
 
 
-def _distribution(kind: str, word: str | None = None) -> Distribution:
-    """Return the distribution of a kind whose parameters are in a word. Raises InvalidValueError."""
+def _parse_distribution(kind: str, word: str | None = None) -> Distribution:
+    """Return the distribution of a kind with the parameters in a word. Raises InvalidValueError."""
     if kind not in KINDS:
         return distribution_from_json(kind, {})
     if word is None:
@@ -131,25 +139,25 @@ def _distribution(kind: str, word: str | None = None) -> Distribution:
     return distribution_from_json(kind, parameters)
 
 
-def read_constraint(text: str) -> dict[str, Any]:
+def parse_constraint(text: str) -> dict[str, Any]:
     """Return a constraint as a definition has it. Raises click.UsageError."""
     found = _CONSTRAINT.fullmatch(text)
-    number = _number(found["number"]) if found else math.nan
+    number = _parse_number(found["number"]) if found else math.nan
     if found is None or not found["result"] or not math.isfinite(number):
         raise click.UsageError(f"--constraint {text!r}: write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'.")
     return {"result": found["result"], "at_most" if found["sign"] == "<=" else "at_least": number}
 
 
-def _number(word: str) -> float:
+def _parse_number(word: str) -> float:
     try:
         return float(word)
     except ValueError:
         return math.nan
 
 
-def _own(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def _parse_own(options: Iterable[tuple[str, str]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, word in pairs:
+    for name, word in options:
         if name in found:
             raise click.UsageError(f"--option: {name!r} is given twice.")
         try:

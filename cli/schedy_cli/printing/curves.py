@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from schedy.wire.records import Point
-from schedy_cli.printing.jobs import shown_name
+from schedy_cli.parsing.values_text import format_name
 
 _WIDTH, _HEIGHT = 60, 8
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -23,7 +23,7 @@ def curve_lines(points: Sequence[Point]) -> Iterator[str]:
 def _drawing(name: str, curve: list[tuple[int, float]]) -> Iterator[str]:
     finite = [(step, value) for step, value in curve if math.isfinite(value)]
     last_step, last = curve[-1]
-    yield f"Curve of {shown_name(name)}, {len(curve)} steps, {last:g} at {last_step}:"
+    yield f"Curve of {format_name(name)}, {len(curve)} steps, {last:g} at {last_step}:"
     if len(finite) < 2:
         return
     low, high = min(value for _step, value in finite), max(value for _step, value in finite)

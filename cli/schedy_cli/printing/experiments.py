@@ -1,71 +1,76 @@
-"""What `schedy show` prints of an experiment's search."""
+"""Experiments: paragraphs, lines and rows of a list, JSON, and the file that defines one."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterator
+from typing import Any
 
-from schedy.errors import InvalidValueError
-from schedy.random import Distribution
-from schedy.search.definition import MANUAL, Constraint, Definition, read_definition
-from schedy.wire.records import ExperimentRecord
-from schedy_cli.parsing.argv import format_value
-from schedy_cli.printing.jobs import printable, shown_name
+from schedy.settings import Settings
+from schedy.wire.base import JOB_STATUSES
+from schedy.wire.records import ExperimentRecord, Limits
+from schedy_cli.printing.searches import search_lines
+from schedy_cli.printing.text import coloured_status, json_line, local_time, printable
 
-_BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready")
+_DEFAULT_ATTEMPTS = Settings.model_fields["max_attempts"].default
 
-
-def search_lines(experiment: ExperimentRecord) -> Iterator[str]:
-    """Return the lines for an experiment's search: none for what is not set."""
-    if experiment.made or experiment.scheduler != MANUAL:
-        yield f"Made: {experiment.made}{_of_budget(experiment)}"
-    if experiment.search_end:
-        yield f"Ended: {printable(experiment.search_end)}"
-    if experiment.problem:
-        yield f"Problem: {printable(experiment.problem)}"
-    try:
-        definition = read_definition(experiment.settings)
-    except InvalidValueError:  # stored by a newer Schedy: better shown as it is than not at all
-        yield f"Settings: {json.dumps(experiment.settings)}"
-        return
-    yield from _listed("Hyperparameters", _distributions(definition.hyperparameters))
-    objectives = [f"{each.direction} {printable(each.result)}" for each in definition.objectives]
-    if len(objectives) == 1:
-        yield f"Objective: {objectives[0]}"
-    else:
-        yield from _listed("Objectives", objectives)
-    yield from _listed("Constraints", map(_constraint, definition.constraints))
-    yield from _listed("Budget", _budget(definition))
-    for name, parameters in (definition.pruner or {}).items():
-        yield f"Pruner: {printable(name)}" + (f" {json.dumps(parameters)}" if parameters else "")
-    yield from _listed("From experiments", (printable(start.experiment) for start in definition.warm_start))
-    yield from _listed("Options", (f"{shown_name(name)}: {format_value(x)}" for name, x in definition.options.items()))
-    if definition.seed is not None:
-        yield f"Seed: {definition.seed}"
+TABLE_HEADER = ("name", "status", "scheduler", *(status.lower() for status in JOB_STATUSES))
 
 
-def _of_budget(experiment: ExperimentRecord) -> str:
-    most = experiment.settings.get("max_jobs")
-    return f" of {most}" if isinstance(most, int) else ""
+def experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False) -> str:
+    """Return an experiment as `show` and `list -l` print it."""
+    counts = [(status, experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
+    lines = [
+        f"Name: {printable(experiment.name)}",
+        f"Status: {experiment.status}{' (paused)' if experiment.paused else ''}",
+        f"Scheduler: {printable(experiment.scheduler)}",
+        "Jobs:",
+        *(f" - {coloured_status(status)}: {count}" for status, count in counts if count),
+    ]
+    limits = list(_limits(experiment.limits, verbose=verbose))
+    if limits:
+        lines.extend(["Limits:", *limits])
+    if verbose:
+        lines.append(f"Created: {local_time(experiment.created_at)}")
+    return "\n".join([*lines, *search_lines(experiment)])
 
 
-def _listed(heading: str, items: Iterable[str]) -> Iterator[str]:
-    lines = [f" - {item}" for item in items]
-    if lines:
-        yield f"{heading}:"
-        yield from lines
+def _limits(limits: Limits, *, verbose: bool) -> Iterator[str]:
+    """Return the limits that are set; the number of attempts always is, and is left out where it is the default."""
+    if limits.max_attempts is not None and (verbose or limits.max_attempts != _DEFAULT_ATTEMPTS):
+        yield f" - max_attempts: {limits.max_attempts}"
+    for name, seconds in (("job_timeout", limits.job_timeout), ("stall_timeout", limits.stall_timeout)):
+        if seconds is not None:
+            yield f" - {name}: {int(seconds) if seconds.is_integer() else seconds}"
+    if limits.retry_timeouts:
+        yield " - retry_timeouts: true"
 
 
-def _distributions(hyperparameters: Mapping[str, Distribution]) -> Iterator[str]:
-    for name, each in hyperparameters.items():
-        yield f"{shown_name(name)}: {each.kind} {format_value(each.parameters())}"
+def experiment_line(experiment: ExperimentRecord) -> str:
+    """Return an experiment as `list` prints it."""
+    paused = "\tpaused" if experiment.paused else ""
+    return f"{printable(experiment.name)}\t{experiment.status}{paused}"
 
 
-def _constraint(constraint: Constraint) -> str:
-    sign, bound = ("<=", constraint.at_most) if constraint.at_most is not None else (">=", constraint.at_least)
-    return f"{printable(constraint.result)} {sign} {bound:g}"
+def experiment_row(experiment: ExperimentRecord) -> list[str]:
+    """Return an experiment as a row under `TABLE_HEADER`."""
+    counts = [str(experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
+    status = f"{experiment.status} (paused)" if experiment.paused and sys.stdout.isatty() else experiment.status
+    return [*map(printable, (experiment.name, status, experiment.scheduler)), *counts]
 
 
-def _budget(definition: Definition) -> Iterator[str]:
-    for name in _BUDGET:
-        value = getattr(definition, name)
-        if value is not None:
-            yield f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}"
+def experiment_json(experiment: ExperimentRecord) -> str:
+    """Return an experiment as one line of JSON."""
+    return json_line(experiment.model_dump(exclude={"position"}))
+
+
+def definition_text(experiment: ExperimentRecord) -> str:
+    """Return the file by which the same experiment can be added again: with its seed, without its jobs."""
+    content: dict[str, Any] = {"scheduler": experiment.scheduler, **experiment.settings}
+    if "warm_start" in content:
+        content["warm_start"] = [{"experiment": start.get("experiment")} for start in content["warm_start"]]
+    limits = experiment.limits.model_dump(exclude_defaults=True)
+    if limits.get("max_attempts") == _DEFAULT_ATTEMPTS:
+        del limits["max_attempts"]
+    if limits:
+        content["limits"] = limits
+    return json.dumps(content, indent=2)

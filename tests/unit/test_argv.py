@@ -1,4 +1,4 @@
-"""Words after -p and -r: pairs, whatever the value looks like; what is misread or dropped silently is an error."""
+"""Words after -p and -r: pairs, whatever the value looks like; none is misread or silently dropped."""
 
 import json
 import math
@@ -10,12 +10,13 @@ import click
 import pytest
 
 from schedy_cli.commands.push import push_command
-from schedy_cli.parsing.argv import cut_words, format_quality, format_value, parse_value
+from schedy_cli.parsing.argv import cut_pairs
+from schedy_cli.parsing.values_text import format_quality, format_value, parse_value
 from tests.unit.test_values import NASTY_TEXTS, WORDS, random_value
 
 
 def cut(line: str) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    return cut_words(line.split(), push_command)
+    return cut_pairs(line.split(), push_command)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,9 @@ def test_a_command_line_is_cut(
         ("E -p x 1 -s DONE -p x 2", "-p: 'x' is given twice."),
         ("E -p x 1 --statsu DONE", "--statsu"),
         ("E -p x 1 -z 2", "-z"),
-        ("E -px 1", "-px: after -p come words, names and values in turn: -p x 1 y 2."),
+        ("E -px 1", "-px: write names and values as separate words: -p x 1 y 2."),
         ("E -p x 1 -rloss 1", "-rloss"),
-        ("E --hyperparameters=x", "--hyperparameters=x: after --hyperparameters come words"),
+        ("E --hyperparameters=x", "--hyperparameters=x: write names and values as separate words"),
         ("E -p x True", "-p x True: write true for the JSON value, or '\"True\"' for the text."),
         ("E -p x None", "write null for the JSON value"),
         ("E -r x nan", "-r x nan: write NaN for the JSON value"),

@@ -12,9 +12,13 @@ from schedy.wire.answers import FieldsAnswer
 from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits, WorkerRecord
 from schedy.wire.requests import SortField
 from schedy_broker_setup.dead_letters import DeadLetter
-from schedy_cli.commands import dead, history, workers
-from schedy_cli.commands import list as listing
-from schedy_cli.printing import jobs as rendering
+from schedy_cli.commands import dead, workers
+from schedy_cli.parsing.fields import COLUMNS, all_fields, parse_field
+from schedy_cli.printing.events import EventPrinter
+from schedy_cli.printing.experiments import experiment_json, experiment_paragraph
+from schedy_cli.printing.jobs import headings, job_json, job_notes, job_paragraph, job_row
+from schedy_cli.printing.tables import print_table
+from schedy_cli.printing.text import age
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 EVIL = "\x1b[31m\x9b2J\x07\x00\r\n\t\u2028\u202e\udcff"
@@ -47,7 +51,7 @@ def job(**more: Any) -> JobRecord:
 
 
 def plain(job: JobRecord, **options: Any) -> str:
-    return click.unstyle(rendering.job_paragraph(job, **options))
+    return click.unstyle(job_paragraph(job, **options))
 
 
 def test_a_job_looks_as_the_contract_says() -> None:
@@ -97,9 +101,9 @@ def test_a_job_that_is_silent_or_to_stop_says_so() -> None:
         "Silent: no sign of life for 25 s",
         "Stopping: it has put nothing for longer than stall_timeout allows.",
     ]
-    assert rendering.job_notes(troubled) == ["stopping", "silent 25 s"]
-    assert rendering.job_notes(job(attempt=3)) == ["attempt 3"]
-    assert rendering.job_notes(job(attempt=1)) == []
+    assert job_notes(troubled) == ["stopping", "silent 25 s"]
+    assert job_notes(job(attempt=3)) == ["attempt 3"]
+    assert job_notes(job(attempt=1)) == []
     assert "Stopping" not in plain(job(status="PRUNED", stop="cancelled"))
 
 
@@ -115,7 +119,7 @@ def test_what_earlier_attempts_had_put_is_told_to_who_asks() -> None:
     [(-1.0, "0 s"), (0.4, "0 s"), (119.9, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (200_000, "2 d")],
 )
 def test_ages(seconds: float, text: str) -> None:
-    assert rendering.age(seconds) == text
+    assert age(seconds) == text
 
 
 def experiment(**more: Any) -> ExperimentRecord:
@@ -135,23 +139,23 @@ def experiment(**more: Any) -> ExperimentRecord:
 
 def test_an_experiment_shows_the_limits_that_it_was_given() -> None:
     bare = "Name: MinimizeManual\nStatus: RUNNING\nScheduler: manual\nJobs:"
-    assert rendering.experiment_paragraph(experiment(limits=Limits(max_attempts=3))) == bare
+    assert experiment_paragraph(experiment(limits=Limits(max_attempts=3))) == bare
     limits = Limits(max_attempts=5, job_timeout=3600, stall_timeout=0.5, retry_timeouts=True)
-    assert rendering.experiment_paragraph(experiment(limits=limits)).removeprefix(bare).splitlines() == [
+    assert experiment_paragraph(experiment(limits=limits)).removeprefix(bare).splitlines() == [
         *("", "Limits:", " - max_attempts: 5", " - job_timeout: 3600", " - stall_timeout: 0.5"),
         " - retry_timeouts: true",
     ]
-    told = rendering.experiment_paragraph(experiment(limits=Limits(max_attempts=3)), verbose=True)
+    told = experiment_paragraph(experiment(limits=Limits(max_attempts=3)), verbose=True)
     when = NOW.astimezone().isoformat(sep=" ", timespec="seconds")
     assert told == f"{bare}\nLimits:\n - max_attempts: 3\nCreated: {when}"
 
 
 def test_an_experiment_shows_the_statuses_that_it_has() -> None:
     record = experiment(paused=True, job_counts={"DONE": 2, "QUEUED": 1})
-    assert click.unstyle(rendering.experiment_paragraph(record)) == (
+    assert click.unstyle(experiment_paragraph(record)) == (
         "Name: MinimizeManual\nStatus: RUNNING (paused)\nScheduler: manual\nJobs:\n - QUEUED: 1\n - DONE: 2"
     )
-    assert json.loads(rendering.experiment_json(record))["job_counts"] == {"DONE": 2, "QUEUED": 1}
+    assert json.loads(experiment_json(record))["job_counts"] == {"DONE": 2, "QUEUED": 1}
 
 
 class TestNothingActsOnTheTerminal:
@@ -170,8 +174,8 @@ class TestNothingActsOnTheTerminal:
 
     def test_in_a_table(self) -> None:
         known = FieldsAnswer(hyperparameters=[EVIL, "list"], results=[EVIL])
-        fields = listing._all_fields(known) + [SortField(source="column", name=name) for name in listing._COLUMNS]
-        cells = [*listing._headings(fields), *(click.unstyle(listing._cell(self.nasty, field)) for field in fields)]
+        fields = all_fields(known) + [SortField(source="column", name=name) for name in COLUMNS]
+        cells = [*headings(fields), *map(click.unstyle, job_row(self.nasty, fields))]
         assert [cell for cell in cells if not cell.isprintable()] == []
 
     def test_in_a_history(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,8 +190,8 @@ class TestNothingActsOnTheTerminal:
             }
         )
         for options in ({}, {"as_json": True}):
-            show = history._Show(**{"as_json": False, "with_experiment": True, "with_results": True, **options})
-            show([event])
+            printer = EventPrinter(**{"as_json": False, "with_experiment": True, "with_results": True, **options})
+            printer.show([event])
         lines = capsys.readouterr().out.replace("\t", " ").split("\n")
         assert [line for line in lines if not line.isprintable()] == []
 
@@ -216,17 +220,17 @@ class TestNothingActsOnTheTerminal:
         assert dead._json(letter).isprintable()
 
     def test_in_json(self) -> None:
-        assert rendering.job_json(self.nasty).isprintable()
+        assert job_json(self.nasty).isprintable()
 
     def test_in_an_error_that_lists_the_fields(self) -> None:
         known = FieldsAnswer(hyperparameters=[EVIL], results=[EVIL * 2])
         with pytest.raises(click.UsageError) as caught:
-            listing._field("zzz", known)
+            parse_field("zzz", known)
         assert caught.value.message.isprintable()
 
 
 def test_json_has_all_that_a_program_may_want() -> None:
-    found = json.loads(rendering.job_json(job(quality=math.nan), []))
+    found = json.loads(job_json(job(quality=math.nan), [EVENT]))
     assert set(found) == {
         *("id", "status", "quality", "hyperparameters", "results", "error", "created_at", "started_at"),
         *("finished_at", "worker", "attempt", "previous_results", "stop", "silent_seconds", "events"),
@@ -234,8 +238,11 @@ def test_json_has_all_that_a_program_may_want() -> None:
     }
     assert math.isnan(found["quality"])
     assert found["created_at"] == NOW.isoformat()
+    assert set(found["events"][0]) == {
+        *("experiment", "job_id", "at", "kind", "worker", "attempt", "detail", "times", "last_at", "results"),
+    }
 
 
 def test_a_table_in_a_pipe_is_separated_by_tabs(capsys: pytest.CaptureFixture[str]) -> None:
-    rendering.print_table(["id", "x"], (row for row in [["a", "1"], ["b", ""]]))
+    print_table(["id", "x"], (row for row in [["a", "1"], ["b", ""]]))
     assert capsys.readouterr().out == "id\tx\na\t1\nb\t\n"

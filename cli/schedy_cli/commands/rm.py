@@ -1,0 +1,41 @@
+"""`schedy rm`."""
+
+import uuid
+
+import click
+
+from schedy.wire.changes import DeleteExperiment, DeleteJob
+from schedy.wire.records import ExperimentRecord
+from schedy_cli.context import ask_first, session_and_reader, settings_of
+from schedy_cli.parsing.option_groups import FORCE_OPTION
+from schedy_cli.reading import Reader, find_experiment, find_job
+
+
+@click.command("rm", epilog="Example: schedy rm MinimizeManual fVKGjg")
+@click.argument("name")
+@click.argument("job", required=False)
+@FORCE_OPTION
+@click.pass_context
+def rm_command(ctx: click.Context, name: str, *, job: str | None, force: bool) -> None:
+    """Remove the experiment NAME with all its jobs, or one JOB of it.
+
+    The worker of a removed job learns it with its next report, and continues with the next job.
+    """
+    with session_and_reader(settings_of(ctx)) as (session, reader):
+        experiment = find_experiment(reader, name)
+        question = _question(reader, experiment, job)
+        if not force:
+            ask_first(question)
+        if job is None:
+            session.change(DeleteExperiment(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid))
+        else:
+            session.change(DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job))
+
+
+def _question(reader: Reader, experiment: ExperimentRecord, job_id: str | None) -> str:
+    """Return the question to ask before removal. Raises NotFoundError for a job that does not exist."""
+    if job_id is None:
+        return f"Remove the experiment {experiment.name} with {sum(experiment.job_counts.values())} job(s)?"
+    job = find_job(reader, experiment, job_id)
+    running = f" It is RUNNING on {job.worker}." if job.status == "RUNNING" else ""
+    return f"Remove job {job_id} of {experiment.name}?{running}"

@@ -1,0 +1,46 @@
+"""`schedy show`."""
+
+import click
+
+from schedy.wire.records import ExperimentRecord
+from schedy.wire.requests import GetCurve, GetJobs
+from schedy_cli.context import reader_for, settings_of
+from schedy_cli.parsing.option_groups import JSON_OPTION
+from schedy_cli.printing.curves import curve_lines
+from schedy_cli.printing.experiments import definition_text, experiment_json, experiment_paragraph
+from schedy_cli.printing.jobs import job_json, job_paragraph
+from schedy_cli.reading import Reader, find_experiment
+
+
+@click.command("show", epilog="Example: schedy show MinimizeManual fVKGjg")
+@click.argument("name")
+@click.argument("job", required=False)
+@click.option("-v", "--verbose", is_flag=True, help="Also print attempt, worker, times and events.")
+@click.option("--definition", "as_definition", is_flag=True, help="Print a file for `schedy add --from`.")
+@JSON_OPTION
+@click.pass_context
+def show_command(
+    ctx: click.Context, name: str, *, job: str | None, verbose: bool, as_definition: bool, as_json: bool
+) -> None:
+    """Show the experiment NAME, or one JOB of it."""
+    if as_definition and (job is not None or verbose or as_json):
+        raise click.UsageError("--definition prints an experiment, as JSON: leave out JOB, -v and --json.")
+    with reader_for(settings_of(ctx)) as reader:
+        experiment = find_experiment(reader, name)
+        if as_definition:
+            click.echo(definition_text(experiment))
+        elif job is not None:
+            _show_job(reader, experiment, job, verbose=verbose, as_json=as_json)
+        else:
+            click.echo(experiment_json(experiment) if as_json else experiment_paragraph(experiment, verbose=verbose))
+
+
+def _show_job(reader: Reader, experiment: ExperimentRecord, job_id: str, *, verbose: bool, as_json: bool) -> None:
+    answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job_id))
+    job = answer.jobs[0]
+    if as_json:
+        click.echo(job_json(job, answer.events))
+        return
+    click.echo(job_paragraph(job, verbose=verbose, events=answer.events))
+    for line in curve_lines(reader.ask(GetCurve(experiment_uid=experiment.uid, job_id=job_id)).points):
+        click.echo(line)

@@ -1,0 +1,33 @@
+"""`schedy status`."""
+
+import functools
+
+import click
+
+from schedy.urls import without_password
+from schedy.wire.requests import GetExperiments, pages
+from schedy_cli.context import session_for, settings_of
+from schedy_cli.up.description import description
+from schedy_cli.up.run_record import RunRecord
+
+_PATIENCE_SECONDS = 3.0
+
+
+@click.command("status", epilog="Example: schedy status")
+@click.pass_context
+def status_command(ctx: click.Context) -> None:
+    """Show what runs on this machine, and check that the results service answers.
+
+    The exit code is 1 if it does not.
+    """
+    settings = settings_of(ctx)
+    record = RunRecord.load(settings.run_file)
+    if record is not None and record.is_up:
+        click.echo(description(record, settings))
+    else:
+        broker = without_password(settings.broker_url)
+        click.echo(f"`schedy up` does not run here. The configured broker is {broker}.")
+    with session_for(settings) as session:
+        read = functools.partial(session.read, patience_seconds=_PATIENCE_SECONDS)
+        count = sum(len(page.experiments) for page in pages(read, GetExperiments(limit=1000)))
+    click.echo(f"The results service answers. Experiments: {count}.")

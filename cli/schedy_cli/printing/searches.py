@@ -1,0 +1,71 @@
+"""Searches: the lines of an experiment about the search that makes its jobs."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from schedy.errors import InvalidValueError
+from schedy.random import Distribution
+from schedy.search.definition import MANUAL, Constraint, Definition, read_definition
+from schedy.wire.records import ExperimentRecord
+from schedy_cli.parsing.values_text import format_name, format_value
+from schedy_cli.printing.text import printable
+
+_BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready")
+
+
+def search_lines(experiment: ExperimentRecord) -> Iterator[str]:
+    """Return the lines about an experiment's search: none for a setting that is not set."""
+    if experiment.made or experiment.scheduler != MANUAL:
+        yield f"Made: {experiment.made}{_of_budget(experiment)}"
+    if experiment.search_end:
+        yield f"Ended: {printable(experiment.search_end)}"
+    if experiment.problem:
+        yield f"Problem: {printable(experiment.problem)}"
+    try:
+        definition = read_definition(experiment.settings)
+    except InvalidValueError:  # stored by a newer Schedy: better raw than not at all
+        yield f"Settings: {json.dumps(experiment.settings)}"
+        return
+    yield from _listed("Hyperparameters", _distributions(definition.hyperparameters))
+    objectives = [f"{each.direction} {printable(each.result)}" for each in definition.objectives]
+    if len(objectives) == 1:
+        yield f"Objective: {objectives[0]}"
+    else:
+        yield from _listed("Objectives", objectives)
+    yield from _listed("Constraints", map(_constraint, definition.constraints))
+    yield from _listed("Budget", _budget(definition))
+    for name, parameters in (definition.pruner or {}).items():
+        yield f"Pruner: {printable(name)}" + (f" {json.dumps(parameters)}" if parameters else "")
+    yield from _listed("From experiments", (printable(start.experiment) for start in definition.warm_start))
+    yield from _listed("Options", (f"{format_name(name)}: {format_value(x)}" for name, x in definition.options.items()))
+    if definition.seed is not None:
+        yield f"Seed: {definition.seed}"
+
+
+def _of_budget(experiment: ExperimentRecord) -> str:
+    most = experiment.settings.get("max_jobs")
+    return f" of {most}" if isinstance(most, int) else ""
+
+
+def _listed(heading: str, items: Iterable[str]) -> Iterator[str]:
+    lines = [f" - {item}" for item in items]
+    if lines:
+        yield f"{heading}:"
+        yield from lines
+
+
+def _distributions(hyperparameters: Mapping[str, Distribution]) -> Iterator[str]:
+    for name, each in hyperparameters.items():
+        yield f"{format_name(name)}: {each.kind} {format_value(each.parameters())}"
+
+
+def _constraint(constraint: Constraint) -> str:
+    sign, bound = ("<=", constraint.at_most) if constraint.at_most is not None else (">=", constraint.at_least)
+    return f"{printable(constraint.result)} {sign} {bound:g}"
+
+
+def _budget(definition: Definition) -> Iterator[str]:
+    for name in _BUDGET:
+        value = getattr(definition, name)
+        if value is not None:
+            yield f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}"

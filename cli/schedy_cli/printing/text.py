@@ -1,0 +1,59 @@
+"""Texts that are safe to print on a terminal: names, durations, times, values, and lines of JSON."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import click
+
+from schedy_cli.parsing.values_text import format_name, format_value
+
+_COLOURS = {"QUEUED": "blue", "RUNNING": "cyan", "DONE": "green", "CRASHED": "red", "PRUNED": "yellow"}
+
+
+def printable(text: str) -> str:
+    """Return a text with its control characters escaped, so that none acts on the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def coloured_status(status: str) -> str:
+    """Return a status in its colour; click drops the colour in a pipe."""
+    return click.style(status, fg=_COLOURS.get(status))
+
+
+def age(seconds: float) -> str:
+    """Return a duration in the largest unit of which there are at least two, rounded down."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{int(max(0.0, seconds))} s"
+
+
+def local_time(moment: datetime) -> str:
+    """Return a time in the time zone of this machine."""
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def values_lines(values: dict[str, Any]) -> Iterator[str]:
+    """Return hyperparameters or results as `show` prints them."""
+    return (f" - {format_name(name)}: {format_value(value)}" for name, value in values.items())
+
+
+def print_paragraphs(paragraphs: Iterable[str]) -> None:
+    """Print paragraphs with a blank line between them."""
+    for place, paragraph in enumerate(paragraphs):
+        if place:
+            click.echo()
+        click.echo(paragraph)
+
+
+def json_line(fields: dict[str, Any]) -> str:
+    """Return fields as one line of JSON; NaN and infinities as Python's json writes them."""
+    return json.dumps(fields, default=_json_time)
+
+
+def _json_time(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,46 @@
+"""The description that `schedy up` and `schedy status` print: URLs, logins, and what to type next."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from schedy.settings import Settings, load_settings
+from schedy.urls import without_password
+from schedy_cli.up.run_record import RunRecord
+
+
+def description(record: RunRecord, settings: Settings) -> str:
+    """Return the description of what runs."""
+    return "\n".join(_lines(record, settings))
+
+
+def _lines(record: RunRecord, settings: Settings) -> Iterator[str]:
+    yield "Schedy is up." if record.ready else "Schedy is starting."
+    yield f"  Broker         {record.broker_url}"
+    if record.management_url is not None:
+        parts = urlsplit(record.management_url)
+        place = f"http://{parts.hostname}:{parts.port}/"
+        yield f"  Management UI  {place}  user {parts.username}, password {parts.password}"
+    yield f"  Store          {without_password(record.store_url)}"
+    yield f"  Logs           {settings.data_dir}/service.log"
+    if record.worker_urls:
+        yield "On worker machines:"
+        yield f"  export SCHEDY_BROKER_URL={shlex.quote(record.worker_urls[0])}"
+        yield "On machines that push jobs:"
+        yield f"  export SCHEDY_BROKER_URL={shlex.quote(record.worker_urls[1])}"
+    command = shell_command(settings)
+    yield "Next:"
+    yield f"  {command} add MinimizeManual manual"
+    yield f"  {command} push MinimizeManual -p x 1 y 2"
+    yield f"  {command} list -l MinimizeManual"
+
+
+def shell_command(settings: Settings) -> str:
+    """Return the words that call this `schedy` with the same data folder."""
+    beside = Path(sys.executable).parent / "schedy"
+    command = shlex.quote(str(beside)) if beside.exists() else "schedy"
+    if load_settings().data_dir == settings.data_dir:
+        return command
+    return f"{command} --data-dir {shlex.quote(str(settings.data_dir))}"
