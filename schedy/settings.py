@@ -1,6 +1,6 @@
-"""Settings: environment over the config file over what a running `schedy up` recorded over defaults.
+"""Settings: from the environment, the config file, the run file of `schedy up`, or defaults, in this order.
 
-They are read once, by `load_settings`, and passed on. `docs/settings.md` lists them all.
+`load_settings` reads them once; they are passed on from there. `docs/settings.md` lists them all.
 """
 
 import difflib
@@ -34,74 +34,74 @@ class Settings(BaseModel):
     """Folder of the SQLite store, the private broker, logs and the run file."""
 
     broker_url: str = Field(default=DEFAULT_BROKER_URL, repr=False)
-    """Where RabbitMQ is: ``amqp://user:password@host:port/vhost`` (``amqps`` for TLS); of a cluster, several URLs
-    with commas between them, the first to be tried first."""
+    """RabbitMQ: ``amqp://user:password@host:port/vhost`` (``amqps`` for TLS); for a cluster, several URLs with commas
+    between them, tried in this order."""
 
     broker_ca_file: Path | None = None
-    """Certificates of the authorities that are trusted to sign the broker's, in PEM; unset: the system's."""
+    """PEM file with the certificates of the authorities to trust; default: the system's."""
 
     broker_cert_file: Path | None = None
-    """The client certificate to show to a broker that wants one, in PEM."""
+    """PEM file with the client certificate, for a broker that requires one."""
 
     broker_key_file: Path | None = None
-    """Its key, without a passphrase; unset: it is in `broker_cert_file`, too."""
+    """PEM file with the key of the client certificate, without a passphrase; default: `broker_cert_file`."""
 
     store_url: str | None = Field(default=None, repr=False)
-    """The database as an SQLAlchemy URL; unset: SQLite in `data_dir`."""
+    """The database as an SQLAlchemy URL; default: SQLite in `data_dir`."""
 
     lease_seconds: float = Field(default=30.0, ge=0.5)
-    """How long a worker may be silent before its job goes to another (set on the service)."""
+    """Time after which the job of a silent worker goes to another worker (set on the service)."""
 
     amqp_heartbeat_seconds: int = Field(default=20, ge=2)
-    """Silence after which broker and client take their connection for dead."""
+    """Time after which broker and client regard a silent connection as lost."""
 
     reconnect_max_seconds: float = Field(default=5.0, gt=0)
-    """The longest pause between two attempts to reach the broker or the database."""
+    """Longest pause between two attempts to reach the broker or the database."""
 
     claim_retry_seconds: float = Field(default=5.0, gt=0)
-    """How often a claim or a read without an answer is asked again."""
+    """Interval at which a claim or a read without an answer is sent again."""
 
     claim_patience_seconds: float = Field(default=30.0, gt=0)
-    """How long a `next_job` whose timeout is over waits for the answer to a claim it has sent."""
+    """Time that a `next_job` whose timeout is over waits for the answer to a claim it has sent."""
 
     ticket_hold_seconds: float = Field(default=1200.0, gt=0)
-    """How long a running job keeps its ticket unacknowledged (to be seen in the management UI)."""
+    """Time that a running job keeps its ticket unacknowledged, which the management UI shows."""
 
     service_wait_seconds: float = Field(default=300.0, gt=0)
-    """How long the library waits for the broker and the results service before it gives up."""
+    """Time that the library waits for the broker and the results service before it gives up."""
 
     store_wait_seconds: float = Field(default=10.0, gt=0)
-    """How long a push waits to be stored before it says that the broker has it and the store will."""
+    """Time that a push waits for the store before it raises NotStoredYetError: the broker has it."""
 
     close_seconds: float = Field(default=5.0, gt=0)
-    """How long closing waits for the broker to take what was not sent yet."""
+    """Time that closing waits for the broker to take unsent messages."""
 
     max_message_bytes: int = Field(default=1_048_576, ge=1024, le=16_000_000)
-    """The largest hyperparameters and results of one job, as JSON."""
+    """Largest size of the hyperparameters and results of one job, as JSON."""
 
     max_attempts: int = Field(default=3, ge=1)
-    """How many workers may be lost on a job before it is CRASHED (set on the service)."""
+    """Number of workers lost on a job after which it is CRASHED (set on the service)."""
 
     crash_limit: int = Field(default=5, ge=0)
-    """How many jobs in a row may crash within `crash_seconds` each before a worker takes no more; 0: any number."""
+    """Number of crashes in a row, each within `crash_seconds`, after which a worker takes no more jobs; 0: no limit."""
 
     crash_seconds: float = Field(default=5.0, ge=0)
-    """A job that crashes sooner counts for `crash_limit`."""
+    """Jobs that crash within this time count towards `crash_limit`."""
 
     stop_after_seconds: float = Field(default=0.0, ge=0)
-    """How long a worker may run, as a batch system sees it, counted from its `SchedyDB`; 0: for ever."""
+    """Time limit of a worker in a batch system, counted from the creation of its `SchedyDB`; 0: none."""
 
     stop_margin_seconds: float = Field(default=120.0, ge=0)
-    """How long before that it takes no job any more."""
+    """Time before the end of `stop_after_seconds` from which a worker takes no more jobs."""
 
     batch_messages: int = Field(default=500, ge=1)
-    """How many messages the service applies in one transaction at most."""
+    """Largest number of messages that the service applies in one transaction."""
 
     ticket_window: int = Field(default=500, ge=1)
-    """How many tickets the service has on their way to the broker at most."""
+    """Largest number of tickets that the service has in flight to the broker."""
 
     search_seconds: float = Field(default=300.0, gt=0)
-    """How long a search algorithm may take for one answer before its process is ended and started anew."""
+    """Time that a search algorithm may take for one answer before its process is restarted."""
 
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR; for commands that run a service."""
@@ -140,7 +140,7 @@ class Settings(BaseModel):
 
     @property
     def run_file(self) -> Path:
-        """Where `schedy up` records what it runs."""
+        """The file in which `schedy up` records what it runs."""
         return self.data_dir / RUN_FILE
 
     @property
@@ -163,7 +163,7 @@ def load_settings(
 ) -> Settings:
     """Read the settings.
 
-    `override` wins over everything; `environment` is ``os.environ`` unless given. Raises SettingsError naming the
+    `override` wins over everything; `environment` is ``os.environ`` by default. Raises SettingsError naming the
     file, the line and the key.
     """
     environment = os.environ if environment is None else environment
@@ -184,21 +184,21 @@ def load_settings(
 
 
 def _check_tls(settings: Settings) -> None:
-    """See now, not at every attempt to connect, that the certificates can be used."""
+    """Check the certificates now rather than at every attempt to connect."""
     if settings.broker_key_file and not settings.broker_cert_file:
-        raise SettingsError("The setting broker_key_file needs broker_cert_file, the certificate that the key is of.")
+        raise SettingsError("The setting broker_key_file needs broker_cert_file: set it to the certificate of the key.")
     for url in settings.broker_urls:
         if url.startswith("amqp:"):
             name = next(name for name in _TLS_SETTINGS if getattr(settings, name))
             raise SettingsError(
                 f"The setting {name} ({ENVIRONMENT_PREFIX}{name.upper()}) is for TLS, but broker_url"
-                f" {without_password(url)} is without: write amqps:// (the port is usually 5671), or unset {name}."
+                f" {without_password(url)} is without it: write amqps:// (the port is usually 5671), or unset {name}."
             )
     tls_context(settings.broker_tls)
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
-    """Return what `schedy up` recorded on this host, or an empty dict if it did not, or another user wrote the file."""
+    """Return what `schedy up` recorded on this host; an empty dict without a record, or with another user's."""
     try:
         if path.stat().st_uid not in {os.getuid(), 0}:
             return {}
@@ -229,14 +229,18 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         text = path.expanduser().read_text()
     except FileNotFoundError:
         if required:
-            raise SettingsError(f"The config file {path} does not exist.") from None
+            raise SettingsError(
+                f"The config file {path} does not exist. Correct --config, SCHEDY_CONFIG or config_path."
+            ) from None
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The config file {path} cannot be read: {error}.") from None
+    except OSError as error:
+        raise SettingsError(f"The config file {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"The config file {path} cannot be read: it is not UTF-8.") from None
     try:
         loaded = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"The config file {path} is not TOML: {error}.") from None
+        raise SettingsError(f"The config file {path} is not valid TOML: {error}.") from None
     _check_keys(loaded, origin=path, text=text)
     try:
         Settings(**loaded)
@@ -266,4 +270,5 @@ def _place(origin: Path | None, text: str, key: str) -> str:
 def _explain(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_input=False)[0]
     key = str(fault["loc"][0]) if fault["loc"] else "settings"
-    return f"The setting {key} ({ENVIRONMENT_PREFIX}{key.upper()}) is unusable: {fault['msg']}."
+    reason = fault["msg"].removeprefix("Value error, ")
+    return f"The setting {key} ({ENVIRONMENT_PREFIX}{key.upper()}) is invalid: {reason}."

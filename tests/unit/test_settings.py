@@ -103,12 +103,12 @@ class TestErrors:
             ("\nlease_secnds = 3\n", "toml, line 2: unknown setting 'lease_secnds'. Did you mean 'lease_seconds'?"),
             ("# zzz\n[zzz]\na = 1\n", "toml, line 2: unknown setting 'zzz'. docs/settings.md lists the settings."),
             ('max_attempts = 1\n"zzz" = 1\n', "config.toml, line 2: unknown setting 'zzz'"),
-            ("lease_seconds = 'long'\n", "config.toml: The setting lease_seconds (SCHEDY_LEASE_SECONDS) is unusable"),
+            ("lease_seconds = 'long'\n", "config.toml: The setting lease_seconds (SCHEDY_LEASE_SECONDS) is invalid"),
             ("lease_seconds = nan\n", "The setting lease_seconds"),
             ("lease_seconds = inf\n", "The setting lease_seconds"),
             ("lease_seconds = 0\n", "greater than or equal to 0.5"),
             ("log_level = 'LOUD'\n", "expected DEBUG, INFO, WARNING or ERROR"),
-            ("lease_seconds = \n", "is not TOML"),
+            ("lease_seconds = \n", "is not valid TOML"),
         ],
     )
     def test_in_a_file_name_file_key_and_line(self, folder: Path, text: str, words: str) -> None:
@@ -119,7 +119,7 @@ class TestErrors:
         assert str(folder) in str(caught.value)
 
     def test_in_the_environment_name_the_variable(self) -> None:
-        with pytest.raises(SettingsError, match=r"max_attempts \(SCHEDY_MAX_ATTEMPTS\) is unusable"):
+        with pytest.raises(SettingsError, match=r"max_attempts \(SCHEDY_MAX_ATTEMPTS\) is invalid"):
             load_settings(environment={"SCHEDY_MAX_ATTEMPTS": "many"})
 
     def test_an_override_that_nobody_knows(self) -> None:

@@ -77,7 +77,7 @@ def test_a_key_without_a_certificate() -> None:
 @pytest.mark.parametrize("url", ["amqp://u:s3cret@h/", "amqps://u:s3cret@a/,amqp://u:s3cret@h/"])
 def test_certificates_for_a_connection_without_tls(authority: Authority, url: str) -> None:
     told = refused(url=url, ca_file=authority.ca)
-    assert "broker_ca_file (SCHEDY_BROKER_CA_FILE) is for TLS, but broker_url amqp://u@h/ is without" in told
+    assert "broker_ca_file (SCHEDY_BROKER_CA_FILE) is for TLS, but broker_url amqp://u@h/ is without it" in told
     assert "write amqps://" in told
 
 
