@@ -1,7 +1,7 @@
-"""The search process: makes suggestions, and asks pruners, for the results service that has started it.
+"""The search process: runs algorithms and pruners for the results service, its parent.
 
-It is a process of its own so that a slow algorithm, or one of a user's own that crashes, keeps nobody from claiming and
-reporting. It writes nothing to the store. It ends when its standard input does.
+As a separate process, a slow algorithm, or a user's own that crashes, delays no claim and no report. It never writes to
+the store. It ends when its standard input does. Everything runs in the main thread.
 """
 
 import os
@@ -34,12 +34,12 @@ from schedy_store.search.wire import (
 )
 
 _NICENESS = 10
-"""Claims and reports go first."""
+"""Lower priority than the service, which handles claims and reports."""
 _PROBLEM_CHARACTERS = 1000
 
 
 class _Search:
-    """One experiment with its algorithm and its pruner, made when they are needed."""
+    """One experiment with its algorithm and its pruner, which are created when first used."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -60,14 +60,14 @@ class _Search:
 
 
 class Runner:
-    """Answers questions, one after the other."""
+    """Answers questions, one at a time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._searches: dict[int, _Search] = {}
 
     def answer(self, question: Question) -> SearchAnswer:
-        """Answer a question; what an algorithm raises is part of the answer."""
+        """Answer a question; an exception of the algorithm becomes part of the answer."""
         match question:
             case SuggestQuestion():
                 return self._suggest(question)
@@ -118,7 +118,7 @@ class Runner:
             return answer.model_copy(update={"problem": _problem(error)})
 
     def _search(self, transaction: Transaction, experiment_pk: int) -> _Search:
-        """The search of an experiment, made anew when its settings or its past have changed."""
+        """The search of an experiment, created again when its settings or its past have changed."""
         columns = (Experiment.pk, Experiment.scheduler, Experiment.settings, Experiment.rewritten)
         row = transaction.sql.execute(select(*columns).where(Experiment.pk == experiment_pk)).one()
         search = self._searches.get(experiment_pk)
@@ -139,32 +139,32 @@ def _made_job(number: int, suggestion: Suggestion) -> MadeJob:
 
 
 def _problem(error: Exception) -> str:
-    """What to show with the experiment; the rest goes to the log of the service."""
+    """The text shown with the experiment; the traceback goes to the log of the service."""
     if not isinstance(error, SchedyError):
         traceback.print_exception(error, file=sys.stderr)
     return f"{type(error).__name__}: {error}"[:_PROBLEM_CHARACTERS]
 
 
-def serve(store: Store, questions: TextIO, say: Callable[[str], object]) -> None:
+def serve(store: Store, questions: TextIO, write: Callable[[str], object]) -> None:
     """Answer questions until there are no more."""
     runner = Runner(store)
     for line in questions:
         answer = runner.answer(QUESTION.validate_json(line))
-        say(ANSWER.dump_json(answer).decode() + "\n")
+        write(ANSWER.dump_json(answer).decode() + "\n")
 
 
 def main() -> None:
-    """Read the URL of the store, which may hold a password, and then questions."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service ends us
+    """Read the URL of the store, which may contain a password, from standard input, then questions."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service ends this process
     os.nice(_NICENESS)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what an algorithm prints is for the log
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # an algorithm's prints go to the log
     url = sys.stdin.readline().strip()
     store = Store.open(url, read_only=True)
     try:
         serve(store, sys.stdin, answers.write)
     except BrokenPipeError:
-        os._exit(0)  # the service has gone
+        os._exit(0)  # the service is gone
     finally:
         store.close()
 

@@ -1,7 +1,7 @@
-"""What the results service and its search process say to each other: a line of JSON each.
+"""The messages between the results service and its search processes: one line of JSON each.
 
-The service asks, over the standard input of the process; the process answers, over its standard output. Both belong to
-the same user on the same machine. What the process needs to know it reads from the store.
+Questions of the service go to the standard input of a process, answers come from its standard output. Both belong to
+the same user on the same machine. The process reads everything else that it needs from the store.
 """
 
 from typing import Annotated, Any, Literal
@@ -14,14 +14,14 @@ class _Line(BaseModel):
 
 
 class WantedNumber(_Line):
-    """A suggestion to make; `known` is how many jobs had ended when it was wanted."""
+    """A suggestion to make; `known` is the number of jobs that had ended when it was wanted."""
 
     number: int
     known: int
 
 
 class SuggestQuestion(_Line):
-    """Make these suggestions, in order."""
+    """A request for suggestions, in this order."""
 
     kind: Literal["suggest"] = "suggest"
     question: int
@@ -30,7 +30,7 @@ class SuggestQuestion(_Line):
 
 
 class PruneQuestion(_Line):
-    """Is this job worth going on with?"""
+    """A request to judge whether a running job is worth continuing."""
 
     kind: Literal["prune"] = "prune"
     question: int
@@ -40,7 +40,7 @@ class PruneQuestion(_Line):
 
 
 class MadeJob(_Line):
-    """A suggestion as it is to be stored."""
+    """A suggestion in the form in which it is stored."""
 
     number: int
     hyperparameters: dict[str, Any]
@@ -51,7 +51,7 @@ class MadeJob(_Line):
 
 
 class SuggestAnswer(_Line):
-    """The suggestions, as far as there are any; `end` and `reason` say why one that was asked for is missing."""
+    """The suggestions that could be made; `end` and `reason` explain why the others are missing."""
 
     kind: Literal["suggested"] = "suggested"
     question: int
@@ -62,7 +62,7 @@ class SuggestAnswer(_Line):
 
 
 class PruneAnswer(_Line):
-    """What the pruner says, and what it wants to have kept with the job, None if that has not changed."""
+    """The pruner's verdict, and the state to keep with the job, None if it has not changed."""
 
     kind: Literal["pruned"] = "pruned"
     question: int
@@ -74,7 +74,7 @@ class PruneAnswer(_Line):
 
 
 class ProcessEnded(_Line):
-    """Said by the service to itself: the process has gone, with all that it was asked."""
+    """The end of a process, and with it of all open questions; reported by the service's end of the pipes."""
 
     kind: Literal["ended"] = "ended"
     process: str = ""
