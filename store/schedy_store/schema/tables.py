@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from schedy.wire.base import JobStatus
+
 Key = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only in a column of the type INTEGER."""
 
@@ -160,7 +162,7 @@ class Job(Base):
     pk: Mapped[int] = mapped_column(Key, primary_key=True)
     experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
     job_id: Mapped[str] = mapped_column(String(6))
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[JobStatus] = mapped_column(String(16))
     quality: Mapped[float | None] = mapped_column(NanAsNull)
     hyperparameters: Mapped[str] = mapped_column(Text)
     results: Mapped[str] = mapped_column(Text)

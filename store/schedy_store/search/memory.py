@@ -1,28 +1,62 @@
-"""What the search process knows of the jobs of one experiment, kept up to date from the store."""
+"""The jobs of one experiment as its algorithm and its pruner see them, kept up to date from the store."""
 
 import json
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
 
 from schedy.search.definition import Definition, as_observation, observed, read_definition
-from schedy.wire.base import DONE, RUNNING
+from schedy.wire.base import DONE, RUNNING, JobStatus
 from schedy.wire.values import load_values, stored_name
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import AnyRow
 from schedy_store.schema.tables import CurvePoint, Experiment, Job
 from schedy_store.search.protocol import History, Trial
 from schedy_store.search.wire import MadeJob
 
 _PUSHED_KEY = 2**32
-_LENT_KEY = 2**48
+"""Keys of pushed jobs begin here, above the numbers of all suggestions."""
+_BORROWED_KEY = 2**48
 _MOST_PENDING = 2000
 
-_COLUMNS = (
+
+@dataclass(frozen=True, slots=True)
+class SearchSource:
+    """The columns of an experiment from which its search is created: again, if one of them changes."""
+
+    pk: int
+    scheduler: str
+    settings: str
+    rewritten: int
+
+
+_SOURCE = select(Experiment.pk, Experiment.scheduler, Experiment.settings, Experiment.rewritten)
+
+
+def read_source(transaction: Transaction, experiment_pk: int) -> SearchSource:
+    """Return the columns of an experiment. Raises NoResultFound if it was deleted."""
+    return SearchSource(*transaction.sql.execute(_SOURCE.where(Experiment.pk == experiment_pk)).one())
+
+
+@dataclass(frozen=True, slots=True)
+class _TrialRow:
+    pk: int
+    job_id: str
+    suggestion: int | None
+    status: JobStatus
+    hyperparameters: str
+    results: str
+    attempt: int
+    ended: int | None
+    parent: str | None
+    generation: int | None
+    search_state: str
+
+
+_TRIALS = select(
     Job.pk,
     Job.job_id,
     Job.suggestion,
@@ -33,45 +67,43 @@ _COLUMNS = (
     Job.ended,
     Job.parent,
     Job.generation,
-    Job.search_state,
-)
+).add_columns(Job.search_state)
 
 
 class Memory:
     """One experiment: its definition and its jobs. Reading is incremental, by the order in which jobs end."""
 
-    def __init__(self, experiment: AnyRow) -> None:
-        self.scheduler: str = experiment.scheduler
-        self.settings: str = experiment.settings
-        self.definition: Definition = read_definition(load_values(experiment.settings))
-        self.rewritten: int = experiment.rewritten
-        self._pk: int = experiment.pk
-        self._lent: list[Trial] | None = None
+    def __init__(self, source: SearchSource) -> None:
+        self.source = source
+        self.definition: Definition = read_definition(load_values(source.settings))
+        self._borrowed: list[Trial] | None = None
+        """Jobs of other experiments (warm start); None before they are read."""
         self._ended: list[Trial] = []
+        """Handed to the algorithm as it is, which is why the next two lists are separate."""
         self._order: list[int] = []
-        """For each ended trial its place among the ended ones of the experiment; those that are lent have 0."""
-        self._best: list[int] = []
-        """For each ended trial of the experiment how many ended since the best one."""
+        """For each ended trial its `ended`; 0 for borrowed ones."""
+        self._since_best: list[int] = []
+        """For each ended trial of the experiment itself, the number of trials that had ended since the best one."""
         self._best_value: float | None = None
         self._pending: list[Trial] = []
         self._made: dict[int, Trial] = {}
-        """Suggestions that the store does not have yet."""
+        """Suggestions that are not stored yet, by number."""
         self._curves: dict[tuple[int, int], dict[int, float]] = {}
         self._last_point = 0
 
     def read(self, transaction: Transaction) -> None:
         """Catch up with the store."""
-        if self._lent is None:
-            self._lent = self._read_lent(transaction)
-            self._ended = list(self._lent)
-            self._order = [0] * len(self._lent)
+        if self._borrowed is None:
+            self._borrowed = self._read_borrowed(transaction)
+            self._ended = list(self._borrowed)
+            self._order = [0] * len(self._borrowed)
         self._read_curves(transaction)
         last = self._order[-1] if self._order else 0
-        of_experiment = select(*_COLUMNS).where(Job.experiment_pk == self._pk)
+        of_experiment = _TRIALS.where(Job.experiment_pk == self.source.pk)
         for row in transaction.sql.execute(of_experiment.where(Job.ended > last).order_by(Job.ended)):
-            self._add_ended(row)
+            self._add_ended(_TrialRow(*row))
         pending = of_experiment.where(Job.status.in_(("QUEUED", "RUNNING"))).order_by(Job.pk).limit(_MOST_PENDING)
-        self._pending = [self._trial(row) for row in transaction.sql.execute(pending)]
+        self._pending = [self._trial(_TrialRow(*row)) for row in transaction.sql.execute(pending)]
         for trial in self._pending:
             self._made.pop(trial.key, None)
 
@@ -87,12 +119,12 @@ class Memory:
         return History(self._ended[:end], sorted(pending, key=lambda trial: trial.key))
 
     def without_improvement(self, known: int) -> int:
-        """Return how many of the jobs that had ended by then did so since the best one; 0 before there is one."""
-        end = bisect_right(self._order, known)
-        return self._best[end - 1 - len(self._lent or ())] if end > len(self._lent or ()) else 0
+        """Return how many of the first `known` jobs to end did so since the best of them; 0 before there is one."""
+        end = bisect_right(self._order, known) - len(self._borrowed or ())
+        return self._since_best[end - 1] if end > 0 else 0
 
     def remember(self, made: MadeJob) -> None:
-        """Count a suggestion as made, before the store has it."""
+        """Count a suggestion as made until the store has it."""
         self._made[made.number] = Trial(
             job_id="",
             number=made.number,
@@ -107,28 +139,28 @@ class Memory:
         )
 
     def to_prune(self, transaction: Transaction, job_pk: int) -> Trial | None:
-        """Return a job that runs, with its curve; None if it does not any more."""
-        row = transaction.sql.execute(select(*_COLUMNS).where(Job.pk == job_pk)).one_or_none()
-        return self._trial(row) if row is not None and row.status == RUNNING else None
+        """Return a running job with its curve; None if it does not run any more."""
+        row = transaction.sql.execute(_TRIALS.where(Job.pk == job_pk)).one_or_none()
+        return self._trial(_TrialRow(*row)) if row is not None and row.status == RUNNING else None
 
     def everything(self) -> History:
-        """Return the jobs as they are."""
+        """Return the jobs as they are now."""
         return History(self._ended, self._pending)
 
-    def _add_ended(self, row: AnyRow) -> None:
+    def _add_ended(self, row: _TrialRow) -> None:
         trial = self._trial(row)
         self._made.pop(trial.key, None)
         self._ended.append(trial)
-        self._order.append(row.ended)
+        self._order.append(row.ended or 0)
         objective = self.definition.objective
-        since = self._best[-1] + 1 if self._best_value is not None else 0
+        since = self._since_best[-1] + 1 if self._best_value is not None else 0
         if objective is not None and trial.values is not None and _is_feasible(trial):
             value = trial.values[0]
             if self._best_value is None or objective.better(value, self._best_value):
                 self._best_value, since = value, 0
-        self._best.append(since)
+        self._since_best.append(since)
 
-    def _trial(self, row: AnyRow) -> Trial:
+    def _trial(self, row: _TrialRow) -> Trial:
         results = load_values(row.results)
         return Trial(
             job_id=row.job_id,
@@ -145,20 +177,25 @@ class Memory:
             generation=row.generation,
         )
 
-    def _read_lent(self, transaction: Transaction) -> list[Trial]:
-        """The jobs of other experiments from which this one starts."""
-        lent: list[Trial] = []
+    def _read_borrowed(self, transaction: Transaction) -> list[Trial]:
+        """Read the jobs of other experiments from which this one starts."""
+        borrowed: list[Trial] = []
         for source in self.definition.warm_start:
             found = (
-                select(*_COLUMNS)
-                .join_from(Job, Experiment)
+                _TRIALS.join_from(Job, Experiment)
                 .where(Experiment.uid == source.uid, Job.ended <= (source.ended or 0))
                 .order_by(Job.ended)
             )
             for row in transaction.sql.execute(found):
-                trial = replace(self._trial(row), number=None, key=_LENT_KEY + len(lent), parent=None, generation=None)
-                lent.append(replace(trial, state={}, curve={}))
-        return lent
+                trial = replace(
+                    self._trial(_TrialRow(*row)),
+                    number=None,
+                    key=_BORROWED_KEY + len(borrowed),
+                    parent=None,
+                    generation=None,
+                )
+                borrowed.append(replace(trial, state={}, curve={}))
+        return borrowed
 
     def _read_curves(self, transaction: Transaction) -> None:
         objective = self.definition.objective
@@ -167,7 +204,7 @@ class Memory:
         found = (
             select(CurvePoint.pk, CurvePoint.job_pk, CurvePoint.attempt, CurvePoint.step, CurvePoint.value)
             .where(
-                CurvePoint.experiment_pk == self._pk,
+                CurvePoint.experiment_pk == self.source.pk,
                 CurvePoint.pk > self._last_point,
                 CurvePoint.name == stored_name(objective.result),
             )

@@ -11,14 +11,11 @@ import traceback
 from collections.abc import Callable
 from typing import TextIO
 
-from sqlalchemy import select
-
 from schedy.errors import SchedyError
 from schedy.wire.values import plain_values
 from schedy_store.schema.engine import Store, Transaction
-from schedy_store.schema.tables import Experiment
 from schedy_store.search.catalogue import make_algorithm, make_pruner
-from schedy_store.search.memory import Memory
+from schedy_store.search.memory import Memory, read_source
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
 from schedy_store.search.wire import (
     ANSWER,
@@ -49,7 +46,7 @@ class _Search:
     @property
     def algorithm(self) -> Algorithm:
         if self._algorithm is None:
-            self._algorithm = make_algorithm(self.memory.scheduler, self.memory.definition)
+            self._algorithm = make_algorithm(self.memory.source.scheduler, self.memory.definition)
         return self._algorithm
 
     @property
@@ -119,11 +116,10 @@ class Runner:
 
     def _search(self, transaction: Transaction, experiment_pk: int) -> _Search:
         """The search of an experiment, created again when its settings or its past have changed."""
-        columns = (Experiment.pk, Experiment.scheduler, Experiment.settings, Experiment.rewritten)
-        row = transaction.sql.execute(select(*columns).where(Experiment.pk == experiment_pk)).one()
+        source = read_source(transaction, experiment_pk)
         search = self._searches.get(experiment_pk)
-        if search is None or search.memory.rewritten != row.rewritten or search.memory.settings != row.settings:
-            search = self._searches[experiment_pk] = _Search(Memory(row))
+        if search is None or search.memory.source != source:
+            search = self._searches[experiment_pk] = _Search(Memory(source))
         return search
 
 
