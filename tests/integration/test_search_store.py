@@ -1,5 +1,6 @@
 """What the store keeps of a search, for every database: which jobs are wanted, and that each is stored once."""
 
+import queue
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,21 +10,17 @@ import sqlalchemy as sa
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from schedy.settings import load_settings
 from schedy.wire.answers import ExperimentChangedAnswer
 from schedy.wire.changes import AddExperiment, CancelJobs, Change, DeleteExperiment, NewJob, Push, UpdateExperiment
 from schedy.wire.records import ExperimentRecord
 from schedy.wire.requests import GetExperiments
-from schedy_broker_setup.node.node import free_port
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Experiment, Job, WantedJob
 from schedy_store.search.wire import SearchAnswer, SuggestAnswer
-from schedy_store.service.link import Link
-from schedy_store.service.searches import Searches
+from schedy_store.service.searches.searches import Searches
 from tests.integration.test_store import WORKER, fresh
-from tests.support import wait_until
 
 SPACE = {"x": {"uniform": {"low": 0, "high": 1}}}
 
@@ -37,21 +34,16 @@ def store(store_url: str) -> Iterator[Store]:
 
 
 class SearchDesk:
-    """A search office with its search process and its transactions; nothing of it comes from or goes to a broker."""
+    """Searches with their process and their transactions; nothing comes from or goes to a broker."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        settings = load_settings(
-            override={"broker_url": f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F"}, environment={}
-        )
-        self.link = Link(settings, instance="test", on_read=lambda _incoming: None)
-        self.link.start()
-        self.office = Searches(store.url, 30.0)
-        self.office.reset(self.link.bring)
+        self.arrived: queue.SimpleQueue[SearchAnswer] = queue.SimpleQueue()
+        self.searches = Searches(store.url, patience_seconds=30.0)
+        self.searches.reset(self.arrived.put)
 
     def end(self) -> None:
-        self.office.end()
-        self.link.end()
+        self.searches.end()
 
     def change(self, change: Change[Any]) -> Any:
         with self.store.transaction() as transaction:
@@ -69,24 +61,22 @@ class SearchDesk:
 
     def look(self) -> None:
         """Look at every search, as the service does now and then."""
-        self.office._next_look = 0.0
+        self.searches._next_look = 0.0
         with self.store.transaction() as transaction:
-            self.office.look(transaction)
+            self.searches.look(transaction)
 
     def answers(self) -> list[SuggestAnswer]:
-        """Ask what is to be asked, and return what the search process says."""
-        if not self.office._to_ask:
+        """Ask the questions that are due, and return the answers of the search process."""
+        if not self.searches._to_ask:
             return []
-        self.office.send(self.link.reply)
-        return wait_until(self._arrived, what="an answer")
-
-    def _arrived(self) -> list[SuggestAnswer]:
-        arrivals = self.link.take(wait_seconds=0.05, most=1, most_bytes=1)
-        return [answer for answer in arrivals.answers if isinstance(answer, SuggestAnswer)]
+        self.searches.send(lambda _incoming, _answer: None)
+        answer = self.arrived.get(timeout=60)
+        assert isinstance(answer, SuggestAnswer), answer
+        return [answer]
 
     def take(self, *answers: SearchAnswer) -> None:
         with self.store.transaction() as transaction:
-            self.office.take(transaction, list(answers))
+            self.searches.take(transaction, list(answers))
 
     def go_round(self) -> list[SuggestAnswer]:
         """Look, ask, and store the answers."""
@@ -160,7 +150,7 @@ def test_an_answer_whose_transaction_fails_is_asked_for_again(desk: SearchDesk) 
     answers = desk.answers()
     with pytest.raises(ZeroDivisionError):
         with desk.store.transaction() as transaction:
-            desk.office.take(transaction, list(answers))
+            desk.searches.take(transaction, list(answers))
             _ = 1 / 0
     assert (desk.numbers(), desk.wanted()) == ([], list(range(5)))
     again = desk.go_round()
@@ -168,7 +158,7 @@ def test_an_answer_whose_transaction_fails_is_asked_for_again(desk: SearchDesk) 
     assert desk.numbers() == list(range(5))
 
 
-def test_two_offices_store_each_job_once(desk: SearchDesk, store: Store) -> None:
+def test_two_instances_store_each_job_once(desk: SearchDesk, store: Store) -> None:
     """Two instances of the service, one of which does not know yet that the other has taken over."""
     desk.add()
     other = SearchDesk(store)
@@ -205,7 +195,7 @@ def test_a_search_whose_time_is_over_makes_nothing_more(desk: SearchDesk) -> Non
     desk.end_jobs(experiment)
     desk.go_round()
     assert (desk.numbers(), desk.wanted(), desk.record().status) == ([0, 1], [], "DONE")
-    assert desk.record().search_end == "The 60 s for making jobs are over."
+    assert desk.record().search_end == "The time for making jobs (60 s) is over."
     desk.redefine(experiment, max_time=3600.0)
     desk.go_round()
     assert (desk.numbers(), desk.record().status) == ([0, 1, 2, 3], "RUNNING")
@@ -215,7 +205,7 @@ def test_an_answer_from_before_a_take_over_is_not_stored(desk: SearchDesk) -> No
     desk.add()
     desk.look()
     answers = desk.answers()
-    desk.office.reset(desk.link.bring)
+    desk.searches.reset(desk.arrived.put)
     desk.take(*answers)
     assert (desk.numbers(), desk.wanted()) == ([], list(range(5)))
     again = desk.go_round()
@@ -257,7 +247,7 @@ def test_a_failure_is_shown_and_what_was_made_before_it_is_stored(desk: SearchDe
     assert (desk.numbers(), desk.wanted()) == ([0, 1], [2, 3, 4])
     assert desk.record().problem == "The search failed and is tried again: It broke."
     assert desk.go_round() == [], "it rests for a while"
-    desk.office.reset(desk.link.bring)
+    desk.searches.reset(desk.arrived.put)
     desk.go_round()
     assert desk.numbers() == list(range(5))
     assert desk.record().problem is None

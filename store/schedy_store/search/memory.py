@@ -66,8 +66,7 @@ _TRIALS = select(
     Job.attempt,
     Job.ended,
     Job.parent,
-    Job.generation,
-).add_columns(Job.search_state)
+).add_columns(Job.generation, Job.search_state)
 
 
 class Memory:

@@ -41,7 +41,7 @@ from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store, Transaction, is_fault_of_data
 from schedy_store.schema.tables import Service as ServiceRow
 from schedy_store.service.link import Arrivals, Link
-from schedy_store.service.searches import Searches
+from schedy_store.service.searches.searches import Searches
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class ResultsService:
         self._stopping = False
         self._reads: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._office = TicketDispatcher(settings.ticket_window, settings.lease_seconds)
-        self._searches = Searches(store.url, settings.search_seconds)
+        self._searches = Searches(store.url, patience_seconds=settings.search_seconds)
         self._epoch: int | None = None
         self._epoch_before = 0
         self._connection = 0

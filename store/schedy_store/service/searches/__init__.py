@@ -1,0 +1,1 @@
+"""Experiments that make their own jobs: the results service's side."""

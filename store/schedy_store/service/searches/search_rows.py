@@ -1,0 +1,90 @@
+"""Rows of experiments that make their own jobs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, select, update
+
+from schedy.search.definition import MANUAL
+from schedy_store.lifecycle.journal import Journal
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.tables import Experiment
+
+_FAILED = "The search failed and is tried again: "
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRow:
+    """The columns of an experiment that its search depends on."""
+
+    pk: int
+    name: str
+    scheduler: str
+    settings: str
+    status: str
+    paused: bool
+    made: int
+    search_end: str | None
+    problem: str | None
+    created_at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether jobs of the experiment may start now."""
+        return self.status == "RUNNING" and not self.paused
+
+
+_SEARCH = select(
+    Experiment.pk,
+    Experiment.name,
+    Experiment.scheduler,
+    Experiment.settings,
+    Experiment.status,
+    Experiment.paused,
+    Experiment.made,
+    Experiment.search_end,
+    Experiment.problem,
+)
+_FIND = _SEARCH.add_columns(Experiment.created_at).where(
+    Experiment.pk == bindparam("pk_is"), Experiment.scheduler != MANUAL
+)
+_RUNNING = select(Experiment.pk).where(Experiment.scheduler != MANUAL, Experiment.status == "RUNNING")
+
+
+class SearchRows:
+    """The experiments that make their own jobs, within one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._sql = transaction.sql
+        self._journal = Journal(transaction)
+
+    def find(self, pk: int) -> SearchRow | None:
+        """Return an experiment; None if it was deleted, or makes no jobs."""
+        row = self._sql.execute(_FIND, {"pk_is": pk}).one_or_none()
+        return None if row is None else SearchRow(*row)
+
+    def running(self) -> set[int]:
+        """Return the primary keys of all experiments whose searches go on."""
+        return set(self._sql.scalars(_RUNNING))
+
+    def complete(self, row: SearchRow, reason: str) -> str:
+        """Make an experiment DONE because nothing is left to do; return a line for the log."""
+        values = {"status": "DONE", "completed": True, "search_end": reason}
+        self._sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(values))
+        text = f"The experiment is DONE. {reason}"
+        self._journal.record("status", text, experiment_pk=row.pk)
+        return f"{row.name}: the experiment is DONE. {reason}"
+
+    def show_failure(self, row: SearchRow, problem: str) -> list[str]:
+        """Show a failure of the algorithm with its experiment; return what is new, as lines for the log."""
+        text = f"{_FAILED}{problem}"
+        if text == row.problem:
+            return []
+        self._sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(problem=text))
+        self._journal.record("problem", text, experiment_pk=row.pk)
+        return [f"{row.name}: {text}"]
+
+    def clear_failure(self, row: SearchRow) -> None:
+        """Remove a failure of the algorithm, and no other problem, from an experiment."""
+        if (row.problem or "").startswith(_FAILED):
+            self._sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(problem=None))

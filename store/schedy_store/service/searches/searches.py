@@ -1,0 +1,200 @@
+"""Experiments that make their own jobs, as the results service's loop sees them.
+
+A few jobs of each are kept ready. When a job is claimed, or ends, or a worker waits for one, the transaction that notes
+it also writes down which further jobs are wanted, and how many had ended at that moment. A search process then makes
+them from what was known at that moment, however long it takes; so a restart in between repeats and skips nothing, and
+one worker gets the same jobs again from the same seed. The service stores what it makes as it stores pushed jobs.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from schedy.amqp.channel import Incoming
+from schedy.wire.answers import ReportAnswer
+from schedy.wire.base import Answer
+from schedy_store.lifecycle.effects import Effects, PrunerCall
+from schedy_store.schema.engine import Transaction
+from schedy_store.search.wire import ProcessEnded, PruneAnswer, SearchAnswer, SuggestAnswer
+from schedy_store.service.searches.backlog import Backlog
+from schedy_store.service.searches.held_reports import HeldReports, store_pruner_state
+from schedy_store.service.searches.search_look import SearchLook
+from schedy_store.service.searches.search_processes import SHARED, SearchProcesses
+from schedy_store.service.searches.search_rows import SearchRow, SearchRows
+from schedy_store.service.searches.search_state import SearchState
+from schedy_store.service.searches.waiting_workers import Reply
+
+_log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 20.0
+"""An algorithm that has failed is asked again after this time."""
+_LOOK_SECONDS = 2.0
+
+
+class Searches:
+    """Keeps the searches going. Methods are called in the loop's thread, for each batch in this order:
+
+    1. `note_tickets`, for tickets that the broker has confirmed: `look` tells waiting workers that they are there.
+    2. `take`, within the transaction: what the processes have made is stored first, so that messages of the batch, such
+       as a lower budget or a deletion, find it, and `look` does not want it again.
+    3. `note`, after each message is applied: its effects say which searches to look at, and which workers wait.
+    4. `look`, once, at the end of the transaction: it decides by all that the batch has changed.
+    5. `ask_pruner` and `send`, after the commit: processes read the store, and an answer must be true when it arrives.
+
+    If the transaction fails the same calls come again. That does no harm: what a process has made and the store does
+    not have is asked for again and made again in the same way, and workers repeat their questions.
+    """
+
+    def __init__(self, store_url: str, *, patience_seconds: float) -> None:
+        """`patience_seconds` is how long an algorithm may take for one answer."""
+        self._processes = SearchProcesses(store_url, patience_seconds=patience_seconds)
+        self._searches: dict[int, SearchState] = {}
+        self._held_reports = HeldReports()
+        self._to_look_at: set[int] = set()
+        self._to_ask: list[SearchState] = []
+        self._replies: list[Reply] = []
+        self._next_look = 0.0
+        """When to look at all searches again, in monotonic seconds."""
+
+    def reset(self, on_answer: Callable[[SearchAnswer], None]) -> None:
+        """Start again, after a take-over or a lost connection.
+
+        `on_answer` is called in threads of the search processes; what it gets must come back through `take`.
+        """
+        self._processes.reset(on_answer)
+        self._searches.clear()
+        self._held_reports.clear()
+        self._to_ask.clear()
+        self._replies.clear()
+        self._next_look = 0.0
+
+    def end(self) -> None:
+        """End the search processes."""
+        self._processes.end()
+
+    def note(self, incoming: Incoming, effects: Effects) -> None:
+        """Note what a message means for searches.
+
+        The question of a waiting worker is ignored if it is redelivered: an instance that died may have answered it,
+        and its worker may long be running a job. A worker that still waits asks again by itself.
+        """
+        self._to_look_at |= effects.touched
+        if effects.served is not None:
+            for search in self._searches.values():
+                search.waiting.remove(effects.served)
+        if effects.waiting is not None and not incoming.redelivered:
+            experiment_pk, wait_id = effects.waiting
+            self._search(experiment_pk).waiting.add(wait_id, incoming, time.monotonic())
+
+    def note_tickets(self, experiments: Iterable[int]) -> None:
+        """Note that tickets of these experiments are out now."""
+        self._to_look_at |= self._searches.keys() & set(experiments)
+
+    def take(self, transaction: Transaction, answers: Iterable[SearchAnswer]) -> Effects:
+        """Store what the search processes have answered."""
+        effects = Effects()
+        for answer in answers:
+            match answer:
+                case SuggestAnswer():
+                    self._take_suggestions(transaction, answer, effects)
+                case PruneAnswer():
+                    self._take_verdict(transaction, answer)
+                case ProcessEnded():
+                    self._take_end(transaction, answer, effects)
+        return effects
+
+    def look(self, transaction: Transaction) -> Effects:
+        """Write down which jobs are wanted by searches that need a look, and complete those that are over."""
+        effects, rows, now = Effects(), SearchRows(transaction), time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_SECONDS
+            self._to_look_at |= rows.running()
+            self._processes.kill_overdue(self._searches.values())
+        self._to_look_at |= {pk for pk, search in self._searches.items() if search.waiting.has_due(now)}
+        to_look_at, self._to_look_at = self._to_look_at, set()
+        for pk in sorted(to_look_at):
+            row = rows.find(pk)
+            if row is None:
+                self._forget(pk)
+            else:
+                self._look_at(transaction, row, effects)
+        return effects
+
+    def ask_pruner(self, incoming: Incoming, answer: ReportAnswer, call: PrunerCall) -> bool:
+        """Hold the answer to a report until the pruner has judged its job; False if the pruner has too much to do."""
+        if self._held_reports.is_full:
+            return False
+        self._held_reports.hold(self._processes.ask_pruner(call), incoming, answer)
+        return True
+
+    def send(self, reply: Callable[[Incoming, Answer], None]) -> None:
+        """Ask the search processes, and answer what is due."""
+        to_ask, self._to_ask = self._to_ask, []
+        for search in to_ask:
+            self._processes.ask(search)
+        replies, self._replies = self._replies, []
+        for each in replies:
+            reply(each.incoming, each.answer)
+
+    def _search(self, pk: int) -> SearchState:
+        return self._searches.setdefault(pk, SearchState(pk))
+
+    def _forget(self, pk: int) -> None:
+        """Forget a search whose experiment is gone, once no process works for it."""
+        if pk in self._searches and self._searches[pk].is_idle:
+            del self._searches[pk]
+
+    def _look_at(self, transaction: Transaction, row: SearchRow, effects: Effects) -> None:
+        search = self._search(row.pk)
+        self._replies.extend(SearchLook(transaction, row, search).run(effects))
+        if search.next_question is not None:
+            self._to_ask.append(search)
+
+    def _take_suggestions(self, transaction: Transaction, answer: SuggestAnswer, effects: Effects) -> None:
+        search = self._searches.get(answer.experiment_pk)
+        if search is None or not self._processes.accept(search, answer):
+            return
+        self._to_look_at.add(search.pk)
+        rows = SearchRows(transaction)
+        row = rows.find(search.pk)
+        if row is None:
+            return
+        backlog = Backlog(transaction, row.pk)
+        wanted = backlog.wanted()
+        if row.status == "RUNNING" and backlog.store(answer.made, wanted):
+            effects.tickets_wanted.add(row.pk)
+        if answer.made and answer.end != "failed":
+            rows.clear_failure(row)
+        missing = wanted[len(answer.made) :]
+        match answer.end:
+            case "exhausted":
+                backlog.exhaust(answer.reason, made=row.made - len(missing))
+            case "not_yet":
+                search.not_yet_at = missing[0].known if missing else 0
+            case "failed":
+                self._note_failure(transaction, search, answer.reason, effects)
+
+    def _take_verdict(self, transaction: Transaction, answer: PruneAnswer) -> None:
+        store_pruner_state(transaction, answer)
+        if answer.problem:
+            _log.error("The pruner failed: %s", answer.problem)
+        self._replies += self._held_reports.release(answer)
+
+    def _take_end(self, transaction: Transaction, ended: ProcessEnded, effects: Effects) -> None:
+        """A search process has ended: its questions are asked again, and the search it worked for may be to blame."""
+        _log.error("%s", ended.reason)
+        searches = self._processes.close_questions(ended.process, self._searches.values())
+        self._to_look_at |= {search.pk for search in searches}
+        if searches and searches[0].blame():
+            self._note_failure(transaction, searches[0], ended.reason, effects)
+        if ended.process == SHARED:
+            self._replies += self._held_reports.release_all()
+
+    def _note_failure(self, transaction: Transaction, search: SearchState, problem: str, effects: Effects) -> None:
+        """Let a search rest whose algorithm failed, and show that with its experiment."""
+        rows = SearchRows(transaction)
+        row = rows.find(search.pk)
+        if row is not None:
+            search.retry_at = time.monotonic() + _RETRY_SECONDS
+            self._to_look_at.add(search.pk)
+            effects.log += rows.show_failure(row, problem)
