@@ -4,7 +4,7 @@ import json
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -56,17 +56,7 @@ class _TrialRow:
     search_state: str
 
 
-_TRIALS = select(
-    Job.pk,
-    Job.job_id,
-    Job.suggestion,
-    Job.status,
-    Job.hyperparameters,
-    Job.results,
-    Job.attempt,
-    Job.ended,
-    Job.parent,
-).add_columns(Job.generation, Job.search_state)
+_TRIALS = select(*(getattr(Job, column.name) for column in fields(_TrialRow)))
 
 
 class Memory:

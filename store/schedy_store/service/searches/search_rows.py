@@ -35,7 +35,6 @@ class SearchRow:
 
 
 _SEARCH = select(
-    Experiment.pk,
     Experiment.name,
     Experiment.scheduler,
     Experiment.settings,
@@ -44,10 +43,9 @@ _SEARCH = select(
     Experiment.made,
     Experiment.search_end,
     Experiment.problem,
-)
-_FIND = _SEARCH.add_columns(Experiment.created_at).where(
-    Experiment.pk == bindparam("pk_is"), Experiment.scheduler != MANUAL
-)
+    Experiment.created_at,
+).where(Experiment.pk == bindparam("pk_is"), Experiment.scheduler != MANUAL)
+"""All columns of a `SearchRow` but the first: of up to nine columns mypy checks the types."""
 _RUNNING = select(Experiment.pk).where(Experiment.scheduler != MANUAL, Experiment.status == "RUNNING")
 
 
@@ -60,8 +58,8 @@ class SearchRows:
 
     def find(self, pk: int) -> SearchRow | None:
         """Return an experiment; None if it was deleted, or makes no jobs."""
-        row = self._sql.execute(_FIND, {"pk_is": pk}).one_or_none()
-        return None if row is None else SearchRow(*row)
+        row = self._sql.execute(_SEARCH, {"pk_is": pk}).one_or_none()
+        return None if row is None else SearchRow(pk, *row)
 
     def running(self) -> set[int]:
         """Return the primary keys of all experiments whose searches go on."""
