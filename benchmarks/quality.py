@@ -24,7 +24,8 @@ from sklearn.svm import SVR
 
 from benchmarks import pbt_toy
 from benchmarks.figures import median
-from schedy.search.definition import ALGORITHMS, Definition, read_definition
+from schedy.search.algorithms import ALGORITHMS
+from schedy.search.definition import Definition, read_definition
 from schedy_store.search.catalogue import make_algorithm
 from schedy_store.search.optuna.space import Axes
 from schedy_store.search.protocol import Algorithm, History, Suggestion, Trial

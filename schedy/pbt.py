@@ -11,7 +11,6 @@ from typing import Any, ClassVar, TypeVar
 
 from schedy.close_names import did_you_mean
 from schedy.errors import InvalidValueError
-from schedy.random import Distribution, Numeric
 from schedy.random.parameters import Parametrized, kind_and_parameters
 
 MINIMIZE = "minimize"
@@ -49,36 +48,20 @@ S = TypeVar("S", bound=Parametrized)
 
 def exploit_from_json(form: Any) -> Truncate:
     """Return how members are replaced. Raises InvalidValueError, with names that are close to an unknown one."""
-    return _from_json(form, {Truncate.kind: Truncate}, "exploit")
+    return _from_json(form, {Truncate.kind: Truncate})
 
 
 def explore_from_json(form: Any) -> Perturb:
     """Return how a hyperparameter is changed. Raises InvalidValueError as `exploit_from_json` does."""
-    return _from_json(form, {Perturb.kind: Perturb}, "explore")
+    return _from_json(form, {Perturb.kind: Perturb})
 
 
-def check_pbt(exploit: Any, explore: Mapping[str, Any], hyperparameters: Mapping[str, Distribution]) -> None:
-    """Raise InvalidValueError unless these are strategies, and those of `explore` fit the hyperparameters."""
-    exploit_from_json(exploit)
-    for name, form in explore.items():
-        if name not in hyperparameters:
-            hint = did_you_mean(name, hyperparameters)
-            raise InvalidValueError(f"explore: there is no hyperparameter {name!r}. {hint}")
-        if not isinstance(hyperparameters[name], Numeric):
-            kind = hyperparameters[name].kind
-            raise InvalidValueError(f"explore: {name} is a {kind}; only numbers are perturbed.")
-        try:
-            explore_from_json(form)
-        except InvalidValueError as error:
-            raise InvalidValueError(f"explore: {name}: {error}") from None
-
-
-def _from_json(form: Any, known: Mapping[str, type[S]], purpose: str) -> S:
+def _from_json(form: Any, known: Mapping[str, type[S]]) -> S:
     found = kind_and_parameters(form)
     if found is None:
         example = json.dumps({name: {} for name in known})
-        raise InvalidValueError(f"{purpose}: a strategy is an object with one name, as {example}.")
+        raise InvalidValueError(f"a strategy is an object with one name, as {example}.")
     kind, parameters = found
     if kind not in known:
-        raise InvalidValueError(f"{purpose}: there is no strategy {kind!r}. {did_you_mean(kind, known)}")
+        raise InvalidValueError(f"there is no strategy {kind!r}. {did_you_mean(kind, known)}")
     return known[kind].from_parameters(parameters)

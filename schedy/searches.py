@@ -9,7 +9,8 @@ from schedy.experiments import Experiment, Fixed
 from schedy.pbt import Perturb, Truncate
 from schedy.random import Distribution
 from schedy.search.checks import pruner_form
-from schedy.search.definition import ALGORITHMS, Constraint, Definition, read_definition
+from schedy.search.definition import Constraint, Definition, read_definition
+from schedy.search.options import options_of
 from schedy.wire.base import ExperimentStatus, check_experiment_name
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy.wire.values import plain_values
@@ -178,7 +179,7 @@ class _Algorithm(Search):
     """A search by one of Schedy's own algorithms, whose options are keywords among the others."""
 
     def __init__(self, name: str, hyperparameters: Distributions, settings: Mapping[str, Any]) -> None:
-        known = ALGORITHMS[self.scheduler].options.model_fields
+        known = options_of(self.scheduler).model_fields
         _check_keywords(type(self), settings, SearchSettings.__optional_keys__ | known.keys())
         options = {key: value for key, value in settings.items() if key in known}
         others = {key: value for key, value in settings.items() if key not in known}

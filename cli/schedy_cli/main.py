@@ -13,6 +13,8 @@ from typing import Any
 import click
 
 from schedy.errors import InvalidValueError, NotStoredYetError, SchedyError, SettingsError
+from schedy.search.errors import message_of
+from schedy_cli.parsing.setting_options import as_option
 
 _COMMANDS = {
     "up": "Start a broker, the store and the results service on this machine.",
@@ -101,7 +103,7 @@ def _explained(error: BaseException) -> tuple[str, int]:
         case NotStoredYetError():
             return str(error), 0
         case SettingsError() | InvalidValueError():
-            return f"Error: {error}", 2
+            return f"Error: {message_of(error, as_option)}", 2
         case SchedyError():
             return f"Error: {error}", 1
     fault = f"{type(error).__name__}: {error}"

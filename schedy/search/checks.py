@@ -1,11 +1,20 @@
-"""Checks of a search's definition before it is sent, and changes of it."""
+"""Checks of a search's definition before it is sent and when it arrives, and changes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from schedy.errors import InvalidValueError
-from schedy.search.definition import Definition, check_definition, read_definition
+from schedy.search.algorithms import ALGORITHMS, MANUAL, Algorithm
+from schedy.search.definition import Definition, read_definition
+from schedy.search.errors import DefinitionError, Setting
+from schedy.search.options import options_of
+from schedy.search.pruners import read_pruner
 from schedy.wire.values import LONGEST_NAME, dump_values, plain_values
+
+_OBJECTIVE = (Setting("minimize", ("loss",)), " or ", Setting("maximize", ("accuracy",)))
+_EXAMPLE = Setting("", ({"x": {"uniform": {"low": 0, "high": 1}}},))
+_PARAMETERS = {"warm_start": "from_experiment"}
+"""Settings of a definition that have another name in Python."""
 
 
 def changed_definition(scheduler: str, definition: Definition, changes: Mapping[str, Any]) -> Definition:
@@ -31,3 +40,63 @@ def check_search(scheduler: str, definition: Definition) -> None:
         )
     dump_values(dict.fromkeys(definition.space().parameters))  # for the names
     check_definition(scheduler, definition)
+
+
+def check_definition(scheduler: str, definition: Definition) -> None:
+    """Raise InvalidValueError if the scheduler cannot work by this definition.
+
+    For an algorithm that is not Schedy's own, only the settings that all algorithms have are checked.
+    """
+    space = definition.space()
+    _check_objectives(definition)
+    if scheduler == MANUAL:
+        return _check_manual(definition)
+    if not space.parameters:
+        raise DefinitionError(f"{scheduler} needs at least one hyperparameter, as ", _EXAMPLE, ".")
+    algorithm = ALGORITHMS.get(scheduler)
+    if algorithm is not None:
+        options = options_of(scheduler).read(definition.options, algorithm=scheduler)
+        options.check(space.parameters)
+        _check_algorithm(scheduler, algorithm, definition)
+    return None
+
+
+def _check_objectives(definition: Definition) -> None:
+    if definition.pruner is not None:
+        read_pruner(definition.pruner)
+        if definition.objective is None:
+            raise DefinitionError("A pruner needs one objective: ", *_OBJECTIVE, ".")
+    results = [objective.result for objective in definition.objectives]
+    if len(set(results)) != len(results):
+        raise DefinitionError("Two objectives have the same result.")
+    if definition.stop_after_no_improvement is not None and definition.objective is None:
+        raise DefinitionError(Setting("stop_after_no_improvement"), " needs one objective: ", *_OBJECTIVE, ".")
+
+
+def _check_manual(definition: Definition) -> None:
+    strange = sorted(definition.as_json().keys() - {"objectives", "pruner"})
+    if strange:
+        names = [Setting(_PARAMETERS.get(name, name)) for name in strange]
+        listed = [part for name in names for part in (" or ", name)][1:]
+        raise DefinitionError("A manual experiment makes no jobs, so it has no ", *listed, ".")
+
+
+def _check_algorithm(scheduler: str, algorithm: Algorithm, definition: Definition) -> None:
+    least, most = algorithm.objectives
+    count = len(definition.objectives)
+    if count < least:
+        wanted = "an objective" if least == 1 else f"at least {least} objectives"
+        raise DefinitionError(f"{scheduler} needs {wanted}: ", *_OBJECTIVE, ".")
+    if count > most:
+        several = _able(lambda other: other.objectives[1] > most)
+        raise DefinitionError(f"{scheduler} takes {most} objective, not {count}; {several} take several.")
+    if definition.constraints and not algorithm.constraints:
+        able = _able(lambda other: other.constraints)
+        raise DefinitionError(f"{scheduler} cannot respect constraints; {able} can.")
+    if definition.warm_start and not algorithm.starts_from_others:
+        able = _able(lambda other: other.starts_from_others)
+        raise DefinitionError(f"{scheduler} cannot start from another experiment; {able} can.")
+
+
+def _able(is_able: Callable[[Algorithm], bool]) -> str:
+    return ", ".join(name for name, algorithm in ALGORITHMS.items() if is_able(algorithm))

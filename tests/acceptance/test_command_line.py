@@ -270,4 +270,4 @@ def test_a_search_is_added_shown_changed_and_added_again(served: Machine) -> Non
     assert served.ok("show", "Again", "--definition") == file
     served.ok("add", "M", "manual")
     said = served.fails(2, "set", "M", "--max-jobs", "5")
-    assert "A manual experiment makes no jobs, so it has no max_jobs." in said
+    assert "A manual experiment makes no jobs, so it has no --max-jobs." in said

@@ -11,12 +11,17 @@ import pytest
 
 from schedy.pbt import Perturb, Truncate
 from schedy.random import KINDS, distribution_from_json
-from schedy.search.definition import ALGORITHMS, PRUNERS, Constraint, Definition, check_definition, read_definition
+from schedy.search.algorithms import ALGORITHMS
+from schedy.search.checks import check_definition
+from schedy.search.definition import Constraint, Definition, read_definition
+from schedy.search.options import options_of
+from schedy.search.pruners import PRUNERS
 from schedy.search.space import Space
 from schedy.wire.records import Limits
 from schedy_cli.commands import add as experiments
 from schedy_cli.main import run
 from schedy_cli.parsing.definition_files import read_definition_file
+from schedy_store.search.catalogue import needs_of
 from tests.unit.test_search_options import Recorder
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "search.md"
@@ -57,12 +62,12 @@ def test_every_algorithm_has_a_row_that_says_what_it_takes(name: str) -> None:
     assert purpose
     words = {(0, 16): "any number, or none", (1, 1): "one", (1, 16): "one or several", (2, 16): "two or more"}
     assert objectives == words[rules.objectives]
-    assert install.strip("`") == rules.extra
+    assert install.strip("`") == needs_of(name)[1]
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_option_of_an_algorithm_is_there_with_its_default(name: str) -> None:
-    fields = ALGORITHMS[name].options.model_fields
+    fields = options_of(name).model_fields
     documented = own_rows(name)
     assert list(documented) == list(fields)
     for option, default in documented.items():

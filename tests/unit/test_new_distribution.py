@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from schedy.random import KINDS, Numeric, distributions_from_json, distributions_to_json
-from schedy.search.definition import Definition, check_definition
+from schedy.search.checks import check_definition
+from schedy.search.definition import Definition
 from schedy_cli.parsing.search_options import parse_triples
 from schedy_store.search.catalogue import make_algorithm
 from tests.unit.search_support import define, minimize, run

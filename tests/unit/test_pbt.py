@@ -10,7 +10,7 @@ from benchmarks import pbt_toy
 from schedy import pbt
 from schedy.errors import InvalidValueError
 from schedy.random import Int, LogNormal, LogUniform, Normal, Numeric, QUniform, Uniform
-from schedy.search.definition import check_definition
+from schedy.search.checks import check_definition
 from schedy_store.search.algorithms.pbt import Pbt
 from schedy_store.search.protocol import Exhausted, History, NotYet, Suggestion, Trial
 from tests.unit.search_support import Experiment, define, trial

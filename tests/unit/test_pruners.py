@@ -11,7 +11,7 @@ from optuna import pruners
 from optuna.study import StudyDirection
 
 from schedy.errors import InvalidValueError
-from schedy.search.definition import read_pruner
+from schedy.search.checks import check_definition
 from schedy_store.search.catalogue import make_pruner
 from schedy_store.search.protocol import History, Trial
 from schedy_store.search.pruners import OptunaPruner
@@ -111,4 +111,4 @@ def test_only_a_definition_with_a_pruner_has_one() -> None:
 def test_wrong_parameters_are_refused(pruner: dict[str, Any], message: str) -> None:
     definition = define({}, objectives=[{"result": "loss", "direction": "minimize"}], pruner=pruner)
     with pytest.raises(InvalidValueError, match=message):
-        read_pruner(definition)
+        check_definition("manual", definition)

@@ -4,6 +4,7 @@ import uuid
 
 import click
 
+from schedy.search.algorithms import ALGORITHMS
 from schedy.wire.base import ExperimentStatus, check_experiment_name
 from schedy.wire.changes import AddExperiment
 from schedy.wire.values import checked_size
@@ -28,7 +29,17 @@ Examples:
       --minimize loss --max-jobs 100"""
 
 
-@click.command("add", cls=TriplesCommand, epilog=_EXAMPLE)
+_HELP = f"""Add the experiment NAME.
+
+ALGORITHM makes its jobs: {", ".join(ALGORITHMS)}, or one of your own. With `manual` you push them: see `schedy push`.
+The hyperparameters of a search follow the algorithm, each as a name, a distribution and its parameters: x normal
+'{{"mean": 0, "std": 5}}' y const 1.
+
+With --from, `schedy show --definition` prints such a file; options override it.
+"""
+
+
+@click.command("add", cls=TriplesCommand, help=_HELP, epilog=_EXAMPLE)
 @click.argument("name")
 @click.argument("algorithm", required=False)
 @click.option(
@@ -60,14 +71,6 @@ def add_command(
     budget: BudgetOptions,
     limits: LimitOptions,
 ) -> None:
-    """Add the experiment NAME.
-
-    ALGORITHM makes its jobs: random, grid, sobol, tpe, cmaes, nsga2, gp, pbt, or one of your own. With `manual` you
-    push them: see `schedy push`. The hyperparameters of a search follow the algorithm, each as a name, a distribution
-    and its parameters: x normal '{"mean": 0, "std": 5}' y const 1.
-
-    With --from, `schedy show --definition` prints such a file; options override it.
-    """
     check_experiment_name(name)
     settings = settings_of(ctx)
     given = parse_search(search, objectives=given_in_order(ctx), triples=given_triples(ctx))

@@ -13,6 +13,8 @@ import click
 from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError
+from schedy.search.definition import read_definition
+from schedy.search.errors import message_of, neutrally
 from schedy.wire.records import Limits
 from schedy.wire.values import plain_values
 
@@ -45,6 +47,7 @@ def _definition(content: dict[str, Any]) -> DefinitionFile:
     if "scheduler" in content and not isinstance(scheduler, str):
         raise InvalidValueError("'scheduler' must be the name of an algorithm.")
     settings = {name: value for name, value in content.items() if name not in ("scheduler", "limits")}
+    read_definition(settings)
     return DefinitionFile(scheduler=scheduler, limits=_limits(content.get("limits", {})), settings=settings)
 
 
@@ -54,7 +57,7 @@ def _errors_naming(source: str) -> Iterator[None]:
     try:
         yield
     except InvalidValueError as error:
-        raise click.UsageError(f"{name}: {error}") from None
+        raise click.UsageError(f"{name}: {message_of(error, neutrally)}") from None
 
 
 def _text(source: str) -> str:

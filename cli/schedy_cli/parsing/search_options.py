@@ -12,8 +12,9 @@ import click
 
 from schedy.errors import InvalidValueError
 from schedy.random import KINDS, Distribution, distribution_from_json, distributions_to_json
+from schedy.search.algorithms import ALGORITHMS, MANUAL, unknown_algorithm
 from schedy.search.checks import check_search
-from schedy.search.definition import ALGORITHMS, MANUAL, Definition, read_definition, unknown_algorithm
+from schedy.search.definition import Definition, read_definition
 from schedy.searches import warm_start_form
 from schedy_cli.parsing.argv import ordered_option
 from schedy_cli.parsing.option_groups import option_group

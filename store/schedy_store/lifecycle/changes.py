@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from schedy.errors import InvalidValueError
-from schedy.search.definition import MANUAL
+from schedy.search.algorithms import MANUAL
 from schedy.wire.answers import (
     ExperimentChangedAnswer,
     JobAmendedAnswer,

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from sqlalchemy import bindparam, select, update
 
-from schedy.search.definition import MANUAL, as_observation
+from schedy.search.algorithms import MANUAL
+from schedy.search.definition import as_observation
 from schedy.wire.answers import ClaimAnswer, DemandAnswer, HeartbeatAnswer, JobNotice, ReportAnswer
 from schedy.wire.base import CRASHED, DONE, PRUNED, RUNNING
 from schedy.wire.records import JobRecord

@@ -2,20 +2,17 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import func, select
 
 from schedy.errors import InvalidValueError
-from schedy.search.definition import (
-    MANUAL,
-    Definition,
-    WarmStart,
-    check_definition,
-    read_definition,
-    unknown_algorithm,
-)
+from schedy.search.algorithms import MANUAL, unknown_algorithm
+from schedy.search.checks import check_definition
+from schedy.search.definition import Definition, WarmStart, read_definition
+from schedy.search.errors import message_of, neutrally
 from schedy.wire.changes import AddExperiment
 from schedy.wire.values import dump_values, load_values
 from schedy_store.schema.engine import Transaction
@@ -36,12 +33,22 @@ def definition_columns(definition: Definition) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _errors_for_every_client() -> Iterator[None]:
+    """Word errors of a definition for clients in Python and on the command line alike: they leave as text."""
+    try:
+        yield
+    except InvalidValueError as error:
+        raise InvalidValueError(message_of(error, neutrally)) from None
+
+
 class Definitions:
     """Checks definitions within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._sql = transaction.sql
 
+    @_errors_for_every_client()
     def of_new(self, change: AddExperiment) -> Definition:
         """Return the definition of a new experiment, complete. Raises InvalidValueError."""
         schedulers = {MANUAL, *known_schedulers()}
@@ -58,6 +65,7 @@ class Definitions:
         sources = [self._looked_up(source) for source in definition.warm_start]
         return definition.model_copy(update={"seed": seed, "warm_start": sources})
 
+    @_errors_for_every_client()
     def of_changed(self, before: AnyRow, settings: Mapping[str, Any]) -> Definition:
         """Return the definition that an experiment is to have from now on. Raises InvalidValueError."""
         old = read_definition(load_values(before.settings))

@@ -1,32 +1,48 @@
-"""Which algorithms there are: Schedy's own, and those of the entry points of the group ``schedy.algorithms``.
+"""The search algorithms: Schedy's own, and those of the entry points of the group ``schedy.algorithms``.
 
 An algorithm's module is imported when it is used, since what it needs may not be installed.
 """
 
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
-from schedy.search.definition import ALGORITHMS, Definition, unknown_algorithm
+from schedy.search.algorithms import unknown_algorithm
+from schedy.search.definition import Definition
 from schedy_store.search.protocol import Algorithm, Pruner
 
 GROUP = "schedy.algorithms"
 
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """One of Schedy's own algorithms: its place in `schedy_store.search.algorithms`, and what must be installed."""
+
+    place: str
+    needs: tuple[str, ...] = ()
+    """Modules."""
+    extra: str = ""
+    """The extra of the distribution that brings them."""
+
+
+_OPTUNA = ("optuna", "numpy", "scipy")
+
 _OWN = {
-    "random": "random:RandomSearch",
-    "grid": "grid:Grid",
-    "sobol": "sobol:Sobol",
-    "tpe": "tpe:Tpe",
-    "cmaes": "cmaes:Cmaes",
-    "nsga2": "nsga2:Nsga2",
-    "gp": "gp:Gp",
-    "pbt": "pbt:Pbt",
+    "random": _Own("random:RandomSearch"),
+    "grid": _Own("grid:Grid"),
+    "sobol": _Own("sobol:Sobol", needs=("scipy",), extra="optuna"),
+    "tpe": _Own("tpe:Tpe", needs=_OPTUNA, extra="optuna"),
+    "cmaes": _Own("cmaes:Cmaes", needs=(*_OPTUNA, "cmaes"), extra="optuna"),
+    "nsga2": _Own("nsga2:Nsga2", needs=_OPTUNA, extra="optuna"),
+    "gp": _Own("gp:Gp", needs=(*_OPTUNA, "torch"), extra="gp"),
+    "pbt": _Own("pbt:Pbt"),
 }
 
 
 def known_schedulers() -> dict[str, EntryPoint]:
-    """Return where each algorithm is, by name, without importing any. Nobody else can take the name of an own one."""
+    """Return the entry point of each algorithm, without importing any. Own ones win over others of the same name."""
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
-    own = {name: EntryPoint(name, f"schedy_store.search.algorithms.{place}", GROUP) for name, place in _OWN.items()}
+    own = {name: EntryPoint(name, f"schedy_store.search.algorithms.{each.place}", GROUP) for name, each in _OWN.items()}
     return {**own, **{name: entry for name, entry in others.items() if name not in own}}
 
 
@@ -49,15 +65,20 @@ def make_pruner(definition: Definition) -> Pruner | None:
 
 
 def missing_requirement(scheduler: str, definition: Definition) -> str | None:
-    """Return what has to be installed for an experiment, None if nothing has to."""
-    rules = ALGORITHMS.get(scheduler)
-    if rules is not None:
-        missing = _missing(rules.needs)
-        if missing is not None:
-            return _install(scheduler, missing, rules.extra)
+    """Return what has to be installed for an experiment as a sentence, None if nothing has to."""
+    needs, extra = needs_of(scheduler)
+    missing = _missing(needs)
+    if missing is not None:
+        return _install(scheduler, missing, extra)
     if definition.pruner is not None and _missing(("optuna",)) is not None:
         return _install("A pruner", "optuna", "optuna")
     return None
+
+
+def needs_of(scheduler: str) -> tuple[tuple[str, ...], str]:
+    """Return the modules that an algorithm of Schedy's own imports, and the extra that brings them."""
+    own = _OWN.get(scheduler)
+    return (own.needs, own.extra) if own is not None else ((), "")
 
 
 _PRODUCTS = {"optuna": "Optuna", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}

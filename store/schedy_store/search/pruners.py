@@ -8,12 +8,13 @@ from optuna.samplers import RandomSampler
 from optuna.study import Study
 
 from schedy.errors import InvalidValueError
-from schedy.search.definition import (
+from schedy.search.definition import Definition
+from schedy.search.pruners import (
     AshaPruner,
-    Definition,
     HyperbandPruner,
     MedianPruner,
     PercentilePruner,
+    PrunerParameters,
     ThresholdPruner,
     read_pruner,
 )
@@ -31,12 +32,10 @@ class OptunaPruner:
     """
 
     def __init__(self, definition: Definition) -> None:
-        found = read_pruner(definition)
-        if found is None:
+        if definition.pruner is None:
             raise InvalidValueError("The experiment has no pruner.")
-        _name, parameters = found
         with quiet():
-            self._pruner = _optunas(parameters)
+            self._pruner = _optunas(read_pruner(definition.pruner))
         self._view = View(definition, None, state=_STATE)
 
     def prune(self, trial: Trial, history: History) -> tuple[bool, Mapping[str, Any]]:
@@ -48,7 +47,7 @@ class OptunaPruner:
         return is_hopeless, {**trial.state, **self._view.kept()}
 
 
-def _optunas(parameters: Any) -> pruners.BasePruner:
+def _optunas(parameters: PrunerParameters) -> pruners.BasePruner:
     """Return Optuna's pruner with the parameters of ours."""
     match parameters:
         case PercentilePruner():
@@ -75,4 +74,3 @@ def _optunas(parameters: Any) -> pruners.BasePruner:
                 n_warmup_steps=parameters.warmup_steps,
                 interval_steps=parameters.interval_steps,
             )
-    raise TypeError(f"{type(parameters).__name__} has no counterpart.")

@@ -6,7 +6,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.samplers import CmaEsSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from schedy.search.definition import CmaesOptions, Definition, read_options
+from schedy.search.definition import Definition
+from schedy.search.options import CmaesOptions
 from schedy_store.search.optuna.sampling import OptunaSearch
 from schedy_store.search.protocol import History, Suggestion
 
@@ -17,7 +18,7 @@ LEAST_SOURCES = 10
 
 class Cmaes:
     def __init__(self, definition: Definition) -> None:
-        self._options: CmaesOptions = read_options("cmaes", definition)
+        self._options = CmaesOptions.read(definition.options)
         self._search = OptunaSearch(definition, together=(FloatDistribution, IntDistribution))
 
     def suggest(self, number: int, history: History) -> Suggestion:

@@ -2,14 +2,15 @@
 
 from optuna.samplers import BaseSampler
 
-from schedy.search.definition import Definition, GpOptions, read_options
+from schedy.search.definition import Definition
+from schedy.search.options import GpOptions
 from schedy_store.search.optuna.sampling import OptunaSearch
 from schedy_store.search.protocol import History, Suggestion
 
 
 class Gp:
     def __init__(self, definition: Definition) -> None:
-        self._options: GpOptions = read_options("gp", definition)
+        self._options = GpOptions.read(definition.options)
         self._search = OptunaSearch(definition)
 
     def suggest(self, number: int, history: History) -> Suggestion:

@@ -7,7 +7,8 @@ from typing import Any
 
 from schedy.errors import InvalidValueError
 from schedy.random import Distribution
-from schedy.search.definition import Definition, GridOptions, read_options
+from schedy.search.definition import Definition
+from schedy.search.options import GridOptions
 from schedy_store.search.protocol import Exhausted, History, Suggestion, generator
 
 MOST_POINTS = 10_000_000
@@ -21,7 +22,7 @@ class Grid:
 
     def __init__(self, definition: Definition) -> None:
         """Raises InvalidValueError for a grid of more than MOST_POINTS, or one with endless values."""
-        options: GridOptions = read_options("grid", definition)
+        options = GridOptions.read(definition.options)
         self._top = definition.hyperparameters
         self._values: dict[str, list[Any]] = {}
         for name, distribution in definition.space().parameters.items():

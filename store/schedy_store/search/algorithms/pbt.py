@@ -12,7 +12,8 @@ from typing import Any
 
 from schedy.pbt import exploit_from_json, explore_from_json
 from schedy.random import Numeric
-from schedy.search.definition import Definition, Objective, PbtOptions, read_options
+from schedy.search.definition import Definition, Objective
+from schedy.search.options import PbtOptions
 from schedy_store.search.protocol import Exhausted, History, NotYet, Suggestion, Trial, generator
 
 _MEMBER = "member"
@@ -21,7 +22,7 @@ _MEMBER = "member"
 class Pbt:
     def __init__(self, definition: Definition) -> None:
         """Takes a definition with one objective."""
-        options: PbtOptions = read_options("pbt", definition)
+        options = PbtOptions.read(definition.options)
         self._definition = definition
         self._objective = definition.objectives[0]
         self._space = definition.space()

@@ -14,7 +14,8 @@ from optuna.samplers import TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from schedy.search.definition import Definition, TpeOptions, read_options
+from schedy.search.definition import Definition
+from schedy.search.options import TpeOptions
 from schedy_store.search.optuna.sampling import OptunaSearch
 from schedy_store.search.optuna.storage import directions
 from schedy_store.search.protocol import History, Suggestion
@@ -24,7 +25,7 @@ MOST_SEEN = 500
 
 class Tpe:
     def __init__(self, definition: Definition, *, most_seen: int = MOST_SEEN) -> None:
-        self._options: TpeOptions = read_options("tpe", definition)
+        self._options = TpeOptions.read(definition.options)
         self._multivariate = self._options.multivariate
         if self._multivariate is None:
             self._multivariate = definition.objective is not None

@@ -3,7 +3,8 @@
 import time
 from datetime import datetime
 
-from schedy.search.definition import ALGORITHMS, OWN_READY, Definition
+from schedy.search.algorithms import ALGORITHMS, OTHERS_READY
+from schedy.search.definition import Definition
 from schedy.wire.answers import DemandAnswer
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.schema.engine import Transaction
@@ -48,7 +49,7 @@ class SearchLook:
     def _wanted_ready(self) -> int:
         """Return how many jobs should be ready: one for each waiting worker, and at least `ready`."""
         rules = ALGORITHMS.get(self._row.scheduler)
-        default = OWN_READY if rules is None else rules.ready
+        default = OTHERS_READY if rules is None else rules.ready
         ready = default if self._definition.ready is None else self._definition.ready
         return max(ready, self._state.waiting.count(self._now))
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, select, update
 
-from schedy.search.definition import MANUAL
+from schedy.search.algorithms import MANUAL
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import Experiment
