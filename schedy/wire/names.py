@@ -1,13 +1,13 @@
-"""Names of everything Schedy has on the broker. The only place where they are spelled out."""
+"""Names of Schedy's exchanges, queues, routing keys and headers on the broker, each spelled out only here."""
 
 INBOX_EXCHANGE = "schedy.inbox"
-"""Topic exchange, durable: all that clients send."""
+"""Topic exchange, durable: everything that clients send."""
 
 JOBS_EXCHANGE = "schedy.jobs"
 """Direct exchange, durable: tickets; the routing key is the experiment's name."""
 
 DEAD_EXCHANGE = "schedy.dead"
-"""Fanout exchange, durable: what could not be handled."""
+"""Fanout exchange, durable: messages that could not be processed."""
 
 REPORTS_QUEUE = "schedy.reports"
 REQUESTS_QUEUE = "schedy.requests"
@@ -16,16 +16,16 @@ DEAD_QUEUE = "schedy.dead"
 JOBS_QUEUE_PREFIX = "schedy.jobs."
 
 REPORT_KEY_PREFIX = "report."
-"""What workers send about jobs they hold or want."""
+"""Messages of workers about jobs they hold or want."""
 
 CHANGE_KEY_PREFIX = "change."
-"""What pushers send: experiments and jobs added, changed, deleted."""
+"""Messages of pushers: experiments and jobs added, changed, deleted."""
 
 REQUEST_KEY_PREFIX = "request."
 """Reads."""
 
 SERVICE_KEY_PREFIX = "service."
-"""What service instances send to whichever of them is active."""
+"""Messages of service instances to the active one."""
 
 REPORTS_BINDINGS = (
     f"{REPORT_KEY_PREFIX}#",

@@ -1,7 +1,7 @@
 """The exchanges and queues of Schedy as plain data, with the arguments that every declaration must repeat.
 
 No I/O here: `broker_setup` declares the fixed objects, the results service the jobs queue of an experiment. A
-broker refuses a second declaration with other arguments, so whoever declares one of these takes it from here.
+broker refuses a second declaration with other arguments, so every declaration takes them from here.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,14 @@ from schedy.wire import names
 Argument = str | int | bool
 
 DELIVERY_LIMIT = 1_000_000_000
-"""RabbitMQ 4 drops a message after 20 returns unless told. Not -1: before 4.0 that drops it at the first."""
+"""Returns of a message after which RabbitMQ drops it; 20 by default in RabbitMQ 4. Never -1: before 4.0 that drops it
+at the first return."""
 
 ONE_YEAR_MS = 31_536_000_000
 """Longer than any job holds a ticket. RabbitMQ 3.10 and 3.11 ignore it, 3.12 and later obey."""
 
 REQUEST_TTL_MS = 10_000
-"""Nobody waits longer for the answer to a read; then the question vanishes."""
+"""Time after which an unanswered read expires: no client waits longer for its answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class Binding:
-    """A way from an exchange into a queue."""
+    """A binding of a queue to an exchange."""
 
     exchange: str
     queue: str
@@ -60,7 +61,7 @@ def _quorum(**more: Argument) -> Mapping[str, Argument]:
 
 
 def _never_losing(**more: Argument) -> Mapping[str, Argument]:
-    """Return arguments of a queue whose dead letters leave it only once the dead letter queue has them."""
+    """Return the arguments of a queue whose dead letters leave it only once the dead letter queue has them."""
     return _quorum(dead_letter_exchange=names.DEAD_EXCHANGE, dead_letter_strategy="at-least-once", **more)
 
 
@@ -74,11 +75,11 @@ EXCHANGES = (
 
 REPORTS = Queue(name=names.REPORTS_QUEUE, arguments=_never_losing(single_active_consumer=True))
 REQUESTS = Queue(name=names.REQUESTS_QUEUE, arguments=_quorum(message_ttl=REQUEST_TTL_MS))
-"""Without a dead letter exchange: an expired read must vanish."""
+"""Without a dead letter exchange: expired reads are dropped."""
 DEAD = Queue(name=names.DEAD_QUEUE, arguments=_quorum())
 
 QUEUES = (DEAD, REPORTS, REQUESTS)
-"""The fixed ones, the dead letter queue first: the others need somewhere to put their dead letters."""
+"""The fixed queues, the dead letter queue first: the others dead-letter into it."""
 
 BINDINGS = (
     Binding(exchange=names.DEAD_EXCHANGE, queue=names.DEAD_QUEUE, routing_key=""),
@@ -99,7 +100,7 @@ def jobs_queue(experiment_name: str) -> Queue:
 
 
 def jobs_binding(experiment_name: str) -> Binding:
-    """Return what leads the tickets of an experiment into its queue."""
+    """Return the binding that routes the tickets of an experiment to its queue."""
     return Binding(
         exchange=names.JOBS_EXCHANGE,
         queue=names.jobs_queue(experiment_name),

@@ -1,4 +1,4 @@
-"""The files and the environment of a private RabbitMQ node: nothing of it lies outside its data folder."""
+"""The files and the environment of a private RabbitMQ node: all of it is in the node's data folder."""
 
 import os
 import secrets
@@ -9,19 +9,19 @@ from pathlib import Path
 from schedy_broker_setup.node.settings import NodeError, NodeSettings
 
 PACKAGED_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-"""The server itself on Debian and Red Hat; their /usr/sbin/rabbitmq-server first becomes user rabbitmq."""
+"""The server itself on Debian and Red Hat; their /usr/sbin/rabbitmq-server first switches to the user rabbitmq."""
 
 _YEAR_MILLISECONDS = 365 * 24 * 3600 * 1000
 _KEPT_VARIABLES = ("PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _MISSING_SERVER = (
-    "RabbitMQ is not installed here. Either `apt-get install rabbitmq-server` (the service that it starts is "
-    "not needed), or run a broker in a container: `docker run -d --name rabbitmq "
+    "RabbitMQ is not installed here. Either `apt-get install rabbitmq-server` (its system service is not needed), "
+    "or run a broker in a container: `docker run -d --name rabbitmq "
     "-p 127.0.0.1:5672:5672 -p 127.0.0.1:15672:15672 rabbitmq:4-management`."
 )
 
 
 def find_server(*, packaged: Path = PACKAGED_SERVER, search_path: str | None = None) -> Path:
-    """The program that runs RabbitMQ. `search_path` stands in for PATH. Raises NodeError if there is none."""
+    """Return the program that runs RabbitMQ. `search_path` replaces PATH. Raises NodeError if there is none."""
     if packaged.is_file():
         return packaged
     found = shutil.which("rabbitmq-server", path=search_path)
@@ -31,7 +31,7 @@ def find_server(*, packaged: Path = PACKAGED_SERVER, search_path: str | None = N
 
 
 def find_erlang_program(name: str) -> Path | None:
-    """`epmd` or `erl_call`: on PATH, or beside the Erlang that `erl` belongs to."""
+    """Return the path of `epmd` or `erl_call`: on PATH, or in the Erlang installation that `erl` belongs to."""
     found = shutil.which(name)
     if found is not None:
         return Path(found)
@@ -43,7 +43,7 @@ def find_erlang_program(name: str) -> Path | None:
 
 
 class NodeFolder:
-    """The data folder, with its layout. It and all in it is readable by its owner alone: it holds secrets."""
+    """The data folder and its layout. Only its owner can read it and the files in it: it holds secrets."""
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir.absolute()
@@ -55,7 +55,7 @@ class NodeFolder:
         self._hosts = self.path / "inetrc"
 
     def create(self) -> None:
-        """Raises NodeError if it cannot be written, or belongs to another user."""
+        """Create the folder. Raises NodeError if it cannot be written, or belongs to another user."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
@@ -63,14 +63,14 @@ class NodeFolder:
         except OSError as error:
             raise NodeError(
                 f"The node's data folder {self.path} cannot be used: {error.strerror}. "
-                "Choose another one, or start as the user whom it belongs to."
+                "Choose another folder, or start the node as its owner."
             ) from error
 
     def write_settings(self, settings: NodeSettings) -> None:
-        """Write all that the server reads. The cookie is made once and kept."""
+        """Write all files that the server reads. The cookie is created once and kept."""
         write_private(self.path / "rabbitmq.conf", _configuration(settings))
         write_private(self.path / "enabled_plugins", "[rabbitmq_management].\n")
-        # Erlang must find localhost even where /etc/hosts has no such line, or there is no such file.
+        # Erlang must resolve localhost even without a line for it in /etc/hosts, or without the file.
         write_private(self._hosts, '{lookup, [file, native]}.\n{host, {127,0,0,1}, ["localhost"]}.\n')
         if not self._cookie.exists():
             write_private(
@@ -78,13 +78,13 @@ class NodeFolder:
             )  # Erlang refuses a wider mode
 
     def environment(self, settings: NodeSettings, *, epmd_port: int, dist_port: int) -> dict[str, str]:
-        """What the server is started with; every default that points outside the folder is replaced."""
+        """Return the environment of the server; it replaces every default that points outside the folder."""
         return {
             **erlang_environment(self.path, epmd_port=epmd_port),
             "ERL_INETRC": str(self._hosts),
             "ERL_CRASH_DUMP": str(self.logs / "erl_crash.dump"),
             "ERL_CRASH_DUMP_SECONDS": "5",
-            # The start script then becomes the server instead of staying as its parent.
+            # With this the start script becomes the server instead of remaining as its parent.
             "RUNNING_UNDER_SYSTEMD": "true",
             "RABBITMQ_NODENAME": settings.name,
             "RABBITMQ_DIST_PORT": str(dist_port),
@@ -100,14 +100,14 @@ class NodeFolder:
             "RABBITMQ_SCHEMA_DIR": str(self.path / "schema"),
             "RABBITMQ_PLUGINS_EXPAND_DIR": str(self.path / "plugins"),
             "RABBITMQ_PID_FILE": str(self.path / "rabbitmq.pid"),
-            # Two schedulers, bound to no processor, and small tables: quicker, and kind to its neighbours.
+            # Two schedulers, bound to no processor, and small tables: starts faster and leaves room for others.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +stbt u +P 262144 +t 2097152"
             ),
         }
 
     def last_log_lines(self, count: int = 16) -> str:
-        """What the server wrote last, or why it did not start, which pages of Erlang's reports follow."""
+        """Return the end of the log; after a failed start the cause, which Erlang's crash reports follow."""
         logs = sorted(self.logs.glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
         if not logs:
             return "    (nothing was written)"
@@ -119,7 +119,7 @@ class NodeFolder:
 
 
 def erlang_environment(home: Path, *, epmd_port: int) -> dict[str, str]:
-    """What every Erlang program of the node gets: its own cookie and epmd, and nothing of ours by chance."""
+    """Return the environment of an Erlang program of the node: its own cookie and epmd, few of our variables."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return {
         **kept,
@@ -131,7 +131,7 @@ def erlang_environment(home: Path, *, epmd_port: int) -> dict[str, str]:
 
 
 def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Replace the file in one step; nobody else can read it at any time."""
+    """Replace the file atomically; other users cannot read it at any time."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -150,9 +150,9 @@ def _configuration(settings: NodeSettings) -> str:
         "management.tcp.port": settings.management_port,
         "default_user": settings.user,
         "default_pass": settings.password,
-        # A job may run for months; RabbitMQ cuts whoever holds a message for 30 minutes unless told.
+        # A job may run for months; by default RabbitMQ closes the channel of a message held for 30 minutes.
         "consumer_timeout": _YEAR_MILLISECONDS,
-        # Quorum queues share one log per node; its default of 512 MiB is also a measure of the memory needed.
+        # Quorum queues share one log per node; its default size of 512 MiB also determines the memory needed.
         "raft.wal_max_size_bytes": 64_000_000,
         "log.file.rotation.size": 10_000_000,
         "log.file.rotation.count": 3,

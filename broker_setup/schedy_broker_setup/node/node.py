@@ -1,8 +1,8 @@
-"""A RabbitMQ node of our own: no root, no system folder, everything in one data folder.
+"""A private RabbitMQ node: without root, with everything in one data folder.
 
 The server and its name service (epmd) run in sessions of their own, so that a Ctrl-C in the terminal does not
-reach them, and outlive their starter if that is killed: `node.json` in the data folder says who they are, and
-`stop_recorded` ends them from any process.
+reach them, and outlive their parent if that is killed: `node.json` in the data folder identifies them, and
+`stop_recorded` stops them from any process.
 """
 
 import base64
@@ -47,11 +47,11 @@ _PROBE_SECONDS = 5.0
 _EPMD_START_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _NOT_OURS = Process(-1, -1)
-"""Stands for an epmd that others end: to us, it never runs."""
+"""Stands for an epmd that others stop: for this node, it never runs."""
 
 
 class PrivateNode:
-    """Starts, watches and ends one node. Not thread safe. The data stays when the node ends."""
+    """Starts, watches and stops one node. Not thread safe. The data stay when the node ends."""
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
@@ -70,7 +70,7 @@ class PrivateNode:
         """
         server = self._settings.server_program or find_server()
         if not server.is_file():
-            raise NodeError(f"There is no program {server}. Leave it to Schedy to find rabbitmq-server.")
+            raise NodeError(f"There is no program {server}. Leave server_program out: Schedy finds rabbitmq-server.")
         self._folder.create()
         with _locked(self._folder) as lock:
             self._end_remains()
@@ -83,7 +83,7 @@ class PrivateNode:
                 raise
 
     def wait_ready(self, timeout_seconds: float = 120.0) -> None:
-        """Block until AMQP takes our login and the management API answers.
+        """Block until AMQP accepts the login and the management API answers.
 
         Raises NodeError if the server ends (nothing of the node runs then) or is not ready in time (it still
         runs then).
@@ -101,23 +101,23 @@ class PrivateNode:
         return self._record is not None and self._record.server.is_running()
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
-        """End the node in order, by force after the time. Does nothing if it does not run."""
+        """Stop the node: SIGTERM, after the timeout SIGKILL. Does nothing if it does not run."""
         if self._record is not None:
             stop_recorded(self._record, timeout_seconds=timeout_seconds)
         self._end_children()
 
     def kill(self) -> None:
-        """End the node as a crash would (SIGKILL). `start` works again on the same data."""
+        """Kill the node, as a crash would. `start` works again on the same data."""
         if self._record is not None:
             kill_all(self._record.running())
         self._end_children()
 
     def pids(self) -> list[int]:
-        """The server's, its helpers' and epmd's; empty if none runs."""
+        """Return the pids of the server, its helpers and epmd; empty if none runs."""
         return [process.pid for process in self._record.running()] if self._record else []
 
     def record(self) -> NodeRecord:
-        """Raises NodeError before the first start."""
+        """Return the record of the processes. Raises NodeError before the first start."""
         if self._record is None:
             raise NodeError("The node was not started yet: call start() first.")
         return self._record
@@ -125,7 +125,7 @@ class PrivateNode:
     def _spawn(self, server: Path, *, lock: int) -> None:
         epmd, epmd_port = self._spawn_epmd()
         environment = self._folder.environment(self._settings, epmd_port=epmd_port, dist_port=free_port())
-        # The server inherits the lock: the data stay locked while it lives, whatever becomes of us.
+        # The server inherits the lock: the data stay locked while it runs, even if this process is killed.
         self._record = NodeRecord(
             data_dir=str(self._folder.path),
             name=self._settings.name,
@@ -137,7 +137,7 @@ class PrivateNode:
         write_private(self._folder.record, self._record.to_json())
 
     def _spawn_epmd(self) -> tuple[Process, int]:
-        """An epmd of our own on a free port. Erlang would start one that nobody ends, on all interfaces."""
+        """Start an epmd on a free port. Erlang would start one that nobody stops, on all interfaces."""
         if self._settings.epmd_port is not None:
             return _NOT_OURS, self._settings.epmd_port
         program = find_erlang_program("epmd")
@@ -170,11 +170,11 @@ class PrivateNode:
                 pass_fds=pass_fds,
             )
         self._children.append(child)
-        # A child that has ended already is a zombie until we reap it: what stands for it never runs again.
+        # A child that has ended already is a zombie until it is reaped: its Process never runs again.
         return Process.find(child.pid) or Process(child.pid, -1)
 
     def _end_remains(self) -> None:
-        """A crash of the server, or of all that started it, leaves its epmd and the old output behind."""
+        """Remove the epmd and the old output that a crash of the server, or of its parents, leaves behind."""
         self._end_children()
         record = recorded_node(self._folder.path)
         if record is not None:
@@ -206,7 +206,7 @@ class PrivateNode:
             if not isinstance(broker_error(error, address_of(parameters)), AuthenticationError):
                 return False
             raise NodeError(
-                f"The node refuses the user {self._settings.user}: its data in {self._folder.path} were made "
+                f"The node refuses the user {self._settings.user}: its data in {self._folder.path} were created "
                 "with another user or password. Start it with those, or with an empty data folder."
             ) from error
         return True
@@ -228,7 +228,7 @@ class PrivateNode:
 
 @contextlib.contextmanager
 def _locked(folder: NodeFolder) -> Iterator[int]:
-    """Hold the lock of the data; gives its file descriptor. Raises NodeError if a node holds it."""
+    """Hold the lock of the data; yield its file descriptor. Raises NodeError if a node holds it."""
     descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

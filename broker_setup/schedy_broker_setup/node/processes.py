@@ -1,6 +1,6 @@
-"""Processes that outlive whoever started them: found again by pid and start time, never by pid alone.
+"""Processes that outlive their parent: identified by pid and start time, never by pid alone.
 
-Linux only: everything is read from /proc. A zombie counts as ended; only its parent can remove it.
+Linux only: reads /proc. A zombie counts as ended; only its parent can remove it.
 """
 
 import os
@@ -23,7 +23,7 @@ class Process:
 
     @classmethod
     def find(cls, pid: int) -> Self | None:
-        """The process that has this pid now; None if there is none or it has ended."""
+        """Return the process that has this pid now; None if there is none or it has ended."""
         stat = _read_stat(pid)
         return None if stat is None else cls(pid, stat.start_ticks)
 
@@ -42,7 +42,7 @@ class Process:
                 return
 
     def descendants(self) -> list[Self]:
-        """Its running children, their children and so on. Empty if the process itself has ended."""
+        """Return its running children, their children and so on. Empty if the process itself has ended."""
         if not self.is_running():
             return []
         children: dict[int, list[Self]] = {}
@@ -58,7 +58,7 @@ class Process:
 
 
 def wait_until_ended(processes: Iterable[Process], *, timeout_seconds: float) -> list[Process]:
-    """Block until all have ended or the time is over; returns those that still run."""
+    """Block until all have ended or the timeout is over; return those that still run."""
     deadline = time.monotonic() + timeout_seconds
     running = [process for process in processes if process.is_running()]
     while running and time.monotonic() < deadline:
@@ -68,7 +68,7 @@ def wait_until_ended(processes: Iterable[Process], *, timeout_seconds: float) ->
 
 
 def boot_id() -> str:
-    """Names this boot of this machine: elsewhere, or after a reboot, pids and start times mean nothing."""
+    """Return the id of this boot: elsewhere, or after a reboot, pids and start times mean nothing."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 

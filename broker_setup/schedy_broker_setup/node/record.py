@@ -1,4 +1,4 @@
-"""Who the processes of a private node are, and how any process ends them, not only their starter."""
+"""The record of a private node's processes, with which any process can stop them, not only their parent."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ _KILL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """Small and JSON-able. Process ids alone would not do: pids are used again."""
+    """The processes of a node, to be stored as JSON. Pids alone would not identify them: they are reused."""
 
     data_dir: str
     name: str
@@ -31,7 +31,7 @@ class NodeRecord:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError if the text is not a record."""
+        """Read a record. Raises ValueError if the text is none."""
         try:
             fields = json.loads(text)
             server, epmd = Process(**fields.pop("server")), Process(**fields.pop("epmd"))
@@ -40,14 +40,14 @@ class NodeRecord:
             raise ValueError(f"not the record of a node: {error}") from error
 
     def running(self) -> list[Process]:
-        """The server, its helpers and epmd, as far as they run. Empty on another machine or boot."""
+        """Return those of the server, its helpers and epmd that run. Empty on another machine or boot."""
         if self.boot_id != boot_id():
             return []
         return [process for process in (self.server, *self.server.descendants(), self.epmd) if process.is_running()]
 
 
 def recorded_node(data_dir: Path) -> NodeRecord | None:
-    """The node that was last started on this data and not stopped in order; it need not run any more."""
+    """Return the node that was last started on this data and not stopped; it need not run any more."""
     try:
         return NodeRecord.from_json(NodeFolder(data_dir).record.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -55,10 +55,10 @@ def recorded_node(data_dir: Path) -> NodeRecord | None:
 
 
 def stop_recorded(record: NodeRecord, *, timeout_seconds: float = 30.0) -> None:
-    """End a node that any process started: in order, by force after the time. Idempotent.
+    """Stop a node that any process started: SIGTERM, after the timeout SIGKILL. Idempotent.
 
-    Never signals a process that merely got the pid of one of the node's; a record of another boot or machine
-    has nothing to end. Raises NodeError if some of the node cannot be ended.
+    Never signals an unrelated process that reuses a pid of the node; for a record of another boot or machine it does
+    nothing. Raises NodeError if a process of the node cannot be stopped.
     """
     processes = record.running()
     try:
@@ -75,10 +75,10 @@ def stop_recorded(record: NodeRecord, *, timeout_seconds: float = 30.0) -> None:
 
 
 def _detach_statistics(record: NodeRecord) -> None:
-    """Spare the server a wait of 5 s. It can do without this.
+    """Spare the server a wait of 5 s; it stops without this, too.
 
-    While it stops, RabbitMQ's management plugin (seen in 3.10) asks the very process that waits for it, until
-    that times out. Without its event handler it does not ask.
+    While the server stops, RabbitMQ's management plugin (seen in 3.10) calls the very process that waits for it, until
+    the call times out. Without its event handler it does not call.
     """
     program = find_erlang_program("erl_call")
     if program is None:
@@ -98,10 +98,10 @@ def _detach_statistics(record: NodeRecord) -> None:
 
 
 def kill_all(processes: list[Process]) -> None:
-    """SIGKILL, and wait until they have ended. Raises NodeError if one does not."""
+    """Send SIGKILL, and wait until the processes have ended. Raises NodeError if one does not."""
     for process in processes:
         process.send(signal.SIGKILL)
     left = wait_until_ended(processes, timeout_seconds=_KILL_SECONDS)
     if left:
         pids = ", ".join(str(process.pid) for process in left)
-        raise NodeError(f"These processes of the node do not end: {pids}. See what holds them with `ps`.")
+        raise NodeError(f"These processes of the node do not end: {pids}. Look at their state with `ps`.")

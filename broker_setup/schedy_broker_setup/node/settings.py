@@ -1,4 +1,4 @@
-"""What a private RabbitMQ node is started with."""
+"""The settings of a private RabbitMQ node."""
 
 import ipaddress
 import re
@@ -19,13 +19,13 @@ class NodeError(SchedyError):
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """`user` and `password` are created with the data and cannot be changed later by changing them here.
+    """The settings of a node. `user` and `password` are created with the data; later changes here have no effect.
 
     AMQP listens on every address of `amqp_hosts` (IP addresses of this machine), the rest on loopback only.
-    `extra_config` holds keys and values of rabbitmq.conf and wins over what the node would write itself.
-    `server_program` is looked for when it is None. Two nodes may share a name, but never a `data_dir`.
-    Nodes of one cluster share a `cookie`, made up when it is None, and an epmd that runs already at `epmd_port`; a
-    node without one starts and ends its own.
+    `extra_config` holds keys and values of rabbitmq.conf and overrides those of the node.
+    `server_program` is searched for if None. Two nodes may share a name, but never a `data_dir`.
+    Nodes of one cluster share a `cookie` (random if None) and an epmd that runs already at `epmd_port`; with None the
+    node starts and stops its own.
     """
 
     data_dir: Path
@@ -44,11 +44,11 @@ class NodeSettings:
         for label, value in (("user", self.user), ("password", self.password)):
             if not _SAFE_WORD.fullmatch(value):
                 raise NodeError(
-                    f"The {label} of a private node may hold only letters, digits and _ . ~ - "
-                    "(secrets.token_urlsafe() makes such a one)."
+                    f"The {label} of a private node may have only letters, digits and _ . ~ - "
+                    "(secrets.token_urlsafe() returns such a text)."
                 )
         if not _SAFE_NAME.fullmatch(self.name):
-            raise NodeError(f"A node name looks like schedy@localhost, not {self.name!r}.")
+            raise NodeError(f"The node name {self.name!r} is invalid: it must look like schedy@localhost.")
         if not self.amqp_hosts:
             raise NodeError("A private node needs at least one address to listen on, for example 127.0.0.1.")
         for host in self.amqp_hosts:
@@ -65,7 +65,7 @@ class NodeSettings:
 
     @property
     def local_host(self) -> str:
-        """The address under which this machine itself reaches the AMQP port."""
+        """The address at which this machine itself reaches the AMQP port."""
         addresses = [ipaddress.ip_address(host) for host in self.amqp_hosts]
         for address in addresses:
             if address.is_unspecified:
@@ -73,14 +73,14 @@ class NodeSettings:
         return str(next((address for address in addresses if address.is_loopback), addresses[0]))
 
     def listeners(self) -> list[tuple[str, int]]:
-        """Where AMQP listens; "all addresses" covers the others, which could not be bound a second time."""
+        """Return the addresses for AMQP; "all addresses" covers the others, which cannot be bound a second time."""
         hosts = list(dict.fromkeys(self.amqp_hosts))
         all_addresses = [host for host in hosts if ipaddress.ip_address(host).is_unspecified]
         return [(host, self.amqp_port) for host in all_addresses or hosts]
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on now. Nothing keeps it free: use it soon."""
+    """Return a TCP port that is free now. Nothing reserves it: use it soon."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -88,7 +88,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def check_ports_free(settings: NodeSettings) -> None:
-    """Raises NodeError that names the first port that the node could not listen on."""
+    """Check that the node can listen on its ports. Raises NodeError that names the first port that it cannot."""
     for host, port in [*settings.listeners(), ("127.0.0.1", settings.management_port)]:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -97,5 +97,5 @@ def check_ports_free(settings: NodeSettings) -> None:
             except OSError as error:
                 raise NodeError(
                     f"The node cannot listen on port {port} of {host}: {error.strerror}. "
-                    f"See who has it with `ss -ltnp 'sport = :{port}'`, or choose another port or address."
+                    f"See what uses it with `ss -ltnp 'sport = :{port}'`, or choose another port or address."
                 ) from error
