@@ -1,4 +1,4 @@
-"""One look at a search: what it wants, what to ask its algorithm, and what its waiting workers are answered."""
+"""One look at a search: the jobs to want, the question to its algorithm, and the answers to waiting workers."""
 
 import time
 from datetime import datetime
@@ -78,7 +78,7 @@ class SearchLook:
             self._wanted = self._backlog.wanted()
 
     def _prepare_question(self) -> None:
-        """Ask for what is wanted, unless the algorithm is at it, is to rest, or needs more results first."""
+        """Ask for what is wanted, unless the algorithm is working, rests after a failure, or needs results."""
         state = self._state
         if state.open_question is not None or self._is_resting() or self._is_waiting_for_results():
             return

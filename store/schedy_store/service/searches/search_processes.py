@@ -1,7 +1,6 @@
-"""The search processes of the results service, and which of them work for which search."""
+"""The search processes of the results service, and the questions that they have not answered yet."""
 
 import itertools
-import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,8 +9,6 @@ from schedy_store.lifecycle.effects import PrunerCall
 from schedy_store.search.process import SearchProcess
 from schedy_store.search.wire import PruneQuestion, SearchAnswer, SuggestAnswer, SuggestQuestion
 from schedy_store.service.searches.search_state import OpenQuestion, SearchState
-
-_log = logging.getLogger(__name__)
 
 SHARED = ""
 """Name of the process for Schedy's own algorithms and all pruners."""
@@ -80,10 +77,13 @@ class SearchProcesses:
         """Kill processes that take too long over one question; time spent waiting for earlier questions is free."""
         searches, now = list(searches), time.monotonic()
         for name, each in self._processes.items():
-            for question, search in _open_questions(name, searches)[:1]:
-                if now - max(question.asked_at, each.answered_at) > self._patience_seconds:
-                    search.is_overdue = True
-                    each.process.kill()
+            waiting = _open_questions(name, searches)
+            if not waiting:
+                continue
+            question, search = waiting[0]
+            if now - max(question.asked_at, each.answered_at) > self._patience_seconds:
+                search.is_overdue = True
+                each.process.kill()
 
     def close_questions(self, process: str, searches: Iterable[SearchState]) -> list[SearchState]:
         """Close all questions to a process that has ended; return their searches, first the one it worked for."""
@@ -94,7 +94,7 @@ class SearchProcesses:
 
     def _named(self, name: str) -> _Process:
         if self._on_answer is None:
-            raise RuntimeError("A search process was asked before `reset` said who takes its answers.")
+            raise RuntimeError("Call `reset` before asking: nobody takes the answers.")
         if name not in self._processes:
             self._processes[name] = _Process(SearchProcess(self._store_url, name=name, on_answer=self._on_answer))
         return self._processes[name]

@@ -181,7 +181,7 @@ class Searches:
         self._replies += self._held_reports.release(answer)
 
     def _take_end(self, transaction: Transaction, ended: ProcessEnded, effects: Effects) -> None:
-        """A search process has ended: its questions are asked again, and the search it worked for may be to blame."""
+        """Ask the questions of a process that has ended again; the search that it worked for may be to blame."""
         _log.error("%s", ended.reason)
         searches = self._processes.close_questions(ended.process, self._searches.values())
         self._to_look_at |= {search.pk for search in searches}
@@ -191,7 +191,7 @@ class Searches:
             self._replies += self._held_reports.release_all()
 
     def _note_failure(self, transaction: Transaction, search: SearchState, problem: str, effects: Effects) -> None:
-        """Let a search rest whose algorithm failed, and show that with its experiment."""
+        """Let a failed algorithm rest, and show the failure with its experiment."""
         rows = SearchRows(transaction)
         row = rows.find(search.pk)
         if row is not None:
