@@ -46,7 +46,7 @@ SPACE = {"x": schedy.random.Uniform(0, 1), "y": schedy.random.Uniform(-5, 5)}
 
 
 def squares(job: schedy.Job) -> None:
-    """What most jobs of the tests do."""
+    """Run a job as most tests do."""
     job.results["loss"] = job.hyperparameters["x"] ** 2 + job.hyperparameters["y"] ** 2
 
 
@@ -67,7 +67,7 @@ def work(
 
 
 class CrashError(Exception):
-    """What a job raises that is meant to crash."""
+    """Raised by a job that is meant to crash."""
 
 
 class Workers:
@@ -110,12 +110,12 @@ def is_done(experiment: schedy.Experiment) -> bool:
 
 
 def job_numbers(experiment: schedy.Experiment) -> list[int | None]:
-    """Of each job in the store which suggestion it is."""
+    """Return the number of the suggestion of each job in the store."""
     return [number for number, _values in suggestions(experiment)]
 
 
 def suggestions(experiment: schedy.Experiment) -> list[tuple[int | None, dict[str, Any]]]:
-    """What was made, read from the store, with numbers."""
+    """Return the suggestions in the store, with their numbers."""
     from sqlalchemy import select
 
     from schedy.wire.values import load_values

@@ -255,7 +255,7 @@ class TestOwnAlgorithms:
             wait_until(lambda: "The search process" in problem(search), seconds=30, what="the problem")
             assert problem(other) == ""
 
-    def test_who_waits_for_one_does_not_take_the_service_for_dead(
+    def test_a_worker_that_waits_for_one_does_not_take_the_service_for_dead(
         self, settings: Settings, own: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         (own / "hangs").touch()
@@ -313,7 +313,7 @@ class TestOwnAlgorithms:
 
 
 def states_of(settings: Settings) -> list[Any]:
-    """What the algorithm has kept with each job."""
+    """Return the state that the algorithm keeps with each job."""
     from sqlalchemy import select
 
     from schedy_store.schema.engine import Store

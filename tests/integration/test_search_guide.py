@@ -1,4 +1,4 @@
-"""What docs/search.md claims, tried with a real broker, store and search process."""
+"""The claims of docs/search.md, tried with a real broker, store and search process."""
 
 import math
 import threading
@@ -102,7 +102,7 @@ def test_no_job_is_made_after_enough_without_improvement(db: schedy.SchedyDB) ->
     assert len(list(experiment.all_jobs())) == 4
 
 
-def test_a_result_that_is_missing_or_nan_is_said_and_the_search_goes_on(db: schedy.SchedyDB) -> None:
+def test_a_result_that_is_missing_or_nan_is_reported_and_the_search_goes_on(db: schedy.SchedyDB) -> None:
     experiment = added(db, schedy.TPESearch("E", SPACE, minimize="r", max_jobs=15, ready=0))
     values = iter([{}, {"r": math.nan}, {"r": math.inf}])
 
@@ -171,8 +171,8 @@ def test_an_algorithm_that_fails_says_so_and_others_go_on(db_that_knows_it: sche
     experiment = added(db, schedy.Search("E", failing, SPACE))
     with experiment.next_job(timeout=10) as job:
         job.results["r"] = 1
-    said = "The search failed and is tried again: RuntimeError: no idea"
-    wait_until(lambda: problem(db, "E") == said, what="the problem")
+    expected = "The search failed and is tried again: RuntimeError: no idea"
+    wait_until(lambda: problem(db, "E") == expected, what="the problem")
     with pytest.raises(schedy.NoJobError):
         experiment.next_job()
     pushed = experiment.add_job({"x": 1.0})

@@ -97,7 +97,7 @@ class TestBudget:
         assert sum(statuses(search).values()) == 12
         assert set(statuses(search)) == {Job.DONE, Job.CRASHED, Job.PRUNED}
 
-    def test_who_waits_for_ever_is_let_go_at_the_end(self, db: schedy.SchedyDB, settings: Settings) -> None:
+    def test_workers_that_wait_for_ever_are_let_go_at_the_end(self, db: schedy.SchedyDB, settings: Settings) -> None:
         search = random_search(db, max_jobs=5)
         assert Workers(settings, "R", 4, timeout=None).join() == 5
         assert is_done(search)
@@ -385,7 +385,7 @@ class TestPopulationBasedTraining:
                 assert job.results["steps"] == parent.results["steps"] + 1
                 assert math.isclose(job.results["score"], parent.results["score"] + job.hyperparameters["x"])
 
-    def test_workers_that_find_none_yet_are_told_so_and_the_rest_go_on(
+    def test_workers_that_find_none_yet_get_an_answer_and_the_rest_go_on(
         self, db: schedy.SchedyDB, settings: Settings
     ) -> None:
         search = schedy.PopulationBasedTraining(
@@ -502,7 +502,7 @@ class TestRefusals:
             ({"objectives": [{"result": "r", "direction": "minimize"}]}, "objectives cannot be changed"),
         ],
     )
-    def test_what_is_laid_down_stays(self, db: schedy.SchedyDB, changes: dict[str, Any], words: str) -> None:
+    def test_what_is_fixed_cannot_be_changed(self, db: schedy.SchedyDB, changes: dict[str, Any], words: str) -> None:
         search = random_search(db)
         before = record_of(search).settings
         search.redefine(**changes)

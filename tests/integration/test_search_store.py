@@ -1,4 +1,4 @@
-"""What the store keeps of a search, for every database: which jobs are wanted, and that each is stored once."""
+"""Searches in every database: the jobs that are wanted, each of which is stored once."""
 
 import queue
 from collections.abc import Iterator
@@ -102,7 +102,7 @@ class SearchDesk:
         return record
 
     def grow_older(self, seconds: float) -> None:
-        """As if the experiment had been added that much earlier."""
+        """Set back the time at which the experiment was added."""
         with self.store.transaction() as transaction:
             (created_at,) = transaction.sql.scalars(select(Experiment.created_at))
             transaction.sql.execute(update(Experiment).values(created_at=created_at - timedelta(seconds=seconds)))
@@ -172,7 +172,7 @@ def test_two_instances_store_each_job_once(desk: SearchDesk, store: Store) -> No
     other.end()
 
 
-def test_what_a_lowered_budget_does_not_pay_is_not_stored(desk: SearchDesk) -> None:
+def test_what_a_lowered_budget_does_not_cover_is_not_stored(desk: SearchDesk) -> None:
     experiment = desk.add(max_jobs=5)
     desk.look()
     answers = desk.answers()

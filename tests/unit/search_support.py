@@ -25,7 +25,7 @@ def trial(key: int, **changes: Any) -> Trial:
 
 @dataclass
 class Experiment:
-    """Makes jobs and ends them; `algorithm` is asked with the history of the moment."""
+    """Creates jobs and ends them; `algorithm` gets the history of the moment."""
 
     definition: Definition
     ended: list[Trial] = field(default_factory=list)

@@ -100,7 +100,7 @@ class Exhausted:
 
 
 class Algorithm(Protocol):
-    """Makes suggestions for one experiment. Created with its definition, whose seed is set."""
+    """Suggests jobs for one experiment. Created with its definition, whose seed is set."""
 
     def __init__(self, definition: Definition) -> None: ...
 

@@ -27,7 +27,7 @@ class OpenQuestion:
 
 @dataclass(slots=True)
 class SearchState:
-    """What the service remembers of a search. Times are monotonic seconds. All of it may be lost: the store decides."""
+    """The service's memory of a search. Times are monotonic seconds. All of it may be lost: the store decides."""
 
     pk: int
     """Primary key of the experiment."""
