@@ -1,5 +1,6 @@
 """Classes of the I/O thread refuse to be called from another one."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
@@ -8,6 +9,8 @@ import pytest
 from schedy.amqp.channel import Channel
 from schedy.amqp.connection import Connection
 from schedy.settings import Settings
+from schedy_store.service.broker.channels import Channels
+from schedy_store.service.inbox import Inbox
 
 
 @pytest.fixture
@@ -57,3 +60,34 @@ def test_a_channel_is_used_in_the_io_thread_only(connection: Connection, channel
     with pytest.raises(RuntimeError, match=r"Channel\.unconfirmed .* Hand the call to Connection\.run\.$"):
         channel.unconfirmed()
     assert in_io_thread(connection, channel.unconfirmed) == []
+
+
+def entries(part: object) -> Iterator[tuple[str, Callable[..., object]]]:
+    """The public methods of a part, by their names."""
+    for name, method in inspect.getmembers(part, inspect.ismethod):
+        if not name.startswith("_"):
+            yield f"{type(part).__name__}.{name}", method
+
+
+@pytest.fixture
+def channels(settings: Settings) -> Iterator[Channels]:
+    opened = Channels(settings, Inbox(), instance="test", on_request=lambda _request: None)
+    opened.connection.start()
+    yield opened
+    opened.connection.close(5.0)
+
+
+def test_the_parts_of_the_service_are_called_in_the_io_thread_only(channels: Channels) -> None:
+    parts = [
+        part for part in vars(channels).values() if type(part).__module__.startswith("schedy_store.service.broker")
+    ]
+    checked = []
+    for part in (*parts, channels.queues.steps):
+        for name, method in entries(part):
+            arguments = [None] * len(inspect.signature(method).parameters)
+            with pytest.raises(
+                RuntimeError, match=rf"^{type(part).__name__}\.\w+ was called in the thread 'MainThread'"
+            ):
+                method(*arguments)
+            checked.append(name)
+    assert {"Replies.hold", "TicketPublisher.publish", "JobsQueues.recover", "ChannelSteps.put"} <= set(checked)

@@ -13,7 +13,7 @@ from schedy.settings import Settings, load_settings
 from schedy.wire import names
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.topology import setup
-from schedy_store.service import link
+from schedy_store.service.broker import ticker
 from tests.conftest import OwnNode
 from tests.node_control import call_node
 from tests.support import running_service, wait_until
@@ -113,7 +113,7 @@ def test_a_service_that_begins_makes_lost_queues_anew_and_workers_wait_for_it(
 def test_a_queue_that_says_nothing_is_made_anew_and_holds_nobody_else_up(
     own_node: OwnNode, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(link, "_CONFIRM_SECONDS", 2.5)
+    monkeypatch.setattr(ticker, "_CONFIRM_SECONDS", 2.5)
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
         hanging, good = _added(db, "Hanging", 1), _added(db, "Good", 2)
         call_node(own_node, f"sys suspend ['%2F_{names.jobs_queue('Hanging')}']")

@@ -7,8 +7,8 @@ import pytest
 
 from schedy.settings import Settings
 from schedy_broker_setup.topology import setup
-from schedy_store.service import link as link_module
-from schedy_store.service.link import Link
+from schedy_store.service.broker import ticker
+from schedy_store.service.broker.link import Link
 from tests.support import wait_until
 
 
@@ -28,19 +28,19 @@ def _gets_reports(link: Link) -> Callable[[], bool]:
 def test_an_instance_that_stalls_gives_way_to_another(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(link_module, "_STALLED_SECONDS", 1.0)
+    monkeypatch.setattr(ticker, "_STALLED_SECONDS", 1.0)
     setup(settings.broker_url)
-    one, other = (Link(settings, instance=name, on_read=lambda _read: None) for name in ("one", "other"))
+    one, other = (Link(settings, instance=name, on_request=lambda _request: None) for name in ("one", "other"))
     try:
         one.start()
         wait_until(_gets_reports(one), what="the first instance to be active")
         other.start()
         wait_until(_gets_reports(other), what="the second instance to be active")
-        assert "has not come round for 1 s" in caplog.text
+        assert "has been busy with one batch for 1 s" in caplog.text
         for _ in range(20):  # awake again, it stands by
             assert not _gets_reports(one)()
             _gets_reports(other)()
-        assert caplog.text.count("has not come round") == 1
+        assert caplog.text.count("has been busy with one batch") == 1
     finally:
         one.end()
         other.end()
@@ -49,14 +49,14 @@ def test_an_instance_that_stalls_gives_way_to_another(
 def test_an_instance_that_stalls_and_is_alone_goes_on_when_it_wakes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(link_module, "_STALLED_SECONDS", 1.0)
+    monkeypatch.setattr(ticker, "_STALLED_SECONDS", 1.0)
     setup(settings.broker_url)
-    link = Link(settings, instance="alone", on_read=lambda _read: None)
+    link = Link(settings, instance="alone", on_request=lambda _request: None)
     try:
         link.start()
         wait_until(_gets_reports(link), what="the first report")
         before = time.monotonic()
-        wait_until(lambda: "has not come round" in caplog.text, what="the stall to be noticed")
+        wait_until(lambda: "has been busy with one batch" in caplog.text, what="the stall to be noticed")
         assert time.monotonic() - before > 0.9
         wait_until(_gets_reports(link), what="reports again")
     finally:

@@ -25,7 +25,7 @@ from schedy_broker_setup.management import Management
 from schedy_broker_setup.topology import setup
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Service as ServiceRow
-from schedy_store.service.loop import DeposedError, ResultsService
+from schedy_store.service.epoch import DeposedError, Epochs, Turn
 from tests.conftest import Node, OwnNode
 from tests.forwarder import Forwarder
 from tests.support import PostgreSQL, running_service, wait_until
@@ -149,11 +149,12 @@ def test_an_instance_that_subscribed_before_another_took_over_commits_nothing(se
     """It may hold a batch that its successor has applied and answered: it must look anew before it takes an epoch."""
     store = Store.open(settings.effective_store_url)
     store.migrate(from_older=False)
-    instance = ResultsService(settings, store, prepare_broker=lambda: None)
+    epochs = Epochs(store, instance="test", lease_seconds=settings.lease_seconds)
+    epochs.look()
     with store.transaction() as transaction:
         transaction.sql.execute(update(ServiceRow).values(epoch=ServiceRow.epoch + 1, instance="another"))
     with pytest.raises(DeposedError), store.transaction() as transaction:
-        instance._check_epoch(None, transaction)  # type: ignore[arg-type]  # the link is for who gets the epoch
+        epochs.check(transaction, Turn())
     with store.transaction() as transaction:
         assert transaction.sql.scalar(select(ServiceRow.instance)) == "another"
     store.close()

@@ -1,4 +1,4 @@
-"""What results services do: the loop and the link of `schedy_store.service`, and `TicketDispatcher`.
+"""What results services do: the loop and the appliers of `schedy_store.service`, and `TicketDispatcher`.
 
 Of the store, `Draft.job` and `Draft.open` are what is committed: a transaction is one step, as in a database. A tick is
 a message only where there is a lease to judge; the others are there as the steps "looks round" and "marks".
@@ -115,7 +115,7 @@ def _committed(setup: Setup, draft: Draft, outputs: Outputs, count: int) -> None
 def _transaction(
     setup: Setup, draft: Draft, which: int, messages: tuple[Message, ...] = (), marks: str = ""
 ) -> Outputs:
-    """`ResultsService._apply`: all or nothing, and nothing if another instance has taken over."""
+    """`Applier.apply`: all or nothing, and nothing if another instance has taken over."""
     before = draft.job, draft.open
     epoch = draft.instances[which].epoch
     is_old = epoch == OLD or (which != ACTIVE and epoch == NO_EPOCH and draft.instances[ACTIVE].epoch == CURRENT)
@@ -133,7 +133,7 @@ def _transaction(
 
 
 def _begin(setup: Setup, draft: Draft, which: int) -> None:
-    """Take an epoch if there is none: `_check_epoch`; renew the leases after a gap: `_renew_after_gap`.
+    """Take an epoch if there is none: `Epochs.check`; renew the leases after a gap: `Turn.has_gap`.
 
     The epoch follows the one that the store had when the instance subscribed. So an instance that was cut off with its
     first batch in hand, and wakes up after another has taken one, has missed its own.
@@ -213,7 +213,7 @@ def _work_off(setup: Setup, state: World, which: int) -> Move:
 
 
 def _next_output(setup: Setup, draft: Draft, which: int) -> str:
-    """`ResultsService._finish`: queues and answers, then tickets, then the acknowledgement."""
+    """`AfterCommit.send`: queues and answers, then tickets, then the acknowledgement."""
     outputs = draft.instances[which].outputs or _NOTHING
     if outputs.purge or outputs.replies:
         _answer(setup, draft, which, outputs)

@@ -43,7 +43,7 @@ class Reply(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What a committed batch leaves to do, in this order: `schedy_store.service.loop._Applied`."""
+    """What a committed batch leaves to do, in this order: `schedy_store.service.applying.AppliedBatch`."""
 
     purge: bool = False
     replies: tuple[Reply, ...] = ()

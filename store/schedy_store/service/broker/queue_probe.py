@@ -1,10 +1,9 @@
-"""Looks for jobs queues that are dead on the broker (`jobs_queues` says how they come about).
+"""Looking for jobs queues that are dead on the broker (`jobs_queues` says how they come about).
 
 A dead queue looks like an empty one until a message is asked of it. That hangs, or ends the whole connection with an
-internal error: so this has a connection of its own, for as long as there is something to look at.
+internal error: so the probe has a connection of its own, for as long as there is something to look at.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -14,13 +13,14 @@ from schedy.errors import BrokerError, BrokerFaultError
 from schedy.settings import Settings
 from schedy.wire import names
 
-_log = logging.getLogger(__name__)
-
 _PATIENCE_SECONDS = 5.0
 
 
 class QueueProbe:
-    """Looks at queues one after the other, once. `on_dead` is called in a thread of the probe's."""
+    """Looks at queues one after the other, once, then closes its connection. Lives in the I/O thread of `connection`.
+
+    Its owner starts the connection, and may cut it before that. `on_dead` is called in the I/O thread, too.
+    """
 
     def __init__(
         self, settings: Settings, *, instance: str, experiments: Iterable[str], on_dead: Callable[[str], None]
@@ -28,33 +28,21 @@ class QueueProbe:
         self._on_dead = on_dead
         self._left = deque(experiments)
         self._asked: str | None = None
-        """Whose queue was asked for a message and has not answered yet."""
+        """The experiment whose queue was asked for a message and has not answered yet."""
         self._timer: Timer | None = None
-        self._broker = Connection(
+        self.connection = Connection(
             settings,
             name=f"schedy service {instance} looking for dead queues",
             on_connected=self._next,
             on_lost=self._lost,
         )
 
-    def start(self) -> None:
-        self._broker.start()
-
-    def end(self) -> None:
-        self._broker.abandon()
-
-    def leave(self) -> None:
-        """End soon."""
-        self._broker.run(self._broker.begin_abandon)
-
-    # The rest runs in the I/O thread.
-
     def _next(self) -> None:
         self._stop_waiting()
         if not self._left:
-            self._broker.begin_close()
+            self.connection.begin_close()
             return
-        self._broker.open_channel(self._look, lambda _channel, _error: self._missing())
+        self.connection.open_channel(self._look, lambda _channel, _error: self._missing())
 
     def _look(self, channel: Channel) -> None:
         queue = names.jobs_queue(self._left[0])
@@ -64,13 +52,13 @@ class QueueProbe:
                 self._lives(channel)
                 return
             self._asked = self._left[0]
-            self._timer = self._broker.later(_PATIENCE_SECONDS, self._hangs)
+            self._timer = self.connection.later(_PATIENCE_SECONDS, self._hangs)
             channel.get(queue, lambda incoming: self._got(channel, incoming))
 
         channel.count(queue, _counted)
 
     def _got(self, channel: Channel, _incoming: Incoming | None) -> None:
-        """A ticket that has come this very moment goes back with its channel."""
+        """Go on: the queue lives. A ticket that has come this very moment goes back with its channel."""
         self._lives(channel)
 
     def _lives(self, channel: Channel) -> None:
@@ -79,7 +67,7 @@ class QueueProbe:
         self._next()
 
     def _missing(self) -> None:
-        """There is no such queue any more, or it may not be looked at."""
+        """Go on after a queue that does not exist any more, or that must not be looked at."""
         if self._left:
             self._left.popleft()
         self._next()
@@ -87,7 +75,7 @@ class QueueProbe:
     def _hangs(self) -> None:
         self._timer = None
         self._dead()
-        self._broker.drop()
+        self.connection.drop()
 
     def _lost(self, error: BrokerError) -> None:
         if self._asked is not None and isinstance(error, BrokerFaultError):
@@ -103,5 +91,5 @@ class QueueProbe:
     def _stop_waiting(self) -> None:
         self._asked = None
         if self._timer is not None:
-            self._broker.cancel_timer(self._timer)
+            self.connection.cancel_timer(self._timer)
             self._timer = None

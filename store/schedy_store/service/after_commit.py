@@ -1,0 +1,61 @@
+"""What follows from a batch once it is committed: queues, answers, questions to the searches, tickets."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from schedy.wire.answers import ReportAnswer
+from schedy_store.service.applying import AppliedBatch, AppliedMessage
+from schedy_store.service.broker.link import Link
+from schedy_store.service.searches.searches import Searches
+
+_log = logging.getLogger(__name__)
+
+
+class AfterCommit:
+    """Sends out what follows from committed batches. Lives in the service thread."""
+
+    def __init__(self, link: Link, searches: Searches) -> None:
+        self._link = link
+        self._searches = searches
+
+    def send(self, batch: AppliedBatch) -> None:
+        """Send out everything, in an order in which an answer is true when it arrives:
+
+        1. Changes to queues, then the answer that follows from them.
+        2. Questions to the search processes, and answers to workers that have waited for a job.
+        3. Tickets: after the answers that wait for them have been registered.
+        """
+        for applied in batch.messages:
+            self._send_one(applied)
+        self._searches.send(self._link.reply)
+        self._link.publish_tickets(batch.tickets)
+
+    def _send_one(self, applied: AppliedMessage) -> None:
+        """Answer when the last change to a queue is done and the tickets that are awaited are published."""
+        for line in applied.effects.log:
+            _log.info("%s", line)
+        reply = self._reply(applied)
+        queues = applied.effects.queues
+        last = len(queues) - 1
+        for place, (change, experiment) in enumerate(queues):
+            is_answered_then = place == last and not applied.awaited
+            self._link.change_queue(change, experiment, reply if is_answered_then else _nothing)
+        if applied.awaited:
+            self._link.reply_after(applied.awaited, reply)
+        elif not queues:
+            reply()
+
+    def _reply(self, applied: AppliedMessage) -> Callable[[], None]:
+        """Return what sends the answer; an answer to a curve comes from the pruner, if there is one."""
+        incoming, answer, pruning = applied.incoming, applied.effects.answer, applied.effects.pruning
+        if incoming is None or answer is None:
+            return _nothing
+        if pruning is None or not isinstance(answer, ReportAnswer):
+            return partial(self._link.reply, incoming, answer)
+        is_asked = self._searches.ask_pruner(incoming, answer, pruning)
+        return _nothing if is_asked else partial(self._link.reply, incoming, answer)
+
+
+def _nothing() -> None:
+    """Do nothing: no answer follows."""

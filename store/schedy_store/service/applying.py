@@ -1,0 +1,198 @@
+"""Applying a batch: all that has arrived, in one transaction."""
+
+import logging
+from dataclasses import dataclass, field
+
+from schedy.amqp.channel import Incoming
+from schedy.errors import StoreError
+from schedy.settings import Settings
+from schedy.wire.base import Sendable
+from schedy.wire.changes import Change
+from schedy.wire.reports import Report
+from schedy.wire.requests import Request
+from schedy.wire.service import Tick
+from schedy_store.lifecycle.changes import Changes
+from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.reports import Reports
+from schedy_store.lifecycle.tickets import TicketDispatcher, WantedTicket
+from schedy_store.reads import answer_request
+from schedy_store.schema.engine import Store, Transaction, is_fault_of_data
+from schedy_store.service.broker.link import Link
+from schedy_store.service.decoding import DecodedMessage
+from schedy_store.service.epoch import DeposedError, Epochs, Turn
+from schedy_store.service.inbox import Arrivals
+from schedy_store.service.searches.searches import Searches
+from schedy_store.service.timers import Timers
+
+_log = logging.getLogger(__name__)
+
+
+class BatchError(Exception):
+    """A batch failed on data; its messages are to be applied one by one."""
+
+
+@dataclass(slots=True)
+class AppliedMessage:
+    """A message that was applied, and its effects. What the searches do of their own accord has no `incoming`."""
+
+    incoming: Incoming | None
+    effects: Effects
+    awaited: set[int] = field(default_factory=set)
+    """Jobs whose tickets the broker must have before the answer is sent."""
+
+
+@dataclass(slots=True)
+class AppliedBatch:
+    """A batch that was applied: what is left to do once it is committed."""
+
+    turn: Turn
+    messages: list[AppliedMessage] = field(default_factory=list)
+    tickets: list[WantedTicket] = field(default_factory=list)
+
+
+class Applier:
+    """Applies batches over one subscription, which becomes active with the first. Lives in the service thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        link: Link,
+        *,
+        instance: str,
+        tickets: TicketDispatcher,
+        searches: Searches,
+        timers: Timers,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._link = link
+        self._instance = instance
+        self._tickets = tickets
+        self._searches = searches
+        self._timers = timers
+        self._epochs = Epochs(store, instance=instance, lease_seconds=settings.lease_seconds)
+        self._turn = Turn()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this instance has an epoch over this connection."""
+        return self._turn.epoch is not None
+
+    def look(self) -> None:
+        """Read the epoch before a new subscription: over a new connection another instance may have been active."""
+        self._turn = Turn()
+        self._epochs.look()
+
+    def apply(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> AppliedBatch:
+        """Apply what has arrived in one transaction, all or nothing.
+
+        Raises BatchError if a message has data that cannot be stored, StoreError if the database is away, DeposedError
+        if another instance has taken over.
+        """
+        batch = AppliedBatch(self._turn)
+        try:
+            with self._store.transaction() as transaction:
+                batch.turn = self._checked_turn(transaction)
+                self._apply_all(transaction, arrivals, messages, batch)
+        except (DeposedError, StoreError):
+            raise
+        except Exception as error:
+            if not is_fault_of_data(error):
+                raise
+            _log.debug("A batch of %d failed", len(messages), exc_info=True)
+            self._tickets.not_published([wanted.key for wanted in batch.tickets])
+            raise BatchError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
+        if batch.turn.epoch != self._turn.epoch:
+            _log.info("This instance (%s) is active, epoch %d.", self._instance, batch.turn.epoch)
+        self._turn = batch.turn
+        return batch
+
+    def _checked_turn(self, transaction: Transaction) -> Turn:
+        """Return the turn if it is still ours, or a new one; leases are judged only while ticks come regularly."""
+        turn = self._epochs.check(transaction, self._turn)
+        if turn.epoch != self._turn.epoch:
+            self._tickets.reset(transaction)
+            self._searches.reset(self._link.inbox.put_answer)
+            self._link.open_queues(self._tickets.open_experiments(transaction))
+        if turn.has_gap(transaction):
+            self._reports(transaction).renew_leases()
+            turn = turn.ticked(transaction)
+        return turn
+
+    def _apply_all(
+        self, transaction: Transaction, arrivals: Arrivals, messages: list[DecodedMessage], batch: AppliedBatch
+    ) -> None:
+        """Apply everything, in this order:
+
+        1. Outcomes of what was published before: the messages may depend on which tickets are out.
+        2. Answers of the search processes: the jobs that they made are there before a message that waits for one.
+        3. The messages, in the order of the queue: a report counts as of the moment at which it was sent.
+        4. What searches want now: they count the jobs that 2 and 3 have stored, claimed and ended.
+        5. What the answers wait for: tickets of jobs that are still wanted after all messages.
+        6. The tickets to publish, last: all jobs are there, and all that can make room in the window has.
+        """
+        self._apply_outcomes(transaction, arrivals)
+        batch.messages.append(AppliedMessage(None, self._searches.take(transaction, arrivals.answers)))
+        for decoded in messages:
+            batch.messages.append(self._apply_message(transaction, decoded, batch))
+        batch.messages.append(AppliedMessage(None, self._searches.look(transaction)))
+        self._note_tickets(transaction, batch.messages)
+        self._tickets.confirmed(arrivals.confirmed)
+        batch.tickets = self._tickets.choose(transaction)
+
+    def _apply_outcomes(self, transaction: Transaction, arrivals: Arrivals) -> None:
+        """Apply what became of tickets and queues, in this order:
+
+        1. Returned tickets leave the window, and their experiments rest.
+        2. Tickets in queues that were lost get new numbers; before 3, which marks tickets in the new queues.
+        3. Confirmed tickets are marked as dispatched.
+        4. The searches look whether workers wait for these; while the tickets are in flight, which says whose they are.
+        5. Lengths of queues: tickets that were dispatched long ago, and are in none, are lost.
+
+        Confirmed tickets stay in flight until those to publish are chosen.
+        """
+        self._tickets.returned(arrivals.returned)
+        self._tickets.recreated(transaction, arrivals.recreated)
+        self._tickets.mark_dispatched(transaction, arrivals.confirmed)
+        self._searches.note_tickets(self._tickets.experiments_of(arrivals.confirmed))
+        self._tickets.note_queue_lengths(transaction, arrivals.queue_lengths)
+
+    def _apply_message(self, transaction: Transaction, decoded: DecodedMessage, batch: AppliedBatch) -> AppliedMessage:
+        if isinstance(decoded.message, Tick):
+            batch.turn = batch.turn.ticked(transaction)
+        effects = self._effects(transaction, decoded.message, decoded.incoming.user)
+        self._searches.note(decoded.incoming, effects)
+        if effects.claimed is not None:
+            self._tickets.note_claim(*effects.claimed, transaction.now)
+        return AppliedMessage(decoded.incoming, effects)
+
+    def _effects(self, transaction: Transaction, message: Sendable, user: str | None) -> Effects:
+        match message:
+            case Tick():
+                return self._timers.tick(
+                    transaction,
+                    reports=self._reports(transaction),
+                    changes=self._changes(transaction),
+                    count_ready=self._link.count_ready,
+                )
+            case Report():
+                return self._reports(transaction).apply(message, user)
+            case Change():
+                return self._changes(transaction).apply(message, user)
+            case Request():
+                return Effects(answer_request(transaction, message))
+            case _:
+                return Effects()  # a Replay: unwrapping leaves none
+
+    def _note_tickets(self, transaction: Transaction, messages: list[AppliedMessage]) -> None:
+        for applied in messages:
+            self._tickets.wanting |= applied.effects.tickets_wanted
+            applied.awaited = self._tickets.awaited(transaction, applied.effects.tickets_awaited)
+
+    def _reports(self, transaction: Transaction) -> Reports:
+        return Reports(transaction, lease_seconds=self._settings.lease_seconds)
+
+    def _changes(self, transaction: Transaction) -> Changes:
+        settings = self._settings
+        return Changes(transaction, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts)

@@ -1,0 +1,81 @@
+"""The service's ticks, and what is watched with each: a service thread that stalls, a queue that takes no ticket."""
+
+import logging
+import time
+import uuid
+
+from schedy.amqp.channel import Channel, Outgoing, PublishOutcome
+from schedy.amqp.connection import Connection
+from schedy.wire import names
+from schedy.wire.codec import encode, routing_key
+from schedy.wire.service import Tick
+from schedy_store.service.broker.ticket_publisher import TicketPublisher
+from schedy_store.service.inbox import Inbox
+
+_log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 1.0
+_CONFIRM_SECONDS = 10.0
+"""How long a ticket may wait for its confirm while ticks get theirs."""
+_STALLED_SECONDS = 60.0
+"""How long the service may be busy with one batch before it counts as stalled."""
+
+
+class Ticker:
+    """Publishes a tick each second, and cuts the connection over a stall or a dead queue. Lives in the I/O thread.
+
+    Ticks have a channel of their own: one that waits for a dead queue must not hold them up.
+    """
+
+    def __init__(self, connection: Connection, inbox: Inbox, tickets: TicketPublisher, *, instance: str) -> None:
+        self._connection = connection
+        self._inbox = inbox
+        self._tickets = tickets
+        self._instance = instance
+        self._confirmed_at = 0.0
+
+    def opened(self, channel: Channel) -> None:
+        """Tick over this channel until it closes."""
+        self._connection.assert_io_thread()
+        self._confirmed_at = time.monotonic()
+        channel.confirm(lambda: self._tick(channel))
+
+    def _tick(self, channel: Channel) -> None:
+        if not channel.is_open:
+            return
+        self._look_for_stall()
+        self._look_for_dead_queue()
+        if self._connection.blocked is None:  # else ticks would pile up, and come all at once
+            self._publish(channel)
+        self._connection.later(_TICK_SECONDS, lambda: self._tick(channel))
+
+    def _publish(self, channel: Channel) -> None:
+        tick = Tick(instance=self._instance)
+        channel.publish(
+            Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex),
+            self._answered,
+        )
+
+    def _answered(self, _outcome: PublishOutcome) -> None:
+        self._confirmed_at = time.monotonic()
+
+    def _look_for_stall(self) -> None:
+        """Let go of reports that the service thread does not come to."""
+        if self._inbox.has_delivered and self._inbox.seconds_since_taken > _STALLED_SECONDS:
+            _log.error(
+                "The results service has been busy with one batch for %.0f s (is the disk of the store stalled?)."
+                " Letting go of the reports, so that another instance can go on.",
+                _STALLED_SECONDS,
+            )
+            self._connection.drop()
+
+    def _look_for_dead_queue(self) -> None:
+        """Start again when a queue keeps a ticket waiting while ticks pass: it holds up all tickets behind it."""
+        now = time.monotonic()
+        oldest = self._tickets.oldest_unconfirmed
+        if oldest is None or now - oldest.published_at <= _CONFIRM_SECONDS:
+            return
+        if now - self._confirmed_at < _CONFIRM_SECONDS / 2:
+            _log.warning("The queue %s does not take a ticket.", names.jobs_queue(oldest.experiment))
+            self._tickets.give_up_waiting(oldest.experiment)
+            self._connection.drop()

@@ -1,0 +1,63 @@
+"""Decoding what is delivered, and unwrapping dead letters that are replayed."""
+
+import base64
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from schedy.amqp.channel import Incoming
+from schedy.wire import names
+from schedy.wire.base import Sendable
+from schedy.wire.codec import UndecodableError, decode, routing_key
+from schedy.wire.service import Replay
+
+_REPLAY_KEY = names.SERVICE_KEY_PREFIX + "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedMessage:
+    """A message with its delivery; that of a replayed one is as its first sender sent it."""
+
+    incoming: Incoming
+    message: Sendable
+
+
+def decode_deliveries(deliveries: Iterable[Incoming], *, bury: Callable[[Incoming, str], None]) -> list[DecodedMessage]:
+    """Decode deliveries in their order; those that cannot be read are buried with the reason."""
+    messages: list[DecodedMessage] = []
+    for delivered in deliveries:
+        incoming = delivered
+        try:
+            incoming = _unwrapped(delivered)
+            messages.append(DecodedMessage(incoming, decode_checked(incoming)))
+        except UndecodableError as error:
+            bury(incoming, str(error))
+    return messages
+
+
+def decode_checked(incoming: Incoming) -> Sendable:
+    """Decode a message, whose kind must be the one of its routing key: permissions guard that.
+
+    Raises UndecodableError.
+    """
+    message = decode(incoming.body)
+    if routing_key(message) != incoming.routing_key:
+        raise UndecodableError(f"a {message.kind!r} message under the routing key {incoming.routing_key!r}")
+    return message
+
+
+def _unwrapped(incoming: Incoming) -> Incoming:
+    """Return what a replay brings back as if it had come from its first sender, who waits no more for an answer.
+
+    Only the service's user and administrators may send under this routing key, so the user that a replay names can be
+    trusted. Raises UndecodableError.
+    """
+    if incoming.routing_key != _REPLAY_KEY:
+        return incoming
+    replay = decode(incoming.body)
+    if not isinstance(replay, Replay) or replay.routing_key == _REPLAY_KEY:
+        raise UndecodableError("not a replay of a client's message")
+    try:
+        body = base64.b64decode(replay.body, validate=True)
+    except ValueError as error:
+        raise UndecodableError(f"a replay whose body is not base64: {error}") from None
+    return replace(incoming, body=body, routing_key=replay.routing_key, user=replay.user, reply_to=None)

@@ -1,0 +1,100 @@
+"""Epochs, by which an instance of the results service finds that another has taken over, and gaps between ticks.
+
+RabbitMQ makes one instance the consumer of the reports and tells nobody. So the store has a number, the epoch, which
+an instance raises when it becomes active, and which every transaction checks.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import select, update
+
+from schedy_store.lifecycle.journal import Journal
+from schedy_store.schema.engine import Store, Transaction
+from schedy_store.schema.tables import Service as ServiceRow
+
+_LONGEST_GAP_SECONDS = 5.0
+_EPOCH = select(ServiceRow.epoch)
+_LOCKED_EPOCH = _EPOCH.with_for_update()
+
+
+class DeposedError(Exception):
+    """Another instance has taken over. `was_active`: this one had an epoch until then."""
+
+    def __init__(self, *, was_active: bool) -> None:
+        super().__init__("Another instance of the results service has taken over.")
+        self.was_active = was_active
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """This instance's turn as the active one: its epoch, and when a tick or a renewal of the leases came last.
+
+    A transaction makes a new one, which counts once it is committed.
+    """
+
+    epoch: int | None = None
+    last_tick: tuple[float, datetime] | None = None
+    """By this machine's clock, in seconds, and by the database's."""
+
+    def ticked(self, transaction: Transaction) -> Self:
+        return replace(self, last_tick=(time.monotonic(), transaction.now))
+
+    def has_gap(self, transaction: Transaction) -> bool:
+        """Whether no tick has come for a while by one of the clocks, or at all: no lease may be judged then."""
+        if self.last_tick is None:
+            return True
+        seconds, database_time = self.last_tick
+        passed = time.monotonic() - seconds
+        drift = (transaction.now - database_time).total_seconds() - passed
+        return passed >= _LONGEST_GAP_SECONDS or abs(drift) >= _LONGEST_GAP_SECONDS
+
+
+class Epochs:
+    """Takes epochs and checks them. Lives in the service thread."""
+
+    def __init__(self, store: Store, *, instance: str, lease_seconds: float) -> None:
+        self._store = store
+        self._instance = instance
+        self._lease_seconds = lease_seconds
+        self._before = 0
+
+    def look(self) -> None:
+        """Read the epoch before a subscription: only the one that follows it can be taken.
+
+        An instance that takes over from one that holds a batch has taken that: so the batch cannot be applied after
+        what its successor has applied.
+        """
+        with self._store.transaction() as transaction:
+            self._before = transaction.sql.scalars(_EPOCH).one()
+
+    def check(self, transaction: Transaction, turn: Turn) -> Turn:
+        """Return the turn if its epoch is still the store's, or a new turn if it has none.
+
+        Locks the row until the commit. Raises DeposedError if another instance has taken over.
+        """
+        if turn.epoch is None:
+            return self._take(transaction)
+        if transaction.sql.scalar(_LOCKED_EPOCH) != turn.epoch:
+            raise DeposedError(was_active=True)
+        return turn
+
+    def _take(self, transaction: Transaction) -> Turn:
+        taken = transaction.sql.scalars(
+            update(ServiceRow)
+            .where(ServiceRow.epoch == self._before)
+            .values(
+                epoch=ServiceRow.epoch + 1,
+                instance=self._instance,
+                active_since=transaction.now,
+                lease_seconds=self._lease_seconds,
+            )
+            .returning(ServiceRow.epoch)
+        ).one_or_none()
+        if taken is None:
+            raise DeposedError(was_active=False)
+        detail = f"The results service {self._instance} is active."
+        Journal(transaction).record("service", detail, experiment_pk=None)
+        return Turn(taken)

@@ -1,0 +1,49 @@
+"""What is due with a tick, and from time to time."""
+
+import time
+from collections.abc import Callable
+
+from schedy.settings import Settings
+from schedy_store.lifecycle.changes import Changes
+from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.reports import Reports
+from schedy_store.lifecycle.tickets import TicketDispatcher
+from schedy_store.lifecycle.workers import Workers
+from schedy_store.schema.engine import Transaction
+
+_LEASES_JUDGED = 1000
+_HOUSEKEEPING_SECONDS = 3600.0
+
+
+class Timers:
+    """Runs what is due with a tick: all that was reported before it has been applied. Lives in the service thread."""
+
+    def __init__(self, settings: Settings, tickets: TicketDispatcher) -> None:
+        self._settings = settings
+        self._tickets = tickets
+        self._next_look = 0.0
+        self._next_housekeeping = 0.0
+
+    def tick(
+        self,
+        transaction: Transaction,
+        *,
+        reports: Reports,
+        changes: Changes,
+        count_ready: Callable[[dict[int, str]], None],
+    ) -> Effects:
+        """Judge leases and time limits; once in a lease look for lost tickets; each hour delete what is old.
+
+        `count_ready` counts the tickets in the queues of experiments.
+        """
+        effects = reports.expire_leases(_LEASES_JUDGED)
+        effects.log += reports.stop_overdue(_LEASES_JUDGED).log
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + self._settings.lease_seconds
+            self._tickets.reclaim_overtaken(transaction)
+            count_ready(self._tickets.overdue_experiments(transaction))
+        if time.monotonic() >= self._next_housekeeping:
+            self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
+            changes.forget_old_answers()
+            Workers(transaction).forget_old()
+        return effects
