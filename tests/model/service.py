@@ -115,7 +115,7 @@ def _committed(setup: Setup, draft: Draft, outputs: Outputs, count: int) -> None
 def _transaction(
     setup: Setup, draft: Draft, which: int, messages: tuple[Message, ...] = (), marks: str = ""
 ) -> Outputs:
-    """`Applier.apply`: all or nothing, and nothing if another instance has taken over."""
+    """`Applier.apply_batch`: all or nothing, and nothing if another instance has taken over."""
     before = draft.job, draft.open
     epoch = draft.instances[which].epoch
     is_old = epoch == OLD or (which != ACTIVE and epoch == NO_EPOCH and draft.instances[ACTIVE].epoch == CURRENT)
@@ -213,7 +213,7 @@ def _work_off(setup: Setup, state: World, which: int) -> Move:
 
 
 def _next_output(setup: Setup, draft: Draft, which: int) -> str:
-    """`AfterCommit.send`: queues and answers, then tickets, then the acknowledgement."""
+    """`AfterCommit.send_out`: queues and answers, then tickets, then the acknowledgement."""
     outputs = draft.instances[which].outputs or _NOTHING
     if outputs.purge or outputs.replies:
         _answer(setup, draft, which, outputs)

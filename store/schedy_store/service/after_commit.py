@@ -19,7 +19,7 @@ class AfterCommit:
         self._link = link
         self._searches = searches
 
-    def send(self, batch: AppliedBatch) -> None:
+    def send_out(self, batch: AppliedBatch) -> None:
         """Send out everything, in an order in which an answer is true when it arrives:
 
         1. Changes to queues, then the answer that follows from them.

@@ -84,7 +84,7 @@ class Applier:
         self._turn = Turn()
         self._epochs.look()
 
-    def apply(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> AppliedBatch:
+    def apply_batch(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> AppliedBatch:
         """Apply what has arrived in one transaction, all or nothing.
 
         Raises BatchError if a message has data that cannot be stored, StoreError if the database is away, DeposedError
@@ -125,14 +125,16 @@ class Applier:
     ) -> None:
         """Apply everything, in this order:
 
-        1. Outcomes of what was published before: the messages may depend on which tickets are out.
-        2. Answers of the search processes: the jobs that they made are there before a message that waits for one.
-        3. The messages, in the order of the queue: a report counts as of the moment at which it was sent.
-        4. What searches want now: they count the jobs that 2 and 3 have stored, claimed and ended.
-        5. What the answers wait for: tickets of jobs that are still wanted after all messages.
-        6. The tickets to publish, last: all jobs are there, and all that can make room in the window has.
+        1. What became of tickets and queues: a claim in 4 may be of a ticket that was confirmed just now.
+        2. Workers that wait for these tickets; while they are in flight, which says whose they are.
+        3. What the search processes have answered: their jobs are there before a message that waits for one.
+        4. The messages, in the order of the queue, in which their senders rely on each other.
+        5. What the searches want: they look at the jobs that 3 and 4 have stored, claimed and ended.
+        6. What answers wait for: tickets of jobs that want one still, after all messages.
+        7. Room in the window, where confirmed tickets leave it, and the tickets to publish, when all jobs are there.
         """
         self._apply_outcomes(transaction, arrivals)
+        self._searches.note_tickets(self._tickets.experiments_of(arrivals.confirmed))
         batch.messages.append(AppliedMessage(None, self._searches.take(transaction, arrivals.answers)))
         for decoded in messages:
             batch.messages.append(self._apply_message(transaction, decoded, batch))
@@ -144,18 +146,14 @@ class Applier:
     def _apply_outcomes(self, transaction: Transaction, arrivals: Arrivals) -> None:
         """Apply what became of tickets and queues, in this order:
 
-        1. Returned tickets leave the window, and their experiments rest.
-        2. Tickets in queues that were lost get new numbers; before 3, which marks tickets in the new queues.
-        3. Confirmed tickets are marked as dispatched.
-        4. The searches look whether workers wait for these; while the tickets are in flight, which says whose they are.
-        5. Lengths of queues: tickets that were dispatched long ago, and are in none, are lost.
-
-        Confirmed tickets stay in flight until those to publish are chosen.
+        1. Returned tickets: they are wanted again after a rest.
+        2. Queues that were lost: all tickets that were dispatched into them are wanted again.
+        3. Confirmed tickets are dispatched. After 2: what is confirmed now is in the new queues.
+        4. Empty queues: tickets that were dispatched into them long ago are wanted again.
         """
         self._tickets.returned(arrivals.returned)
         self._tickets.recreated(transaction, arrivals.recreated)
         self._tickets.mark_dispatched(transaction, arrivals.confirmed)
-        self._searches.note_tickets(self._tickets.experiments_of(arrivals.confirmed))
         self._tickets.note_queue_lengths(transaction, arrivals.queue_lengths)
 
     def _apply_message(self, transaction: Transaction, decoded: DecodedMessage, batch: AppliedBatch) -> AppliedMessage:

@@ -23,20 +23,25 @@ class BatchHandler:
         """
         messages = decode_deliveries(arrivals.deliveries, bury=self._link.bury)
         try:
-            self._after_commit.send(self._applier.apply(arrivals, messages))
+            self._apply(arrivals, messages)
         except BatchError:
-            self._handle_one_by_one(arrivals, messages)
+            self._apply_one_by_one(arrivals, messages)
         if arrivals.deliveries:
             self._link.ack(arrivals.deliveries[-1])
 
-    def _handle_one_by_one(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> None:
+    def _apply(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> None:
+        """Apply a batch in one transaction, commit, and send out what follows. Raises BatchError."""
+        batch = self._applier.apply_batch(arrivals, messages)
+        self._after_commit.send_out(batch)
+
+    def _apply_one_by_one(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> None:
         """Find the message at fault of a failed batch and bury it; the others are stored."""
         try:
-            self._after_commit.send(self._applier.apply(arrivals, []))
+            self._apply(arrivals, [])
         except BatchError as error:
             raise StoreError(f"The results service cannot go on, and no message is at fault: {error}") from error
         for decoded in messages:
             try:
-                self._after_commit.send(self._applier.apply(Arrivals(), [decoded]))
+                self._apply(Arrivals(), [decoded])
             except BatchError as error:
                 self._link.bury(decoded.incoming, str(error))

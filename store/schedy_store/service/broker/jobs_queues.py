@@ -179,8 +179,8 @@ def _complaint(queue: str, error: BrokerError) -> str:
         return f"The queue {queue} cannot be used: {error}"
     return (
         f"The queue {queue} cannot be used: {error.what} No job of this experiment starts until it is deleted, in the"
-        f" management UI (Queues > {queue}) or with `rabbitmqctl delete_queue {queue}`; then a new one is created. Other"
-        " experiments go on."
+        f" management UI (Queues > {queue}) or with `rabbitmqctl delete_queue {queue}`; then a new one is created."
+        " Other experiments go on."
     )
 
 
