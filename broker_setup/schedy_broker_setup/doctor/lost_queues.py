@@ -3,8 +3,8 @@
 A quorum queue is lost if its node is killed within about a second of the declaration (seen in 3.10): it can be
 inspected and seems empty, but a request for a message is never answered, or ends the connection with an internal error.
 
-The results service looks for such jobs queues, too (`schedy_store.service.queue_probe`), beside its other work: it may
-not block, and this may.
+The results service looks for such jobs queues, too (`schedy_store.service.broker.queue_probe`), beside its other
+work: it may not block, and this may.
 """
 
 import threading
