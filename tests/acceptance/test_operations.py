@@ -362,9 +362,9 @@ with schedy.SchedyDB().get_experiment("E").next_job(timeout=None):
     assert "Stopping: it was cancelled.\n" in machine.ok("show", "E", job_id)
 
 
-def test_the_readmes_commands_for_bad_days_run(served: Machine) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    block = readme.partition("\n## When things go wrong\n")[2].partition("```bash\n")[2].partition("```")[0]
+def test_the_tutorials_commands_for_bad_days_run(served: Machine) -> None:
+    tutorial = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
+    block = tutorial.partition("\n## When things go wrong\n")[2].partition("```bash\n")[2].partition("```")[0]
     (job_id,) = pushed(served, "CRASHED")
     cancelled = served.ok("push", "E", "-p", "x", "1").split()[1]
     for line in block.splitlines():
@@ -414,7 +414,7 @@ with schedy.SchedyDB().get_experiment("E").next_job(timeout=None) as job:
         assert header == ["number", "routing key", "kind", "user", "reason", "body"]
         assert letter[:4] == ["1", "report.finish", "finish", "admin"]
         assert "results are short here" in letter[4]
-        assert letter[5].startswith('{"schema_version":1,"experiment_uid":')
+        assert letter[5].startswith('{"schema_version":1,"kind":"finish",')
         self.sql(served, "DROP TRIGGER short")
         assert served.ok("dead", "replay", "1") == "1\treport.finish of admin\tput back\n"
         wait_until(lambda: statuses(served) == ["DONE"], what="the result")
@@ -440,8 +440,8 @@ with schedy.SchedyDB().get_experiment("E").next_job(timeout=None) as job:
             assert "Give the numbers that `schedy dead` prints, or --all." in served.fails(2, "dead", command)
             assert "or --all" in served.fails(2, "dead", command, "1", "--all")
             assert "'x' is not a valid integer range" in served.fails(2, "dead", command, "x")
-        assert "There is no dead letter 1. There are 0" in served.fails(1, "dead", "replay", "1")
-        assert "There is no dead letter 1. There are 0" in served.fails(1, "dead", "drop", "-f", "1")
+        assert "There is no dead letter 1, only 0 in all" in served.fails(1, "dead", "replay", "1")
+        assert "There is no dead letter 1, only 0 in all" in served.fails(1, "dead", "drop", "-f", "1")
         assert "apply to the list" in served.fails(2, "dead", "--json", "replay", "--all")
         for command, words in (
             ("replay", "There are no messages to replay.\n"),

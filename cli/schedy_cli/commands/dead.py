@@ -34,7 +34,9 @@ def dead_command(ctx: click.Context, *, verbose: bool, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         if verbose or as_json:
-            raise click.UsageError(f"-v and --json apply to the list: leave them out of {ctx.invoked_subcommand!r}.")
+            raise click.UsageError(
+                f"-v and --json apply to the list, not to {ctx.invoked_subcommand!r}: leave them out."
+            )
         return
     settings = settings_of(ctx)
     whole = verbose or as_json

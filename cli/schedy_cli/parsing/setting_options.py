@@ -18,14 +18,14 @@ def as_option(setting: Setting) -> str:
         option = f"--option {setting.name}"
         return " or ".join(f"{option} {_word(example)}" for example in setting.examples) or option
     if not setting.name:
-        return " or ".join(_threes(example) for example in setting.examples)
+        return " or ".join(_triples(example) for example in setting.examples)
     if setting.name in _WORDS:
         return setting.name
     option = _OPTIONS.get(setting.name, f"--{setting.name.replace('_', '-')}")
     return option + _METAVARS.get(setting.name, "")
 
 
-def _threes(hyperparameters: dict[str, dict[str, Any]]) -> str:
+def _triples(hyperparameters: dict[str, dict[str, Any]]) -> str:
     """Return hyperparameters as name, distribution and parameters in turn."""
     described = ((name, *next(iter(form.items()))) for name, form in hyperparameters.items())
     return " ".join(f"{name} {kind} {_word(parameters)}" for name, kind, parameters in described)

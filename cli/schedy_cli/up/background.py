@@ -1,5 +1,6 @@
 """`schedy up --detach`: the same command in the background."""
 
+import re
 import subprocess
 import sys
 import time
@@ -56,8 +57,9 @@ def _wait_until_ready(child: "subprocess.Popen[bytes]", settings: Settings, log:
 
 
 def _failure(log: Path) -> SchedyError:
-    """Return the error that ended `schedy up`, from its log."""
-    lines = log.read_text(errors="replace").strip().splitlines()
-    if str(AlreadyUpError()) in lines:
+    """Return the error that ended `schedy up`: the end of its log, from the last error on."""
+    text = log.read_text(errors="replace").strip()
+    if str(AlreadyUpError()) in text.splitlines():
         return AlreadyUpError()
-    return SchedyError((lines[-1] if lines else "`schedy up` ended at once.").removeprefix("Error: "))
+    *_, last = re.split(r"^Error: ", text, flags=re.MULTILINE)
+    return SchedyError(last or f"`schedy up` ended at once. See {log}.")
