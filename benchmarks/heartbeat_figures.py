@@ -41,7 +41,7 @@ def _claimed(where: Servers, db: schedy.SchedyDB, workers: int) -> list[Heartbea
         worker = Worker(host=f"node{number}", pid=1, program="train.py", uid=uuid.uuid4().hex)
         token = uuid.uuid4().hex
         claim = Claim(experiment_uid=experiment.uid, job_id=job.job_id, token=token, worker=worker)
-        answers.append(db.session.client.call(claim).answer)
+        answers.append(db.session.calls.call(claim).answer)
         held = HeldJob(experiment_uid=experiment.uid, job_id=job.job_id, token=token)
         beats.append(Heartbeat(worker=worker, held=[held]))
     for answer in answers:
@@ -55,7 +55,7 @@ class _Beating:
     """Sends heartbeats evenly, over one connection: what the senders cost is not measured."""
 
     def __init__(self, db: schedy.SchedyDB, beats: list[Heartbeat]) -> None:
-        self._client = db.session.client
+        self._calls = db.session.calls
         self._beats = beats
         self._sent: list[Future[Answer]] = []
 
@@ -64,7 +64,7 @@ class _Beating:
         pause = _BEAT_SECONDS / len(self._beats)
         for number in range(int(seconds / pause)):
             time.sleep(max(0.0, started + number * pause - time.perf_counter()))
-            self._sent.append(self._client.call(self._beats[len(self._sent) % len(self._beats)]).answer)
+            self._sent.append(self._calls.call(self._beats[len(self._sent) % len(self._beats)]).answer)
 
     def check(self) -> None:
         """All were answered."""

@@ -1,4 +1,4 @@
-"""The way in: `SchedyDB`."""
+"""The entry point: `SchedyDB`."""
 
 import atexit
 import os
@@ -44,7 +44,7 @@ class SchedyDB:
         if stop_after is not None:
             seconds = stop_after.total_seconds() if isinstance(stop_after, timedelta) else stop_after
             override["stop_after_seconds"] = seconds
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._settings = load_settings(config_path, override=override)
         self._session: Session | None = None
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class SchedyDB:
             self._session = None
         with self._lock:
             if self._session is None:
-                self._session = session = Session(self._settings, began=self._began)
+                self._session = session = Session(self._settings, started=self._started)
                 weakref.finalize(self, session.close_sometime).atexit = False
             return self._session
 
@@ -92,7 +92,7 @@ class SchedyDB:
         ]
 
     def _read(self, request: Request[A]) -> A:
-        """Read experiments; queues that nobody has made yet are waited for like the service that makes them."""
+        """Read experiments, waiting for missing queues as for the service that makes them."""
         deadline = time.monotonic() + self._settings.service_wait_seconds
         while True:
             try:
@@ -103,7 +103,7 @@ class SchedyDB:
                 time.sleep(_TOPOLOGY_PAUSE_SECONDS)
 
     def close(self) -> None:
-        """Give back the jobs held, send what is waiting, and close the connection."""
+        """Give back the jobs held, send the messages that wait, and close the connection."""
         session, self._session = self._session, None
         if session is not None:
             session.close()

@@ -16,8 +16,10 @@ from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name
 from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy.wire.requests import GetJobs, pages
-from schedy.worker.leases import Hold
-from schedy.worker.session import Session, install_sigterm_handler
+from schedy.worker.holds import Hold
+from schedy.worker.pulling import pull
+from schedy.worker.session import Session
+from schedy.worker.signals import install_sigterm_handler
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
@@ -44,7 +46,7 @@ class Fixed(Generic[T]):
         return found
 
     def __set__(self, experiment: "Experiment", value: Any) -> NoReturn:
-        raise AttributeError(f"{self._name} is laid down when the experiment is made, and stays as it is.")
+        raise AttributeError(f"{self._name} is set when the experiment is made, and cannot be changed.")
 
 
 class Experiment:
@@ -74,9 +76,9 @@ class Experiment:
     ) -> None:
         """Raises InvalidValueError for a name, status, limit or definition that cannot be used.
 
-        A job is CRASHED when `max_attempts` workers were lost on it (None: as the service is set). One that runs for
-        more than `job_timeout` seconds, or puts nothing for `stall_timeout`, is stopped, and then CRASHED, or with
-        `retry_timeouts` tried again while attempts are left.
+        A job is CRASHED when `max_attempts` workers were lost on it (default: the service's setting). One that runs
+        for more than `job_timeout` seconds, or reports nothing for `stall_timeout`, is stopped, and then CRASHED, or
+        with `retry_timeouts` tried again while attempts are left.
         """
         self.max_attempts = max_attempts
         self.job_timeout = job_timeout
@@ -93,7 +95,7 @@ class Experiment:
 
     @classmethod
     def from_record(cls, db: "SchedyDB", record: ExperimentRecord) -> Self:
-        """Return the experiment that is stored so; for `SchedyDB`."""
+        """Return the experiment of a stored record; for `SchedyDB`."""
         experiment = cls.__new__(cls)
         experiment.attach(db, record)
         return experiment
@@ -104,7 +106,7 @@ class Experiment:
 
     @property
     def uid(self) -> str:
-        """What identifies the experiment even if another gets its name later."""
+        """Id of the experiment, which stays unique even if another gets its name later."""
         return self._stored.uid
 
     @property
@@ -134,15 +136,15 @@ class Experiment:
 
     @property
     def paused(self) -> bool:
-        """Whether it was paused when it was read, or last changed by this object: no job of it begins then."""
+        """True if it was paused when this object last read or changed it: none of its jobs starts then."""
         return self._stored.paused
 
     def pause(self) -> None:
-        """Let no further job begin; running ones go on. Pausing twice is no error."""
+        """Stop starting jobs; running ones go on. Pausing twice is no error."""
         self._pause(True)
 
     def resume(self) -> None:
-        """Let jobs begin again."""
+        """Start jobs again."""
         self._pause(False)
 
     def _pause(self, paused: bool) -> None:
@@ -151,18 +153,18 @@ class Experiment:
 
     @property
     def definition(self) -> Definition:
-        """What the experiment lays down for its search. Raises InvalidValueError if a newer Schedy stored it."""
+        """The definition of its search. Raises InvalidValueError if a newer Schedy stored it."""
         if self._definition is None:
             self._definition = read_definition(self._stored.settings)
         return self._definition
 
     def settings(self) -> dict[str, Any]:
-        """What the scheduler needs beside name and status, as JSON."""
+        """Return the definition as JSON."""
         return self.definition.as_json()
 
     @property
     def pruner(self) -> dict[str, Any] | None:
-        """The pruner's name and parameters, as ``{"median": {"startup_jobs": 5}}``; its name is enough to write it."""
+        """The pruner's name and parameters, as ``{"median": {"startup_jobs": 5}}``; may be set by its name alone."""
         return self.definition.pruner
 
     @pruner.setter
@@ -215,17 +217,23 @@ class Experiment:
     def next_job(self, timeout: float | None = 0) -> Job:
         """Claim the next job.
 
-        Says NoJobError within half a second if nothing is queued; with a timeout in seconds, or None for ever, it
-        waits for a job, woken by the broker. Ends with NoJobError when the experiment is done or deleted. In the main
+        Raises NoJobError within half a second if nothing is queued; with a timeout in seconds, or None for ever, it
+        waits for a job, woken by the broker. Raises NoJobError when the experiment is done or deleted. In the main
         thread SIGTERM then ends the program as Ctrl-C does, unless it has a handler already.
         """
         session = self._session
         install_sigterm_handler()
-        record, hold = session.pull(self._name, self.uid, timeout, makes_jobs=self._stored.scheduler != "manual")
+        claimed = pull(
+            session,
+            experiment_name=self._name,
+            experiment_uid=self.uid,
+            makes_jobs=self._stored.scheduler != "manual",
+            timeout_seconds=timeout,
+        )
         try:
-            return Job(self, record, session=session, hold=hold)
+            return Job(self, claimed.record, session=session, hold=claimed.hold)
         except BaseException:
-            session.release_soon(hold)
+            session.release_soon(claimed.hold)
             raise
 
     def get_job(self, job_id: str) -> Job:

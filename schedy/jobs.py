@@ -1,30 +1,32 @@
 """Jobs as users see them."""
 
 import logging
-import math
-import operator
 import uuid
 import weakref
-from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from schedy.errors import InvalidValueError, JobCancelledError, NotFoundError, Pruned, UnsafeUpdateError
+from schedy.job_values import (
+    LONGEST_ERROR,
+    checked_point,
+    checked_quality,
+    sendable_quality,
+    sendable_results,
+    storable_error,
+)
 from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus, JobStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
-from schedy.wire.records import JobRecord, Point
-from schedy.wire.reports import Finish, Progress
-from schedy.wire.values import checked_values, dump_values, split_sendable
-from schedy.worker.leases import Hold
-from schedy.worker.session import Session, lost_text
+from schedy.wire.records import JobRecord
+from schedy.wire.values import checked_values
+from schedy.worker.holds import Hold
+from schedy.worker.session import Session
 
 if TYPE_CHECKING:
     from schedy.experiments import Experiment
 
 _log = logging.getLogger(__name__)
-
-_ERROR_CHARACTERS = 20_000
 
 
 class Job:
@@ -35,8 +37,8 @@ class Job:
     Ctrl-C, SIGTERM and ``sys.exit`` give it back instead, and a JobCancelledError of `put` ends it quietly, as does
     ``raise schedy.Pruned``. A job
     belongs to the process that claimed it; in a forked child leaving the block and `put` do nothing. Write `results`
-    and `quality`; everything else is read-only. `previous_results` is what earlier attempts had put, the latest
-    winning: a job that was interrupted goes on from its checkpoint.
+    and `quality`; everything else is read-only. `previous_results` has the results that earlier attempts reported,
+    the latest winning: a job that was interrupted goes on from its checkpoint.
     """
 
     QUEUED: JobStatus = QUEUED
@@ -72,7 +74,7 @@ class Job:
         self._drop_finaliser.atexit = False
 
     def _let_go(self) -> Hold | None:
-        """The hold, which from now on is the caller's to end."""
+        """Return the hold, which the caller must end."""
         hold, self._hold = self._hold, None
         if self._drop_finaliser is not None:
             self._drop_finaliser.detach()
@@ -94,17 +96,17 @@ class Job:
 
     @property
     def created_at(self) -> datetime:
-        """When the job was stored (UTC)."""
+        """Time at which the job was stored (UTC)."""
         return self._record.created_at
 
     @property
     def started_at(self) -> datetime | None:
-        """When its latest attempt began (UTC)."""
+        """Start of its latest attempt (UTC)."""
         return self._record.started_at
 
     @property
     def finished_at(self) -> datetime | None:
-        """When it got its final status (UTC)."""
+        """Time at which it got its final status (UTC)."""
         return self._record.finished_at
 
     @property
@@ -119,24 +121,25 @@ class Job:
 
     @property
     def parent(self) -> str | None:
-        """Id of the job that it goes on from, with whose results it began (population based training)."""
+        """Id of the job that it continues, with whose results it started (population based training)."""
         return self._record.parent
 
     @property
     def generation(self) -> int | None:
-        """From 1, in population based training."""
+        """Number of its generation, from 1 (population based training)."""
         return self._record.generation
 
     @property
     def error(self) -> str | None:
-        """Why the job is CRASHED."""
+        """Reason why the job is CRASHED."""
         return self._record.error
 
     @property
     def cancelled(self) -> bool:
-        """Whether this worker should end the job now.
+        """True if this worker should end the job now.
 
-        It was cancelled or deleted, has taken too long, or is another's meanwhile. Known within a third of a lease.
+        It was cancelled or deleted, has taken too long, or was given to another worker. Known within a third of a
+        lease.
         """
         hold = self._hold
         return hold is not None and (hold.stop is not None or hold.lost is not None)
@@ -145,10 +148,10 @@ class Job:
         return f"<Job {self.job_id} of {self._experiment.name!r}: {self.status}>"
 
     def put(self, safe: bool = True) -> None:
-        """Report what is known now; durable when it returns.
+        """Report results and quality so far; durable when it returns.
 
-        On a held job: results and quality so far. On a final job read by `Experiment.get_job` or `all_jobs`: its
-        results and quality are changed afterwards; refused if it was changed meanwhile, unless ``safe=False``.
+        On a final job read by `Experiment.get_job` or `all_jobs`, its results and quality are changed afterwards;
+        refused if it was changed meanwhile, unless ``safe=False``.
 
         Raises UnsafeUpdateError if the job is no longer ours or has changed, InvalidValueError if the results are
         not JSON or too large (nothing was sent then), and JobCancelledError, once it is stored, if the job was
@@ -167,14 +170,14 @@ class Job:
             )
 
     def _put_progress(self, hold: Hold) -> None:
-        self._check_not_lost(hold)
+        hold.check_not_lost()
         values, quality = self._checked()
-        answer = self._session.report(hold, Progress, results=values, quality=quality)
+        answer = self._session.reports.progress(hold, results=values, quality=quality)
         if answer is not None and answer.revision is not None:
             self._record = self._record.model_copy(update={"revision": answer.revision})
         if hold.stop is not None:
             raise JobCancelledError(
-                f"Job {self.job_id} is to end now: {hold.stop} What was put is stored. Leave the `with` block."
+                f"Job {self.job_id} must end now: {hold.stop} This report is stored. Leave the `with` block."
             )
 
     def report(self, step: int, **values: float) -> None:
@@ -188,11 +191,11 @@ class Job:
             return
         if self._hold is None:
             raise UnsafeUpdateError(f"Job {self.job_id} is not held by this worker; only its holder can report.")
-        self._check_not_lost(self._hold)
-        self._session.report_point(self._hold, _checked_point(step, values))
+        self._hold.check_not_lost()
+        self._session.curves.add(self._hold, checked_point(step, values))
 
     def should_prune(self) -> bool:
-        """Whether the job is not worth going on with: as the pruner of the experiment has said last, or `cancelled`.
+        """Return True if the pruner would end the job, by the service's latest answer, or the job is `cancelled`.
 
         Does not wait. ``raise schedy.Pruned`` ends the job then.
         """
@@ -216,19 +219,19 @@ class Job:
         """Claim this very job. Raises UnsafeUpdateError if another holds it, or it cannot be run now."""
         if self._hold is not None:
             return
-        record, hold = self._session.claim_by_id(self._experiment.uid, self.job_id)
+        record, hold = self._session.claims.by_id(self._experiment.uid, self.job_id)
         self._take_record(record)
         self._take_hold(hold)
 
     def cancel(self) -> None:
-        """End a job that nobody wants any more as PRUNED: a QUEUED one at once, a RUNNING one when its worker stops.
+        """Cancel the job: PRUNED at once if it is QUEUED, if it is RUNNING when its worker has stopped.
 
         Raises UnsafeUpdateError if it is final already.
         """
         self._change_status(CancelJobs)
 
     def retry(self) -> None:
-        """Queue a final job again; `previous_results` will be what it has put so far.
+        """Queue a final job again; its results so far will be in `previous_results`.
 
         Raises UnsafeUpdateError if it is not final.
         """
@@ -241,11 +244,10 @@ class Job:
             raise UnsafeUpdateError(f"Job {self.job_id} stays as it is: {answer.outcomes[0].detail}")
 
     def delete(self, ensure: bool = True) -> None:
-        """Delete the job; who holds it is told by its next report. `ensure`: NotFoundError if it is already gone."""
+        """Delete the job; its worker learns it by its next report. `ensure`: NotFoundError if it is already gone."""
         hold = self._let_go()
         if hold is not None:
-            self._session.leases.forget(hold)
-            hold.settle()
+            self._session.leases.drop(hold)
         try:
             self._session.change(
                 DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=self._experiment.uid, job_id=self.job_id)
@@ -270,10 +272,10 @@ class Job:
         try:
             if error is None:
                 self._finish(hold, DONE, None)
-                self._session.ended(hold, error=None)
+                self._session.count_end(hold, error=None)
             elif isinstance(error, Pruned) or (isinstance(error, JobCancelledError) and hold.stop is not None):
                 self._finish(hold, PRUNED, None)
-                self._session.ended(hold, error=None)
+                self._session.count_end(hold, error=None)
                 return True
             elif isinstance(error, Exception):
                 self._crash(hold, error)
@@ -289,11 +291,10 @@ class Job:
     def _crash(self, hold: Hold, error: Exception) -> None:
         """End as CRASHED; the user's exception goes on, so what goes wrong here is only logged."""
         if hold.lost is not None:
-            self._session.leases.forget(hold)
-            hold.settle()
+            self._session.leases.drop(hold)
             return
-        text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
-        self._session.ended(hold, error=text)
+        text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+        self._session.count_end(hold, error=text)
         try:
             self._finish(hold, CRASHED, text)
         except (UnsafeUpdateError, InvalidValueError) as refused:
@@ -301,10 +302,9 @@ class Job:
 
     def _finish(self, hold: Hold, status: FinalStatus, error_text: str | None) -> None:
         try:
-            self._check_not_lost(hold)
+            hold.check_not_lost()
         except UnsafeUpdateError:
-            self._session.leases.forget(hold)
-            hold.settle()
+            self._session.leases.drop(hold)
             raise
         fault: InvalidValueError | None = None
         try:
@@ -313,9 +313,10 @@ class Job:
             fault = invalid
             status = CRASHED
             error_text = "\n".join(filter(None, [error_text, f"The results could not be sent: {invalid}"]))
-            values, quality = self._sendable()
-        answer = self._session.report(
-            hold, Finish, status=status, results=values, quality=quality, error=_escaped(error_text)
+            limit = self._session.settings.max_message_bytes
+            values, quality = sendable_results(self.results, limit_bytes=limit), sendable_quality(self.quality)
+        answer = self._session.reports.finish(
+            hold, status=status, results=values, quality=quality, error=storable_error(error_text)
         )
         known: dict[str, Any] = {"status": status, "error": error_text}
         if answer is not None and answer.revision is not None:
@@ -324,54 +325,7 @@ class Job:
         if fault is not None:
             raise fault
 
-    def _check_not_lost(self, hold: Hold) -> None:
-        if hold.lost is not None:
-            raise UnsafeUpdateError(lost_text(self.job_id, hold.lost))
-
     def _checked(self) -> tuple[dict[str, Any], float]:
         limit = self._session.settings.max_message_bytes
         values, _size = checked_values(self.results, limit_bytes=limit, what="results")
         return values, checked_quality(self.quality)
-
-    def _sendable(self) -> tuple[dict[str, Any], float]:
-        """Of results that cannot be sent as they are, what can be: the smallest entries first, up to the limit."""
-        sendable, _faults = split_sendable(self.results) if isinstance(self.results, dict) else ({}, [])
-        room = self._session.settings.max_message_bytes
-        kept: dict[str, Any] = {}
-        for name in sorted(sendable, key=_size_of(sendable)):
-            room -= _size_of(sendable)(name)
-            if room >= 0:
-                kept[name] = sendable[name]
-        try:
-            return kept, checked_quality(self.quality)
-        except InvalidValueError:
-            return kept, 0.0
-
-
-def _size_of(values: dict[str, Any]) -> Callable[[str], int]:
-    return lambda name: len(dump_values({name: values[name]}))
-
-
-def _escaped(text: str | None) -> str | None:
-    """The text without what no database stores: NUL and lone surrogates."""
-    if text is None:
-        return None
-    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")[:_ERROR_CHARACTERS]
-
-
-def _checked_point(step: object, values: dict[str, Any]) -> Point:
-    """Return a point of a learning curve. Raises InvalidValueError."""
-    try:
-        return Point(step=operator.index(step), values={name: float(value) for name, value in values.items()})  # type: ignore[arg-type]
-    except Exception:  # a user's object may raise anything when it is converted
-        shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        raise InvalidValueError(f"report({step!r}, {shown}): the step is a whole number, values are numbers.") from None
-
-
-def checked_quality(quality: object) -> float:
-    """Return a quality as a float. Raises InvalidValueError."""
-    try:
-        number = float(quality)  # type: ignore[arg-type]
-    except Exception:  # a user's object may raise anything when it is converted
-        raise InvalidValueError(f"The quality is a number, not {quality!r}.") from None
-    return number if not math.isnan(number) else math.nan

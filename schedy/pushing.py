@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from schedy.errors import InvalidValueError, NotStoredYetError
-from schedy.jobs import checked_quality
+from schedy.job_values import checked_quality
 from schedy.wire.answers import PushAnswer, expected
 from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.changes import NewJob, Push
 from schedy.wire.values import checked_values
-from schedy.worker.calls import Call
+from schedy.worker.call_table import Call
 from schedy.worker.session import CHANGE_RESEND_SECONDS, Session
 
 _CHUNK_JOBS = 200
@@ -124,13 +124,13 @@ class _ChunksUnderWay:
         return len(self._calls)
 
     def send(self, push: Push) -> None:
-        self._calls.append((push, self._session.client.call(push, resend_seconds=CHANGE_RESEND_SECONDS)))
+        self._calls.append((push, self._session.calls.call(push, resend_seconds=CHANGE_RESEND_SECONDS)))
 
     def oldest(self) -> Iterator[tuple[list[NewJob], PushAnswer]]:
         """Wait for the oldest chunk; yield it with its answer, or nothing if only the broker has it."""
         push, call = self._calls[0]
         answer = self._answer(push, call)
-        self._session.client.cancel(call)
+        self._session.calls.cancel(call)
         self._calls.popleft()
         if answer is None:
             self._unanswered += len(push.jobs)
@@ -149,12 +149,12 @@ class _ChunksUnderWay:
         except FutureTimeoutError:
             if call.stored.done():
                 return None
-            raise self._session.client.why_silent() from None
+            raise self._session.calls.why_silent() from None
 
     def cancel(self) -> None:
         """Send none of the chunks again."""
         for _push, call in self._calls:
-            self._session.client.cancel(call)
+            self._session.calls.cancel(call)
         self._calls.clear()
 
     def check_all_answered(self) -> None:

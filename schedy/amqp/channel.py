@@ -1,4 +1,4 @@
-"""Messages and AMQP channels: publishing with confirms, consuming, getting, and what is done to queues.
+"""Messages and AMQP channels: publishing with confirms, consuming, getting, and operations on queues.
 
 All callbacks, and all methods of `Channel`, run in the I/O thread of the `Connection` and must not block; a method that
 is called in another thread raises RuntimeError.
@@ -43,14 +43,14 @@ class Incoming:
     reply_to: str | None
     correlation_id: str | None
     user: str | None
-    """The broker's user who sent it, as the broker has checked; None if the sender did not say."""
+    """The broker's user who sent it, checked by the broker; None if the sender did not name one."""
     redelivered: bool = False
-    """Whether it may have been handled before."""
+    """True if it may have been handled before."""
 
 
 @dataclass(slots=True)
 class PublishOutcome:
-    """What became of a publish: stored, returned as unroutable, or refused by a queue."""
+    """The outcome of a publish: stored, returned as unroutable, or refused by a queue."""
 
     stored: bool
     returned: bool = False
@@ -66,8 +66,8 @@ class _Unconfirmed:
 class Channel:
     """An AMQP channel of the live connection. Confirms, consuming and getting; all in the I/O thread.
 
-    Once it is closed (by us, the broker or a lost connection) every method does nothing, and outcomes that have
-    not been told are never told: `on_closed` says so.
+    Once it is closed (by us, the broker or a lost connection) every method does nothing, and `on_outcome` is called
+    no more: `on_closed` is called instead.
     """
 
     _pika: PikaChannel
@@ -85,7 +85,7 @@ class Channel:
 
     @property
     def _user(self) -> str | None:
-        """Who we are logged in as: the broker checks it, so that whoever receives a message may trust it."""
+        """Our user on the broker, which checks it, so that receivers of a message may trust it."""
         credentials = self._pika.connection.params.credentials
         return getattr(credentials, "username", None)
 
@@ -199,7 +199,7 @@ class Channel:
             self._pika.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments), callback=_bind)
 
     def count(self, queue: str, on_counts: Callable[[int, int], None]) -> None:
-        """Tell how many messages are ready in a queue, and its consumers; a missing queue closes the channel."""
+        """Count a queue's ready messages and its consumers; a missing queue closes the channel."""
         self._assert_io_thread()
 
         def _counted(frame: Any) -> None:
@@ -224,7 +224,7 @@ class Channel:
             self._pika.close()
 
     def unconfirmed(self) -> list[Outgoing]:
-        """What was published and not confirmed when the channel closed."""
+        """Return the messages published and not confirmed when the channel closed."""
         self._assert_io_thread()
         return [waiting.outgoing for waiting in self._unconfirmed.values()]
 
@@ -244,7 +244,7 @@ class Channel:
 
 
 def _nothing() -> None:
-    """What is done where nobody wants to know."""
+    """Do nothing: the default callback."""
 
 
 def _properties(outgoing: Outgoing, *, user: str | None) -> pika.BasicProperties:
@@ -263,7 +263,7 @@ def _properties(outgoing: Outgoing, *, user: str | None) -> pika.BasicProperties
 
 
 def _incoming(channel: Channel, method: Any, properties: Any, body: bytes) -> Incoming:
-    """pika gives a property that is not UTF-8 as bytes; nobody we know has sent that."""
+    """Return a delivery. pika gives a property that is not UTF-8 as bytes; no sender of ours does that."""
     reply_to, correlation_id, user = properties.reply_to, properties.correlation_id, properties.user_id
     return Incoming(
         channel,

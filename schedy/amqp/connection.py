@@ -30,15 +30,15 @@ _SOMETIME_SECONDS = 0.5
 _FAILURE_PAUSE_SECONDS = 1.0
 
 Timer = object
-"""What `Connection.later` returns, for `Connection.cancel_timer`."""
+"""The timer that `Connection.later` returns, for `Connection.cancel_timer`."""
 
 
 class Connection:
     """A connection that is kept up until `close`.
 
     `on_connected` is called after each successful connect, `on_lost` with the reason after each loss and each
-    failed attempt. An authentication error is reported like the others; attempts go on (a password can be mended
-    on the broker), and it is for the caller to give up.
+    failed attempt. An authentication error is reported like the others, and attempts go on, since a password can be
+    corrected on the broker; the caller decides when to give up.
 
     Of several URLs the first is tried first, and the next one after each loss and each failed attempt.
     """
@@ -55,7 +55,7 @@ class Connection:
     ) -> None:
         self._nodes = nodes_of(settings, name=name)
         self._attempts = 0
-        """Since there was a connection last."""
+        """Attempts since the last connection."""
         self._reconnect_max_seconds = settings.reconnect_max_seconds
         self._on_connected = on_connected
         self._on_lost = on_lost
@@ -66,7 +66,7 @@ class Connection:
         _quiet_pika()
         self._loop = IOLoop()
         self._services = RecordingServices(self._loop)
-        self._connection: pika.SelectConnection | None = None
+        self._pika: pika.SelectConnection | None = None
         self._pause = _FIRST_PAUSE_SECONDS
         self._was_open = False
         self._closing = False
@@ -91,17 +91,17 @@ class Connection:
 
     @property
     def blocked(self) -> BrokerError | None:
-        """Why RabbitMQ takes no messages over this connection, if it has said so."""
+        """The reason why RabbitMQ takes no messages over this connection; None if it takes them."""
         return self._blocked
 
     @property
     def has_tried_all(self) -> bool:
-        """Whether no URL is left that was not tried since there was a connection last."""
+        """True once every URL was tried since the last connection."""
         return self._attempts >= len(self._nodes)
 
     @property
     def is_alive(self) -> bool:
-        """Whether the I/O thread runs."""
+        """True while the I/O thread runs."""
         return self._thread.is_alive()
 
     def assert_io_thread(self) -> None:
@@ -114,7 +114,7 @@ class Connection:
             )
 
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
-        """Run `action` after a while (I/O thread only)."""
+        """Run `action` after `seconds` (I/O thread only)."""
         self.assert_io_thread()
         return self._loop.call_later(seconds, action)
 
@@ -131,7 +131,7 @@ class Connection:
         `on_closed` is not called when the whole connection goes.
         """
         self.assert_io_thread()
-        connection = self._connection
+        connection = self._pika
         if connection is None or not connection.is_open:
             return
         channels: list[Channel] = []
@@ -150,7 +150,7 @@ class Connection:
         pika_channel.add_on_close_callback(_closed)
 
     def drop(self) -> None:
-        """Cut the connection without a closing handshake; it is made anew. From any thread.
+        """Cut the connection without a closing handshake; a new one is made. From any thread.
 
         The broker puts everything unacknowledged back in its old order at once.
         """
@@ -163,9 +163,9 @@ class Connection:
             self._thread.join(timeout_seconds)
 
     def abandon(self) -> None:
-        """Cut the connection and end the thread, for a service that holds unacknowledged reports.
+        """Cut the connection and end the thread, for a service that holds unacknowledged reports. From any thread.
 
-        What was asked for before, an acknowledgement for instance, is sent first: in the turn of the loop before.
+        Earlier actions, an acknowledgement for instance, are sent first, in the turn of the loop before.
         """
         if self._thread.is_alive():
             self.run(lambda: self.run(self.begin_abandon))
@@ -186,18 +186,18 @@ class Connection:
         if self._blocked is not None:
             self.begin_abandon()
         else:
-            self._end(lambda: self._connection.close() if self._connection is not None else None)
+            self._end(lambda: self._pika.close() if self._pika is not None else None)
 
     def _end(self, end_open_connection: Callable[[], None]) -> None:
         """End the thread: by way of `_disconnected`, so that pika closes its socket, unless there is none."""
         self._closing = True
-        connection = self._connection
+        connection = self._pika
         if connection is None:
             self._loop.stop()
         elif connection.is_open:
             end_open_connection()
         elif self._services.has_socket:
-            self._services.shut_down_socket()  # pika 1.4 fails an assertion when told to close during the handshake
+            self._services.shut_down_socket()  # pika 1.4 fails an assertion if it is closed during the handshake
         elif not connection.is_closing:
             connection.close()
 
@@ -218,7 +218,7 @@ class Connection:
         """Run the loop; True when it has ended as asked.
 
         Whatever fails in it (no file descriptor left for a new socket, a fault of pika or ours) must not end the
-        heartbeats: the connection is made anew.
+        heartbeats: a new connection is made.
         """
         try:
             self._loop.start()
@@ -226,7 +226,7 @@ class Connection:
             _log.exception("The connection to RabbitMQ failed in an unexpected way; making a new one.")
             self._services.shut_down_socket()
             self._services.forget_socket()
-            self._connection = self._blocked = None
+            self._pika = self._blocked = None
             self._on_lost(BrokerError(f"The connection to RabbitMQ failed: {type(error).__name__}: {error}."))
             self._loop.call_later(_FAILURE_PAUSE_SECONDS, self._connect)
             return False
@@ -242,7 +242,7 @@ class Connection:
             self._loop.stop()
             return
         self._attempts += 1
-        self._connection = pika.SelectConnection(
+        self._pika = pika.SelectConnection(
             self._nodes[0].parameters,
             on_open_callback=self._opened,
             on_open_error_callback=self._disconnected,
@@ -251,31 +251,31 @@ class Connection:
         )
 
     def _opened(self, connection: object) -> None:
-        if connection is not self._connection:
+        if connection is not self._pika:
             return
         self._was_open = True
         self._attempts = 0
-        if self._connection is not None:
-            self._connection.add_on_connection_blocked_callback(self._told_blocked)
-            self._connection.add_on_connection_unblocked_callback(self._told_unblocked)
+        if self._pika is not None:
+            self._pika.add_on_connection_blocked_callback(self._alarm_raised)
+            self._pika.add_on_connection_unblocked_callback(self._alarm_ended)
         self._pause = _FIRST_PAUSE_SECONDS
         self._on_connected()
 
-    def _told_blocked(self, _connection: object, frame: Any) -> None:
-        """Under an alarm RabbitMQ reads no more from whoever publishes; its heartbeats go on, and so do we."""
+    def _alarm_raised(self, _connection: object, frame: Any) -> None:
+        """Note an alarm: RabbitMQ reads no more from publishers. Its heartbeats go on, and the connection stays."""
         self._blocked = blocked_error(self._nodes[0].address, frame.method.reason)
         _log.warning("%s Nothing is lost; waiting.", self._blocked)
 
-    def _told_unblocked(self, *_told: object) -> None:
+    def _alarm_ended(self, *_frames: object) -> None:
         _log.warning("RabbitMQ at %s takes messages again.", self._nodes[0].address)
         self._blocked = None
         if self._on_unblocked is not None:
             self._on_unblocked()
 
     def _disconnected(self, connection: object, reason: BaseException) -> None:
-        if connection is not self._connection:
+        if connection is not self._pika:
             return
-        self._connection = None
+        self._pika = None
         self._blocked = None
         self._services.forget_socket()
         if self._closing:
@@ -288,7 +288,7 @@ class Connection:
         self._on_lost(error)
 
     def _next_pause(self) -> float:
-        """How long to wait before the next attempt: longer and longer, but only once every URL was tried."""
+        """Return the pause before the next attempt, which doubles once every URL was tried."""
         pause = self._pause
         if self.has_tried_all:
             self._pause = min(self._pause * 2, self._reconnect_max_seconds)
@@ -296,7 +296,7 @@ class Connection:
 
 
 def _quiet_pika() -> None:
-    """What pika logs about a lost connection, we say once and in words; a level set by the user stays."""
+    """Silence pika's log: lost connections are logged once, here. A level set by the user stays."""
     logger = logging.getLogger("pika")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)

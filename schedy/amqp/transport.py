@@ -1,4 +1,4 @@
-"""How pika gets to the broker: the parameters of each URL, and the socket."""
+"""The way to the broker: the parameters of each URL, and the socket."""
 
 import contextlib
 import os
@@ -17,19 +17,19 @@ from schedy.settings import Settings
 _PATIENCE_WITH_ONE_URL = (10.0, 15.0)
 """Seconds for TCP, and for all of a connection with its login."""
 _PATIENCE_WITH_SEVERAL_URLS = (4.0, 8.0)
-"""Well within a lease there must be time for another node."""
+"""So short that there is time for another node within a lease."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One of the places where the broker may be reached."""
+    """One of the addresses of the broker."""
 
     address: Address
     parameters: pika.URLParameters
 
 
 def nodes_of(settings: Settings, *, name: str) -> deque[Node]:
-    """Return where the settings say that the broker is. Raises SettingsError."""
+    """Return the addresses of the broker in the settings. Raises SettingsError."""
     urls = settings.broker_urls
     patience = _PATIENCE_WITH_ONE_URL if len(urls) == 1 else _PATIENCE_WITH_SEVERAL_URLS
     nodes: deque[Node] = deque()
@@ -56,11 +56,11 @@ class RecordingServices(SelectorIOServicesAdapter):
 
     @property
     def has_socket(self) -> bool:
-        """Whether TCP is connected."""
+        """True while TCP is connected."""
         return self._live_descriptor() is not None
 
     def shut_down_socket(self) -> None:
-        """Drop the TCP connection without a word of AMQP."""
+        """Drop the TCP connection without AMQP's closing handshake."""
         descriptor = self._live_descriptor()
         if descriptor is not None:
             with socket.socket(fileno=os.dup(descriptor)) as duplicate, contextlib.suppress(OSError):
@@ -76,7 +76,7 @@ class RecordingServices(SelectorIOServicesAdapter):
         self._socket = None
 
     def _live_descriptor(self) -> int | None:
-        """The descriptor, unless it was closed and perhaps given to another file since."""
+        """Return the descriptor, unless it was closed and perhaps given to another file since."""
         if self._socket is None:
             return None
         descriptor, inode = self._socket

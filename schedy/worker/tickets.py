@@ -6,7 +6,6 @@ that is not asking for one: a consumer has room for one message and is cancelled
 
 import itertools
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from dataclasses import dataclass, field
 from schedy.amqp.channel import Channel, Incoming
 from schedy.amqp.connection import Connection, Timer
 from schedy.errors import BrokerError, BrokerFaultError, BrokerUnreachableError, TopologyMissingError
-from schedy.worker.calls import closed_error
+from schedy.worker.call_table import closed_error
+from schedy.worker.calls import Calls
 
 _FAULT_PAUSE_SECONDS = 1.0
 
@@ -28,97 +28,42 @@ class ConnectionLostError(Exception):
 
 
 class BrokerBrokenError(ConnectionLostError):
-    """The broker failed over what it was asked, perhaps because of a dead queue, which the service makes anew."""
+    """The broker failed over what it was asked, perhaps because of a dead queue, which the service makes again."""
 
 
-@dataclass(slots=True, eq=False)
 class HeldTicket:
-    """A ticket taken and not yet acknowledged. Thread-safe; acknowledging twice does nothing."""
+    """A ticket taken and not yet acknowledged. Any thread may use it; acknowledging twice does nothing."""
 
-    incoming: Incoming
-    _source: "TicketSource"
-    _timer: Timer | None = None
-    _acked: bool = False
-
-    @property
-    def body(self) -> bytes:
-        return self.incoming.body
+    def __init__(self, delivered: "_DeliveredTicket", calls: Calls) -> None:
+        self.body = delivered.incoming.body
+        self._delivered = delivered
+        self._connection = calls.connection
 
     def ack(self) -> None:
         """Acknowledge. If the broker has taken the ticket back meanwhile, nothing happens."""
-        self._source.connection.run(self._ack)
+        self._connection.run(self._delivered.ack)
 
     def ack_later(self, seconds: float) -> None:
-        """Acknowledge when the job has run for so long, so that no timeout of the broker matters."""
-        self._source.connection.run(lambda: self._start_timer(seconds))
+        """Acknowledge when the job has run for this time, so that no timeout of the broker matters."""
+        self._connection.run(lambda: self._delivered.ack_later(seconds))
 
     def give_up(self) -> None:
-        """Give the ticket back to its queue, for another."""
-        self._source.connection.run(self._give_up)
-
-    def _give_up(self) -> None:
-        if not self._acked:
-            self._acked = True
-            self.incoming.channel.close()
+        """Give the ticket back to its queue, for another worker."""
+        self._connection.run(self._delivered.give_up)
 
     def discard(self) -> None:
-        """Refuse a ticket that cannot be read: the broker sends it to the dead letters."""
-        self._source.connection.run(self._discard)
-
-    def _start_timer(self, seconds: float) -> None:
-        if not self._acked:
-            self._timer = self._source.connection.later(seconds, self._ack)
-
-    def _ack(self) -> None:
-        if self._acked:
-            return
-        self._acked = True
-        if self._timer is not None:
-            self._source.connection.cancel_timer(self._timer)
-        self.incoming.channel.ack(self.incoming.tag)
-        self._source.give_back(self.incoming.channel)
-
-    def _discard(self) -> None:
-        if not self._acked:
-            self._acked = True
-            self.incoming.channel.reject(self.incoming.tag)
-            self._source.give_back(self.incoming.channel)
-
-
-@dataclass(slots=True, eq=False)
-class _Pull:
-    """One attempt to take a ticket."""
-
-    queue: str
-    waits: bool
-    result: "Future[Incoming | None]" = field(default_factory=Future)
-    channel: Channel | None = None
-    opening: bool = False
-    taken: bool = False
-    tag: str = ""
-
-    def resolve(self, incoming: Incoming | None) -> None:
-        if not self.result.done():
-            self.result.set_result(incoming)
-
-    def fail(self, error: Exception) -> None:
-        if not self.result.done():
-            self.result.set_exception(error)
+        """Reject a ticket that cannot be read: the broker sends it to the dead letters."""
+        self._connection.run(self._delivered.discard)
 
 
 class TicketSource:
-    """Takes tickets over a broker's connection; `take` from any thread, the rest in the I/O thread."""
+    """Takes tickets over the connection of this process. Any thread may use it."""
 
-    def __init__(
-        self, connection: Connection, *, consumer_tag: str, last_error: Callable[[], BrokerError | None]
-    ) -> None:
-        self.connection = connection
-        self._consumer_tag = consumer_tag
-        self._tag_numbers = itertools.count(1)
-        self._last_error = last_error
-        self._connected = False
-        self._idle: list[Channel] = []
-        self._pulls: set[_Pull] = set()
+    def __init__(self, calls: Calls, *, consumer_tag: str) -> None:
+        self._calls = calls
+        self._connection = calls.connection
+        self._channels = TicketChannels(calls.connection, consumer_tag=consumer_tag)
+        calls.listen(on_ready=self._channels.connected, on_lost=self._channels.lost, on_ended=self._channels.ended)
 
     def take(self, queue: str, *, wait_seconds: float | None, patience_seconds: float) -> HeldTicket | None:
         """Take the next ticket, waiting `wait_seconds` for one (None: for ever); None if none came.
@@ -138,107 +83,190 @@ class TicketSource:
 
     def _take_once(self, queue: str, deadline: float | None, patience_ends: float) -> HeldTicket | None:
         patience = None if deadline is None else max(deadline, patience_ends) - time.monotonic()
-        incoming = self._pull(queue, patience, waits=False)
-        if incoming is None:
+        delivered = self._attempt(queue, patience, waits=False)
+        if delivered is None:
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
                 return None
-            incoming = self._pull(queue, remaining, waits=True)
-        return None if incoming is None else HeldTicket(incoming, self)
+            delivered = self._attempt(queue, remaining, waits=True)
+        return None if delivered is None else HeldTicket(delivered, self._calls)
 
-    def _pull(self, queue: str, timeout_seconds: float | None, *, waits: bool) -> Incoming | None:
-        pull = _Pull(queue, waits)
+    def _attempt(self, queue: str, timeout_seconds: float | None, *, waits: bool) -> "_DeliveredTicket | None":
+        attempt = _Attempt(queue, waits)
+        taken: _DeliveredTicket | None = None
         try:
-            if not self.connection.is_alive:
+            if not self._connection.is_alive:
                 raise closed_error()
-            self.connection.run(lambda: self._begin(pull))
-            incoming = pull.result.result(timeout_seconds if timeout_seconds is None else max(0.0, timeout_seconds))
-            pull.taken = incoming is not None
-            return incoming
+            self._connection.run(lambda: self._channels.begin(attempt))
+            taken = attempt.result.result(timeout_seconds if timeout_seconds is None else max(0.0, timeout_seconds))
+            return taken
         except FutureTimeoutError:
-            error = self._last_error()
+            error = self._calls.last_error
             if error is not None:
                 raise error from None
             if not waits:
                 raise BrokerUnreachableError("RabbitMQ does not answer. Is it overloaded or out of memory?") from None
             return None
         finally:
-            self.connection.run(lambda: self._end(pull))
+            self._connection.run(lambda: self._channels.end(attempt, taken=taken is not None))
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """One attempt to take a ticket. Any thread waits for `result`; all else lives in the I/O thread."""
+
+    queue: str
+    waits: bool
+    """True to consume until a ticket comes, False to look once."""
+    result: "Future[_DeliveredTicket | None]" = field(default_factory=Future)
+    channel: Channel | None = None
+    opening: bool = False
+    tag: str = ""
+
+    def resolve(self, ticket: "_DeliveredTicket | None") -> None:
+        if not self.result.done():
+            self.result.set_result(ticket)
+
+    def fail(self, error: Exception) -> None:
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+class TicketChannels:
+    """The attempts under way, and channels between two of them. Lives in the I/O thread, but for `__init__`."""
+
+    def __init__(self, connection: Connection, *, consumer_tag: str) -> None:
+        self.connection = connection
+        self._consumer_tag = consumer_tag
+        self._tag_numbers = itertools.count(1)
+        self._connected = False
+        self._idle: list[Channel] = []
+        self._attempts: set[_Attempt] = set()
 
     def connected(self) -> None:
+        """Go on with the attempts that waited for a connection."""
+        self.connection.assert_io_thread()
         self._connected = True
-        for pull in list(self._pulls):
-            if pull.channel is None and not pull.opening and not pull.result.done():
-                self._begin(pull)
+        for attempt in list(self._attempts):
+            if attempt.channel is None and not attempt.opening and not attempt.result.done():
+                self.begin(attempt)
 
     def lost(self, error: BrokerError) -> None:
+        """Fail the attempts that had a channel: each may be made again."""
+        self.connection.assert_io_thread()
         self._connected = False
         self._idle.clear()
         reason = BrokerBrokenError() if isinstance(error, BrokerFaultError) else ConnectionLostError()
-        for pull in list(self._pulls):
-            pull.opening = False
-            if pull.channel is not None:
-                pull.fail(reason)
+        for attempt in list(self._attempts):
+            attempt.opening = False
+            if attempt.channel is not None:
+                attempt.fail(reason)
 
     def ended(self) -> None:
-        """Nobody waits for a connection that will not come back."""
+        """Fail all attempts: this connection does not come back."""
+        self.connection.assert_io_thread()
         self._connected = False
-        for pull in list(self._pulls):
-            pull.fail(closed_error())
+        for attempt in list(self._attempts):
+            attempt.fail(closed_error())
 
-    def give_back(self, channel: Channel) -> None:
-        """Keep an open channel, with nothing unacknowledged, for the next pull."""
-        if channel.is_open:
-            self._idle.append(channel)
-
-    def _begin(self, pull: _Pull) -> None:
-        self._pulls.add(pull)
+    def begin(self, attempt: _Attempt) -> None:
+        """Begin an attempt, now or once there is a connection."""
+        self.connection.assert_io_thread()
+        self._attempts.add(attempt)
         if not self._connected:
             return
         while self._idle:
             channel = self._idle.pop()
             if channel.is_open:
-                self._start(pull, channel)
+                self._start(attempt, channel)
                 return
-        pull.opening = True
-        self.connection.open_channel(lambda opened: self._start(pull, opened), self._channel_closed)
+        attempt.opening = True
+        self.connection.open_channel(lambda opened: self._start(attempt, opened), self._channel_closed)
 
-    def _start(self, pull: _Pull, channel: Channel) -> None:
-        if pull not in self._pulls:
+    def end(self, attempt: _Attempt, *, taken: bool) -> None:
+        """End an attempt, since its thread has left; a ticket that it has not taken goes back to the queue."""
+        self.connection.assert_io_thread()
+        self._attempts.discard(attempt)
+        if attempt.channel is not None and not taken:
+            attempt.channel.close()
+
+    def give_back(self, channel: Channel) -> None:
+        """Keep an open channel, with nothing unacknowledged, for the next attempt."""
+        self.connection.assert_io_thread()
+        if channel.is_open:
+            self._idle.append(channel)
+
+    def _start(self, attempt: _Attempt, channel: Channel) -> None:
+        if attempt not in self._attempts:
             self.give_back(channel)
             return
-        pull.opening = False
-        pull.channel = channel
-        if pull.waits:
-            pull.tag = f"{self._consumer_tag} {next(self._tag_numbers)}"
+        attempt.opening = False
+        attempt.channel = channel
+        if attempt.waits:
+            attempt.tag = f"{self._consumer_tag} {next(self._tag_numbers)}"
             channel.consume(
-                pull.queue,
-                lambda incoming: self._delivered(pull, incoming),
-                tag=pull.tag,
+                attempt.queue,
+                lambda incoming: self._delivered(attempt, incoming),
+                tag=attempt.tag,
                 prefetch=1,
-                on_cancelled=lambda: pull.fail(QueueMissingError()),
+                on_cancelled=lambda: attempt.fail(QueueMissingError()),
             )
         else:
-            channel.get(pull.queue, lambda incoming: self._got(pull, incoming))
+            channel.get(attempt.queue, lambda incoming: self._got(attempt, incoming))
 
-    def _got(self, pull: _Pull, incoming: Incoming | None) -> None:
-        if incoming is None and pull.channel is not None:
-            self.give_back(pull.channel)
-            pull.channel = None
-        pull.resolve(incoming)
+    def _got(self, attempt: _Attempt, incoming: Incoming | None) -> None:
+        if incoming is None and attempt.channel is not None:
+            self.give_back(attempt.channel)
+            attempt.channel = None
+        attempt.resolve(None if incoming is None else _DeliveredTicket(incoming, self))
 
-    def _delivered(self, pull: _Pull, incoming: Incoming) -> None:
-        if pull in self._pulls and not pull.result.done():
-            incoming.channel.cancel(pull.tag, lambda: None)
-            pull.resolve(incoming)
-
-    def _end(self, pull: _Pull) -> None:
-        """The asking thread has left: whatever it did not take goes back."""
-        self._pulls.discard(pull)
-        if pull.channel is not None and not pull.taken:
-            pull.channel.close()
+    def _delivered(self, attempt: _Attempt, incoming: Incoming) -> None:
+        if attempt in self._attempts and not attempt.result.done():
+            incoming.channel.cancel(attempt.tag, lambda: None)
+            attempt.resolve(_DeliveredTicket(incoming, self))
 
     def _channel_closed(self, channel: Channel, error: BrokerError) -> None:
-        for pull in list(self._pulls):
-            if pull.channel is channel:
-                pull.fail(QueueMissingError() if isinstance(error, TopologyMissingError) else error)
+        for attempt in list(self._attempts):
+            if attempt.channel is channel:
+                attempt.fail(QueueMissingError() if isinstance(error, TopologyMissingError) else error)
+
+
+@dataclass(slots=True, eq=False)
+class _DeliveredTicket:
+    """A ticket on its channel, not acknowledged yet. Lives in the I/O thread; ending it twice does nothing."""
+
+    incoming: Incoming
+    _channels: TicketChannels
+    _timer: Timer | None = None
+    _over: bool = False
+
+    def ack(self) -> None:
+        """Acknowledge; nothing happens if the broker has taken the ticket back meanwhile."""
+        if self._end():
+            self.incoming.channel.ack(self.incoming.tag)
+            self._channels.give_back(self.incoming.channel)
+
+    def ack_later(self, seconds: float) -> None:
+        """Acknowledge after this time."""
+        self._channels.connection.assert_io_thread()
+        if not self._over:
+            self._timer = self._channels.connection.later(seconds, self.ack)
+
+    def discard(self) -> None:
+        """Reject: the broker sends the ticket to the dead letters."""
+        if self._end():
+            self.incoming.channel.reject(self.incoming.tag)
+            self._channels.give_back(self.incoming.channel)
+
+    def give_up(self) -> None:
+        """Give the ticket back to its queue."""
+        if self._end():
+            self.incoming.channel.close()
+
+    def _end(self) -> bool:
+        """Note that the ticket is over; False if it was already."""
+        self._channels.connection.assert_io_thread()
+        was_over, self._over = self._over, True
+        if not was_over and self._timer is not None:
+            self._channels.connection.cancel_timer(self._timer)
+        return not was_over

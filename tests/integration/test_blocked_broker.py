@@ -54,8 +54,8 @@ def test_put_push_and_claim_wait_for_the_end_of_the_alarm(
             raise_disk_alarm(own_node)
             job.results["r"] = 1
             first = threads.submit(job.put)
-            client = db.session.client
-            wait_until(lambda: client.connection.blocked, what="RabbitMQ's word that it is blocked")
+            calls = db.session.calls
+            wait_until(lambda: calls.connection.blocked, what="RabbitMQ's word that it is blocked")
             job.results["r"] = 2
             put = threads.submit(job.put)
             push = threads.submit(experiment.add_job, {"x": 2})
@@ -63,8 +63,8 @@ def test_put_push_and_claim_wait_for_the_end_of_the_alarm(
             waiting: list[Future[Any]] = [put, push, claim]
             ends = time.monotonic() + 3 * settings.lease_seconds
             wait_until(lambda: time.monotonic() > ends, what="three leases")
-            assert not any(call.done() for call in waiting)
-            assert str(client.last_error).startswith(f"RabbitMQ at 127.0.0.1:{own_node.private.settings.amqp_port}")
+            assert not any(waiter.done() for waiter in waiting)
+            assert str(calls.last_error).startswith(f"RabbitMQ at 127.0.0.1:{own_node.private.settings.amqp_port}")
             end_disk_alarm(own_node)
             for call in [first, *waiting]:
                 call.result(20)

@@ -28,7 +28,7 @@ def test_a_lack_of_file_descriptors_does_not_end_the_heartbeats(
         experiment.add_job({"x": 1})
         with worker.get_experiment("MinimizeManual").next_job() as job:
             monkeypatch.setattr(socket.socket, "__init__", _no_descriptor)
-            worker.session.client.connection.drop()
+            worker.session.calls.connection.drop()
             wait_until(refused.is_set, what="the refused socket")
             job.results["r"] = 1
         assert experiment.get_job(job.job_id).status == Job.DONE

@@ -164,7 +164,7 @@ class TestCancelling:
             experiment.get_job(job.job_id).cancel()
             wait_until(lambda: job.cancelled, seconds=settings.lease_seconds, what="the news")
             job.results["r"] = 1
-            with pytest.raises(JobCancelledError, match=r"it was cancelled\. What was put is stored"):
+            with pytest.raises(JobCancelledError, match=r"it was cancelled\. This report is stored"):
                 job.put()
             assert experiment.get_job(job.job_id).results == {"r": 1}
             job.results["r"] = 2
@@ -419,7 +419,7 @@ class TestWorkers:
         mine = other.get_experiment("MinimizeManual")
         experiment.add_job({"x": 1})
         job = mine.next_job()
-        other.session.client.connection.abandon()  # its connection is cut, and not made again
+        other.session.calls.connection.abandon()  # its connection is cut, and not made again
         wait_until(lambda: [worker.silent for worker in workers_of(db)] == [True], what="the silence")
         wait_until(lambda: experiment.get_job(job.job_id).status == Job.QUEUED, what="the loss")
         (worker,) = workers_of(db)

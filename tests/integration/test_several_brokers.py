@@ -12,7 +12,7 @@ import schedy.amqp.transport
 from schedy import Job
 from schedy.errors import AuthenticationError, BrokerError, BrokerUnreachableError, SettingsError
 from schedy.settings import Settings
-from schedy.worker.calls import Client
+from schedy.worker.calls import Calls
 from schedy_broker_setup.connecting import address_behind, open_connection
 from schedy_broker_setup.doctor.check import Status
 from schedy_broker_setup.doctor.checks import broker_checks
@@ -101,16 +101,14 @@ def test_the_first_node_refuses_and_the_second_hangs_when_we_begin(
 
 def test_each_failed_attempt_names_the_place_it_was_about(settings: Settings, closed_port: int, vhost_url: str) -> None:
     urls = f"{_to_port(vhost_url, closed_port)},amqp://u:p@no-such-host.invalid/%2F"
-    client = Client(_over(settings, urls), connection_name="test")
+    calls = Calls(_over(settings, urls), connection_name="test")
     seen: set[str] = set()
-    client.listen(
-        on_ready=lambda: None, on_lost=lambda error: seen.add(str(error).split(" (")[0]), on_ended=lambda: None
-    )
-    client.start()
+    calls.listen(on_lost=lambda error: seen.add(str(error).split(" (")[0]))
+    calls.start()
     try:
         wait_until(lambda: len(seen) == 2, what="an attempt with each URL")
     finally:
-        client.close(5.0)
+        calls.close(5.0)
     assert seen == {
         f"Cannot reach RabbitMQ at 127.0.0.1:{closed_port}",
         "Cannot reach RabbitMQ at no-such-host.invalid:5672",

@@ -142,7 +142,7 @@ def test_the_library_reconnects_over_tls(environment: dict[str, str], tmp_path: 
         db.add_experiment(experiment)
         experiment.add_job({"x": 1})
         with experiment.next_job() as job:
-            db.session.client.connection.drop()
+            db.session.calls.connection.drop()
             job.put()
         experiment.delete()
 

@@ -1,6 +1,6 @@
 """What a worker does: the sessions, leases and tickets of `schedy.worker`, and `Job.__exit__`.
 
-What a worker sends is in the reports queue at once, in the order of sending: `Client.call`. That it may not have got
+What a worker sends is in the reports queue at once, in the order of sending: `Calls.call`. That it may not have got
 there shows as a connection that is lost before it is sent, or before it is confirmed.
 """
 
@@ -33,7 +33,7 @@ def _changed(setup: Setup, state: World, place: int, worker: Worker, *messages: 
 
 
 def _takings(setup: Setup, state: World, place: int) -> Iterator[Move]:
-    """`TicketSource.take` and the claim of `Session._try_ticket`; or `Session.claim_by_id`."""
+    """`TicketSource.take` and `Claims.by_ticket`; or `Claims.by_id`."""
     claiming = Worker(RUNNING if setup.breaks(Break.ANSWER_AWAITED) else CLAIMING, token=FRESH)
     if state.tickets:
         draft = _changed(setup, state, place, claiming._replace(ticket=True), Message("claim", FRESH))
@@ -46,7 +46,7 @@ def _takings(setup: Setup, state: World, place: int) -> Iterator[Move]:
 
 
 def _reconnect(setup: Setup, state: World, place: int) -> Move:
-    """All that is not over is sent again, and a heartbeat: `Client._channel_ready`, `LeaseKeeper.connected`."""
+    """All that is not over is sent again, and a heartbeat: `CallTable._channel_ready`, `Heartbeats.connected`."""
     worker = state.workers[place]._replace(linked=True, due=NOBODY)
     token = worker.token
     again: list[Message] = []
@@ -64,7 +64,7 @@ def _reconnect(setup: Setup, state: World, place: int) -> Move:
 
 
 def _claiming_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
-    """Nothing runs without the answer: `Session._ask_claim`."""
+    """Nothing runs without the answer: `Claims._ask`."""
     worker = state.workers[place]
     asked = any(message.kind == "claim" and message.token == worker.token for message in state.reports)
     if worker.linked and not asked and not setup.breaks(Break.CLAIM_ASKED_AGAIN):
@@ -122,7 +122,7 @@ def _endings(setup: Setup, state: World, place: int) -> Iterator[Move]:
 
 
 def _give_back(setup: Setup, state: World, place: int, what: str) -> Move:
-    """`LeaseKeeper.release`: at once, or as soon as there is a connection."""
+    """`Leases.release`: at once, or as soon as there is a connection."""
     worker = state.workers[place]
     token, number = worker.token, worker.sequence + 1
     messages: list[Message] = []
@@ -136,7 +136,7 @@ def _give_back(setup: Setup, state: World, place: int, what: str) -> Move:
 
 
 def _finishing_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
-    """A finish that the broker has is over for its worker, ticket and all: `Session._finished`."""
+    """A finish that the broker has is over for its worker, ticket and all: `Reports._finished`."""
     worker = state.workers[place]
     if worker.linked and setup.scenario.beats and _may_beat(setup, state, worker):
         beat = Message("heartbeat", worker.token)

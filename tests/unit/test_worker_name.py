@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from schedy.worker.session import this_worker
+from schedy.worker.worker_name import this_worker
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,295 @@
+"""The calls under way, over a connection that comes and goes.
+
+A call is kept until the broker has confirmed it and, where one is wanted, the answer has come. After a reconnect
+whatever is not over is sent again: everything the service applies is idempotent, by token or request id.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from schedy.amqp.channel import Channel, Incoming, Outgoing, PublishOutcome
+from schedy.amqp.connection import Connection, Timer
+from schedy.errors import AuthenticationError, BrokerError, PermissionDeniedError, TopologyMissingError
+from schedy.settings import Settings
+from schedy.wire import names
+from schedy.wire.base import Answer
+from schedy.wire.codec import UndecodableError, decode_answer
+
+_log = logging.getLogger(__name__)
+
+_NACK_PAUSE_SECONDS = 1.0
+_TOPOLOGY_SECONDS = 3.0
+_TOPOLOGY_PAUSE_SECONDS = 0.3
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A message under way. `stored` is done when the broker has it, `answer` when the service has answered.
+
+    Any thread may wait for the two; all else is read and written in the I/O thread once the call was made.
+    """
+
+    outgoing: Outgoing
+    wants_answer: bool
+    resend_seconds: float | None
+    stored: "Future[None]" = field(default_factory=Future)
+    answer: "Future[Answer]" = field(default_factory=Future)
+    timer: Timer | None = None
+    times_sent: int = 0
+    waits_for_topology: bool = False
+    """True for a report, which is kept until exchanges and queues exist, and never thrown away."""
+    missed_since: float | None = None
+    """Time at which exchanges and queues were first found missing, by `time.monotonic`."""
+
+    @property
+    def id(self) -> str:
+        return self.outgoing.correlation_id
+
+    def may_wait(self) -> bool:
+        """Return True if missing exchanges and queues may still appear, because they are being made."""
+        self.missed_since = self.missed_since or time.monotonic()
+        return self.waits_for_topology or time.monotonic() - self.missed_since < _TOPOLOGY_SECONDS
+
+    def would_fail_again(self, error: BrokerError) -> bool:
+        """Return True if sending the call again would end with the same error."""
+        if isinstance(error, TopologyMissingError):
+            return not self.may_wait()
+        return isinstance(error, PermissionDeniedError)
+
+    def fail(self, error: BrokerError) -> None:
+        for future in (self.stored, self.answer):
+            if not future.done():
+                future.set_exception(error)
+
+
+class Submissions:
+    """The calls that the I/O thread has not taken yet. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: dict[str, Call] = {}
+        self._closed = False
+
+    def add(self, call: Call) -> bool:
+        """Note a call; False once the connection is closed, since nobody will take it."""
+        with self._lock:
+            if not self._closed:
+                self._calls[call.id] = call
+            return not self._closed
+
+    def take(self, call: Call) -> None:
+        with self._lock:
+            self._calls.pop(call.id, None)
+
+    def close(self) -> None:
+        """Let no more calls in."""
+        with self._lock:
+            self._closed = True
+
+    def take_all(self) -> list[Call]:
+        with self._lock:
+            calls, self._calls = list(self._calls.values()), {}
+            return calls
+
+
+@dataclass(slots=True, eq=False)
+class Reachability:
+    """The state of the way to the service. Written in the I/O thread (the last field in any), read in any thread."""
+
+    ready: threading.Event = field(default_factory=threading.Event)
+    """Set while calls can go out."""
+    was_ever_ready: bool = False
+    last_error: BrokerError | None = None
+    """The reason why the connection was lost, or could not be made."""
+    service_is_silent: bool = False
+    """True if an answer was waited for in vain, and none has come since. Any thread may set it."""
+
+
+class CallTable:
+    """The calls that are not over, on their channel. Lives in the I/O thread, but for `__init__` and `listen`."""
+
+    def __init__(self, settings: Settings, *, connection_name: str) -> None:
+        self.reachability = Reachability()
+        self.submissions = Submissions()
+        self.connection = Connection(
+            settings,
+            name=connection_name,
+            on_connected=self._connected,
+            on_lost=self._lost,
+            on_ended=self._ended,
+            on_unblocked=self._unblocked,
+        )
+        self._calls: dict[str, Call] = {}
+        self._held: dict[str, Call] = {}
+        """Calls that wait for the broker to take messages again."""
+        self._channel: Channel | None = None
+        self._on_ready: list[Callable[[], None]] = []
+        self._on_lost: list[Callable[[BrokerError], None]] = []
+        self._on_ended: list[Callable[[], None]] = []
+
+    def listen(
+        self,
+        *,
+        on_ready: Callable[[], None] | None = None,
+        on_lost: Callable[[BrokerError], None] | None = None,
+        on_ended: Callable[[], None] | None = None,
+    ) -> None:
+        """Add what the I/O thread calls when calls can go out, and on the connection's loss and end."""
+        self._on_ready += [on_ready] if on_ready else []
+        self._on_lost += [on_lost] if on_lost else []
+        self._on_ended += [on_ended] if on_ended else []
+
+    def unfinished(self) -> list[Call]:
+        """Return the calls that are not over."""
+        self.connection.assert_io_thread()
+        return list(self._calls.values())
+
+    def submit(self, call: Call) -> None:
+        """Take a call and publish it, now or once there is a connection."""
+        self.connection.assert_io_thread()
+        self.submissions.take(call)
+        self._calls[call.id] = call
+        error = self._lasting_error()
+        if error is not None:
+            self._fail(call, error)
+        else:
+            self._publish(call)
+
+    def forget(self, call: Call) -> None:
+        """Neither send a call again nor wait for its answer."""
+        self.connection.assert_io_thread()
+        self._calls.pop(call.id, None)
+        self._held.pop(call.id, None)
+        if call.timer is not None:
+            self.connection.cancel_timer(call.timer)
+            call.timer = None
+
+    def _fail(self, call: Call, error: BrokerError) -> None:
+        self.forget(call)
+        call.fail(error)
+
+    def _publish(self, call: Call) -> None:
+        if self._channel is None or call.id not in self._calls:
+            return
+        if self.connection.blocked is not None:
+            self._held[call.id] = call  # published again and again, it would pile up in the socket
+            return
+        call.times_sent += 1
+        self._channel.publish(call.outgoing, lambda outcome: self._confirmed(call, outcome))
+        if call.resend_seconds is not None:
+            if call.timer is not None:
+                self.connection.cancel_timer(call.timer)
+            call.timer = self.connection.later(call.resend_seconds, lambda: self._publish(call))
+
+    def _confirmed(self, call: Call, outcome: PublishOutcome) -> None:
+        if outcome.returned and call.may_wait():
+            self.connection.later(_TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
+        elif outcome.returned:
+            self._fail(
+                call, TopologyMissingError("Schedy's queues are missing on the broker. Run `schedy broker setup`.")
+            )
+        elif not outcome.stored:
+            self.connection.later(_NACK_PAUSE_SECONDS, lambda: self._publish(call))
+        else:
+            if not call.stored.done():
+                call.stored.set_result(None)
+            if not call.wants_answer:
+                self.forget(call)
+
+    def _answered(self, incoming: Incoming) -> None:
+        call = self._calls.get(incoming.correlation_id or "")
+        if call is None:
+            return
+        try:
+            answer = decode_answer(incoming.body)
+        except UndecodableError as error:
+            _log.warning("An answer of the results service was ignored: %s. Is it of another version?", error)
+            return
+        self.forget(call)
+        self.reachability.service_is_silent = False
+        if not call.stored.done():
+            call.stored.set_result(None)
+        call.answer.set_result(answer)
+
+    def _connected(self) -> None:
+        self.connection.assert_io_thread()
+        self.connection.open_channel(self._channel_opened, self._channel_closed)
+
+    def _channel_opened(self, channel: Channel) -> None:
+        channel.consume(names.REPLY_QUEUE, self._answered, tag="schedy answers", auto_ack=True)
+        channel.confirm(lambda: self._channel_ready(channel))
+
+    def _channel_ready(self, channel: Channel) -> None:
+        """Publish everything that is not over."""
+        known = self.reachability
+        if known.was_ever_ready and not known.ready.is_set():
+            _log.warning("Connected to RabbitMQ again.")
+        self._channel = channel
+        known.was_ever_ready = True
+        known.last_error = None
+        known.ready.set()
+        self._held.clear()
+        for call in list(self._calls.values()):
+            self._publish(call)
+        for listener in self._on_ready:
+            listener()
+
+    def _channel_closed(self, channel: Channel, error: BrokerError) -> None:
+        """Open a new channel: the broker closed this one over something published, and the connection is still there.
+
+        A call whose routing key the error names, or any if it names none, is to blame.
+        """
+        self._channel = None
+        unconfirmed = channel.unconfirmed()
+        blamed = [outgoing for outgoing in unconfirmed if f"'{outgoing.routing_key}'" in str(error)] or unconfirmed
+        for outgoing in blamed:
+            call = self._calls.get(outgoing.correlation_id)
+            if call is not None and call.would_fail_again(error):
+                self._fail(call, error)
+        self.connection.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
+
+    def _unblocked(self) -> None:
+        self.connection.assert_io_thread()
+        held, self._held = self._held, {}
+        for call in held.values():
+            self._publish(call)
+
+    def _lasting_error(self) -> BrokerError | None:
+        """The last error, if waiting cannot help: the login is refused, nothing has ever worked, no URL is left."""
+        known = self.reachability
+        lasts = isinstance(known.last_error, AuthenticationError) and self.connection.has_tried_all
+        return known.last_error if lasts and not known.was_ever_ready else None
+
+    def _lost(self, error: BrokerError) -> None:
+        self.connection.assert_io_thread()
+        if self.reachability.ready.is_set():
+            _log.warning("%s Trying again; running jobs go on.", error)
+        self._channel = None
+        self.reachability.last_error = error
+        self.reachability.ready.clear()
+        lasting = self._lasting_error()
+        if lasting is not None:
+            for call in self.unfinished():
+                self._fail(call, lasting)
+        for listener in self._on_lost:
+            listener(error)
+
+    def _ended(self) -> None:
+        """Fail all calls: this connection does not come back."""
+        self.connection.assert_io_thread()
+        self.reachability.ready.clear()
+        self.submissions.close()
+        for call in [*self.submissions.take_all(), *self._calls.values()]:
+            call.fail(closed_error())
+        self._calls.clear()
+        for listener in self._on_ended:
+            listener()
+
+
+def closed_error() -> BrokerError:
+    """Return the error for the use of a connection after its end."""
+    return BrokerError("This connection to Schedy was closed. Make a new SchedyDB.")

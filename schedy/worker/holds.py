@@ -1,0 +1,96 @@
+"""The jobs that this process holds, and what its heartbeats say."""
+
+import itertools
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from schedy.errors import UnsafeUpdateError
+from schedy.wire.base import Worker, WorkerState
+from schedy.wire.records import Point
+from schedy.wire.reports import Heartbeat, HeldJob
+from schedy.worker.tickets import HeldTicket
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """A job held by this process under a token.
+
+    The job's thread and the I/O thread share it: answers of the service set `lost`, `stop`, `prune` and `curve_due`
+    in the I/O thread; `lock` guards points and the order of reports; the rest is the job's thread's.
+    """
+
+    experiment_uid: str
+    job_id: str
+    token: str
+    lease_seconds: float
+    ticket: HeldTicket | None = None
+    lost: str | None = None
+    """The service's reason why the job is no longer ours."""
+    stop: str | None = None
+    """The service's reason why the job must end now."""
+    finishing: bool = False
+    """True once its end was reported; the report will arrive by itself."""
+    prune: bool = False
+    """True if the pruner would end the job, by the latest answer."""
+    points: list[Point] = field(default_factory=list)
+    """Points of the learning curve that were not sent yet."""
+    curve_due: float = 0.0
+    """Time at which points go out even if the answer to the last ones has not come, by `time.monotonic`."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held from the numbering of a report until it is on its way. Finalisers do not take it."""
+    started: float = field(default_factory=time.monotonic)
+    _sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def report_fields(self) -> dict[str, Any]:
+        """Return the fields that every report of the job has: which job, the token, and the report's number.
+
+        Takes no lock: finalisers call it.
+        """
+        return {
+            "experiment_uid": self.experiment_uid,
+            "job_id": self.job_id,
+            "token": self.token,
+            "sequence": next(self._sequence),
+        }
+
+    def take_points(self) -> list[Point]:
+        """Return the points that were not sent yet; the caller sends them."""
+        points, self.points = self.points, []
+        return points
+
+    def ack_ticket(self) -> None:
+        """Acknowledge the ticket, if there is one."""
+        if self.ticket is not None:
+            self.ticket.ack()
+
+    def check_not_lost(self) -> None:
+        """Raise UnsafeUpdateError if the job is no longer ours."""
+        if self.lost is not None:
+            raise UnsafeUpdateError(
+                f"Job {self.job_id} is no longer this worker's: {self.lost} Nothing of this report was stored."
+                " Drop what you have and take the next job."
+            )
+
+
+@dataclass(slots=True, eq=False)
+class Presence:
+    """The content of heartbeats: this process and its jobs. Any thread changes it, the I/O thread reads it."""
+
+    worker: Worker
+    works: bool = False
+    """True once it asks for jobs, or has one; other processes send no heartbeats."""
+    state: WorkerState = "alive"
+    detail: str = ""
+    holds: dict[str, Hold] = field(default_factory=dict)
+    """By token."""
+
+    def heartbeat(self) -> Heartbeat:
+        """Return the heartbeat that names all jobs held and not lost."""
+        held = [
+            HeldJob(experiment_uid=hold.experiment_uid, job_id=hold.job_id, token=hold.token)
+            for hold in list(self.holds.values())
+            if hold.lost is None
+        ]
+        return Heartbeat(worker=self.worker, state=self.state, detail=self.detail, held=held)

@@ -1,0 +1,78 @@
+"""Reports on a held job: its results so far, and its end."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from schedy.wire.answers import ReportAnswer, expected
+from schedy.wire.base import FinalStatus
+from schedy.wire.reports import Finish, HeldReport, Progress
+from schedy.worker.call_table import Call
+from schedy.worker.calls import Calls
+from schedy.worker.holds import Hold
+from schedy.worker.leases import Leases
+
+_ANSWER_SECONDS = 5.0
+
+
+class Reports:
+    """Sends reports, and waits until they are durable. Any thread may use it.
+
+    The service has a few seconds to refuse a report; while it is down nobody waits for it.
+    """
+
+    def __init__(self, calls: Calls, leases: Leases) -> None:
+        self._calls = calls
+        self._leases = leases
+
+    def progress(self, hold: Hold, *, results: Mapping[str, Any], quality: float) -> ReportAnswer | None:
+        """Report results and quality so far; return the answer if there is one already.
+
+        Raises UnsafeUpdateError if the service refuses them.
+        """
+        with hold.lock:  # reports leave in the order of their numbers
+            report = Progress(**hold.report_fields(), points=hold.take_points(), results=results, quality=quality)
+            call = self._calls.call(report)
+        return self._wait(hold, report, call)
+
+    def finish(
+        self, hold: Hold, *, status: FinalStatus, results: Mapping[str, Any], quality: float, error: str | None
+    ) -> ReportAnswer | None:
+        """Report the end of a job. Its lease is kept until the broker has the report. Else as `progress`."""
+        with hold.lock:
+            report = Finish(
+                **hold.report_fields(),
+                points=hold.take_points(),
+                status=status,
+                results=results,
+                quality=quality,
+                error=error,
+            )
+            call = self._calls.call(report)
+        hold.finishing = True
+        call.stored.add_done_callback(lambda stored: self._finished(hold, stored))
+        return self._wait(hold, report, call)
+
+    def _finished(self, hold: Hold, stored: "Future[None]") -> None:
+        """The broker has the finish, or never will: there is no lease to keep any more. Runs in the I/O thread."""
+        self._leases.forget(hold)
+        if stored.exception() is None:
+            hold.ack_ticket()
+
+    def _wait(self, hold: Hold, report: HeldReport, call: Call) -> ReportAnswer | None:
+        try:
+            call.stored.result()
+            patience_seconds = 0.0 if self._calls.service_is_silent else _ANSWER_SECONDS
+            answer = expected(report, call.answer.result(patience_seconds))
+        except FutureTimeoutError:
+            self._calls.note_silence()
+            return None
+        finally:
+            if call.stored.done():
+                self._calls.cancel(call)
+        if not answer.accepted:
+            hold.lost = answer.reason
+            hold.check_not_lost()
+        hold.stop = answer.stop or hold.stop
+        return answer
