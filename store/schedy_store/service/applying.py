@@ -33,7 +33,7 @@ class BatchError(Exception):
 
 @dataclass(slots=True)
 class AppliedMessage:
-    """A message that was applied, and its effects. What the searches do of their own accord has no `incoming`."""
+    """A message that was applied, and its effects. The searches' own effects have no `incoming`."""
 
     incoming: Incoming | None
     effects: Effects
@@ -109,7 +109,7 @@ class Applier:
         return batch
 
     def _checked_turn(self, transaction: Transaction) -> Turn:
-        """Return the turn if it is still ours, or a new one; leases are judged only while ticks come regularly."""
+        """Return the turn if it still holds, or start a new one; renew the leases if no tick has come for a while."""
         turn = self._epochs.check(transaction, self._turn)
         if turn.epoch != self._turn.epoch:
             self._tickets.reset(transaction)
@@ -125,31 +125,32 @@ class Applier:
     ) -> None:
         """Apply everything, in this order:
 
-        1. What became of tickets and queues: a claim in 4 may be of a ticket that was confirmed just now.
-        2. Workers that wait for these tickets; while they are in flight, which says whose they are.
-        3. What the search processes have answered: their jobs are there before a message that waits for one.
-        4. The messages, in the order of the queue, in which their senders rely on each other.
-        5. What the searches want: they look at the jobs that 3 and 4 have stored, claimed and ended.
-        6. What answers wait for: tickets of jobs that want one still, after all messages.
-        7. Room in the window, where confirmed tickets leave it, and the tickets to publish, when all jobs are there.
+        1. Note the outcomes of tickets: a claim among the messages may be of one that was confirmed just now.
+        2. Note which searches have got tickets, while these are in flight: that says whose they are.
+        3. Store the jobs that search processes have made, before messages that ask for them.
+        4. Apply the messages in the order of the queue: a tick judges leases by the reports that were sent before it.
+        5. Let the searches look, after everything that stores, claims or ends a job.
+        6. Note which jobs want tickets, and which of them answers wait for: a later message may have cancelled one.
+        7. Take confirmed tickets out of flight, which makes room in the window.
+        8. Choose the tickets to publish, when there is all the room, and all jobs that want one.
         """
-        self._apply_outcomes(transaction, arrivals)
+        self._note_outcomes(transaction, arrivals)
         self._searches.note_tickets(self._tickets.experiments_of(arrivals.confirmed))
         batch.messages.append(AppliedMessage(None, self._searches.take(transaction, arrivals.answers)))
         for decoded in messages:
             batch.messages.append(self._apply_message(transaction, decoded, batch))
         batch.messages.append(AppliedMessage(None, self._searches.look(transaction)))
-        self._note_tickets(transaction, batch.messages)
+        self._note_wanted_tickets(transaction, batch.messages)
         self._tickets.confirmed(arrivals.confirmed)
         batch.tickets = self._tickets.choose(transaction)
 
-    def _apply_outcomes(self, transaction: Transaction, arrivals: Arrivals) -> None:
-        """Apply what became of tickets and queues, in this order:
+    def _note_outcomes(self, transaction: Transaction, arrivals: Arrivals) -> None:
+        """Note what became of tickets and queues, in this order:
 
-        1. Returned tickets: they are wanted again after a rest.
-        2. Queues that were lost: all tickets that were dispatched into them are wanted again.
-        3. Confirmed tickets are dispatched. After 2: what is confirmed now is in the new queues.
-        4. Empty queues: tickets that were dispatched into them long ago are wanted again.
+        1. Returned tickets are wanted again, after a pause.
+        2. Tickets that were dispatched into a queue that was lost are wanted again.
+        3. Confirmed tickets are dispatched. After 2: those that were confirmed just now are in the new queue.
+        4. Tickets that were dispatched long ago into a queue that stays empty are wanted again.
         """
         self._tickets.returned(arrivals.returned)
         self._tickets.recreated(transaction, arrivals.recreated)
@@ -183,7 +184,7 @@ class Applier:
             case _:
                 return Effects()  # a Replay: unwrapping leaves none
 
-    def _note_tickets(self, transaction: Transaction, messages: list[AppliedMessage]) -> None:
+    def _note_wanted_tickets(self, transaction: Transaction, messages: list[AppliedMessage]) -> None:
         for applied in messages:
             self._tickets.wanting |= applied.effects.tickets_wanted
             applied.awaited = self._tickets.awaited(transaction, applied.effects.tickets_awaited)

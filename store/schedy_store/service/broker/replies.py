@@ -22,7 +22,7 @@ _LARGEST_REPLY_BYTES = 15_000_000
 
 
 def reply_message(incoming: Incoming, answer: Answer) -> Outgoing | None:
-    """Return the answer as a message to the sender, or None if he wants none.
+    """Return the answer as a message to the sender, or None if the sender wants no answer.
 
     Answers go to RabbitMQ's direct reply queues only. One that is too large for a message becomes a refusal.
     """
