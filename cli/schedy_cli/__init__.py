@@ -1,1 +1,1 @@
-"""The command line of Schedy: one module for each group of commands."""
+"""The command line of Schedy."""

@@ -1,4 +1,4 @@
-"""What a command needs: the settings, a session with the broker, a reader of the store."""
+"""The context of a command: its settings, a session with the broker, a reader of the store."""
 
 import contextlib
 import sys

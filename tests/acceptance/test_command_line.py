@@ -1,4 +1,4 @@
-"""The command line against a real service: exact outputs, and what it says about bad input."""
+"""The command line against a real service: exact outputs, and errors about bad input."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_many_jobs_are_pushed_from_csv(served: Machine, tmp_path: Path) -> None:
     assert [job["results"] for job in jobs] == [{}, {"r": 5}]
 
 
-def test_what_is_wrong_is_said(served: Machine, tmp_path: Path) -> None:
+def test_errors_name_what_is_wrong(served: Machine, tmp_path: Path) -> None:
     served.ok("add", "MinimizeManual", "manual")
     config = tmp_path / "typo.toml"
     config.write_text('lease_seconds = 30\nbroker_ulr = "amqp://x"\n')

@@ -1,4 +1,4 @@
-"""What a user does when things go wrong, through the real command line."""
+"""Commands for problems, through the real command line."""
 
 import json
 import re
@@ -94,7 +94,7 @@ def test_many_jobs_are_cancelled_and_retried(machine: Machine) -> None:
     assert set(statuses(machine)) == {"QUEUED"}
 
 
-def test_retrying_queues_what_has_ended(served: Machine) -> None:
+def test_retrying_queues_finished_jobs(served: Machine) -> None:
     crashed, done, pruned, queued = pushed(served, "CRASHED", "DONE", "PRUNED", "QUEUED")
     assert served.ok("retry", "E") == f"{crashed}\tit is queued again.\n"
     nothing = served.schedy("retry", "E")
@@ -116,9 +116,7 @@ def test_retrying_queues_what_has_ended(served: Machine) -> None:
         (["set", "E", "-s", "DONE"], "E is DONE: nothing runs until `schedy set E -s RUNNING`.\n"),
     ],
 )
-def test_retrying_in_a_closed_experiment_says_that_nothing_runs(
-    served: Machine, closing: list[str], words: str
-) -> None:
+def test_retrying_in_a_closed_experiment_warns(served: Machine, closing: list[str], words: str) -> None:
     (job_id,) = pushed(served, "CRASHED")
     served.ok(*closing)
     result = served.schedy("retry", "E")
@@ -250,7 +248,7 @@ def test_the_log_shows_the_latest_and_follows(machine: Machine) -> None:
     assert (event["experiment"], event["kind"]) == ("F", "paused")
 
 
-def test_a_log_that_nobody_reads_any_more_ends(served: Machine) -> None:
+def test_a_log_ends_when_its_reader_is_gone(served: Machine) -> None:
     served.ok("add", "E", "manual")
     following = subprocess.Popen(
         [*SCHEDY, "log", "-f"], env=served.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -264,7 +262,7 @@ def test_a_log_that_nobody_reads_any_more_ends(served: Machine) -> None:
     following.stderr.close()
 
 
-def test_the_log_of_what_is_not_there(served: Machine) -> None:
+def test_the_log_of_a_missing_experiment(served: Machine) -> None:
     assert "There is no experiment 'E'." in served.fails(1, "log", "E")
     assert "-1 is not in the range" in served.fails(2, "log", "-n", "-1")
 
@@ -311,7 +309,7 @@ def test_workers_are_listed_with_what_they_do(served: Machine) -> None:
     assert [(worker["pid"], worker["silent"]) for worker in everyone][-1] == (busy.pid, True)
 
 
-def test_a_running_job_whose_worker_was_not_heard_of_is_marked(machine: Machine) -> None:
+def test_a_running_job_with_a_silent_worker_is_marked(machine: Machine) -> None:
     """The service is gone, too, so that the silence lasts for as long as we look."""
     service = machine.serve()
     (job_id,) = pushed(machine, "QUEUED")
@@ -327,7 +325,7 @@ def test_a_running_job_whose_worker_was_not_heard_of_is_marked(machine: Machine)
     assert "RUNNING\x1b[0m (silent" in on_terminal(machine, ["list", "E", "-f", "status"], "")
 
 
-def test_lists_tell_of_second_attempts_only_where_there_are_any(served: Machine) -> None:
+def test_lists_show_second_attempts_only_where_there_are_any(served: Machine) -> None:
     crashed, queued = pushed(served, "QUEUED", "QUEUED")
     assert columns(served.ok("list", "E", "-t"))[0] == ["id", "status", "quality", "x"]
     served.worker(RELEASING_WORKER.replace("sys.exit(0)", "1 / 0")).communicate(timeout=40)
@@ -343,7 +341,7 @@ def test_lists_tell_of_second_attempts_only_where_there_are_any(served: Machine)
     assert "Results:\n - epoch: 3\nAttempt: 2\n" in served.ok("list", "-l", "E")
 
 
-def test_a_job_that_is_to_stop_says_so(machine: Machine) -> None:
+def test_a_stopping_job_is_marked(machine: Machine) -> None:
     service = machine.serve()
     (job_id,) = pushed(machine, "QUEUED")
     worker = machine.worker(
@@ -362,7 +360,7 @@ with schedy.SchedyDB().get_experiment("E").next_job(timeout=None):
     assert "Stopping: it was cancelled.\n" in machine.ok("show", "E", job_id)
 
 
-def test_the_tutorials_commands_for_bad_days_run(served: Machine) -> None:
+def test_the_tutorials_commands_for_problems_run(served: Machine) -> None:
     tutorial = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
     block = tutorial.partition("\n## When things go wrong\n")[2].partition("```bash\n")[2].partition("```")[0]
     (job_id,) = pushed(served, "CRASHED")

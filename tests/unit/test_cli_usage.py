@@ -1,4 +1,4 @@
-"""What the command line refuses before it looks for a broker. There is none: what got further would exit with 1."""
+"""Usage errors, found before a broker is needed. There is none: a command that went further would exit with 1."""
 
 import io
 import sys
@@ -55,7 +55,7 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda value: " ".join(value)[:40].encode("ascii", "replace").decode() if isinstance(value, list) else "",
 )
-def test_wrong_usage_exits_with_2_and_says_why(
+def test_wrong_usage_exits_with_2_and_a_reason(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments) == 2
@@ -112,7 +112,7 @@ def test_a_file_without_jobs_is_an_error(content: str, tmp_path: Path, capsys: p
     assert "There are no jobs in" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_or_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_and_one_that_is_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["push", "E", "--from", str(tmp_path / "none")]) == 1
     assert "none cannot be read: No such file or directory." in capsys.readouterr().err
     assert run(["push", "E", "--from", str(tmp_path)]) == 1
@@ -126,7 +126,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path, capsys: pytest.Capt
     "command",
     [["list"], ["list", "E"], ["show", "E"], ["show", "E", "abcdef"], ["history", "E"], ["log"], ["workers"]],
 )
-def test_a_reader_with_a_store_that_is_not_there_says_so_and_makes_none(
+def test_reading_a_missing_store_fails_and_creates_none(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SCHEDY_STORE_URL", f"sqlite:///{tmp_path}/folder/store.sqlite")
@@ -135,7 +135,7 @@ def test_a_reader_with_a_store_that_is_not_there_says_so_and_makes_none(
     assert not (tmp_path / "folder").exists()
 
 
-def test_help_is_help_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_works_in_any_position(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["push", "--help"], ["push", "E", "-p", "x", "1", "--help"], ["push", "-h"]):
         assert run(arguments) == 0
         assert "Usage: schedy push" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""How jobs and experiments look, to the letter; and that nothing acts on the terminal."""
+"""Output of jobs and experiments, to the letter; none of it acts on the terminal."""
 
 import json
 import math
@@ -67,18 +67,18 @@ def test_a_job_looks_as_the_contract_says() -> None:
     )  # fmt: skip
 
 
-def test_both_headings_stand_above_nothing() -> None:
+def test_both_headings_are_printed_without_values() -> None:
     bare = job(status="QUEUED", hyperparameters={}, results={}, finished_at=None)
     assert plain(bare) == "Id: fVKGjg\nStatus: QUEUED\nQuality: 0.0\nHyperparameters:\nResults:"
 
 
-def test_what_matters_follows_the_results() -> None:
+def test_an_error_and_a_second_attempt_follow_the_results() -> None:
     crashed = job(status="CRASHED", quality=math.nan, error="ValueError: no\nat line 2\n", attempt=2, worker="h:1 a.py")
     assert plain(crashed).splitlines()[2] == "Quality: NaN"
     assert plain(crashed).partition("result: 5\n")[2] == "Error: ValueError: no\n  at line 2\nAttempt: 2"
 
 
-def test_one_attempt_and_the_worker_are_told_to_who_asks() -> None:
+def test_verbose_shows_attempt_worker_times_and_events() -> None:
     done = job(attempt=1, worker="node:7 train.py", started_at=NOW)
     assert plain(done) == plain(job())
     events = [EVENT]
@@ -95,7 +95,7 @@ def test_one_attempt_and_the_worker_are_told_to_who_asks() -> None:
     ]
 
 
-def test_a_job_that_is_silent_or_to_stop_says_so() -> None:
+def test_a_silent_or_stopping_job_is_marked() -> None:
     troubled = job(status="RUNNING", finished_at=None, attempt=1, stop="stall_timeout", silent_seconds=25.4)
     assert plain(troubled).partition("result: 5\n")[2].splitlines() == [
         "Silent: no sign of life for 25 s",
@@ -107,7 +107,7 @@ def test_a_job_that_is_silent_or_to_stop_says_so() -> None:
     assert "Stopping" not in plain(job(status="PRUNED", stop="cancelled"))
 
 
-def test_what_earlier_attempts_had_put_is_told_to_who_asks() -> None:
+def test_verbose_shows_the_results_of_earlier_attempts() -> None:
     again = job(attempt=2, previous_results={"epoch": 3, "text": "a b"})
     assert plain(again).endswith("Attempt: 2")
     told = plain(again, verbose=True).partition("Previous results:\n")[2]
@@ -137,7 +137,7 @@ def experiment(**more: Any) -> ExperimentRecord:
     return ExperimentRecord(**{**fields, **more})
 
 
-def test_an_experiment_shows_the_limits_that_it_was_given() -> None:
+def test_an_experiment_shows_its_limits() -> None:
     bare = "Name: MinimizeManual\nStatus: RUNNING\nScheduler: manual\nJobs:"
     assert experiment_paragraph(experiment(limits=Limits(max_attempts=3))) == bare
     limits = Limits(max_attempts=5, job_timeout=3600, stall_timeout=0.5, retry_timeouts=True)
@@ -150,7 +150,7 @@ def test_an_experiment_shows_the_limits_that_it_was_given() -> None:
     assert told == f"{bare}\nLimits:\n - max_attempts: 3\nCreated: {when}"
 
 
-def test_an_experiment_shows_the_statuses_that_it_has() -> None:
+def test_an_experiment_shows_the_statuses_of_its_jobs() -> None:
     record = experiment(paused=True, job_counts={"DONE": 2, "QUEUED": 1})
     assert click.unstyle(experiment_paragraph(record)) == (
         "Name: MinimizeManual\nStatus: RUNNING (paused)\nScheduler: manual\nJobs:\n - QUEUED: 1\n - DONE: 2"
@@ -229,7 +229,7 @@ class TestNothingActsOnTheTerminal:
         assert caught.value.message.isprintable()
 
 
-def test_json_has_all_that_a_program_may_want() -> None:
+def test_json_has_every_field_but_internal_ones() -> None:
     found = json.loads(job_json(job(quality=math.nan), [EVENT]))
     assert set(found) == {
         *("id", "status", "quality", "hyperparameters", "results", "error", "created_at", "started_at"),

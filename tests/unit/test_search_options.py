@@ -92,7 +92,7 @@ def test_a_misspelt_option_is_shown_what_it_may_have_meant() -> None:
     assert "--seed" in caught.value.format_message()
 
 
-def test_all_that_is_told_is_sent(recorder: Recorder) -> None:
+def test_every_option_is_sent(recorder: Recorder) -> None:
     sent = added(
         recorder,
         *("E", "tpe", "x", "uniform", UNIFORM, "--minimize", "loss", "y", "const", "-5", "--max-jobs", "9"),
@@ -121,7 +121,7 @@ def test_an_algorithm_that_only_the_service_knows_is_sent(recorder: Recorder) ->
 
 
 @pytest.mark.parametrize("source", ["d.json", "d.toml", "-"])
-def test_a_file_tells_all_and_options_win(
+def test_options_override_a_file(
     source: str, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = (
@@ -240,7 +240,7 @@ def test_show_has_lines_for_what_is_set() -> None:
     ],
     ids=lambda value: ascii(" ".join(value))[:60] if isinstance(value, list) else "",
 )
-def test_what_is_wrong_is_said(
+def test_errors_name_what_is_wrong(
     arguments: list[str], said: str, recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["add", "E", *arguments]) == 2

@@ -1,1 +1,1 @@
-"""The commands, one module each."""
+"""The commands: `NAME_command` in a module called NAME, and a row in `schedy_cli.main`."""

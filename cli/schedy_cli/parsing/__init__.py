@@ -1,1 +1,1 @@
-"""Reading the command line."""
+"""Parsing of the command line, and of the files that it names."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import click
 from pydantic import BaseModel, ValidationError
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from schedy.search.definition import MOST_READY, Definition
 from schedy.wire.records import Limits
 from schedy_cli.parsing.option_groups import option_group
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 NONE: Literal["none"] = "none"
 """The word that removes a limit."""
@@ -60,7 +62,7 @@ def _checked(
 
 def _option(
     spelling: str, metavar: str, help_text: str, what: str, *, number: type[float] = int, of: type[BaseModel] = Limits
-) -> Callable[[Any], Any]:
+) -> Callable[[F], F]:
     return click.option(spelling, callback=_checked(what, number, of), metavar=metavar, help=help_text)
 
 

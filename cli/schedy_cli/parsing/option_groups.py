@@ -9,8 +9,6 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Decorator = Callable[[F], F]
-
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 FORCE_OPTION = click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
 

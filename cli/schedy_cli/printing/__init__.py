@@ -1,1 +1,1 @@
-"""Printing jobs, experiments, tables and curves."""
+"""Output: jobs, experiments, events, tables and curves, as text and as JSON."""

@@ -13,7 +13,7 @@ _BLANK = 0x2800
 
 
 def curve_lines(points: Sequence[Point]) -> Iterator[str]:
-    """Return a drawing for each value that a job has reported by step; nothing if it has reported none."""
+    """Return the lines of a drawing for each value that a job has reported by step."""
     names = list(dict.fromkeys(name for point in points for name in point.values))
     for name in names:
         curve = [(point.step, point.values[name]) for point in points if name in point.values]
@@ -36,7 +36,7 @@ def _drawing(name: str, curve: list[tuple[int, float]]) -> Iterator[str]:
 
 
 def _rows(curve: list[tuple[int, float]], low: float, high: float) -> list[str]:
-    """The dots of a curve, eight in a character."""
+    """Return the rows of characters that draw a curve, with eight dots each."""
     cells = [[0] * _WIDTH for _ in range(_HEIGHT)]
     first, last = curve[0][0], curve[-1][0]
     for step, value in curve:

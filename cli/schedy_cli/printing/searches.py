@@ -27,12 +27,12 @@ def search_lines(experiment: ExperimentRecord) -> Iterator[str]:
     except InvalidValueError:  # stored by a newer Schedy: better raw than not at all
         yield f"Settings: {json.dumps(experiment.settings)}"
         return
+    yield from _definition_lines(definition)
+
+
+def _definition_lines(definition: Definition) -> Iterator[str]:
     yield from _listed("Hyperparameters", _distributions(definition.hyperparameters))
-    objectives = [f"{each.direction} {printable(each.result)}" for each in definition.objectives]
-    if len(objectives) == 1:
-        yield f"Objective: {objectives[0]}"
-    else:
-        yield from _listed("Objectives", objectives)
+    yield from _objectives(definition)
     yield from _listed("Constraints", map(_constraint, definition.constraints))
     yield from _listed("Budget", _budget(definition))
     for name, parameters in (definition.pruner or {}).items():
@@ -58,6 +58,14 @@ def _listed(heading: str, items: Iterable[str]) -> Iterator[str]:
 def _distributions(hyperparameters: Mapping[str, Distribution]) -> Iterator[str]:
     for name, each in hyperparameters.items():
         yield f"{format_name(name)}: {each.kind} {format_value(each.parameters())}"
+
+
+def _objectives(definition: Definition) -> Iterator[str]:
+    objectives = [f"{each.direction} {printable(each.result)}" for each in definition.objectives]
+    if len(objectives) == 1:
+        yield f"Objective: {objectives[0]}"
+    else:
+        yield from _listed("Objectives", objectives)
 
 
 def _constraint(constraint: Constraint) -> str:

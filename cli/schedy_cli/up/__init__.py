@@ -1,1 +1,1 @@
-"""What `schedy up` runs."""
+"""The parts of `schedy up`, which `down` and `status` find again."""

@@ -1,4 +1,4 @@
-"""What `schedy up` runs on this machine, as other processes find it: a file that only its owner may read."""
+"""The record of a running `schedy up`, for other processes: a file that only its owner may read."""
 
 import json
 import os
@@ -13,14 +13,14 @@ from schedy_broker_setup.node.processes import Process, boot_id
 
 @dataclass(frozen=True)
 class RunRecord:
-    """URLs and processes. `broker_url` and `store_url` are what other commands on this host use as settings."""
+    """URLs and processes. Other commands on this host use `broker_url` and `store_url` as settings."""
 
     supervisor: Process
     broker_url: str
     store_url: str
     management_url: str | None = None
     worker_urls: list[str] = field(default_factory=list)
-    """What to set on the machines of a cluster, with `--listen`."""
+    """The broker URLs of a worker and a pusher on other machines, with `--listen`."""
     service: Process | None = None
     ready: bool = False
     host: str = field(default_factory=socket.gethostname)
@@ -28,11 +28,11 @@ class RunRecord:
 
     @property
     def is_up(self) -> bool:
-        """Whether the `schedy up` that wrote this still runs."""
+        """True while the `schedy up` that wrote this runs."""
         return self.boot == boot_id() and self.supervisor.is_running()
 
     def save(self, path: Path) -> None:
-        """Write the file at once or not at all, for its owner's eyes."""
+        """Write the file at once or not at all, readable only by its owner."""
         draft = path.with_suffix(".new")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(asdict(self), file)
@@ -40,7 +40,7 @@ class RunRecord:
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
-        """Return what was recorded on this host; None if nothing was, or it cannot be read."""
+        """Return the record of this host; None if there is none, or it cannot be read."""
         fields: dict[str, Any] = read_run_file(path)
         try:
             supervisor = Process(**fields.pop("supervisor"))
