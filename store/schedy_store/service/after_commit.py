@@ -1,4 +1,4 @@
-"""What follows from a batch once it is committed: queues, answers, questions to the searches, tickets."""
+"""Sending out the effects of a committed batch: queues, answers, questions to search processes, tickets."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class AfterCommit:
-    """Sends out what follows from committed batches. Lives in the service thread."""
+    """Sends out the effects of committed batches. Lives in the service thread."""
 
     def __init__(self, link: Link, searches: Searches) -> None:
         self._link = link

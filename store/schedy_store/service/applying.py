@@ -76,7 +76,7 @@ class Applier:
 
     @property
     def is_active(self) -> bool:
-        """Whether this instance has an epoch over this connection."""
+        """True once this instance has an epoch over this connection."""
         return self._turn.epoch is not None
 
     def look(self) -> None:
@@ -126,7 +126,7 @@ class Applier:
         """Apply everything, in this order:
 
         1. Note the outcomes of tickets: a claim among the messages may be of one that was confirmed just now.
-        2. Note which searches have got tickets, while these are in flight: that says whose they are.
+        2. Note which searches have got tickets, while these are in flight, with their experiments.
         3. Store the jobs that search processes have made, before messages that ask for them.
         4. Apply the messages in the order of the queue: a tick judges leases by the reports that were sent before it.
         5. Let the searches look, after everything that stores, claims or ends a job.

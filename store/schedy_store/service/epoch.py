@@ -37,13 +37,13 @@ class Turn:
 
     epoch: int | None = None
     last_tick: tuple[float, datetime] | None = None
-    """By this machine's clock, in seconds, and by the database's."""
+    """The time in seconds by this machine's clock, and the time by the database's."""
 
     def ticked(self, transaction: Transaction) -> Self:
         return replace(self, last_tick=(time.monotonic(), transaction.now))
 
     def has_gap(self, transaction: Transaction) -> bool:
-        """Whether no tick has come for a while by one of the clocks, or at all: no lease may be judged then."""
+        """Return whether no tick has come for a while, by one of the clocks, or at all: no lease may be judged then."""
         if self.last_tick is None:
             return True
         seconds, database_time = self.last_tick

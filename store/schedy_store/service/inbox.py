@@ -1,4 +1,4 @@
-"""What has arrived for the results service and was not taken yet."""
+"""The results service's inbox: deliveries and other news that the service thread has not taken yet."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ _HEARTBEAT_KEY = names.REPORT_KEY_PREFIX + "heartbeat"
 
 @dataclass(slots=True)
 class Arrivals:
-    """What has arrived since the last `take`."""
+    """Everything that has arrived since the last `take`."""
 
     deliveries: list[Incoming] = field(default_factory=list)
     confirmed: list[TicketKey] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Arrivals:
 
     @property
     def has_outcomes(self) -> bool:
-        """Whether anything but deliveries has arrived."""
+        """True if anything but deliveries has arrived."""
         return bool(self.confirmed or self.returned or self.queue_lengths or self.recreated or self.answers)
 
 
@@ -138,12 +138,12 @@ class Inbox:
 
     @property
     def has_delivered(self) -> bool:
-        """Whether a report has arrived over the current connection."""
+        """True once the current connection has delivered a report."""
         return self._has_delivered
 
     @property
     def seconds_since_taken(self) -> float:
-        """How long ago the service thread has taken something, or has looked for it."""
+        """Seconds since the service thread last asked for something to do."""
         return time.monotonic() - self._taken_at
 
     def confirmed_of(self, jobs: set[int]) -> list[int]:
@@ -155,7 +155,7 @@ class Inbox:
         return bool(self._deliveries) or self._outcomes.has_outcomes or self._connection != self._connection_taken
 
     def _has_urgent_news(self) -> bool:
-        """Whether there is more than a few heartbeats."""
+        """Return whether there is more than a few heartbeats."""
         return (
             self._outcomes.has_outcomes
             or self._connection != self._connection_taken

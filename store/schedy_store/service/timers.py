@@ -1,4 +1,4 @@
-"""What is due with a tick, and from time to time."""
+"""Timers that run with a tick: leases, lost tickets, housekeeping."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _HOUSEKEEPING_SECONDS = 3600.0
 
 
 class Timers:
-    """Runs what is due with a tick: all that was reported before it has been applied. Lives in the service thread."""
+    """Runs what is due when a tick is applied, and with it all reports before it. Lives in the service thread."""
 
     def __init__(self, settings: Settings, tickets: TicketDispatcher) -> None:
         self._settings = settings

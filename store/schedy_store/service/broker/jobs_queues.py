@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """What waits for a queue: an action for when it is there, and one for when it cannot be used."""
+    """An action that waits for a queue to be there, and one for the case that it cannot be used."""
 
     go_on: Action
     give_up: Action

@@ -1,4 +1,4 @@
-"""Looking for jobs queues that are dead on the broker (`jobs_queues` says how they come about).
+"""The probe for jobs queues that are dead on the broker (`jobs_queues` explains how that happens).
 
 A dead queue looks like an empty one until a message is asked of it. That hangs, or ends the whole connection with an
 internal error: so the probe has a connection of its own, for as long as there is something to look at.

@@ -1,4 +1,4 @@
-"""The service's ticks, and what is watched with each: a service thread that stalls, a queue that takes no ticket."""
+"""The service's ticks, and two watchdogs that run with each: for a stalled service thread and for a dead queue."""
 
 import logging
 import time
@@ -16,9 +16,9 @@ _log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
 _CONFIRM_SECONDS = 10.0
-"""How long a ticket may wait for its confirm while ticks get theirs."""
+"""The longest wait of a ticket for its confirm while ticks get theirs."""
 _STALLED_SECONDS = 60.0
-"""How long the service may be busy with one batch before it counts as stalled."""
+"""The longest time that a batch may take before the service counts as stalled."""
 
 
 class Ticker:
