@@ -12,7 +12,7 @@ from schedy.pushing import check_fields, push_chunks
 from schedy.search.checks import changed_definition, check_search, pruner_form
 from schedy.search.definition import Definition, Objective, read_definition
 from schedy.wire.answers import PushAnswer
-from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name
+from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name, check_experiment_status
 from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy.wire.requests import GetJobs, pages
@@ -86,7 +86,7 @@ class Experiment:
         self.retry_timeouts = retry_timeouts
         self.limits()
         self._name = check_experiment_name(name)
-        self.status: ExperimentStatus = checked_experiment_status(status)
+        self.status: ExperimentStatus = check_experiment_status(status)
         self._definition: Definition | None = Definition() if definition is None else definition
         check_search(self.scheduler, self.definition)
         self._redefined = False
@@ -255,7 +255,7 @@ class Experiment:
             UpdateExperiment(
                 request_id=uuid.uuid4().hex,
                 experiment_uid=self.uid,
-                status=checked_experiment_status(self.status),
+                status=check_experiment_status(self.status),
                 settings=self.settings() if self._redefined else None,
                 limits=self.limits(),
             )
@@ -294,12 +294,3 @@ class Experiment:
         self.job_timeout = record.limits.job_timeout
         self.stall_timeout = record.limits.stall_timeout
         self.retry_timeouts = record.limits.retry_timeouts
-
-
-def checked_experiment_status(status: str) -> ExperimentStatus:
-    """Return an experiment's status. Raises InvalidValueError."""
-    if status == "RUNNING":
-        return "RUNNING"
-    if status == "DONE":
-        return "DONE"
-    raise InvalidValueError(f"The status of an experiment is RUNNING or DONE, not {status!r}.")

@@ -16,6 +16,7 @@ from schedy.job_values import (
     sendable_results,
     storable_error,
 )
+from schedy.wire.answers import ReportAnswer
 from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus, JobStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
 from schedy.wire.records import JobRecord
@@ -270,26 +271,31 @@ class Job:
         if hold is None:
             return False
         try:
-            if error is None:
-                self._finish(hold, DONE, None)
-                self._session.count_end(hold, error=None)
-            elif isinstance(error, Pruned) or (isinstance(error, JobCancelledError) and hold.stop is not None):
-                self._finish(hold, PRUNED, None)
-                self._session.count_end(hold, error=None)
-                return True
-            elif isinstance(error, Exception):
-                self._crash(hold, error)
-            else:
-                self._session.release(hold)
-                self._record = self._record.model_copy(update={"status": QUEUED})
+            return self._end(hold, error)
         except BaseException:
             if not hold.finishing:
                 self._session.release_soon(hold)
             raise
+
+    def _end(self, hold: Hold, error: BaseException | None) -> bool:
+        """End the job as its block has ended; return True if the exception ends here."""
+        if error is None:
+            self._finish(hold, DONE, None)
+            self._session.count_end(hold, error=None)
+            return False
+        if isinstance(error, Pruned) or (isinstance(error, JobCancelledError) and hold.stop is not None):
+            self._finish(hold, PRUNED, None)
+            self._session.count_end(hold, error=None)
+            return True
+        if isinstance(error, Exception):
+            self._crash(hold, error)
+        else:
+            self._session.release(hold)
+            self._record = self._record.model_copy(update={"status": QUEUED})
         return False
 
     def _crash(self, hold: Hold, error: Exception) -> None:
-        """End as CRASHED; the user's exception goes on, so what goes wrong here is only logged."""
+        """End as CRASHED; the user's exception goes on, so a refusal is only logged."""
         if hold.lost is not None:
             self._session.leases.drop(hold)
             return
@@ -301,6 +307,7 @@ class Job:
             _log.warning("%s", refused)
 
     def _finish(self, hold: Hold, status: FinalStatus, error_text: str | None) -> None:
+        """Report the end. Results that cannot be sent make the job CRASHED; what can be sent is, then this raises."""
         try:
             hold.check_not_lost()
         except UnsafeUpdateError:
@@ -318,12 +325,15 @@ class Job:
         answer = self._session.reports.finish(
             hold, status=status, results=values, quality=quality, error=storable_error(error_text)
         )
+        self._take_end(answer, status, error_text)
+        if fault is not None:
+            raise fault
+
+    def _take_end(self, answer: ReportAnswer | None, status: FinalStatus, error_text: str | None) -> None:
         known: dict[str, Any] = {"status": status, "error": error_text}
         if answer is not None and answer.revision is not None:
             known |= {"revision": answer.revision, "finished_at": answer.at, "status": answer.status or status}
         self._record = self._record.model_copy(update=known)
-        if fault is not None:
-            raise fault
 
     def _checked(self) -> tuple[dict[str, Any], float]:
         limit = self._session.settings.max_message_bytes

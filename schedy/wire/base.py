@@ -46,6 +46,15 @@ def check_experiment_name(name: str) -> str:
     return name
 
 
+def check_experiment_status(status: str) -> ExperimentStatus:
+    """Return `status` if an experiment may have it, else raise InvalidValueError."""
+    if status == "RUNNING":
+        return "RUNNING"
+    if status == "DONE":
+        return "DONE"
+    raise InvalidValueError(f"The status of an experiment is RUNNING or DONE, not {status!r}.")
+
+
 def _with_usable_names(values: dict[str, Any]) -> dict[str, Any]:
     for name in values:
         if not 0 < len(name) <= LONGEST_NAME:
