@@ -75,7 +75,7 @@ class Submissions:
         self._closed = False
 
     def add(self, call: Call) -> bool:
-        """Note a call; False once the connection is closed, since nobody will take it."""
+        """Add a call; return False once the connection is closed, since none is taken then."""
         with self._lock:
             if not self._closed:
                 self._calls[call.id] = call

@@ -109,7 +109,7 @@ class Calls:
         return call.answer.result(None if patience_seconds is None else patience_seconds - _LONG_WAIT_SECONDS)
 
     def note_silence(self) -> None:
-        """Let nobody wait long for the service until it has answered something."""
+        """Note that an answer did not come in time: reports do not wait for the service until it answers again."""
         self._known.service_is_silent = True
 
     def why_silent(self) -> SchedyError:

@@ -72,7 +72,7 @@ class Claims:
                 hold.lease_seconds = answer.lease_seconds
                 self._leases.hold(hold)
             elif call.times_sent > 1:
-                self._leases.release(hold)  # asked again, it may have been granted since, and nobody would run the job
+                self._leases.release(hold)  # sent again, it may have been granted after this answer
             return answer
         except BaseException:
             if call is not None:

@@ -23,8 +23,8 @@ _ANSWER_SECONDS = 5.0
 class Curves:
     """Sends points in the order in which they were added, one message at a time. Any thread may use it.
 
-    `add` runs in the job's thread. Answers come in the I/O thread, which then sends what was added meanwhile, since
-    the next `add` may come in an hour; `Hold.lock` parts the two.
+    `add` runs in the job's thread. Answers arrive in the I/O thread, which then sends the points added since:
+    the next `add` may come in an hour. `Hold.lock` keeps the two apart.
     """
 
     def __init__(self, calls: Calls, leases: Leases) -> None:

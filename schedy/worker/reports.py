@@ -19,7 +19,7 @@ _ANSWER_SECONDS = 5.0
 class Reports:
     """Sends reports, and waits until they are durable. Any thread may use it.
 
-    The service has a few seconds to refuse a report; while it is down nobody waits for it.
+    The service has a few seconds to refuse a report; while it is down, no report waits for its answer.
     """
 
     def __init__(self, calls: Calls, leases: Leases) -> None:

@@ -100,7 +100,7 @@ class Session:
             self.leases.release_sometime(hold)
 
     def close_sometime(self) -> None:
-        """Close without waiting, for a SchedyDB that nobody has any more."""
+        """Close without waiting, for a SchedyDB that is no longer referenced."""
         if self.is_ours:
             self.calls.connection.run_sometime(self.calls.connection.begin_close)
 

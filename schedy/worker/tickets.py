@@ -40,7 +40,7 @@ class HeldTicket:
         self._connection = calls.connection
 
     def ack(self) -> None:
-        """Acknowledge. If the broker has taken the ticket back meanwhile, nothing happens."""
+        """Acknowledge; does nothing if the broker has taken the ticket back."""
         self._connection.run(self._delivered.ack)
 
     def ack_later(self, seconds: float) -> None:
@@ -97,7 +97,7 @@ class TicketSource:
         try:
             if not self._connection.is_alive:
                 raise closed_error()
-            self._connection.run(lambda: self._channels.begin(attempt))
+            self._connection.run(lambda: self._channels.start(attempt))
             taken = attempt.result.result(timeout_seconds if timeout_seconds is None else max(0.0, timeout_seconds))
             return taken
         except FutureTimeoutError:
@@ -149,7 +149,7 @@ class TicketChannels:
         self._connected = True
         for attempt in list(self._attempts):
             if attempt.channel is None and not attempt.opening and not attempt.result.done():
-                self.begin(attempt)
+                self.start(attempt)
 
     def lost(self, error: BrokerError) -> None:
         """Fail the attempts that had a channel: each may be made again."""
@@ -169,8 +169,8 @@ class TicketChannels:
         for attempt in list(self._attempts):
             attempt.fail(closed_error())
 
-    def begin(self, attempt: _Attempt) -> None:
-        """Begin an attempt, now or once there is a connection."""
+    def start(self, attempt: _Attempt) -> None:
+        """Start an attempt, now or once there is a connection."""
         self.connection.assert_io_thread()
         self._attempts.add(attempt)
         if not self._connected:
@@ -178,10 +178,10 @@ class TicketChannels:
         while self._idle:
             channel = self._idle.pop()
             if channel.is_open:
-                self._start(attempt, channel)
+                self._look(attempt, channel)
                 return
         attempt.opening = True
-        self.connection.open_channel(lambda opened: self._start(attempt, opened), self._channel_closed)
+        self.connection.open_channel(lambda opened: self._look(attempt, opened), self._channel_closed)
 
     def end(self, attempt: _Attempt, *, taken: bool) -> None:
         """End an attempt, since its thread has left; a ticket that it has not taken goes back to the queue."""
@@ -196,7 +196,7 @@ class TicketChannels:
         if channel.is_open:
             self._idle.append(channel)
 
-    def _start(self, attempt: _Attempt, channel: Channel) -> None:
+    def _look(self, attempt: _Attempt, channel: Channel) -> None:
         if attempt not in self._attempts:
             self.give_back(channel)
             return
@@ -241,7 +241,7 @@ class _DeliveredTicket:
     _over: bool = False
 
     def ack(self) -> None:
-        """Acknowledge; nothing happens if the broker has taken the ticket back meanwhile."""
+        """Acknowledge; does nothing if the broker has taken the ticket back."""
         if self._end():
             self.incoming.channel.ack(self.incoming.tag)
             self._channels.give_back(self.incoming.channel)
