@@ -29,75 +29,55 @@ from schedy.errors import (
     UnhealthyWorkerError,
     UnsafeUpdateError,
 )
+from schedy.search.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
     from schedy import pbt as pbt
     from schedy import random as random
-    from schedy.database import SchedyDB
-    from schedy.experiments import Experiment
-    from schedy.jobs import Job
-    from schedy.searches import (
-        CMAESSearch,
-        GPSearch,
-        GridSearch,
-        ManualSearch,
-        NSGA2Search,
-        PopulationBasedTraining,
-        RandomSearch,
-        Search,
-        SobolSearch,
-        TPESearch,
-    )
+    from schedy.database import SchedyDB as SchedyDB
+    from schedy.experiments import Experiment as Experiment
+    from schedy.jobs import Job as Job
+    from schedy.searches import CMAESSearch as CMAESSearch
+    from schedy.searches import GPSearch as GPSearch
+    from schedy.searches import GridSearch as GridSearch
+    from schedy.searches import ManualSearch as ManualSearch
+    from schedy.searches import NSGA2Search as NSGA2Search
+    from schedy.searches import PopulationBasedTraining as PopulationBasedTraining
+    from schedy.searches import RandomSearch as RandomSearch
+    from schedy.searches import Search as Search
+    from schedy.searches import SobolSearch as SobolSearch
+    from schedy.searches import TPESearch as TPESearch
 
 __version__ = "0.1.0"
 
-__all__ = [
+_HOMES = {
+    "SchedyDB": "database",
+    "Experiment": "experiments",
+    "Job": "jobs",
+    "ManualSearch": "searches",
+    "Search": "searches",
+    **{algorithm.class_name: "searches" for algorithm in ALGORITHMS.values()},
+}
+"""Names that are imported at their first use: they bring pika and pydantic, which `schedy --help` does not need."""
+
+__all__ = [  # noqa: PLE0604 - all are strings
     "AuthenticationError",
     "BrokerError",
-    "CMAESSearch",
-    "Experiment",
-    "GPSearch",
-    "GridSearch",
-    "Job",
     "JobCancelledError",
-    "ManualSearch",
-    "NSGA2Search",
     "NoJobError",
     "NotFoundError",
     "NotStoredYetError",
-    "PopulationBasedTraining",
     "Pruned",
-    "RandomSearch",
     "ResourceExistsError",
-    "SchedyDB",
     "SchedyError",
-    "Search",
     "ServiceUnavailableError",
-    "SobolSearch",
     "StopTimeError",
-    "TPESearch",
     "UnhealthyWorkerError",
     "UnsafeUpdateError",
     "errors",
+    *_HOMES,
 ]
 """Not `random` and `pbt`: a star import must not hide Python's own `random`."""
-
-_HOMES = {"SchedyDB": "database", "Experiment": "experiments", "Job": "jobs"} | dict.fromkeys(
-    (
-        "CMAESSearch",
-        "GPSearch",
-        "GridSearch",
-        "ManualSearch",
-        "NSGA2Search",
-        "PopulationBasedTraining",
-        "RandomSearch",
-        "Search",
-        "SobolSearch",
-        "TPESearch",
-    ),
-    "searches",
-)
-"""Names that are imported at their first use: they bring pika and pydantic, which `schedy --help` does not need."""
 
 _MODULES = ("pbt", "random")
 """Modules that `import schedy` alone makes reachable."""

@@ -2,14 +2,14 @@
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError, NotFoundError, SchedyError
 from schedy.jobs import Job
 from schedy.pushing import check_fields, push_chunks
-from schedy.search.checks import changed_definition, check_search, pruner_form
+from schedy.search.checks import changed_definition, check_search
 from schedy.search.definition import Definition, Objective, read_definition
 from schedy.wire.answers import PushAnswer
 from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name, check_experiment_status
@@ -24,30 +24,6 @@ from schedy.worker.signals import install_sigterm_handler
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
 
-T = TypeVar("T")
-
-
-class Fixed(Generic[T]):
-    """A setting of an experiment's definition, as an attribute that can only be read."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, experiment: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, experiment: "Experiment", owner: type) -> T: ...
-
-    def __get__(self, experiment: "Experiment | None", owner: type) -> Self | T:
-        if experiment is None:
-            return self
-        found: T = getattr(experiment.definition, self._name)
-        return found
-
-    def __set__(self, experiment: "Experiment", value: Any) -> NoReturn:
-        raise AttributeError(f"{self._name} is set when the experiment is made, and cannot be changed.")
-
 
 class Experiment:
     """A named set of jobs. Made by a subclass and `SchedyDB.add_experiment`, or read by `SchedyDB.get_experiment`.
@@ -60,8 +36,6 @@ class Experiment:
     DONE: ExperimentStatus = "DONE"
 
     scheduler: str = ""
-
-    objectives = Fixed[list[Objective]]()
 
     def __init__(
         self,
@@ -163,13 +137,9 @@ class Experiment:
         return self.definition.as_json()
 
     @property
-    def pruner(self) -> dict[str, Any] | None:
-        """The pruner's name and parameters, as ``{"median": {"startup_jobs": 5}}``; may be set by its name alone."""
-        return self.definition.pruner
-
-    @pruner.setter
-    def pruner(self, pruner: str | Mapping[str, Any] | None) -> None:
-        self.redefine(pruner=pruner_form(pruner))
+    def objectives(self) -> list[Objective]:
+        """The results to minimize or maximize."""
+        return self.definition.objectives
 
     def redefine(self, **changes: Any) -> None:
         """Change settings of the definition; `push_updates` sends them. Raises InvalidValueError."""

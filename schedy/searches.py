@@ -1,18 +1,27 @@
 """Experiments by where their jobs come from: their users, or a search algorithm."""
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, InitVar, field
+from typing import TYPE_CHECKING, Any
 
 from schedy.errors import InvalidValueError
-from schedy.experiments import Experiment, Fixed
+from schedy.experiments import Experiment
+from schedy.parameters import Option, Setting, documented, experiment_class, take_given
 from schedy.pbt import Perturb, Truncate
 from schedy.random import Distribution
+from schedy.search.algorithms import ALGORITHMS, MANUAL
 from schedy.search.checks import pruner_form
 from schedy.search.definition import Constraint, Definition, read_definition
-from schedy.search.options import options_of
+from schedy.search.options import (
+    CmaesOptions,
+    GpOptions,
+    GridOptions,
+    Nsga2Options,
+    PbtOptions,
+    TpeOptions,
+)
 from schedy.wire.base import ExperimentStatus, check_experiment_name
-from schedy.wire.records import ExperimentRecord, Limits
+from schedy.wire.records import ExperimentRecord
 from schedy.wire.values import plain_values
 
 if TYPE_CHECKING:
@@ -21,333 +30,317 @@ if TYPE_CHECKING:
 Names = str | Sequence[str]
 Distributions = Mapping[str, Distribution | Mapping[str, Any]]
 """By the names of the hyperparameters; a distribution may be given as its JSON."""
+PrunerForm = str | Mapping[str, Any] | None
+ConstraintForm = Constraint | Mapping[str, Any]
 
-
-class LimitSettings(TypedDict, total=False):
-    """What the jobs of an experiment may cost; see `schedy.wire.messages.Limits`."""
-
-    max_attempts: int | None
-    job_timeout: float | None
-    stall_timeout: float | None
-    retry_timeouts: bool
-
-
-class ManualSettings(LimitSettings, total=False):
-    """What `ManualSearch` takes as keywords."""
-
-    minimize: Names
-    """A result that is to be as small as it can, or several."""
-    maximize: Names
-    pruner: str | Mapping[str, Any] | None
-    """Its name, or name and parameters: ``{"median": {"startup_jobs": 5}}``."""
-
-
-class SearchSettings(ManualSettings, total=False):
-    """What every search takes as keywords, beside the options of its algorithm."""
-
-    status: ExperimentStatus
-    constraints: Iterable[Constraint | Mapping[str, Any]]
-    max_jobs: int | None
-    max_time: float | None
-    """Seconds since the experiment was added."""
-    stop_after_no_improvement: int | None
-    seed: int | None
-    ready: int | None
-    """How many jobs are made ahead of demand."""
-    from_experiment: Names
-    """Experiments whose jobs that have ended are observations of this one from the start."""
-
-
-class GridSettings(SearchSettings, total=False):
-    """What `GridSearch` takes."""
-
-    points: int | Mapping[str, int] | None
-    shuffle: bool
-
-
-class TPESettings(SearchSettings, total=False):
-    """What `TPESearch` takes."""
-
-    startup_jobs: int
-    candidates: int
-    multivariate: bool
-
-
-class CMAESSettings(SearchSettings, total=False):
-    """What `CMAESSearch` takes."""
-
-    startup_jobs: int
-    population_size: int | None
-    sigma: float | None
-
-
-class NSGA2Settings(SearchSettings, total=False):
-    """What `NSGA2Search` takes."""
-
-    population_size: int
-
-
-class GPSettings(SearchSettings, total=False):
-    """What `GPSearch` takes."""
-
-    startup_jobs: int
-
-
-_EXPERIMENT_SETTINGS = frozenset({"status", *Limits.model_fields})
 _DIRECTIONS = ("minimize", "maximize")
+_STATUS = "RUNNING, or DONE: no job is handed out."
+_DISTRIBUTIONS = (
+    "Distribution of each hyperparameter by its name: schedy.random.Uniform(0, 1), ... or as JSON:"
+    " {'uniform': {'low': 0, 'high': 1}}."
+)
 
 
-class ManualSearch(Experiment):
-    """An experiment whose jobs are all pushed by its users."""
-
-    scheduler = "manual"
-
-    def __init__(self, name: str, status: ExperimentStatus = "RUNNING", **settings: Unpack[ManualSettings]) -> None:
-        _check_keywords(type(self), settings, ManualSettings.__optional_keys__)
-        super().__init__(name, status, definition=_definition(settings), **_of_experiment(settings))
+def _objectives(direction: str) -> Callable[[Definition], list[str]]:
+    return lambda definition: [each.result for each in definition.objectives if each.direction == direction]
 
 
-class Search(Experiment):
-    """An experiment whose jobs an algorithm makes, Schedy's own or one of a user's.
+def _unchanged(value: Any) -> Any:
+    return value
 
-    `max_jobs`, `max_time`, `stop_after_no_improvement`, `ready` and `pruner` may be written, too, and `push_updates`
-    sends them; all else of the search is laid down when it is made.
+
+@experiment_class
+class _Configured(Experiment):
+    """The parameters that all experiments have."""
+
+    name: InitVar[str] = field(
+        metadata=documented("Name of the experiment: 1 to 200 bytes, no control characters, no '-' in front.")
+    )
+    _: KW_ONLY
+    status: ExperimentStatus = field(default="RUNNING", metadata=documented(_STATUS))
+    minimize: Setting[list[str], Names] = Setting(
+        "Result to minimize, or a list of several.", default=(), read=_objectives("minimize")
+    )
+    maximize: Setting[list[str], Names] = Setting(
+        "Result to maximize, or a list of several.", default=(), read=_objectives("maximize")
+    )
+    pruner: Setting[dict[str, Any] | None, PrunerForm] = Setting(
+        "Pruner, which ends jobs that do badly: its name, or its name and parameters, as"
+        " {'median': {'startup_jobs': 5}}. Needs one objective. None: no job is pruned.",
+        default=None,
+        read=lambda definition: definition.pruner,
+        write=pruner_form,
+    )
+    max_attempts: int | None = field(
+        default=None,
+        metadata=documented(
+            "A job is CRASHED after this many lost workers, at least 1. None: the service's setting, 3 by default."
+        ),
+    )
+    job_timeout: float | None = field(
+        default=None, metadata=documented("Stop a job that runs for longer, in seconds. None: no limit.")
+    )
+    stall_timeout: float | None = field(
+        default=None,
+        metadata=documented("Stop a job that goes without a `put` for longer, in seconds. None: no limit."),
+    )
+    retry_timeouts: bool = field(
+        default=False,
+        metadata=documented(
+            "True: a job that was stopped for its time is tried again while attempts are left. False: it is CRASHED."
+        ),
+    )
+
+    def __post_init__(self, name: str) -> None:
+        Experiment.__init__(
+            self,
+            name,
+            self.status,
+            definition=_definition(take_given(self)),
+            max_attempts=self.max_attempts,
+            job_timeout=self.job_timeout,
+            stall_timeout=self.stall_timeout,
+            retry_timeouts=self.retry_timeouts,
+        )
+
+
+@experiment_class
+class ManualSearch(_Configured):
+    """An experiment whose jobs are all pushed by its users.
+
+    Raises InvalidValueError for a value that cannot be used. `status`, `pruner` and the limits may be written
+    afterwards; `push_updates` sends them.
     """
 
-    hyperparameters = Fixed[dict[str, Distribution]]()
-    constraints = Fixed[list[Constraint]]()
-    seed = Fixed[int | None]()
-    options = Fixed[dict[str, Any]]()
-
-    def __init__(
-        self,
-        name: str,
-        scheduler: str,
-        hyperparameters: Distributions,
-        options: Mapping[str, Any] | None = None,
-        **settings: Unpack[SearchSettings],
-    ) -> None:
-        """Raises InvalidValueError saying what the algorithm cannot work by."""
-        _check_keywords(type(self), settings, SearchSettings.__optional_keys__)
-        self.scheduler = scheduler
-        definition = _definition(settings, hyperparameters, options or {})
-        super().__init__(name, definition=definition, **_of_experiment(settings))
-
-    @property
-    def from_experiment(self) -> list[str]:
-        """The experiments that it learns from."""
-        return [start.experiment for start in self.definition.warm_start]
-
-    @property
-    def max_jobs(self) -> int | None:
-        """So many jobs are made; None: no limit."""
-        return self.definition.max_jobs
-
-    @max_jobs.setter
-    def max_jobs(self, max_jobs: int | None) -> None:
-        self.redefine(max_jobs=max_jobs)
-
-    @property
-    def max_time(self) -> float | None:
-        """Seconds since the experiment was added, after which no job is made; None: no limit."""
-        return self.definition.max_time
-
-    @max_time.setter
-    def max_time(self, max_time: float | None) -> None:
-        self.redefine(max_time=max_time)
-
-    @property
-    def stop_after_no_improvement(self) -> int | None:
-        """No job is made after so many that ended without a new best value; None: no limit."""
-        return self.definition.stop_after_no_improvement
-
-    @stop_after_no_improvement.setter
-    def stop_after_no_improvement(self, jobs: int | None) -> None:
-        self.redefine(stop_after_no_improvement=jobs)
-
-    @property
-    def ready(self) -> int | None:
-        """How many jobs are made ahead of demand; None: as the algorithm is best served."""
-        return self.definition.ready
-
-    @ready.setter
-    def ready(self, ready: int | None) -> None:
-        self.redefine(ready=ready)
+    scheduler = MANUAL
+    status: ExperimentStatus = field(default="RUNNING", metadata=documented(_STATUS))
 
 
-class _Algorithm(Search):
-    """A search by one of Schedy's own algorithms, whose options are keywords among the others."""
+@experiment_class
+class Search(_Configured):
+    """An experiment whose jobs are made by an algorithm of your own, installed where the results service runs.
 
-    def __init__(self, name: str, hyperparameters: Distributions, settings: Mapping[str, Any]) -> None:
-        known = options_of(self.scheduler).model_fields
-        _check_keywords(type(self), settings, SearchSettings.__optional_keys__ | known.keys())
-        options = {key: value for key, value in settings.items() if key in known}
-        others = {key: value for key, value in settings.items() if key not in known}
-        super().__init__(name, self.scheduler, hyperparameters, options, **others)
+    Base class of the searches by Schedy's own algorithms. Raises InvalidValueError for a value that cannot be used.
+    `status`, `max_jobs`, `max_time`, `stop_after_no_improvement`, `ready`, `pruner` and the limits may be written
+    afterwards, and `push_updates` sends them; the other settings raise AttributeError.
+    """
+
+    scheduler: str = field(metadata=documented("Name of the algorithm's entry point."))
+    hyperparameters: Setting[dict[str, Distribution], Distributions] = Setting(
+        _DISTRIBUTIONS, read=lambda definition: definition.hyperparameters
+    )
+    options: Setting[dict[str, Any], Mapping[str, Any] | None] = Setting(
+        "Options of the algorithm: JSON values by name. None: none.",
+        default=None,
+        read=lambda definition: definition.options,
+    )
+    _: KW_ONLY
+    constraints: Setting[list[Constraint], Iterable[ConstraintForm]] = Setting(
+        "Bounds that results must keep: {'result': 'latency', 'at_most': 10}, or 'at_least'.",
+        default=(),
+        read=lambda definition: definition.constraints,
+    )
+    max_jobs: Setting[int | None, int | None] = Setting(
+        "Stop making jobs after this many, at least 0. None: no limit.",
+        default=None,
+        read=lambda definition: definition.max_jobs,
+        write=_unchanged,
+    )
+    max_time: Setting[float | None, float | None] = Setting(
+        "Stop making jobs this many seconds after the experiment was added. None: no limit.",
+        default=None,
+        read=lambda definition: definition.max_time,
+        write=_unchanged,
+    )
+    stop_after_no_improvement: Setting[int | None, int | None] = Setting(
+        "Stop making jobs once this many have ended without a new best value, at least 1. Needs one objective."
+        " None: no limit.",
+        default=None,
+        read=lambda definition: definition.stop_after_no_improvement,
+        write=_unchanged,
+    )
+    seed: Setting[int | None, int | None] = Setting(
+        "Random seed, at least 0: the same seed and results give the same suggestions. None: chosen by the service.",
+        default=None,
+        read=lambda definition: definition.seed,
+    )
+    ready: Setting[int | None, int | None] = Setting(
+        "Number of jobs made ahead of the workers' demand, from 0 to 10000. None: the default of the algorithm.",
+        default=None,
+        read=lambda definition: definition.ready,
+        write=_unchanged,
+    )
+    from_experiment: Setting[list[str], Names] = Setting(
+        "Experiment whose finished jobs are observations from the start, or a list of several.",
+        default=(),
+        read=lambda definition: [start.experiment for start in definition.warm_start],
+    )
 
 
-class RandomSearch(_Algorithm):
-    """Independent random draws."""
+@experiment_class
+class _OwnSearch(Search):
+    """A search by one of Schedy's own algorithms: the class names the algorithm, and options are keywords."""
+
+    scheduler: str = field(init=False)
+    hyperparameters: Setting[dict[str, Distribution], Distributions] = field(init=False)
+    options: Setting[dict[str, Any], Mapping[str, Any] | None] = field(init=False)
+
+
+@experiment_class
+class _OverDistributions(_OwnSearch):
+    distributions: InitVar[Distributions] = field(metadata=documented(_DISTRIBUTIONS))
+
+    def __post_init__(self, name: str, distributions: Distributions) -> None:
+        self.hyperparameters = distributions
+        super().__post_init__(name)
+
+
+@experiment_class
+class RandomSearch(_OverDistributions):
+    """Independent random draws (Bergstra and Bengio 2012). `minimize` and `maximize` are optional."""
 
     scheduler = "random"
 
-    def __init__(self, name: str, distributions: Distributions, **settings: Unpack[SearchSettings]) -> None:
-        super().__init__(name, distributions, settings)
 
-
-class GridSearch(_Algorithm):
-    """Every combination once. `points`: how many values of a hyperparameter that has endless ones."""
+@experiment_class
+class GridSearch(_OverDistributions):
+    """Every combination of values once, at most 10,000,000. `minimize` and `maximize` are optional."""
 
     scheduler = "grid"
+    _: KW_ONLY
+    points: Option[int | dict[str, int] | None, int | Mapping[str, int] | None] = Option(GridOptions, "points")
+    shuffle: Option[bool, bool] = Option(GridOptions, "shuffle")
 
-    def __init__(self, name: str, distributions: Distributions, **settings: Unpack[GridSettings]) -> None:
-        super().__init__(name, distributions, settings)
 
+@experiment_class
+class SobolSearch(_OverDistributions):
+    """Quasi-random points, which cover the space more evenly than random ones (Sobol' 1967).
 
-class SobolSearch(_Algorithm):
-    """Quasi-random points, which cover the space more evenly than random ones."""
+    `minimize` and `maximize` are optional.
+    """
 
     scheduler = "sobol"
 
-    def __init__(self, name: str, distributions: Distributions, **settings: Unpack[SearchSettings]) -> None:
-        super().__init__(name, distributions, settings)
 
-
-class TPESearch(_Algorithm):
-    """Tree-structured Parzen estimator."""
+@experiment_class
+class TPESearch(_OverDistributions):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011). Needs one objective or several."""
 
     scheduler = "tpe"
+    _: KW_ONLY
+    startup_jobs: Option[int, int] = Option(TpeOptions, "startup_jobs")
+    candidates: Option[int, int] = Option(TpeOptions, "candidates")
+    multivariate: Option[bool | None, bool | None] = Option(TpeOptions, "multivariate")
 
-    def __init__(self, name: str, distributions: Distributions, **settings: Unpack[TPESettings]) -> None:
-        super().__init__(name, distributions, settings)
 
-
-class CMAESSearch(_Algorithm):
-    """Covariance matrix adaptation."""
+@experiment_class
+class CMAESSearch(_OverDistributions):
+    """Covariance matrix adaptation (Hansen 2016, arXiv 1604.00772). Needs one objective."""
 
     scheduler = "cmaes"
+    _: KW_ONLY
+    startup_jobs: Option[int, int] = Option(CmaesOptions, "startup_jobs")
+    population_size: Option[int | None, int | None] = Option(CmaesOptions, "population_size")
+    sigma: Option[float | None, float | None] = Option(CmaesOptions, "sigma")
 
-    def __init__(self, name: str, distributions: Distributions, **settings: Unpack[CMAESSettings]) -> None:
-        super().__init__(name, distributions, settings)
 
-
-class NSGA2Search(_Algorithm):
-    """Non-dominated sorting genetic algorithm II, for several objectives."""
+@experiment_class
+class NSGA2Search(_OverDistributions):
+    """Non-dominated sorting genetic algorithm II (Deb et al. 2002). Needs two objectives or more."""
 
     scheduler = "nsga2"
+    _: KW_ONLY
+    population_size: Option[int, int] = Option(Nsga2Options, "population_size")
 
-    def __init__(self, name: str, distributions: Distributions, **settings: Unpack[NSGA2Settings]) -> None:
-        super().__init__(name, distributions, settings)
 
-
-class GPSearch(_Algorithm):
-    """Gaussian process with expected improvement."""
+@experiment_class
+class GPSearch(_OverDistributions):
+    """Gaussian process with expected improvement (Jones et al. 1998). Needs one objective."""
 
     scheduler = "gp"
-
-    def __init__(self, name: str, distributions: Distributions, **settings: Unpack[GPSettings]) -> None:
-        super().__init__(name, distributions, settings)
-
-
-class PopulationBasedTraining(_Algorithm):
-    """Population based training: the worst of a generation go on from the best, with hyperparameters changed.
-
-    `objective` is `schedy.pbt.MINIMIZE` or `MAXIMIZE`, `explore` says by hyperparameter how it is changed.
-    """
-
-    scheduler = "pbt"
-
-    def __init__(  # noqa: PLR0917 - laid down by the original client
-        self,
-        name: str,
-        objective: str,
-        result_name: str,
-        exploit: Truncate | Mapping[str, Any] = Truncate(),  # noqa: B008 - immutable
-        explore: Mapping[str, Perturb | Mapping[str, Any]] | None = None,
-        initial_distributions: Distributions | None = None,
-        population_size: int | None = None,
-        max_generations: int | None = None,
-        **settings: Unpack[SearchSettings],
-    ) -> None:
-        if objective not in _DIRECTIONS:
-            raise InvalidValueError(f"The objective is schedy.pbt.MINIMIZE or schedy.pbt.MAXIMIZE, not {objective!r}.")
-        for direction in _DIRECTIONS:
-            if direction in settings:
-                raise TypeError(f"PopulationBasedTraining has its objective already, and takes no {direction!r}.")
-        options = {
-            "population_size": population_size,
-            "max_generations": max_generations,
-            "exploit": _strategy_form(exploit),
-            "explore": {each: _strategy_form(strategy) for each, strategy in (explore or {}).items()},
-        }
-        given = {key: value for key, value in options.items() if value is not None}
-        super().__init__(name, initial_distributions or {}, {**settings, objective: result_name, **given})
+    _: KW_ONLY
+    startup_jobs: Option[int, int] = Option(GpOptions, "startup_jobs")
 
 
 def _strategy_form(strategy: Truncate | Perturb | Mapping[str, Any]) -> Mapping[str, Any]:
     return strategy if isinstance(strategy, Mapping) else strategy.to_json()
 
 
-def _check_keywords(kind: type, settings: Mapping[str, Any], known: Iterable[str]) -> None:
-    known = sorted(known)
-    for key in settings:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(known)}."
-            raise TypeError(f"{kind.__name__} takes no {key!r}.{hint}")
+def _explore_form(explore: Mapping[str, Perturb | Mapping[str, Any]] | None) -> Mapping[str, Any]:
+    return {name: _strategy_form(strategy) for name, strategy in (explore or {}).items()}
 
 
-def _of_experiment(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key in _EXPERIMENT_SETTINGS}
+@experiment_class
+class PopulationBasedTraining(_OwnSearch):
+    """Population based training (Jaderberg et al. 2017, arXiv 1711.09846).
 
+    When a job ends, the next job of its member continues from it; a member among the worst continues from one of the
+    best instead, with its hyperparameters changed.
+    """
 
-def _definition(
-    settings: Mapping[str, Any], hyperparameters: Distributions | None = None, options: Mapping[str, Any] | None = None
-) -> Definition:
-    """Return the definition that the keywords of a class stand for. Raises InvalidValueError."""
-    special = {*_EXPERIMENT_SETTINGS, *_DIRECTIONS, "pruner", "from_experiment", "constraints"}
-    return read_definition(
-        {
-            "hyperparameters": hyperparameters or {},
-            "objectives": [
-                {"result": result, "direction": direction}
-                for direction in _DIRECTIONS
-                for result in _names(settings.get(direction))
-            ],
-            "constraints": list(settings.get("constraints", ())),
-            "pruner": pruner_form(settings.get("pruner")),
-            "warm_start": warm_start_form(_names(settings.get("from_experiment"))),
-            "options": plain_values(options or {}),
-            **{key: value for key, value in settings.items() if key not in special},
-        }
+    scheduler = "pbt"
+    minimize: Setting[list[str], Names] = field(init=False)
+    maximize: Setting[list[str], Names] = field(init=False)
+    objective: InitVar[str] = field(metadata=documented("Direction: schedy.pbt.MINIMIZE or schedy.pbt.MAXIMIZE."))
+    result_name: InitVar[str] = field(metadata=documented("Result to minimize or maximize."))
+    exploit: Option[dict[str, Any], Truncate | Mapping[str, Any]] = Option(
+        PbtOptions, "exploit", default=Truncate(), form=_strategy_form
     )
+    explore: Option[dict[str, Any], Mapping[str, Perturb | Mapping[str, Any]] | None] = Option(
+        PbtOptions, "explore", default=None, form=_explore_form
+    )
+    initial_distributions: InitVar[Distributions | None] = field(
+        default=None, metadata=documented(f"{_DISTRIBUTIONS} Needed.")
+    )
+    population_size: Option[int, int | None] = Option(PbtOptions, "population_size")
+    max_generations: Option[int, int | None] = Option(PbtOptions, "max_generations")
+
+    def __post_init__(
+        self, name: str, objective: str, result_name: str, initial_distributions: Distributions | None
+    ) -> None:
+        if objective == "minimize":
+            self.minimize = result_name
+        elif objective == "maximize":
+            self.maximize = result_name
+        else:
+            raise InvalidValueError(f"The objective is schedy.pbt.MINIMIZE or schedy.pbt.MAXIMIZE, not {objective!r}.")
+        self.hyperparameters = initial_distributions or {}
+        super().__post_init__(name)
 
 
-def _names(names: Names | None) -> Sequence[str]:
-    return [names] if isinstance(names, str) else names or []
+def _definition(given: dict[str, Any]) -> Definition:
+    """Return the definition with the settings that a constructor was given. Raises InvalidValueError."""
+    objectives = [
+        {"result": result, "direction": direction}
+        for direction in _DIRECTIONS
+        for result in _names(given.get(direction, ()))
+    ]
+    special = {
+        "objectives": objectives,
+        "constraints": list(given.get("constraints", ())),
+        "pruner": pruner_form(given["pruner"]),
+        "warm_start": warm_start_form(_names(given.get("from_experiment", ()))),
+        "options": plain_values(given.get("options") or {}),
+    }
+    named_otherwise = (*_DIRECTIONS, "from_experiment")
+    return read_definition({name: value for name, value in given.items() if name not in named_otherwise} | special)
+
+
+def _names(names: Names) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def warm_start_form(experiments: Iterable[str]) -> list[dict[str, str]]:
-    """Return experiments to start from as a definition has them. Raises InvalidValueError for what is no name."""
+    """Return experiments to start from in the form of a definition. Raises InvalidValueError for an unusable name."""
     return [{"experiment": check_experiment_name(name)} for name in experiments]
 
 
 _KINDS: dict[str, type[Experiment]] = {
-    kind.scheduler: kind
-    for kind in (
-        ManualSearch,
-        RandomSearch,
-        GridSearch,
-        SobolSearch,
-        TPESearch,
-        CMAESSearch,
-        NSGA2Search,
-        GPSearch,
-        PopulationBasedTraining,
-    )
+    MANUAL: ManualSearch,
+    **{name: globals()[algorithm.class_name] for name, algorithm in ALGORITHMS.items()},
 }
 
 
 def experiment_from_record(db: "SchedyDB", record: ExperimentRecord) -> Experiment:
-    """Return the experiment, typed by its scheduler: `Search` for one that Schedy does not have itself."""
+    """Return the experiment, typed by its scheduler: `Search` for an algorithm that is not Schedy's own."""
     return _KINDS.get(record.scheduler, Search).from_record(db, record)

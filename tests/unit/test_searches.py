@@ -1,9 +1,12 @@
-"""The classes of experiments: what they lay down, what may be written, how they are read back."""
+"""The classes of experiments: their parameters, the attributes that may be written, how they are read back."""
 
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,6 +15,8 @@ import schedy
 from schedy import pbt
 from schedy.errors import InvalidValueError
 from schedy.random import Normal, Uniform
+from schedy.search.algorithms import ALGORITHMS
+from schedy.search.options import options_of
 from schedy.searches import experiment_from_record
 from schedy.wire.records import ExperimentRecord
 
@@ -56,7 +61,7 @@ def test_an_experiment_comes_back_as_it_was_made(experiment: schedy.Experiment) 
     assert back.settings() == experiment.settings()
 
 
-def test_a_search_lays_down_what_it_is_told() -> None:
+def test_keywords_become_the_definition() -> None:
     made = schedy.RandomSearch(
         "E",
         {"x": Normal(0, 5), "y": {"const": 1}},
@@ -116,8 +121,79 @@ def test_what_cannot_be_is_said_at_once(make: Callable[[], object], said: str) -
 
 
 def test_a_misspelt_keyword_is_an_error() -> None:
-    with pytest.raises(TypeError, match="TPESearch takes no 'startup_job'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'startup_job'"):
         schedy.TPESearch("E", X, startup_job=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'minimize'"):
+        schedy.PopulationBasedTraining("E", pbt.MAXIMIZE, "r", minimize="s")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="distributions"):
+        schedy.RandomSearch("E")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="hyperparameters"):
+        schedy.Search("E", "mine")
+
+
+_EVERY_EXPERIMENT = [
+    "status",
+    "minimize",
+    "maximize",
+    "pruner",
+    "max_attempts",
+    "job_timeout",
+    "stall_timeout",
+    "retry_timeouts",
+]
+_EVERY_SEARCH = [
+    *_EVERY_EXPERIMENT,
+    *["constraints", "max_jobs", "max_time", "stop_after_no_improvement", "seed", "ready", "from_experiment"],
+]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_row_of_an_algorithm_names_its_class(algorithm: str) -> None:
+    kind = getattr(schedy, ALGORITHMS[algorithm].class_name)
+    assert kind.scheduler == algorithm
+    assert issubclass(kind, schedy.Search)
+    assert kind.__name__ in schedy.__all__
+    assert f"import {kind.__name__} as {kind.__name__}\n" in Path(schedy.__file__).read_text()
+    options = options_of(algorithm).model_fields
+    assert set(inspect.signature(kind).parameters) >= options.keys()
+
+
+@pytest.mark.parametrize("experiment", SEARCHES, ids=lambda each: each.scheduler)
+def test_help_shows_every_keyword_with_its_default_and_what_it_means(experiment: schedy.Experiment) -> None:
+    kind = type(experiment)
+    parameters = inspect.signature(kind).parameters
+    keywords = _EVERY_EXPERIMENT if kind is schedy.ManualSearch else _EVERY_SEARCH
+    own_objective = kind is schedy.PopulationBasedTraining
+    assert set(parameters) >= {each for each in keywords if not (own_objective and each.endswith("imize"))}
+    for name, parameter in parameters.items():
+        assert parameter.kind is not parameter.VAR_KEYWORD
+        assert "InitVar" not in str(parameter)
+        assert "Setting" not in str(parameter)
+        assert re.search(rf"^  {name}: [A-Z].*", kind.__doc__ or "", re.M), name
+    assert parameters["status"].default == "RUNNING"
+    assert str(parameters["max_attempts"]) == "max_attempts: int | None = None"
+
+
+def test_positional_parameters_stay() -> None:
+    def _positional(kind: type) -> list[str]:
+        parameters = inspect.signature(kind).parameters.values()
+        return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+
+    assert _positional(schedy.ManualSearch) == ["name", "status"]
+    assert _positional(schedy.RandomSearch) == ["name", "distributions"]
+    assert _positional(schedy.Search) == ["name", "scheduler", "hyperparameters", "options"]
+    assert _positional(schedy.PopulationBasedTraining) == [
+        *("name", "objective", "result_name", "exploit", "explore"),
+        *("initial_distributions", "population_size", "max_generations"),
+    ]
+
+
+def test_options_can_be_read_with_their_defaults() -> None:
+    made = schedy.TPESearch("E", X, minimize="r", startup_jobs=3)
+    assert (made.startup_jobs, made.candidates, made.multivariate, made.options) == (3, 24, None, {"startup_jobs": 3})
+    assert (made.minimize, made.maximize, made.from_experiment) == (["r"], [], [])
+    with pytest.raises(AttributeError, match="startup_jobs cannot be changed"):
+        made.startup_jobs = 4
 
 
 def test_what_a_newer_schedy_stored_stops_no_worker() -> None:
