@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from schedy.wire.base import ExperimentStatus, JobId, JobStatus, NamedValues, Part, Seconds, Uid, WorkerState
+from schedy.wire.stopping import Stop
 from schedy.wire.values import LONGEST_NAME
 
 MOST_POINTS = 5000
@@ -116,7 +117,7 @@ class JobRecord(Part):
     attempt: int = 0
     previous_results: NamedValues = {}
     revision: int = 0
-    stop: str | None = None
+    stop: Stop | None = None
     silent_seconds: float | None = None
     parent: str | None = None
     generation: int | None = None

@@ -1,9 +1,9 @@
 """Requests: reads of the store."""
 
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schedy.wire import names
 from schedy.wire.answers import (
@@ -53,11 +53,21 @@ class GetExperiments(PagedRequest[ExperimentsAnswer]):
     uid: Uid | None = None
 
 
+JOB_COLUMNS = ("id", "status", "quality", "created_at", "started_at", "finished_at", "worker", "attempt", "error")
+"""The columns of a job that lists show and can be sorted by, as users write them."""
+
+
 class SortField(Part):
-    """A field to sort by: a column of the job, a hyperparameter or a result."""
+    """A field to sort by: one of `JOB_COLUMNS`, a hyperparameter or a result."""
 
     source: Literal["column", "hyperparameter", "result"]
     name: str
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        if self.source == "column" and self.name not in JOB_COLUMNS:
+            raise ValueError(f"jobs have no column {self.name!r}")
+        return self
 
 
 class GetJobs(PagedRequest[JobsAnswer]):

@@ -1,12 +1,12 @@
 """Reads, in pages: an open read makes SQLite's write-ahead log grow. The service and the command line share them."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
-from sqlalchemy.orm import InstrumentedAttribute
 
 from schedy.wire.answers import (
     CurveAnswer,
@@ -21,6 +21,7 @@ from schedy.wire.answers import (
 from schedy.wire.base import Answer
 from schedy.wire.records import JobEvent, JobRecord, WorkerRecord
 from schedy.wire.requests import (
+    JOB_COLUMNS,
     GetCurve,
     GetExperiments,
     GetFields,
@@ -32,10 +33,20 @@ from schedy.wire.requests import (
     SortField,
 )
 from schedy.wire.values import dump_values, load_values, shown_name, stored_name
-from schedy_store.lifecycle.changes import EXPERIMENT_COLUMNS, experiment_record, missing_experiment
 from schedy_store.lifecycle.curves import Curves
+from schedy_store.lifecycle.experiment_changes import missing_experiment
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import RECORD_COLUMNS, AnyRow, findable, job_record
+from schedy_store.schema.records import experiment_record, findable, job_record
+from schedy_store.schema.rows import (
+    EVENT_COLUMNS,
+    EXPERIMENT_RECORD_COLUMNS,
+    RECORD_COLUMNS,
+    WORKER_COLUMNS,
+    EventRow,
+    ExperimentRecordRow,
+    RecordRow,
+    WorkerRow,
+)
 from schedy_store.schema.tables import Event, Experiment, Job, JobValue, Service, Worker
 
 _PAGE_CHARACTERS = 4_000_000
@@ -44,29 +55,18 @@ _NUMBERS_AT_ONCE = 50
 _SILENT_LEASES = 0.7
 """Of a lease: two signs of life in a row have not come by then."""
 
-SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
-    "id": Job.job_id,
-    "status": Job.status,
-    "quality": Job.quality,
-    "created_at": Job.created_at,
-    "started_at": Job.started_at,
-    "finished_at": Job.finished_at,
-    "worker": Job.worker,
-    "attempt": Job.attempt,
-    "error": Job.error,
-}
-"""The columns of a job that a list can be sorted by, under the names that users write."""
+_SORT_COLUMNS = {name: Job.__table__.columns["job_id" if name == "id" else name] for name in JOB_COLUMNS}
 
 
 def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
-    found = select(*EXPERIMENT_COLUMNS).order_by(Experiment.pk).limit(request.limit + 1)
+    found = select(*EXPERIMENT_RECORD_COLUMNS).order_by(Experiment.pk).limit(request.limit + 1)
     if request.name is not None:
         found = found.where(Experiment.name == findable(request.name))
     elif request.uid is not None:
         found = found.where(Experiment.uid == request.uid)
     else:
         found = found.where(Experiment.pk > request.after)
-    rows = transaction.sql.execute(found).all()
+    rows = [ExperimentRecordRow(*row) for row in transaction.sql.execute(found)]
     if not rows and request.name is not None:
         return missing_experiment(transaction.sql, request.name)
     if not rows and request.uid is not None:
@@ -105,13 +105,13 @@ def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
     if request.statuses:
         found = found.where(Job.status.in_(request.statuses))
     found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
-    return _cut(_records(transaction, transaction.sql.execute(found)), request.limit)
+    return _cut(_records(transaction, found), request.limit)
 
 
-def _records(transaction: Transaction, rows: Iterable[AnyRow]) -> Iterator[JobRecord]:
-    """Rows as records; of a running job whose worker should have been heard of, how long it has been silent."""
+def _records(transaction: Transaction, found: Select[*tuple[Any, ...]]) -> Iterator[JobRecord]:
+    """Yield records; that of a running job whose worker should have been heard of says how long it is silent."""
     lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
-    for row in rows:
+    for row in itertools.starmap(RecordRow, transaction.sql.execute(found)):
         record = job_record(row)
         if row.status == "RUNNING" and row.heard_at is not None:
             silent = (transaction.now - row.heard_at).total_seconds()
@@ -121,13 +121,13 @@ def _records(transaction: Transaction, rows: Iterable[AnyRow]) -> Iterator[JobRe
 
 
 def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
-    row = transaction.sql.execute(found.where(Job.job_id == findable(job_id))).one_or_none()
-    if row is None:
+    jobs = list(_records(transaction, found.where(Job.job_id == findable(job_id))))
+    if not jobs:
         reason = f"There is no job {job_id!r} in this experiment. `schedy list NAME` shows the ids."
         return Refusal(code="not_found", reason=reason)
     newest = GetHistory(job_id=job_id, newest=True, limit=_EVENTS_SHOWN)
     events = _page_of_events(transaction, newest, experiment)[0]
-    return JobsAnswer.model_construct(jobs=list(_records(transaction, [row])), events=events)
+    return JobsAnswer.model_construct(jobs=jobs, events=events)
 
 
 def _in_given_order(
@@ -135,8 +135,7 @@ def _in_given_order(
 ) -> Iterator[JobRecord]:
     for start in range(0, len(numbers), _NUMBERS_AT_ONCE):
         some = numbers[start : start + _NUMBERS_AT_ONCE]
-        rows = transaction.sql.execute(found.where(Job.pk.in_(some)))
-        jobs = {record.position: record for record in _records(transaction, rows)}
+        jobs = {record.position: record for record in _records(transaction, found.where(Job.pk.in_(some)))}
         yield from (jobs[number] for number in some if number in jobs)
 
 
@@ -167,9 +166,7 @@ def _page_of_events(
     transaction: Transaction, request: GetHistory, experiment: int | None
 ) -> tuple[list[JobEvent], bool]:
     """A page in the order of the events, and whether more follow; of all experiments if none is given."""
-    found = (
-        select(*Event.__table__.c, Experiment.name).outerjoin_from(Event, Experiment).where(Event.pk > request.after)
-    )
+    found = select(*EVENT_COLUMNS).outerjoin_from(Event, Experiment).where(Event.pk > request.after)
     if experiment is not None:
         found = found.where(Event.experiment_pk == experiment)
     if request.job_id is not None:
@@ -179,7 +176,7 @@ def _page_of_events(
     found = found.order_by(Event.pk.desc() if request.newest else Event.pk).limit(request.limit + 1)
     page: list[JobEvent] = []
     characters = 0
-    for row in transaction.sql.execute(found):
+    for row in itertools.starmap(EventRow, transaction.sql.execute(found)):
         if len(page) == request.limit or characters > _PAGE_CHARACTERS:
             return _in_order(page, request), True
         page.append(_event(row))
@@ -191,10 +188,10 @@ def _in_order(page: list[JobEvent], request: GetHistory) -> list[JobEvent]:
     return page[::-1] if request.newest else page
 
 
-def _event(row: AnyRow) -> JobEvent:
+def _event(row: EventRow) -> JobEvent:
     return JobEvent.model_construct(
         position=row.pk,
-        experiment=row.name,
+        experiment=row.experiment_name,
         job_id=row.job_id,
         at=row.at,
         kind=row.kind,
@@ -220,10 +217,10 @@ def _curve(transaction: Transaction, request: GetCurve) -> Answer:
 
 
 def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
-    found = select(*Worker.__table__.c).where(Worker.pk > request.after).order_by(Worker.pk).limit(request.limit + 1)
+    found = select(*WORKER_COLUMNS).where(Worker.pk > request.after).order_by(Worker.pk).limit(request.limit + 1)
     if not request.gone:
         found = found.where(Worker.state != "ended")
-    rows = transaction.sql.execute(found).all()
+    rows = [WorkerRow(*row) for row in transaction.sql.execute(found)]
     lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
     page = rows[: request.limit]
     jobs = _jobs_of_workers(transaction, [row.pk for row in page])
@@ -231,7 +228,7 @@ def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
     return WorkersAnswer.model_construct(workers=workers, more=len(rows) > request.limit)
 
 
-def _worker(row: AnyRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
+def _worker(row: WorkerRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
     heard_seconds_ago = (now - row.heard_at).total_seconds()
     return WorkerRecord(
         position=row.pk,
@@ -272,7 +269,7 @@ def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
     order: list[ColumnElement[Any]] = []
     for field in request.sort:
         if field.source == "column":
-            keys: list[ColumnElement[Any]] = [SORT_COLUMNS[field.name].expression]
+            keys: list[ColumnElement[Any]] = [_SORT_COLUMNS[field.name]]
         else:
             found, keys = _joined_value(transaction, found, field)
         order.extend(_ordered(keys, decreasing=request.decreasing))

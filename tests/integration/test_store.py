@@ -50,6 +50,7 @@ from schedy.wire.requests import GetExperiments, GetFields, GetJobOrder, GetJobs
 from schedy_cli.main import run
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.reports import Reports
 from schedy_store.lifecycle.tickets import TicketDispatcher, TicketKey
 from schedy_store.reads import answer_request
@@ -92,11 +93,11 @@ class Desk:
 
     def tick(self) -> Effects:
         with self.store.transaction() as transaction:
-            return Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).expire_leases(1000)
+            return Leases(self.later(transaction), lease_seconds=LEASE_SECONDS).expire(1000)
 
     def renew(self) -> None:
         with self.store.transaction() as transaction:
-            Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).renew_leases()
+            Leases(self.later(transaction), lease_seconds=LEASE_SECONDS).renew()
 
     def read(self, request: Request[Any]) -> Answer:
         with self.store.transaction() as transaction:
@@ -600,7 +601,7 @@ class TestReports:
         held = Held(desk, experiment, job_id)
         desk.pass_seconds(6)
         with desk.store.transaction() as transaction:
-            Reports(desk.later(transaction), lease_seconds=LEASE_SECONDS).stop_overdue(10)
+            Leases(desk.later(transaction), lease_seconds=LEASE_SECONDS).stop_overdue(10)
         assert held.finish({"loss": 9}).status == "QUEUED"
         assert desk.job(experiment, job_id).results == {"prior": 0}
         names = desk.rows(select(JobValue.name).where(JobValue.source == "result"))

@@ -20,14 +20,17 @@ from schedy.wire.answers import ClaimAnswer, HeartbeatAnswer, JobsChangedAnswer,
 from schedy.wire.base import DONE, FINAL_STATUSES, QUEUED, RUNNING, Worker
 from schedy.wire.changes import CancelJobs, RetryJobs, UpdateExperiment
 from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Progress, Release
+from schedy.wire.stopping import Stop
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.job_rows import state_of
+from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.reports import Reports
 from schedy_store.lifecycle.tickets import TicketDispatcher
-from schedy_store.lifecycle.transitions import JobState, Stop, Terms, Verdict
+from schedy_store.lifecycle.transitions import JobState, Terms, Verdict
 from schedy_store.schema.engine import Store, Transaction
+from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
 from schedy_store.schema.tables import Experiment, Job
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -56,6 +59,10 @@ class Bench:
         return Reports(self.transaction, lease_seconds=LEASE.total_seconds())
 
     @property
+    def leases(self) -> Leases:
+        return Leases(self.transaction, lease_seconds=LEASE.total_seconds())
+
+    @property
     def changes(self) -> Changes:
         return Changes(self.transaction, lease_seconds=LEASE.total_seconds(), max_attempts=MAX_ATTEMPTS)
 
@@ -66,7 +73,8 @@ class Bench:
         return {"request_id": uuid.uuid4().hex, "experiment_uid": self.uid}
 
     def states(self) -> dict[str, JobState]:
-        rows = self.transaction.sql.execute(select(Job.__table__).where(Job.experiment_pk == self.experiment_pk))
+        found = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment).where(Job.experiment_pk == self.experiment_pk)
+        rows = [JobRow(*row) for row in self.transaction.sql.execute(found)]
         return {row.job_id: state_of(row) for row in rows}
 
 
@@ -218,13 +226,13 @@ def dispatcher() -> TicketDispatcher:
 
 
 BULK_EVENTS = [
-    BulkEvent("expire", lambda bench: bench.reports.expire_leases(1000), lambda *case: transitions.expire(*case).state),
+    BulkEvent("expire", lambda bench: bench.leases.expire(1000), lambda *case: transitions.expire(*case).state),
     BulkEvent(
         "overdue",
-        lambda bench: bench.reports.stop_overdue(1000),
+        lambda bench: bench.leases.stop_overdue(1000),
         lambda job, terms, now: transitions.overdue(job, terms, "job_timeout", now).state,
     ),
-    BulkEvent("renew", lambda bench: bench.reports.renew_leases(), _renewed),
+    BulkEvent("renew", lambda bench: bench.leases.renew(), _renewed),
     BulkEvent("pause", _turned(paused=True), _closed),
     BulkEvent("end", _turned(status="DONE"), _closed),
     BulkEvent("mark", _mark(older=0), lambda job, *_rest: transitions.ticket_published(job, job.ticket)),

@@ -84,7 +84,7 @@ class Judge:
         return self._names[key]
 
     def with_lease(self, job: int, lease_until: datetime) -> int:
-        """Time has passed, or the service has renewed all leases: `Reports.renew_leases`."""
+        """Time has passed, or the service has renewed all leases: `Leases.renew`."""
         key = (job, lease_until is OVER)
         if key not in self._leases:
             self._leases[key] = self._number(replace(self._states[job], lease_until=lease_until))

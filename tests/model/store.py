@@ -47,13 +47,13 @@ def _withdraw(draft: Draft) -> None:
 
 
 def renew(draft: Draft) -> None:
-    """Give a running job a whole lease: `Reports.renew_leases`."""
+    """Give a running job a whole lease: `Leases.renew`."""
     if draft.judge.rows[draft.job].status == "RUNNING":
         move(draft, Judged(draft.judge.with_lease(draft.job, ALIVE), True, "", False))
 
 
 def expire(draft: Draft) -> None:
-    """Judge the lease: `Reports.expire_leases`, and a claim that finds it over."""
+    """Judge the lease: `Leases.expire`, and a claim that finds it over."""
     if draft.job != DELETED:
         lose(draft, draft.judge.verdict("expire", draft.job, draft.open))
 

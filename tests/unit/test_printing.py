@@ -10,10 +10,10 @@ import pytest
 
 from schedy.wire.answers import FieldsAnswer
 from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits, WorkerRecord
-from schedy.wire.requests import SortField
+from schedy.wire.requests import JOB_COLUMNS, SortField
 from schedy_broker_setup.dead_letters import DeadLetter
 from schedy_cli.commands import dead, workers
-from schedy_cli.parsing.fields import COLUMNS, all_fields, parse_field
+from schedy_cli.parsing.fields import all_fields, parse_field
 from schedy_cli.printing.events import EventPrinter
 from schedy_cli.printing.experiments import experiment_json, experiment_paragraph
 from schedy_cli.printing.jobs import headings, job_json, job_notes, job_paragraph, job_row
@@ -99,7 +99,7 @@ def test_a_silent_or_stopping_job_is_marked() -> None:
     troubled = job(status="RUNNING", finished_at=None, attempt=1, stop="stall_timeout", silent_seconds=25.4)
     assert plain(troubled).partition("result: 5\n")[2].splitlines() == [
         "Silent: no sign of life for 25 s",
-        "Stopping: it has put nothing for longer than stall_timeout allows.",
+        "Stopping: it put nothing for longer than stall_timeout allows.",
     ]
     assert job_notes(troubled) == ["stopping", "silent 25 s"]
     assert job_notes(job(attempt=3)) == ["attempt 3"]
@@ -174,7 +174,7 @@ class TestNothingActsOnTheTerminal:
 
     def test_in_a_table(self) -> None:
         known = FieldsAnswer(hyperparameters=[EVIL, "list"], results=[EVIL])
-        fields = all_fields(known) + [SortField(source="column", name=name) for name in COLUMNS]
+        fields = all_fields(known) + [SortField(source="column", name=name) for name in JOB_COLUMNS]
         cells = [*headings(fields), *map(click.unstyle, job_row(self.nasty, fields))]
         assert [cell for cell in cells if not cell.isprintable()] == []
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus
+from schedy.wire.stopping import Stop
 from schedy_store.lifecycle import transitions
-from schedy_store.lifecycle.transitions import JobState, Stop, Terms, Verdict
+from schedy_store.lifecycle.transitions import JobState, Terms, Verdict
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=30)

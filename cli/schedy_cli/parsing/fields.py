@@ -6,10 +6,8 @@ from collections.abc import Sequence
 import click
 
 from schedy.wire.answers import FieldsAnswer
-from schedy.wire.requests import SortField
+from schedy.wire.requests import JOB_COLUMNS, SortField
 from schedy_cli.parsing.values_text import format_name
-
-COLUMNS = ("id", "status", "quality", "created_at", "started_at", "finished_at", "worker", "attempt", "error")
 
 
 def parse_field(word: str, known: FieldsAnswer) -> SortField:
@@ -19,14 +17,14 @@ def parse_field(word: str, known: FieldsAnswer) -> SortField:
         return SortField(source="hyperparameter", name=rest)
     if prefix == "result" and rest in known.results:
         return SortField(source="result", name=rest)
-    if word in COLUMNS:
+    if word in JOB_COLUMNS:
         return SortField(source="column", name=word)
     is_hyperparameter, is_result = word in known.hyperparameters, word in known.results
     if is_hyperparameter and is_result:
         raise click.UsageError(f"The field {word!r} is ambiguous: write hyperparameter.{word} or result.{word}.")
     if is_hyperparameter or is_result:
         return SortField(source="result" if is_result else "hyperparameter", name=word)
-    names = [*COLUMNS, *known.hyperparameters, *known.results]
+    names = [*JOB_COLUMNS, *known.hyperparameters, *known.results]
     raise click.UsageError(f"No job has a field {word!r}. {_suggestion(word, names)}")
 
 

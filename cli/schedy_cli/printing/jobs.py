@@ -5,15 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from schedy.wire.records import JobEvent, JobRecord
 from schedy.wire.requests import SortField
+from schedy.wire.stopping import stop_text
 from schedy_cli.parsing.values_text import format_name, format_quality, format_value
 from schedy_cli.printing.events import event_fields
 from schedy_cli.printing.text import age, coloured_status, json_line, local_time, printable, values_lines
-
-_STOPPING = {
-    "cancelled": "it was cancelled.",
-    "job_timeout": "it has run for longer than job_timeout allows.",
-    "stall_timeout": "it has put nothing for longer than stall_timeout allows.",
-}
 
 
 def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[JobEvent] = ()) -> str:
@@ -44,7 +39,7 @@ def _remarks(job: JobRecord, *, verbose: bool) -> Iterator[str]:
     if job.silent_seconds is not None:
         yield f"Silent: no sign of life for {age(job.silent_seconds)}"
     if job.stop is not None and job.status == "RUNNING":
-        yield f"Stopping: {_STOPPING.get(job.stop, printable(job.stop))}"
+        yield f"Stopping: {stop_text(job.stop)}"
 
 
 def _indented(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Learning curves: what jobs report step by step."""
+"""Learning curves: values that jobs report step by step."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, insert, select
 from schedy.wire.records import Point
 from schedy.wire.values import shown_name, stored_name
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import AnyRow
+from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import CurvePoint
 
 _STEPS_AT_ONCE = 500
@@ -21,8 +21,8 @@ class Curves:
     def __init__(self, transaction: Transaction) -> None:
         self._sql = transaction.sql
 
-    def add(self, row: AnyRow, points: Iterable[Point]) -> None:
-        """Store points of the current attempt of a job. Of a step that was reported before the new values count."""
+    def add(self, row: JobRow, points: Iterable[Point]) -> None:
+        """Store points of the current attempt of a job. They replace those of the same step."""
         steps = {point.step: point.values for point in points}
         if not steps:
             return
@@ -50,7 +50,7 @@ class Curves:
         if rows:
             self._sql.execute(insert(CurvePoint), rows)
 
-    def last(self, row: AnyRow, name: str) -> float | None:
+    def last(self, row: JobRow, name: str) -> float | None:
         """Return the value of that name at the last step of the current attempt, None if there is none."""
         found = select(CurvePoint.value).where(
             CurvePoint.job_pk == row.pk, CurvePoint.attempt == row.attempt, CurvePoint.name == stored_name(name)

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from schedy.search.algorithms import MANUAL
 from schedy.wire.base import Answer
+from schedy_store.schema.rows import JobRow
 
 QueueChange = Literal["wanted", "purged", "gone"]
 """What happens to the queue of an experiment: it is to exist, to be emptied, or to be deleted."""
@@ -61,3 +63,9 @@ class Effects:
     waiting: WaitingWorker | None = None
     """A worker that the search answers once it has a job for it."""
     pruning: PrunerCall | None = None
+
+    def job_moved(self, row: JobRow) -> None:
+        """Note that a job was claimed or has ended: its search, if any, may want another one, or its ticket."""
+        if row.scheduler != MANUAL:
+            self.touched.add(row.experiment_pk)
+            self.tickets_wanted.add(row.experiment_pk)

@@ -1,51 +1,26 @@
-"""Rows of jobs: reading them for a verdict, and writing verdicts with a guard."""
+"""Rows of jobs: reading them for a verdict, and writing verdicts, guarded by the revision that was judged."""
 
 import json
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from schedy.search.definition import as_observation
-from schedy.wire.base import FINAL_STATUSES, JobStatus
+from schedy.wire.base import FINAL_STATUSES
+from schedy.wire.stopping import Stop, stop_text
 from schedy.wire.values import Values, dump_values, load_values, sort_keys
 from schedy_store.lifecycle.journal import Journal
-from schedy_store.lifecycle.transitions import JobState, Stop, Terms
+from schedy_store.lifecycle.transitions import JobState, Terms
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import RECORD_COLUMNS, AnyRow
+from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
 from schedy_store.schema.tables import Experiment, Job, JobValue
 
 _LARGEST_PREVIOUS_RESULTS = 4_000_000
-"""Characters of what all earlier attempts have put; beyond that only the latest counts."""
+"""Characters of the results of all earlier attempts; beyond that only the latest one's are kept."""
 
-_ROW = select(
-    *RECORD_COLUMNS,
-    Job.experiment_pk,
-    Job.token,
-    Job.user,
-    Job.worker_pk,
-    Job.attempts_forgiven,
-    Job.sequence,
-    Job.lease_until,
-    Job.dispatched_at,
-    Job.ticket,
-    Job.initial_results,
-    Job.initial_quality,
-    Experiment.uid.label("experiment_uid"),
-    Experiment.scheduler,
-    Experiment.objectives,
-    Experiment.prunes,
-    Experiment.name.label("experiment_name"),
-    Experiment.status.label("experiment_status"),
-    Experiment.paused,
-    Experiment.max_attempts,
-    Experiment.job_timeout,
-    Experiment.stall_timeout,
-    Experiment.retry_timeouts,
-).join_from(Job, Experiment)
-
-# Every report runs these: building a statement anew takes ten times as long as running it.
+_ROW = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment)
+# Every report runs these: building a statement takes ten times as long as running it.
 _ROW_OF_JOB = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id == bindparam("id_is"))
 _ROW_AGAIN = _ROW.where(Job.pk == bindparam("pk_is"))
 _MOVE = (
@@ -75,38 +50,39 @@ class JobRows:
         self._lease = timedelta(seconds=lease_seconds)
         self.journal = Journal(transaction)
 
-    def find(self, experiment_uid: str, job_id: str) -> AnyRow | None:
-        """Return the row of a job, with what its experiment lays down."""
-        return self._sql.execute(_ROW_OF_JOB, {"uid_is": experiment_uid, "id_is": job_id}).one_or_none()
+    def find(self, experiment_uid: str, job_id: str) -> JobRow | None:
+        """Return the row of a job, None if there is none."""
+        found = self._sql.execute(_ROW_OF_JOB, {"uid_is": experiment_uid, "id_is": job_id}).one_or_none()
+        return None if found is None else JobRow(*found)
 
-    def again(self, row: AnyRow) -> AnyRow:
+    def again(self, row: JobRow) -> JobRow:
         """Return the row as it is after it was moved."""
-        return self._sql.execute(_ROW_AGAIN, {"pk_is": row.pk}).one()
+        return JobRow(*self._sql.execute(_ROW_AGAIN, {"pk_is": row.pk}).one())
 
-    def with_lease_over(self, limit: int) -> Sequence[AnyRow]:
+    def with_lease_over(self, limit: int) -> list[JobRow]:
         """Return running jobs whose lease is over, the oldest first."""
         over = _ROW.where(Job.status == "RUNNING", Job.lease_until <= self._now).order_by(Job.lease_until)
-        return self._sql.execute(over.limit(limit)).all()
+        return [JobRow(*found) for found in self._sql.execute(over.limit(limit))]
 
     def running_since(
         self, experiment_pk: int, since: ColumnElement[datetime], before: datetime, limit: int
-    ) -> Sequence[AnyRow]:
+    ) -> list[JobRow]:
         """Return jobs of an experiment that run, are not to stop, and whose time `since` lies before another."""
-        found = _ROW.where(
+        overdue = _ROW.where(
             Job.experiment_pk == experiment_pk, Job.status == "RUNNING", Job.stop.is_(None), since <= before
         )
-        return self._sql.execute(found.order_by(Job.pk).limit(limit)).all()
+        return [JobRow(*found) for found in self._sql.execute(overdue.order_by(Job.pk).limit(limit))]
 
-    def experiment_number(self, uid: str) -> int | None:
-        """Return the number of an experiment, None if there is none."""
+    def experiment_pk(self, uid: str) -> int | None:
+        """Return the primary key of an experiment, None if there is none."""
         return self._sql.scalar(select(Experiment.pk).where(Experiment.uid == uid))
 
-    def terms(self, row: AnyRow) -> Terms:
-        """Return what the experiment of a row lays down."""
+    def terms(self, row: JobRow) -> Terms:
+        """Return the rules of the experiment of a row."""
         is_open = row.experiment_status == "RUNNING" and not row.paused
         return Terms(is_open, row.max_attempts, self._lease, row.retry_timeouts)
 
-    def move(self, row: AnyRow, state: JobState, **values: Any) -> None:
+    def move(self, row: JobRow, state: JobState, **values: Any) -> None:
         """Write a verdict, guarded by the state that was judged."""
         if state == state_of(row) and not values:
             return
@@ -126,26 +102,26 @@ class JobRows:
         if self._sql.execute(_MOVE, {**values, **guard}).one_or_none() is None:
             raise RuntimeError(f"Job {row.job_id} changed while it was judged: two writers in one store.")
 
-    def end(self, row: AnyRow, state: JobState, *, error: str | None, **values: Any) -> None:
+    def end(self, row: JobRow, state: JobState, *, error: str | None, **values: Any) -> None:
         """Write a final verdict."""
         self.move(row, state, error=error, finished_at=self._now, **values)
         self._sql.execute(_COUNT_AS_ENDED, {"pk_is": row.pk, "experiment_is": row.experiment_pk})
         detail = state.status if error is None else f"{state.status}: {error}"
         self.journal.of_job(row, "ended", detail, worker=row.worker, attempt=row.attempt or None)
 
-    def queue_again(self, row: AnyRow, state: JobState, results: str) -> None:
-        """Write a verdict that makes a job QUEUED and nobody's; `results` is what its last attempt leaves."""
+    def queue_again(self, row: JobRow, state: JobState, results: str) -> None:
+        """Write a verdict that queues a job again, without a holder; `results` is what its last attempt leaves."""
         nobody = {"started_at": None, "finished_at": None, "worker": None, "worker_pk": None, "user": None}
         self.move(row, state, ended=None, **nobody, **self.fresh_start(row, results))
         if row.status in FINAL_STATUSES:
             self.rewrite(row.experiment_pk)
 
     def rewrite(self, experiment_pk: int) -> None:
-        """Note that the past of an experiment has changed, from which its search has learnt."""
+        """Note that jobs from which the search of an experiment has learnt are not what they were."""
         self._sql.execute(_REWRITE, {"pk_is": experiment_pk})
 
-    def fresh_start(self, row: AnyRow, results: str | None = None) -> dict[str, Any]:
-        """Return the columns with which an attempt begins; what the one before has put is kept beside them."""
+    def fresh_start(self, row: JobRow, results: str | None = None) -> dict[str, Any]:
+        """Return the columns with which an attempt starts; the results of the one before are kept in another."""
         put = row.results if results is None else results
         previous = row.previous_results
         if put != row.initial_results:
@@ -160,8 +136,8 @@ class JobRows:
             **self.replaced_results(row, row.initial_results),
         }
 
-    def reported(self, row: AnyRow, results: Values, quality: float) -> dict[str, Any]:
-        """Write what lists are sorted by, and return the columns to set: the only objective is the quality."""
+    def reported(self, row: JobRow, results: Values, quality: float) -> dict[str, Any]:
+        """Write the sort keys, and return the columns to set. The quality is that of the only objective, if any."""
         objectives = json.loads(row.objectives)
         observation = as_observation(results.get(objectives[0])) if len(objectives) == 1 else None
         return {
@@ -169,8 +145,8 @@ class JobRows:
             "quality": quality if observation is None else observation,
         }
 
-    def replaced_results(self, row: AnyRow, text: str, results: Values | None = None) -> dict[str, str]:
-        """Do the same for results that are JSON already."""
+    def replaced_results(self, row: JobRow, text: str, results: Values | None = None) -> dict[str, str]:
+        """Write the sort keys of results that are JSON already, and return the column to set."""
         if text != row.results:
             replace_sort_keys(self._sql, row, "result", load_values(text) if results is None else results)
         return {"results": text}
@@ -181,11 +157,10 @@ def _merged(previous: str, put: str) -> str:
     return merged if len(merged) <= _LARGEST_PREVIOUS_RESULTS else put
 
 
-def state_of(row: AnyRow) -> JobState:
-    """Return what decides about the job of a row."""
-    status: JobStatus = row.status
+def state_of(row: JobRow) -> JobState:
+    """Return the state of the job of a row."""
     return JobState(
-        status,
+        row.status,
         row.token,
         row.attempt,
         row.attempts_forgiven,
@@ -197,22 +172,17 @@ def state_of(row: AnyRow) -> JobState:
     )
 
 
-def stop_text(stop: Stop, row: AnyRow) -> str:
-    """Return in words why the holder of a job is to stop."""
-    match stop:
-        case "cancelled":
-            return "it was cancelled."
-        case "job_timeout":
-            return f"it ran for longer than job_timeout allows{_seconds(row.job_timeout)}."
-        case "stall_timeout":
-            return f"it put nothing for longer than stall_timeout allows{_seconds(row.stall_timeout)}."
+def why_to_stop(row: JobRow) -> str:
+    """Return in words why the holder of a job is to stop, empty if it is not."""
+    return "" if row.stop is None else reason_to_stop(row.stop, row)
 
 
-def _seconds(limit: float | None) -> str:
-    return "" if limit is None else f" ({limit:g} s)"
+def reason_to_stop(stop: Stop, row: JobRow) -> str:
+    """Return a reason in words, with the limit that the experiment of the job sets."""
+    return stop_text(stop, job_timeout=row.job_timeout, stall_timeout=row.stall_timeout)
 
 
-def replace_sort_keys(sql: Connection, row: AnyRow, source: str, values: Values) -> None:
+def replace_sort_keys(sql: Connection, row: JobRow, source: str, values: Values) -> None:
     """Make the sort keys of one job those of `values`."""
     if row.results != "{}":
         sql.execute(delete(JobValue).where(JobValue.job_pk == row.pk, JobValue.source == source))

@@ -1,11 +1,11 @@
-"""Writing down what happened, for `schedy history` and `schedy log`."""
+"""The journal of events, for `schedy history` and `schedy log`."""
 
 from datetime import datetime
 
 from sqlalchemy import bindparam, func, insert, select, update
 
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import AnyRow
+from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Event
 
 _INSERT = insert(Event)
@@ -80,7 +80,7 @@ class Journal:
 
     def of_job(
         self,
-        row: AnyRow,
+        row: JobRow,
         kind: str,
         detail: str,
         *,
@@ -89,7 +89,7 @@ class Journal:
         token: str | None = None,
         results: str | None = None,
     ) -> None:
-        """Write what happened to the job of a row."""
+        """Write an event of a job."""
         self.record(
             kind,
             detail,
@@ -112,7 +112,7 @@ class Journal:
         worker: str | None,
         attempt: int | None = None,
     ) -> None:
-        """Write what may happen very often; the same as the latest event of the job is counted there."""
+        """Write an event that may happen very often: one like the latest of the job is counted there."""
         repeated = self._sql.scalar(
             _REPEAT,
             {
@@ -129,13 +129,13 @@ class Journal:
                 kind, detail, experiment_pk=experiment_pk, job_id=job_id, worker=worker, attempt=attempt, token=token
             )
 
-    def worker_of(self, row: AnyRow, token: str) -> str | None:
-        """Return who claimed the job under this token, None if nobody did."""
+    def worker_of(self, row: JobRow, token: str) -> str | None:
+        """Return the worker that claimed the job under this token, None if none did."""
         keys = {"experiment_is": row.experiment_pk, "job_is": row.job_id, "token_is": token}
         found: str | None = self._sql.scalar(_WORKER_OF_TOKEN, keys)
         return found
 
-    def hosts_lost(self, row: AnyRow) -> list[str]:
+    def hosts_lost(self, row: JobRow) -> list[str]:
         """Return the hosts of the workers that were lost on the job since it was pushed or retried, in order."""
         keys = {
             "experiment_is": row.experiment_pk,

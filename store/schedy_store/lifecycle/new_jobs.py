@@ -1,4 +1,4 @@
-"""Storing new jobs, whoever makes them: users by pushing, or a search."""
+"""New jobs, pushed by users or made by a search."""
 
 import json
 import secrets
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, insert, select
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from schedy.search.definition import as_observation
 from schedy.wire.base import FINAL_STATUSES
@@ -15,20 +16,22 @@ from schedy.wire.changes import NewJob
 from schedy.wire.values import dump_values
 from schedy_store.lifecycle.job_rows import sort_key_rows
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import RECORD_COLUMNS, AnyRow
+from schedy_store.schema.rows import RECORD_COLUMNS, RecordRow
 from schedy_store.schema.tables import Experiment, Job, JobValue
 
 _ID_CHARACTERS = string.ascii_letters + string.digits + "-_"
 _ID_FIRST_CHARACTERS = string.ascii_letters + string.digits + "_"
-_NOBODY = dict.fromkeys(
-    ("started_at", "heard_at", "reported_at", "worker", "worker_pk", "user", "token", "lease_until")
-)
-_NOT_MADE = {"suggestion": None, "parent": None, "generation": None, "search_state": "{}"}
+_DEFAULTS = {
+    column.name: column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
+    for column in Job.__table__.columns
+    if column.nullable or column.default is not None
+}
+"""A new job has these where nothing else is given: rows that are inserted together have the same columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A job to store, and the columns in which it differs from one that was pushed and is nobody's."""
+    """A job to store, and the columns in which it differs from a pushed job without a holder."""
 
     job: NewJob
     columns: dict[str, Any] = field(default_factory=dict)
@@ -41,8 +44,8 @@ class NewJobs:
         self._sql = transaction.sql
         self._now = transaction.now
 
-    def insert(self, experiment_pk: int, job_ids: Sequence[str], newcomers: Sequence[Newcomer]) -> list[AnyRow]:
-        """Store jobs under these ids; return their rows, with `RECORD_COLUMNS`, in order."""
+    def insert(self, experiment_pk: int, job_ids: Sequence[str], newcomers: Sequence[Newcomer]) -> list[RecordRow]:
+        """Store jobs under these ids; return their rows in order."""
         objectives = json.loads(
             self._sql.scalars(select(Experiment.objectives).where(Experiment.pk == experiment_pk)).one()
         )
@@ -51,7 +54,8 @@ class NewJobs:
             for job_id, newcomer in zip(job_ids, newcomers, strict=True)
         ]
         self._count_as_ended(experiment_pk, rows)
-        stored = list(self._sql.execute(insert(Job).returning(*RECORD_COLUMNS, sort_by_parameter_order=True), rows))
+        inserted = self._sql.execute(insert(Job).returning(*RECORD_COLUMNS, sort_by_parameter_order=True), rows)
+        stored = [RecordRow(*row) for row in inserted]
         keys = [
             row
             for job, newcomer in zip(stored, newcomers, strict=True)
@@ -79,6 +83,7 @@ class NewJobs:
         observation = as_observation(new.results.get(objectives[0])) if len(objectives) == 1 else None
         quality = new.quality if observation is None else observation
         return {
+            **_DEFAULTS,
             "experiment_pk": experiment_pk,
             "job_id": job_id,
             "status": new.status,
@@ -89,10 +94,6 @@ class NewJobs:
             "initial_results": results,
             "created_at": self._now,
             "finished_at": self._now if new.status in FINAL_STATUSES else None,
-            "attempt": 0,
-            "ended": None,
-            **_NOBODY,
-            **_NOT_MADE,
             **newcomer.columns,
         }
 
@@ -100,8 +101,8 @@ class NewJobs:
         ended = [row for row in rows if row["finished_at"] is not None]
         if ended:
             before = self._sql.scalar(select(func.max(Job.ended)).where(Job.experiment_pk == experiment_pk)) or 0
-            for number, row in enumerate(ended, start=before + 1):
-                row["ended"] = number
+            for position, row in enumerate(ended, start=before + 1):
+                row["ended"] = position
 
 
 def _random_id() -> str:

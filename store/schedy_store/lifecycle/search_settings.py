@@ -1,4 +1,4 @@
-"""Checking what experiments lay down for their search, and filling in what only the store knows."""
+"""Checks of search definitions, and the defaults that only the store knows."""
 
 import json
 import secrets
@@ -16,7 +16,8 @@ from schedy.search.errors import message_of, neutrally
 from schedy.wire.changes import AddExperiment
 from schedy.wire.values import dump_values, load_values
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import AnyRow, findable
+from schedy_store.schema.records import findable
+from schedy_store.schema.rows import ExperimentRow
 from schedy_store.schema.tables import Experiment, Job
 from schedy_store.search.catalogue import known_schedulers, missing_requirement
 
@@ -66,14 +67,14 @@ class Definitions:
         return definition.model_copy(update={"seed": seed, "warm_start": sources})
 
     @_errors_for_every_client()
-    def of_changed(self, before: AnyRow, settings: Mapping[str, Any]) -> Definition:
-        """Return the definition that an experiment is to have from now on. Raises InvalidValueError."""
+    def of_changed(self, before: ExperimentRow, settings: Mapping[str, Any]) -> Definition:
+        """Return the new definition of an experiment that is changed. Raises InvalidValueError."""
         old = read_definition(load_values(before.settings))
         new = read_definition(settings)
         for name in Definition.model_fields:
             if name not in _CHANGEABLE and getattr(new, name) != getattr(old, name):
                 raise InvalidValueError(
-                    f"{name} cannot be changed once an experiment is there; {', '.join(_CHANGEABLE)} can."
+                    f"{name} cannot be changed once an experiment exists; {', '.join(_CHANGEABLE)} can."
                     " Add another experiment."
                 )
         check_definition(before.scheduler, new)
@@ -83,7 +84,7 @@ class Definitions:
         return new
 
     def _looked_up(self, source: WarmStart) -> WarmStart:
-        """Return a warm start that says which experiment it is, and how much of it counts."""
+        """Return a warm start with the uid of its experiment, and how many of its jobs count."""
         found = select(Experiment.pk, Experiment.uid).where(Experiment.name == findable(source.experiment))
         row = self._sql.execute(found).one_or_none()
         if row is None:

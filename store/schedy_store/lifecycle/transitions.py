@@ -15,16 +15,13 @@ ends the job by itself within one lease, or loses it then. Either way the job be
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from schedy.wire.base import CRASHED, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus, JobStatus
+from schedy.wire.stopping import Stop
 
 STORED = "stored"
 GIVEN_BACK = "given back"
 """Reasons of verdicts on reports that change the job; an accepted report without one changes nothing."""
-
-Stop = Literal["cancelled", "job_timeout", "stall_timeout"]
-"""Why a holder is to stop."""
 
 
 @dataclass(frozen=True, slots=True)

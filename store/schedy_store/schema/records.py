@@ -1,19 +1,18 @@
 """Rows as the records that messages carry."""
 
-import math
+import json
 import re
-from typing import Any
+from operator import attrgetter
 
-from sqlalchemy import Row
-
-from schedy.wire.records import JobRecord
+from schedy.wire.records import ExperimentRecord, JobRecord, Limits
 from schedy.wire.values import load_values
-from schedy_store.schema.tables import Job
-
-AnyRow = Row[*tuple[Any, ...]]
-"""A row whose columns the reader knows by name."""
+from schedy_store.schema.rows import ExperimentRecordRow, RecordRow
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_NOT_STORED_AS_SUCH = {"position", "silent_seconds"}
+_JSON = ("hyperparameters", "results", "previous_results")
+_AS_STORED = tuple(name for name in JobRecord.model_fields if name not in {*_NOT_STORED_AS_SUCH, *_JSON})
+_stored_values = attrgetter(*_AS_STORED)
 
 
 def findable(name: str) -> str:
@@ -21,47 +20,33 @@ def findable(name: str) -> str:
     return _UNSTORABLE.sub("\x01", name)
 
 
-RECORD_COLUMNS = (
-    Job.pk,
-    Job.job_id,
-    Job.status,
-    Job.quality,
-    Job.hyperparameters,
-    Job.results,
-    Job.error,
-    Job.created_at,
-    Job.started_at,
-    Job.finished_at,
-    Job.worker,
-    Job.attempt,
-    Job.previous_results,
-    Job.revision,
-    Job.stop,
-    Job.heard_at,
-    Job.parent,
-    Job.generation,
-)
+def job_record(row: RecordRow) -> JobRecord:
+    """Return the record of a job. What the store holds is not validated again."""
+    values = dict(zip(_AS_STORED, _stored_values(row), strict=True))
+    for name in _JSON:
+        values[name] = load_values(getattr(row, name))
+    return JobRecord.model_construct(position=row.pk, silent_seconds=None, **values)
 
 
-def job_record(row: AnyRow) -> JobRecord:
-    """Return the record of a row that has `RECORD_COLUMNS`. What the store holds is not validated again."""
-    return JobRecord.model_construct(
+def experiment_record(row: ExperimentRecordRow, job_counts: dict[str, int]) -> ExperimentRecord:
+    """Return the record of an experiment."""
+    return ExperimentRecord(
         position=row.pk,
-        job_id=row.job_id,
+        uid=row.uid,
+        name=row.name,
+        scheduler=row.scheduler,
+        settings=json.loads(row.settings),
         status=row.status,
-        quality=math.nan if row.quality is None else row.quality,
-        hyperparameters=load_values(row.hyperparameters),
-        results=load_values(row.results),
-        error=row.error,
+        paused=row.paused,
+        limits=Limits(
+            max_attempts=row.max_attempts,
+            job_timeout=row.job_timeout,
+            stall_timeout=row.stall_timeout,
+            retry_timeouts=row.retry_timeouts,
+        ),
         created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        worker=row.worker,
-        attempt=row.attempt,
-        previous_results=load_values(row.previous_results),
-        revision=row.revision,
-        stop=row.stop,
-        silent_seconds=None,
-        parent=row.parent,
-        generation=row.generation,
+        job_counts=job_counts,
+        made=row.made,
+        search_end=row.search_end,
+        problem=row.problem,
     )

@@ -13,6 +13,7 @@ from schedy.wire.requests import Request
 from schedy.wire.service import Tick
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.reports import Reports
 from schedy_store.lifecycle.tickets import TicketDispatcher, WantedTicket
 from schedy_store.reads import answer_request
@@ -116,7 +117,7 @@ class Applier:
             self._searches.reset(self._link.inbox.put_answer)
             self._link.open_queues(self._tickets.open_experiments(transaction))
         if turn.has_gap(transaction):
-            self._reports(transaction).renew_leases()
+            self._leases(transaction).renew()
             turn = turn.ticked(transaction)
         return turn
 
@@ -171,7 +172,7 @@ class Applier:
             case Tick():
                 return self._timers.tick(
                     transaction,
-                    reports=self._reports(transaction),
+                    leases=self._leases(transaction),
                     changes=self._changes(transaction),
                     count_ready=self._link.count_ready,
                 )
@@ -188,6 +189,9 @@ class Applier:
         for applied in messages:
             self._tickets.wanting |= applied.effects.tickets_wanted
             applied.awaited = self._tickets.awaited(transaction, applied.effects.tickets_awaited)
+
+    def _leases(self, transaction: Transaction) -> Leases:
+        return Leases(transaction, lease_seconds=self._settings.lease_seconds)
 
     def _reports(self, transaction: Transaction) -> Reports:
         return Reports(transaction, lease_seconds=self._settings.lease_seconds)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from schedy.settings import Settings
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.lifecycle.effects import Effects
-from schedy_store.lifecycle.reports import Reports
+from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.tickets import TicketDispatcher
 from schedy_store.lifecycle.workers import Workers
 from schedy_store.schema.engine import Transaction
@@ -28,7 +28,7 @@ class Timers:
         self,
         transaction: Transaction,
         *,
-        reports: Reports,
+        leases: Leases,
         changes: Changes,
         count_ready: Callable[[dict[int, str]], None],
     ) -> Effects:
@@ -36,8 +36,8 @@ class Timers:
 
         `count_ready` counts the tickets in the queues of experiments.
         """
-        effects = reports.expire_leases(_LEASES_JUDGED)
-        effects.log += reports.stop_overdue(_LEASES_JUDGED).log
+        effects = leases.expire(_LEASES_JUDGED)
+        effects.log += leases.stop_overdue(_LEASES_JUDGED).log
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._settings.lease_seconds
             self._tickets.reclaim_overtaken(transaction)

@@ -1,0 +1,192 @@
+"""Changes to experiments: added, updated, deleted; and how an experiment opens and closes."""
+
+import difflib
+import uuid
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from schedy.errors import InvalidValueError
+from schedy.wire.answers import ExperimentChangedAnswer, Refusal
+from schedy.wire.changes import AddExperiment, DeleteExperiment, UpdateExperiment
+from schedy.wire.records import ExperimentRecord, Limits
+from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.journal import Journal
+from schedy_store.lifecycle.search_settings import Definitions, definition_columns
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import experiment_record, findable
+from schedy_store.schema.rows import (
+    EXPERIMENT_RECORD_COLUMNS,
+    EXPERIMENT_ROW_COLUMNS,
+    ExperimentRecordRow,
+    ExperimentRow,
+)
+from schedy_store.schema.tables import Experiment, Job
+
+_NAMES_COMPARED = 2000
+_BY_NAME = select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.name == bindparam("name_is"))
+_BY_UID = select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.uid == bindparam("uid_is"))
+_GONE = "The experiment is already gone."
+
+
+class ExperimentRows:
+    """The experiments, within one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._sql = transaction.sql
+        self._journal = Journal(transaction)
+
+    def named(self, name: str) -> ExperimentRow | None:
+        """Return the experiment of this name, None if there is none."""
+        found = self._sql.execute(_BY_NAME, {"name_is": findable(name)}).one_or_none()
+        return None if found is None else ExperimentRow(*found)
+
+    def with_uid(self, uid: str) -> ExperimentRow | None:
+        """Return the experiment with this uid, None if there is none."""
+        found = self._sql.execute(_BY_UID, {"uid_is": uid}).one_or_none()
+        return None if found is None else ExperimentRow(*found)
+
+    def record(self, pk: int) -> ExperimentRecord:
+        """Return an experiment as it is stored now, without the counts of its jobs."""
+        found = self._sql.execute(select(*EXPERIMENT_RECORD_COLUMNS).where(Experiment.pk == pk)).one()
+        return experiment_record(ExperimentRecordRow(*found), {})
+
+    def reopen(self, experiment: ExperimentRow, effects: Effects) -> None:
+        """Make an experiment RUNNING again that is DONE only because no job was left."""
+        if experiment.completed:
+            self._sql.execute(
+                update(Experiment).where(Experiment.pk == experiment.pk).values(status="RUNNING", completed=False)
+            )
+            self._journal.record("status", "The experiment is RUNNING again.", experiment_pk=experiment.pk)
+            effects.queues.append(("wanted", experiment.name))
+
+    def withdraw_tickets(self, experiment_pk: int) -> None:
+        """Make all tickets of an experiment count no more."""
+        self._sql.execute(
+            update(Job)
+            .where(Job.experiment_pk == experiment_pk, Job.status == "QUEUED")
+            .values(dispatched_at=None, ticket=Job.ticket + 1, revision=Job.revision + 1)
+        )
+
+
+class ExperimentChanges:
+    """Applies changes to experiments within one transaction."""
+
+    def __init__(self, transaction: Transaction, *, max_attempts: int) -> None:
+        self._sql = transaction.sql
+        self._now = transaction.now
+        self._max_attempts = max_attempts
+        self._rows = ExperimentRows(transaction)
+        self._journal = Journal(transaction)
+        self._definitions = Definitions(transaction)
+
+    def add(self, change: AddExperiment) -> Effects:
+        """Add an experiment."""
+        if self._rows.named(change.name) is not None:
+            return Effects(
+                Refusal(
+                    code="exists",
+                    reason=f"There is an experiment {change.name!r} already. Choose another name, or remove it:"
+                    f" schedy rm {change.name!r}.",
+                )
+            )
+        try:
+            definition = self._definitions.of_new(change)
+        except InvalidValueError as fault:
+            return Effects(Refusal(code="invalid", reason=str(fault)))
+        added = self._sql.scalars(
+            insert(Experiment)
+            .values(
+                uid=uuid.uuid4().hex,
+                name=change.name,
+                scheduler=change.scheduler,
+                status=change.status,
+                paused=False,
+                created_at=self._now,
+                **definition_columns(definition),
+                **self._limits(change.limits),
+            )
+            .returning(Experiment.pk)
+        ).one()
+        effects = Effects(ExperimentChangedAnswer(experiment=self._rows.record(added)), touched={added})
+        if change.status == "RUNNING":
+            effects.queues.append(("wanted", change.name))
+        return effects
+
+    def update(self, change: UpdateExperiment) -> Effects:
+        """Change the status, limits or definition of an experiment, pause or resume it."""
+        before = self._rows.with_uid(change.experiment_uid)
+        if before is None:
+            return Effects(Refusal(code="not_found", reason=_GONE))
+        try:
+            values = self._changed_columns(before, change)
+        except InvalidValueError as fault:
+            return Effects(Refusal(code="invalid", reason=str(fault)))
+        if values:
+            self._sql.execute(update(Experiment).where(Experiment.pk == before.pk).values(values))
+        after = self._rows.record(before.pk)
+        self._note_status(before, after)
+        effects = Effects(ExperimentChangedAnswer(experiment=after), tickets_wanted={before.pk}, touched={before.pk})
+        self._settle_queue(before, after, effects)
+        return effects
+
+    def delete(self, change: DeleteExperiment) -> Effects:
+        """Delete an experiment with its jobs and events."""
+        experiment = self._rows.with_uid(change.experiment_uid)
+        if experiment is None:
+            return Effects(Refusal(code="not_found", reason=_GONE))
+        record = self._rows.record(experiment.pk)
+        self._sql.execute(delete(Experiment).where(Experiment.pk == experiment.pk))
+        self._journal.record("deleted", f"The experiment {experiment.name} was deleted.", experiment_pk=None)
+        return Effects(
+            ExperimentChangedAnswer(experiment=record),
+            queues=[("gone", experiment.name)],
+            log=[f"{experiment.name}: the experiment was deleted"],
+        )
+
+    def _limits(self, limits: Limits) -> dict[str, Any]:
+        return {**limits.model_dump(), "max_attempts": limits.max_attempts or self._max_attempts}
+
+    def _changed_columns(self, before: ExperimentRow, change: UpdateExperiment) -> dict[str, Any]:
+        """Return the columns that an update sets. Raises InvalidValueError."""
+        values: dict[str, Any] = {}
+        if change.settings is not None:
+            values |= definition_columns(self._definitions.of_changed(before, change.settings))
+            values |= {"search_end": None}
+            if before.completed:
+                values |= {"status": "RUNNING", "completed": False}
+        if change.status is not None and change.status != before.status:
+            values |= {"status": change.status, "completed": False}
+        if change.paused is not None:
+            values["paused"] = change.paused
+        if change.limits is not None:
+            values |= self._limits(change.limits)
+        return values
+
+    def _note_status(self, before: ExperimentRow, after: ExperimentRecord) -> None:
+        if after.paused != before.paused:
+            kind = "paused" if after.paused else "resumed"
+            self._journal.record(kind, f"The experiment was {kind}.", experiment_pk=before.pk)
+        if after.status != before.status:
+            self._journal.record("status", f"The experiment is {after.status}.", experiment_pk=before.pk)
+
+    def _settle_queue(self, before: ExperimentRow, after: ExperimentRecord, effects: Effects) -> None:
+        """Delete the queue of a DONE experiment, which wakes its waiting workers; empty that of a paused one."""
+        if after.status == "DONE":
+            effects.queues.append(("gone", after.name))
+        else:
+            effects.queues.append(("wanted", after.name))
+            if after.paused and not before.paused:
+                effects.queues.append(("purged", after.name))
+        if after.status == "DONE" or after.paused:
+            self._rows.withdraw_tickets(before.pk)
+
+
+def missing_experiment(sql: Connection, name: str) -> Refusal:
+    """Return the refusal for an unknown name, with the names that are close to it."""
+    names = list(sql.scalars(select(Experiment.name).order_by(Experiment.pk.desc()).limit(_NAMES_COMPARED)))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(found) for found in close)}?" if close else ""
+    if not names:
+        hint = " There is none yet; `schedy add NAME manual` makes one."
+    return Refusal(code="not_found", reason=f"There is no experiment {name!r}.{hint}")

@@ -1,0 +1,107 @@
+"""Leases: what a tick judges, jobs whose workers are lost and jobs that run for too long."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from schedy.wire.stopping import Stop
+from schedy_store.lifecycle import transitions
+from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.job_rows import JobRows, reason_to_stop, state_of
+from schedy_store.lifecycle.transitions import Verdict
+from schedy_store.lifecycle.workers import Workers
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.rows import JobRow
+from schedy_store.schema.tables import Experiment, Job
+
+_WITH_TIMEOUT = select(Experiment.pk, Experiment.job_timeout, Experiment.stall_timeout).where(
+    Experiment.job_timeout.is_not(None) | Experiment.stall_timeout.is_not(None)
+)
+_RENEW = (
+    update(Job)
+    .where(Job.status == "RUNNING")
+    .values(lease_until=bindparam("until"), reported_at=bindparam("at_now"), revision=Job.revision + 1)
+)
+
+
+class Leases:
+    """Judges leases and timeouts within one transaction."""
+
+    def __init__(self, transaction: Transaction, *, lease_seconds: float) -> None:
+        self._sql = transaction.sql
+        self._now = transaction.now
+        self._lease = timedelta(seconds=lease_seconds)
+        self._rows = JobRows(transaction, lease_seconds=lease_seconds)
+        self._journal = self._rows.journal
+        self._workers = Workers(transaction)
+
+    def expire(self, limit: int) -> Effects:
+        """Take jobs from workers whose leases are over; at most `limit` at a time."""
+        effects = Effects()
+        for row in self._rows.with_lease_over(limit):
+            self.judged(row, effects)
+        return effects
+
+    def judged(self, row: JobRow, effects: Effects) -> JobRow:
+        """Judge the lease of a job; return the row as it is then."""
+        verdict = transitions.expire(state_of(row), self._rows.terms(row), self._now)
+        if not verdict.accepted:
+            return row
+        self._lose(row, verdict, effects)
+        return self._rows.again(row)
+
+    def stop_overdue(self, limit: int) -> Effects:
+        """Tell the workers of jobs that exceed a timeout to stop; at most `limit` for each timeout."""
+        effects = Effects()
+        for experiment in self._sql.execute(_WITH_TIMEOUT).all():
+            limits: tuple[tuple[Stop, Any, float | None], ...] = (
+                ("job_timeout", Job.started_at, experiment.job_timeout),
+                ("stall_timeout", Job.reported_at, experiment.stall_timeout),
+            )
+            for stop, since, seconds in limits:
+                if seconds is not None:
+                    before = self._now - timedelta(seconds=seconds)
+                    for row in self._rows.running_since(experiment.pk, since, before, limit):
+                        self._stop(row, stop, effects)
+        return effects
+
+    def renew(self) -> None:
+        """Give every running job a whole lease: no worker loses a job because no service listened."""
+        self._sql.execute(_RENEW, {"until": self._now + self._lease, "at_now": self._now})
+
+    def _stop(self, row: JobRow, stop: Stop, effects: Effects) -> None:
+        verdict = transitions.overdue(state_of(row), self._rows.terms(row), stop, self._now)
+        if verdict.accepted:
+            self._rows.move(row, verdict.state)
+            detail = f"The worker is to stop: {reason_to_stop(stop, row)}"
+            self._journal.of_job(row, "stopping", detail, worker=row.worker, attempt=row.attempt)
+            effects.log.append(f"{row.experiment_name}: job {row.job_id}: {detail} ({row.worker})")
+
+    def _lose(self, row: JobRow, verdict: Verdict, effects: Effects) -> None:
+        """Write what the end of a lease means."""
+        seconds = f"{self._lease.total_seconds():g} s"
+        detail = f"No sign of life for {seconds}: {verdict.reason}."
+        if row.stop is not None:
+            detail = f"It did not stop within {seconds}: {reason_to_stop(row.stop, row)}"
+        self._journal.of_job(row, "lost", detail, worker=row.worker, attempt=row.attempt, token=row.token)
+        self._workers.count(row.worker_pk, "lost")
+        after = "is queued again"
+        if verdict.state.is_final:
+            after = f"is {verdict.state.status}"
+            self._rows.end(row, verdict.state, error=self._error_of_lost(row, verdict))
+        elif verdict.state.token is None:
+            self._rows.queue_again(row, verdict.state, row.results)
+        else:
+            self._rows.move(row, verdict.state)
+        effects.job_moved(row)
+        effects.tickets_wanted.add(row.experiment_pk)
+        effects.log.append(
+            f"{row.experiment_name}: job {row.job_id} {after}, lease ran out, attempt {row.attempt} ({row.worker})"
+        )
+
+    def _error_of_lost(self, row: JobRow, verdict: Verdict) -> str | None:
+        """Return the error of a job that ends with the loss of its worker."""
+        if row.stop is None:
+            return f"{verdict.reason} (on {', '.join(self._journal.hosts_lost(row))})"
+        return None if row.stop == "cancelled" else reason_to_stop(row.stop, row)
