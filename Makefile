@@ -4,7 +4,7 @@ export PYTHON
 
 BIN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench chaos clean
+.PHONY: help venv demo test check lint bench chaos clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -22,6 +22,9 @@ test:  ## what CI runs: style, types, imports, all tests with coverage
 	$(BIN)/coverage run -m pytest -m alone
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered
+
+check: lint  ## the quick part of the tests, in a minute: style, types, imports, unit tests
+	$(BIN)/python -m pytest -q -n 2 tests/unit
 
 lint: venv  ## style, types and imports alone
 	$(BIN)/ruff check
