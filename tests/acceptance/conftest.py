@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from schedy.settings import Settings
+from tests import fork_server
+from tests.fork_server import Forked
 from tests.support import wait_until
 
 SCHEDY = [sys.executable, "-m", "schedy_cli.main"]
@@ -29,29 +31,20 @@ class Machine:
             "SCHEDY_LEASE_SECONDS": str(settings.lease_seconds),
             "PYTHONUNBUFFERED": "1",
         }
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[subprocess.Popen[str] | Forked] = []
 
-    def schedy(self, *arguments: str, typed: str | None = None) -> "subprocess.CompletedProcess[str]":
+    def schedy(self, *arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
-        return subprocess.run(
-            [*SCHEDY, *arguments],
-            env=self.environment,
-            input=typed,
-            stdin=subprocess.DEVNULL if typed is None else None,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return fork_server.run(arguments, self.environment, typed=typed)
 
-    def ok(self, *arguments: str, typed: str | None = None) -> str:
+    def ok(self, *arguments: str, typed: str = "") -> str:
         """Run a command that must succeed; return what it printed."""
         done = self.schedy(*arguments, typed=typed)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         return done.stdout
 
-    def fails(self, code: int, *arguments: str, typed: str | None = None) -> str:
+    def fails(self, code: int, *arguments: str, typed: str = "") -> str:
         """Run a command that must fail; return what it said on stderr."""
         done = self.schedy(*arguments, typed=typed)
         assert done.returncode == code, (done.stdout, done.stderr)
@@ -67,9 +60,11 @@ class Machine:
         self._processes.append(process)
         return process
 
-    def serve(self) -> "subprocess.Popen[str]":
+    def serve(self) -> Forked:
         """Start a results service; returns when it answers."""
-        process = self.start(*SCHEDY, "serve")
+        log = self.folder / f"service{len(self._processes)}.log"
+        process = fork_server.start(["serve"], self.environment, output=log)
+        self._processes.append(process)
         wait_until(lambda: self.schedy("status").returncode == 0, seconds=30, what="the service")
         return process
 

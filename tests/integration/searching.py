@@ -3,8 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +14,9 @@ import schedy
 from schedy.settings import Settings, load_settings
 from schedy.wire.records import ExperimentRecord
 from schedy_broker_setup.management import Management
+from tests import fork_server
 from tests.conftest import Node
+from tests.fork_server import Forked
 from tests.processes import search_processes_of
 from tests.support import wait_until
 
@@ -140,7 +140,7 @@ class ServiceProcess:
     settings: Settings
     folder: Path
     more: Mapping[str, str] = field(default_factory=dict)
-    _process: "subprocess.Popen[bytes] | None" = None
+    _process: Forked | None = None
 
     def start(self) -> None:
         settings = self.settings
@@ -153,10 +153,7 @@ class ServiceProcess:
             "SCHEDY_SEARCH_SECONDS": str(settings.search_seconds),
             **self.more,
         }
-        with (self.folder / "service.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "schedy_cli.main", "serve"], env=environment, stdout=log, stderr=log
-            )
+        self._process = fork_server.start(["serve"], environment, output=self.folder / "service.log")
 
     @property
     def log(self) -> str:

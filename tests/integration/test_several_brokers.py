@@ -90,7 +90,7 @@ def test_the_first_node_refuses_and_the_second_hangs_when_we_begin(
     closed_port: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(schedy.broker_transport, "_PATIENCE_WITH_SEVERAL_URLS", (1.0, 1.5))
+    monkeypatch.setattr(schedy.amqp.transport, "_PATIENCE_WITH_SEVERAL_URLS", (1.0, 1.5))
     ways[0].hang()
     vhost_url = settings.broker_url
     settings = _over(settings, f"{_to_port(vhost_url, closed_port)}, {urls}")
