@@ -21,7 +21,7 @@ class HillClimbing:
 
     def __init__(self, definition: Definition) -> None:
         if len(definition.objectives) != 1:
-            raise InvalidValueError("hill-climbing needs one objective: --minimize RESULT or --maximize RESULT.")
+            raise InvalidValueError("hill-climbing needs one objective: minimize or maximize.")
         self._definition = definition
         self._space = definition.space()
         self._objective = definition.objectives[0]

@@ -8,6 +8,9 @@ import pytest
 
 import schedy
 from schedy import errors
+from schedy.pbt import Truncate
+from schedy.search.algorithms import ALGORITHMS
+from schedy.search.options import options_of
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 CODE = " ".join(re.findall(r"`([^`]+)`", TEXT))
@@ -45,6 +48,30 @@ def test_every_public_attribute_is_documented(name: str) -> None:
     kind, attribute = name.split(".")
     section = TEXT.split(f"\n## {kind}\n")[1].split("\n## ")[0]
     assert re.search(rf"`[^`\n]*(?<!\w){attribute}(?!\w)[^`\n]*`", section)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_class_of_an_algorithm_has_a_row_with_its_options(algorithm: str) -> None:
+    name = ALGORITHMS[algorithm].class_name
+    (row,) = (line for line in TEXT.splitlines() if line.startswith("| ") and f"`{name}(" in line)
+    for option in options_of(algorithm).model_fields:
+        assert re.search(rf"(?<!\w){option}(?!\w)", row), option
+
+
+def test_the_signatures_of_experiments_are_those_of_the_classes() -> None:
+    shown = re.findall(r"`(\w+)\((name, [^`]*)\)`", " ".join(TEXT.split()))
+    kinds = [(kind, parameters) for kind, parameters in shown if hasattr(schedy, kind)]
+    assert len(kinds) >= 8
+    for kind, parameters in kinds:
+        signature = inspect.signature(getattr(schedy, kind)).parameters
+        for word in re.split(r", (?![^()]*\))", parameters.replace("*, ", "").removesuffix(", ...")):
+            name, _, default = word.partition("=")
+            wanted = signature[name].default
+            assert default == ("" if wanted is inspect.Parameter.empty else _shown(wanted)), (kind, name)
+
+
+def _shown(default: object) -> str:
+    return "Truncate()" if default == Truncate() else repr(default)
 
 
 def test_the_tree_of_errors_is_the_one_in_the_module() -> None:

@@ -1,6 +1,6 @@
 """The search algorithms: Schedy's own, and those of the entry points of the group ``schedy.algorithms``.
 
-An algorithm's module is imported when it is used, since what it needs may not be installed.
+The module of an algorithm is imported when it is used: the libraries that it needs may not be installed.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def known_schedulers() -> dict[str, EntryPoint]:
 
 
 def make_algorithm(scheduler: str, definition: Definition) -> Algorithm:
-    """Return the algorithm of that name. Raises InvalidValueError if there is none, or it cannot do what is asked."""
+    """Return the algorithm of that name. Raises InvalidValueError if there is none, or it cannot use the definition."""
     known = known_schedulers()
     if scheduler not in known:
         raise unknown_algorithm(scheduler, known)

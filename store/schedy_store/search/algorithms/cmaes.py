@@ -1,4 +1,4 @@
-"""Covariance matrix adaptation, by Optuna. Choices, and what exists only with a choice, are drawn at random."""
+"""Covariance matrix adaptation, by Optuna. Choices, and hyperparameters that they open, are drawn at random."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from schedy_store.search.protocol import History, Suggestion
 
 MOST_SOURCES = 200
 LEAST_SOURCES = 10
-"""The best tenth of what is lent says where to begin (Nomura et al. 2021, arXiv 2012.06932): one at least."""
+"""The search begins at the best tenth of the lent jobs (Nomura et al. 2021, arXiv 2012.06932), at least one."""
 
 
 class Cmaes:
@@ -36,7 +36,7 @@ class Cmaes:
         )
 
     def _sources(self, history: History) -> Sequence[FrozenTrial] | None:
-        """What a search by default settings begins with, None if that is the middle of the space."""
+        """Return the lent jobs to begin with, None to begin in the middle of the space."""
         if self._options.sigma is not None:
             return None
         found = [trial for trial in self._search.lent(history, MOST_SOURCES) if trial.state is TrialState.COMPLETE]

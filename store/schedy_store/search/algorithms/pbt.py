@@ -21,7 +21,7 @@ _MEMBER = "member"
 
 class Pbt:
     def __init__(self, definition: Definition) -> None:
-        """Takes a definition with one objective."""
+        """Take a definition with one objective."""
         options = PbtOptions.read(definition.options)
         self._definition = definition
         self._objective = definition.objectives[0]

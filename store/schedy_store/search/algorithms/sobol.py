@@ -1,6 +1,6 @@
 """Quasi-random search: points of a scrambled Sobol' sequence, which fill the space more evenly than random ones.
 
-Each hyperparameter is a dimension, also one that exists only with a choice: those that do not exist are passed over.
+Each hyperparameter is a dimension, also one that exists only with a choice; a job skips those that it does not have.
 """
 
 import numpy as np

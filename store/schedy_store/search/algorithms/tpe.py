@@ -48,9 +48,9 @@ class Tpe:
 
 
 def best_and_newest(aims: list[StudyDirection], most: int) -> Callable[[list[FrozenTrial]], list[FrozenTrial]]:
-    """Return a selection of at most so many observations: the best half, and of the others those that ended last.
+    """Return a selection of at most `most` observations: the best half, and of the others those that ended last.
 
-    With several objectives a point is the better the smaller the sum of its ranks in each of them is.
+    With several objectives, a smaller sum of the ranks in each of them is better.
     """
     signs = np.array([1.0 if aim is StudyDirection.MINIMIZE else -1.0 for aim in aims])
 
@@ -67,7 +67,7 @@ def best_and_newest(aims: list[StudyDirection], most: int) -> Callable[[list[Fro
 
 
 def _losses(seen: list[FrozenTrial], signs: np.ndarray) -> list[tuple[float, bool, float]]:
-    """Sort keys, the best first: by broken constraints, pruned ones behind complete ones, and by value."""
+    """Return sort keys, the best first: by broken constraints, pruned trials behind complete ones, and by value."""
     values = np.array([trial.values for trial in seen]) * signs
     if values.shape[1] > 1:
         values = values.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")

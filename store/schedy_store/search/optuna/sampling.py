@@ -1,7 +1,7 @@
 """A search by one of Optuna's samplers.
 
-The sampler is made anew for each suggestion, seeded with the suggestion's number: what it returns depends on the
-definition, that number and the history alone.
+A new sampler is made for each suggestion, seeded with the number of the suggestion, so that its answer depends only on
+the definition, that number and the history.
 """
 
 import itertools
@@ -27,7 +27,7 @@ MakeSampler = Callable[[int], BaseSampler]
 
 
 class OptunaSearch:
-    """What the algorithms that have a sampler of Optuna's have in common."""
+    """The common part of the algorithms that use a sampler of Optuna."""
 
     def __init__(
         self,
@@ -36,18 +36,18 @@ class OptunaSearch:
         together: tuple[type[BaseDistribution], ...] = (BaseDistribution,),
         foreign: dict[str, Any] | None = None,
     ) -> None:
-        """`together` are the kinds of hyperparameters that the sampler searches at once, not one by one.
+        """`together` are the kinds of hyperparameters that the sampler searches at once, instead of one by one.
 
         `foreign` are the system attributes of jobs that were not suggested here.
         """
         self._definition = definition
         self._axes = Axes(definition.space(), definition.hyperparameters)
         self.relative = {name: each for name, each in self._axes.relative.items() if isinstance(each, together)}
-        """What the sampler searches at once."""
+        """The hyperparameters that the sampler searches at once."""
         self._view = View(definition, self._axes, state="sampler", foreign=foreign)
 
     def ask(self, number: int, history: History, make_sampler: MakeSampler, select: Select = everything) -> Suggestion:
-        """Return the suggestion that a new sampler makes; of the jobs that have ended it sees what `select` picks."""
+        """Return the suggestion of a new sampler, which sees those of the ended jobs that `select` picks."""
         self._view.show(history, self._view.asked(number), select)
         with quiet():
             sampler = _InKnownSpace(make_sampler(numeric_seed(self._definition, number)), self.relative)
@@ -57,7 +57,7 @@ class OptunaSearch:
         return Suggestion(hyperparameters, state=self._view.kept())
 
     def lent(self, history: History, most: int) -> list[FrozenTrial]:
-        """Return the latest that was observed before the first suggestion ended, of other experiments above all."""
+        """Return the latest jobs that ended before the first suggestion did: mostly those of other experiments."""
         lent = list(itertools.takewhile(lambda trial: trial.number is None, history.ended))
         frozen = (self._view.frozen(trial) for trial in lent[-most:])
         return [trial for trial in frozen if trial is not None]
@@ -65,7 +65,7 @@ class OptunaSearch:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what Optuna says of its own arguments, and NumPy of a curve without a number."""
+    """Silence Optuna's warnings about its own arguments, and NumPy's about a curve without a number."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"optuna|schedy_store\.search")
@@ -74,7 +74,7 @@ def quiet() -> Iterator[None]:
 
 
 class _InKnownSpace(BaseSampler):
-    """A sampler that need not infer from the history which parameters it can search together."""
+    """A sampler that is given the parameters to search together, and infers none from the history."""
 
     def __init__(self, sampler: BaseSampler, relative: dict[str, BaseDistribution]) -> None:
         self._sampler = sampler

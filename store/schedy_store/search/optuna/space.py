@@ -36,7 +36,7 @@ class Axes:
             for name in sorted(top)
             if name in self.distributions and not self.distributions[name].single()
         }
-        """What samplers may search together: what every job has, and what has more than one value."""
+        """Those that samplers may search together: every job has them, and they have more than one value."""
 
     def inward(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return hyperparameters as Optuna's, None if they lie outside of the space."""

@@ -1,7 +1,7 @@
 """The history of an experiment as the storage of one Optuna study.
 
-Nothing is copied to where Optuna would keep it: trials are converted once and shown. The one trial that a sampler or a
-pruner works at takes what they write; `kept` is what of it has to be stored with the job.
+Nothing is copied to a storage of Optuna: trials are converted once and shown. The trial that a sampler or a pruner
+works at takes what they write; `kept` is the part of it that has to be stored with the job.
 
 CMA-ES keeps a pickle in a job's state and Optuna unpickles it. The state is written by the service only; it must never
 be taken from a message.
@@ -29,7 +29,7 @@ Select = Callable[[list[FrozenTrial]], list[FrozenTrial]]
 
 
 def everything(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """The selection that leaves nothing out."""
+    """Return all trials: the selection that leaves nothing out."""
     return trials
 
 
@@ -61,7 +61,7 @@ class View(BaseStorage):
         self._new_study_attributes: dict[str, Any] = {}
 
     def show(self, history: History, asked: FrozenTrial, select: Select = everything) -> None:
-        """Show this moment; of the jobs that have ended only those that `select` picks."""
+        """Show this moment; of the ended jobs only those that `select` picks."""
         ended = self._convert(history.ended)
         pending = self._convert(trial for trial in history.pending if trial.key != asked.number)
         self._shown = sorted([*select(ended), *pending], key=attrgetter("_number"))
@@ -74,7 +74,7 @@ class View(BaseStorage):
                     self._study_attributes.update(trial.state["study"])
 
     def kept(self) -> dict[str, Any]:
-        """Return what was written since `show`, as the state of the job that was asked for."""
+        """Return the attributes written since `show`, as the state of the requested job."""
         kept = {self._state: dict(self._asked.system_attrs), "study": self._new_study_attributes}
         return {entry: attributes for entry, attributes in kept.items() if attributes}
 
@@ -119,7 +119,7 @@ class View(BaseStorage):
         return dict(attributes)
 
     def _outcome(self, trial: Trial) -> tuple[TrialState, Sequence[float] | None]:
-        """The state and the values: with several objectives Optuna knows no pruned trials."""
+        """Return the state and the values: with several objectives Optuna has no pruned trials."""
         if trial.status in {"QUEUED", "RUNNING"}:
             return TrialState.RUNNING, None
         if trial.status == "DONE" and trial.values is not None:
@@ -128,7 +128,7 @@ class View(BaseStorage):
             return TrialState.PRUNED, (trial.curve[max(trial.curve)],)
         return TrialState.FAIL, None
 
-    # What samplers and pruners read.
+    # Read by samplers and pruners.
 
     def get_study_id_from_name(self, study_name: str) -> int:
         return _STUDY_ID
@@ -160,7 +160,7 @@ class View(BaseStorage):
             return list(self._shown)
         return [trial for trial in self._shown if trial.state in states]
 
-    # What samplers and pruners write, at the trial that was asked for.
+    # Written by samplers and pruners, at the requested trial.
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         return self._asked._trial_id
@@ -178,7 +178,7 @@ class View(BaseStorage):
         self._study_attributes[key] = value
         self._new_study_attributes[key] = value
 
-    # What nobody calls.
+    # Never called.
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> NoReturn:
         raise _read_only()
