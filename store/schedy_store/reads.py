@@ -1,9 +1,8 @@
-"""Reads, in pages: an open read makes SQLite's write-ahead log grow. The service and the command line share them."""
+"""Reads, page by page: a long one would keep SQLite's write-ahead log growing. Service and command line share them."""
 
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
@@ -19,7 +18,7 @@ from schedy.wire.answers import (
     WorkersAnswer,
 )
 from schedy.wire.base import Answer
-from schedy.wire.records import JobEvent, JobRecord, WorkerRecord
+from schedy.wire.records import JobEvent, JobRecord
 from schedy.wire.requests import (
     JOB_COLUMNS,
     GetCurve,
@@ -32,11 +31,11 @@ from schedy.wire.requests import (
     Request,
     SortField,
 )
-from schedy.wire.values import dump_values, load_values, shown_name, stored_name
+from schedy.wire.values import dump_values, shown_name, stored_name
 from schedy_store.lifecycle.curves import Curves
 from schedy_store.lifecycle.experiment_changes import missing_experiment
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import experiment_record, findable, job_record
+from schedy_store.schema.records import event_record, experiment_record, findable, job_record, worker_record
 from schedy_store.schema.rows import (
     EVENT_COLUMNS,
     EXPERIMENT_RECORD_COLUMNS,
@@ -51,10 +50,11 @@ from schedy_store.schema.tables import Event, Experiment, Job, JobValue, Service
 
 _PAGE_CHARACTERS = 4_000_000
 _EVENTS_SHOWN = 200
-_NUMBERS_AT_ONCE = 50
+_JOBS_AT_ONCE = 50
 _SILENT_LEASES = 0.7
-"""Of a lease: two signs of life in a row have not come by then."""
+"""Part of a lease after which a worker is silent: by then two heartbeats in a row have not come."""
 
+_DELETED = Refusal(code="not_found", reason="The experiment was deleted.")
 _SORT_COLUMNS = {name: Job.__table__.columns["job_id" if name == "id" else name] for name in JOB_COLUMNS}
 
 
@@ -70,33 +70,33 @@ def _experiments(transaction: Transaction, request: GetExperiments) -> Answer:
     if not rows and request.name is not None:
         return missing_experiment(transaction.sql, request.name)
     if not rows and request.uid is not None:
-        return Refusal(code="not_found", reason="The experiment was deleted.")
+        return _DELETED
     page = rows[: request.limit]
     counts = _job_counts(transaction, [row.pk for row in page])
     records = [experiment_record(row, counts.get(row.pk, {})) for row in page]
     return ExperimentsAnswer(experiments=records, more=len(rows) > request.limit)
 
 
-def _job_counts(transaction: Transaction, numbers: list[int]) -> dict[int, dict[str, int]]:
+def _job_counts(transaction: Transaction, experiments: list[int]) -> dict[int, dict[str, int]]:
     grouped = (
         select(Job.experiment_pk, Job.status, func.count())
-        .where(Job.experiment_pk.in_(numbers))
+        .where(Job.experiment_pk.in_(experiments))
         .group_by(Job.experiment_pk, Job.status)
     )
     counts: dict[int, dict[str, int]] = {}
-    for number, status, count in transaction.sql.execute(grouped):
-        counts.setdefault(number, {})[status] = count
+    for experiment_pk, status, count in transaction.sql.execute(grouped):
+        counts.setdefault(experiment_pk, {})[status] = count
     return counts
 
 
-def _experiment_number(transaction: Transaction, uid: str) -> int | None:
+def _experiment_pk(transaction: Transaction, uid: str) -> int | None:
     return transaction.sql.scalar(select(Experiment.pk).where(Experiment.uid == uid))
 
 
 def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
-    experiment = _experiment_number(transaction, request.experiment_uid)
+    experiment = _experiment_pk(transaction, request.experiment_uid)
     if experiment is None:
-        return Refusal(code="not_found", reason="The experiment was deleted.")
+        return _DELETED
     found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment)
     if request.job_id is not None:
         return _one_job(transaction, found, experiment, request.job_id)
@@ -131,16 +131,17 @@ def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experime
 
 
 def _in_given_order(
-    transaction: Transaction, found: Select[*tuple[Any, ...]], numbers: list[int]
+    transaction: Transaction, found: Select[*tuple[Any, ...]], positions: list[int]
 ) -> Iterator[JobRecord]:
-    for start in range(0, len(numbers), _NUMBERS_AT_ONCE):
-        some = numbers[start : start + _NUMBERS_AT_ONCE]
+    """Yield the records at these positions, in their order; those that were deleted are left out."""
+    for start in range(0, len(positions), _JOBS_AT_ONCE):
+        some = positions[start : start + _JOBS_AT_ONCE]
         jobs = {record.position: record for record in _records(transaction, found.where(Job.pk.in_(some)))}
-        yield from (jobs[number] for number in some if number in jobs)
+        yield from (jobs[position] for position in some if position in jobs)
 
 
 def _cut(jobs: Iterator[JobRecord], limit: int) -> JobsAnswer:
-    """Cut a page at the number of jobs asked for, or where it gets too large for a message."""
+    """Return a page of at most `limit` jobs, or fewer where it gets too large for a message."""
     page: list[JobRecord] = []
     characters = 0
     for job in jobs:
@@ -155,9 +156,9 @@ def _cut(jobs: Iterator[JobRecord], limit: int) -> JobsAnswer:
 def _history(transaction: Transaction, request: GetHistory) -> Answer:
     experiment = None
     if request.experiment_uid is not None:
-        experiment = _experiment_number(transaction, request.experiment_uid)
+        experiment = _experiment_pk(transaction, request.experiment_uid)
         if experiment is None:
-            return Refusal(code="not_found", reason="The experiment was deleted.")
+            return _DELETED
     events, more = _page_of_events(transaction, request, experiment)
     return HistoryAnswer.model_construct(events=events, more=more)
 
@@ -165,7 +166,7 @@ def _history(transaction: Transaction, request: GetHistory) -> Answer:
 def _page_of_events(
     transaction: Transaction, request: GetHistory, experiment: int | None
 ) -> tuple[list[JobEvent], bool]:
-    """A page in the order of the events, and whether more follow; of all experiments if none is given."""
+    """Return a page in the order of the events, and whether more follow; of all experiments if none is given."""
     found = select(*EVENT_COLUMNS).outerjoin_from(Event, Experiment).where(Event.pk > request.after)
     if experiment is not None:
         found = found.where(Event.experiment_pk == experiment)
@@ -179,29 +180,13 @@ def _page_of_events(
     for row in itertools.starmap(EventRow, transaction.sql.execute(found)):
         if len(page) == request.limit or characters > _PAGE_CHARACTERS:
             return _in_order(page, request), True
-        page.append(_event(row))
+        page.append(event_record(row))
         characters += len(row.results or "") + 6 * len(row.detail)
     return _in_order(page, request), False
 
 
 def _in_order(page: list[JobEvent], request: GetHistory) -> list[JobEvent]:
     return page[::-1] if request.newest else page
-
-
-def _event(row: EventRow) -> JobEvent:
-    return JobEvent.model_construct(
-        position=row.pk,
-        experiment=row.experiment_name,
-        job_id=row.job_id,
-        at=row.at,
-        kind=row.kind,
-        worker=row.worker,
-        attempt=row.attempt,
-        detail=row.detail,
-        times=row.times,
-        last_at=row.last_at,
-        results=None if row.results is None else load_values(row.results),
-    )
 
 
 def _curve(transaction: Transaction, request: GetCurve) -> Answer:
@@ -224,28 +209,8 @@ def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
     lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
     page = rows[: request.limit]
     jobs = _jobs_of_workers(transaction, [row.pk for row in page])
-    workers = [_worker(row, jobs.get(row.pk, []), transaction.now, lease) for row in page]
+    workers = [worker_record(row, jobs.get(row.pk, []), transaction.now, lease) for row in page]
     return WorkersAnswer.model_construct(workers=workers, more=len(rows) > request.limit)
-
-
-def _worker(row: WorkerRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
-    heard_seconds_ago = (now - row.heard_at).total_seconds()
-    return WorkerRecord(
-        position=row.pk,
-        host=row.host,
-        pid=row.pid,
-        program=row.program,
-        state=row.state,
-        detail=row.detail,
-        silent=row.state != "ended" and heard_seconds_ago > lease,
-        since=row.since,
-        heard_at=row.heard_at,
-        heard_seconds_ago=heard_seconds_ago,
-        jobs=jobs,
-        done=row.done,
-        crashed=row.crashed,
-        lost=row.lost,
-    )
 
 
 def _jobs_of_workers(transaction: Transaction, workers: list[int]) -> dict[int, list[str]]:
@@ -262,9 +227,9 @@ def _jobs_of_workers(transaction: Transaction, workers: list[int]) -> dict[int, 
 
 
 def _job_order(transaction: Transaction, request: GetJobOrder) -> Answer:
-    experiment = _experiment_number(transaction, request.experiment_uid)
+    experiment = _experiment_pk(transaction, request.experiment_uid)
     if experiment is None:
-        return Refusal(code="not_found", reason="The experiment was deleted.")
+        return _DELETED
     found: Select[*tuple[Any, ...]] = select(Job.pk).where(Job.experiment_pk == experiment)
     order: list[ColumnElement[Any]] = []
     for field in request.sort:
@@ -294,7 +259,7 @@ def _joined_value(
 
 
 def _ordered(keys: list[ColumnElement[Any]], *, decreasing: bool) -> list[ColumnElement[Any]]:
-    """Missing values last in both directions; numbers before texts when increasing, after them when decreasing."""
+    """Return the order: missing values last in both directions; numbers before texts, after them when decreasing."""
     missing = and_(*(key.is_(None) for key in keys))
     order: list[ColumnElement[Any]] = [case((missing, literal(1)), else_=literal(0))]
     if len(keys) > 1:
@@ -305,9 +270,9 @@ def _ordered(keys: list[ColumnElement[Any]], *, decreasing: bool) -> list[Column
 
 
 def _fields(transaction: Transaction, request: GetFields) -> Answer:
-    experiment = _experiment_number(transaction, request.experiment_uid)
+    experiment = _experiment_pk(transaction, request.experiment_uid)
     if experiment is None:
-        return Refusal(code="not_found", reason="The experiment was deleted.")
+        return _DELETED
     found = (
         select(JobValue.source, JobValue.name).where(JobValue.experiment_pk == experiment).distinct().order_by("name")
     )

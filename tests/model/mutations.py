@@ -1,7 +1,8 @@
 """Each rule of the protocol, broken on purpose.
 
-A rule of `schedy_store.transitions` is broken by changing its source text; a rule of the service or of the worker
-library by a `Break`. Not here are rules without which nothing goes wrong, since another guards the same:
+A rule of the module `transitions` is broken by changing its source, which is found by importing it; texts are of code
+alone, so that docstrings may change. A rule of the service or of the worker library is broken by a `Break`. Rules
+without which nothing goes wrong, since another guards the same, are left out:
 
 - a claim that is denied because the experiment is closed withdraws the ticket: closing has done that already,
 - a job that is queued again begins with sequence 0: the next claim sets that, too,
@@ -38,7 +39,7 @@ from tests.model.scenarios import SMALL
 class Mutation:
     """A rule, the scenario in which it shows that it is broken, and the property that is violated then.
 
-    `old` is text that transitions.py has once; `new` takes its place.
+    `old` is a text that the module `transitions` has once; `new` takes its place.
     """
 
     rule: str
@@ -58,7 +59,9 @@ def mutated(mutation: Mutation) -> tuple[Scenario, ModuleType]:
 def _changed(old: str, new: str) -> ModuleType:
     source = inspect.getsource(transitions)
     if source.count(old) != 1:
-        raise ValueError(f"transitions.py has {source.count(old)} times, and not once: {old!r}. Mend the mutation.")
+        raise ValueError(
+            f"{transitions.__name__} has {source.count(old)} times, and not once: {old!r}. Correct the mutation."
+        )
     module = ModuleType("transitions_mutated")
     exec(compile(source.replace(old, new), module.__name__, "exec"), module.__dict__)  # noqa: S102
     return module
@@ -114,7 +117,7 @@ _CLAIMS = [
         "sequence=0, lease_until=now",
     ),
     Mutation(
-        "reports are numbered anew with each grant",
+        "the numbers of reports start again with each grant",
         "repeats",
         NOTHING_LOST,
         ", sequence=0, lease_until=now",
@@ -127,19 +130,23 @@ _REPORTS = [
         "a heartbeat needs the token",
         "timeouts retried",
         ONE_WORKER,
-        """    \"\"\"The holder lives.\"\"\"
-    if job.token != token or job.is_final:""",
-        """    \"\"\"The holder lives.\"\"\"
-    if job.is_final:""",
+        """    if job.token != token or job.is_final:
+        return Verdict(job, False, _not_yours(job, token))
+    return Verdict(_kept""",
+        """    if job.is_final:
+        return Verdict(job, False, _not_yours(job, token))
+    return Verdict(_kept""",
     ),
     Mutation(
         "a heartbeat changes no final job",
         "crashes",
         ONE_RESULT,
-        """    \"\"\"The holder lives.\"\"\"
-    if job.token != token or job.is_final:""",
-        """    \"\"\"The holder lives.\"\"\"
-    if job.token != token:""",
+        """    if job.token != token or job.is_final:
+        return Verdict(job, False, _not_yours(job, token))
+    return Verdict(_kept""",
+        """    if job.token != token:
+        return Verdict(job, False, _not_yours(job, token))
+    return Verdict(_kept""",
     ),
     Mutation(
         "a heartbeat renews the lease",

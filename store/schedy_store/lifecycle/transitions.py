@@ -9,8 +9,9 @@
 A token names one taking of a ticket. It fences reports: only the row's token counts, while the job is RUNNING, or
 QUEUED again and not yet claimed by another.
 
-A holder that is to stop (the job was cancelled, or has timed out) is told, and its lease is not renewed any more: it
-ends the job by itself within one lease, or loses it then. Either way the job becomes what the reason to stop says.
+A holder that is to stop (the job was cancelled, or exceeds a timeout) is notified, and its lease is not renewed any
+more: it ends the job by itself within one lease, or loses it then. Either way the reason to stop decides what the job
+becomes.
 """
 
 from dataclasses import dataclass, replace
@@ -21,12 +22,12 @@ from schedy.wire.stopping import Stop
 
 STORED = "stored"
 GIVEN_BACK = "given back"
-"""Reasons of verdicts on reports that change the job; an accepted report without one changes nothing."""
+"""Reasons of verdicts on reports that change the job. A report that is accepted without a reason changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """What decides about a job.
+    """The state of a job, by which events are judged.
 
     `dispatched`: ticket number `ticket` is out. `attempts_forgiven`: those before the latest retry, which do not count
     against the experiment's maximum.
@@ -53,7 +54,7 @@ class JobState:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the experiment lays down. `open`: neither paused nor DONE. `retry_timeouts`: a job over time runs again."""
+    """The rules of an experiment. `open`: neither paused nor DONE. `retry_timeouts`: a job over time runs again."""
 
     open: bool
     max_attempts: int
@@ -63,7 +64,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state after the event. `accepted` is the answer to who asked; `reason` says why not, or what happened."""
+    """The state after an event. `accepted` is the answer to the sender; `reason` says why not, or what happened."""
 
     state: JobState
     accepted: bool
@@ -74,7 +75,7 @@ class Verdict:
 
 
 def claim(job: JobState, terms: Terms, token: str, now: datetime) -> Verdict:
-    """May the holder of `token` run the job? A lease of another that may be over is judged before, by `expire`."""
+    """Judge whether a worker may run the job. The lease of another that may be over is judged before, by `expire`."""
     if job.is_final:
         return Verdict(job, False, f"it is {job.status}.")
     if job.status == QUEUED and not terms.open:
@@ -90,20 +91,20 @@ def claim(job: JobState, terms: Terms, token: str, now: datetime) -> Verdict:
 
 
 def heartbeat(job: JobState, terms: Terms, token: str, now: datetime) -> Verdict:
-    """The holder lives."""
+    """Renew the lease for a sign of life."""
     if job.token != token or job.is_final:
         return Verdict(job, False, _not_yours(job, token))
     return Verdict(_kept(job, terms, now), True)
 
 
 def progress(job: JobState, terms: Terms, token: str, sequence: int, now: datetime) -> Verdict:
-    """The holder has intermediate results."""
+    """Store intermediate results."""
     refused = _stale(job, token, sequence)
     return refused or Verdict(replace(_kept(job, terms, now), sequence=sequence), True, STORED)
 
 
 def finish(job: JobState, terms: Terms, token: str, sequence: int, status: FinalStatus) -> Verdict:
-    """The holder is done. What it was told to stop for has the last word on the status."""
+    """End the job. The reason for which its holder was to stop, if any, decides on the status."""
     refused = _stale(job, token, sequence)
     if refused:
         return refused
@@ -114,7 +115,7 @@ def finish(job: JobState, terms: Terms, token: str, sequence: int, status: Final
 
 
 def release(job: JobState, terms: Terms, token: str, sequence: int) -> Verdict:
-    """The holder gives the job back; the attempt does not count."""
+    """Give the job back; the attempt does not count."""
     refused = _stale(job, token, sequence)
     if refused:
         return refused
@@ -134,10 +135,10 @@ def expire(job: JobState, terms: Terms, now: datetime) -> Verdict:
 
 
 def lease_over(job: JobState, terms: Terms) -> Verdict:
-    """The holder was silent for a whole lease. Its token still counts until another has claimed.
+    """Take the job from a holder that was silent for a whole lease. Its token counts until another worker claims.
 
-    With no attempt left the job is over, and the token forgotten, so that a late holder is told; so is that of a
-    holder that did not stop.
+    With no attempt left the job ends, and the token is forgotten, so that reports of a late holder are refused; so is
+    that of a holder that did not stop.
     """
     if job.stop is not None:
         return Verdict(replace(_stopped(job, terms), token=None), True, "the worker did not stop")
@@ -148,7 +149,7 @@ def lease_over(job: JobState, terms: Terms) -> Verdict:
 
 
 def overdue(job: JobState, terms: Terms, stop: Stop, now: datetime) -> Verdict:
-    """The job has run, or said nothing, for too long: its holder is to stop, within one lease."""
+    """Have the holder of a job that exceeds a timeout stop, within one lease."""
     if job.status != RUNNING or job.stop is not None:
         return Verdict(job, False, "it is not running, or is to stop already.")
     return Verdict(replace(job, stop=stop, lease_until=now + terms.lease), True)
@@ -158,7 +159,7 @@ def overdue(job: JobState, terms: Terms, stop: Stop, now: datetime) -> Verdict:
 
 
 def cancel(job: JobState, terms: Terms, now: datetime) -> Verdict:
-    """A user does not want the job any more: PRUNED at once, or once its holder has stopped."""
+    """Cancel the job: it is PRUNED at once, or once its holder has stopped."""
     if job.is_final:
         return Verdict(job, False, f"it is already {job.status}.")
     if job.status == QUEUED:
@@ -169,27 +170,28 @@ def cancel(job: JobState, terms: Terms, now: datetime) -> Verdict:
 
 
 def retry(job: JobState) -> Verdict:
-    """A user wants a final job to run again, with as many attempts as a new one has."""
+    """Queue a final job again, with as many attempts as a new one has."""
     if not job.is_final:
         return Verdict(job, False, f"it is {job.status}, and only a job that has ended can be run again.")
     return Verdict(replace(_queued_again(job), attempts_forgiven=job.attempt), True, "it is queued again.")
 
 
-# Tickets.
+# Tickets. Only tests call these three: the service judges many jobs in one statement, by the SQL of `tickets`, and the
+# conformance tests hold it to what stands here.
 
 
 def wants_ticket(job: JobState, terms: Terms) -> bool:
-    """Whether a ticket is to be published."""
+    """Tell whether a ticket is to be published (the rule; see above for what the service runs)."""
     return job.status == QUEUED and not job.dispatched and terms.open
 
 
 def ticket_published(job: JobState, ticket: int) -> JobState:
-    """The broker has a ticket. Only the number that is wanted counts: the job may have been given back meanwhile."""
+    """Note that the broker has a ticket. Only the wanted number counts: the job may have been given back meanwhile."""
     return replace(job, dispatched=True) if ticket == job.ticket else job
 
 
 def ticket_lost(job: JobState) -> JobState:
-    """Its ticket has gone, or must not count: its experiment was closed, its queue purged."""
+    """Count the ticket of a job no more: it was lost, its experiment closed, or its queue purged."""
     return _without_ticket(job) if job.status == QUEUED else job
 
 
@@ -198,17 +200,17 @@ def _without_ticket(job: JobState) -> JobState:
 
 
 def _queued_again(job: JobState) -> JobState:
-    """QUEUED, and nobody's."""
+    """Return the job as QUEUED and without a holder."""
     return replace(_without_ticket(job), status=QUEUED, token=None, sequence=0, lease_until=None, stop=None)
 
 
 def _kept(job: JobState, terms: Terms, now: datetime) -> JobState:
-    """The holder goes on; one that is to stop gets no more time."""
+    """Renew the lease, but not that of a holder that is to stop."""
     return job if job.stop is not None else replace(job, status=RUNNING, lease_until=now + terms.lease)
 
 
 def _stopped(job: JobState, terms: Terms) -> JobState:
-    """What a job becomes whose holder was to stop."""
+    """Return the job after its holder, which was to stop, has stopped or is lost."""
     if job.stop == "cancelled":
         return replace(job, status=PRUNED, lease_until=None)
     if terms.retry_timeouts and job.counted_attempts < terms.max_attempts:
@@ -217,7 +219,7 @@ def _stopped(job: JobState, terms: Terms) -> JobState:
 
 
 def _stale(job: JobState, token: str, sequence: int) -> Verdict | None:
-    """A verdict on a report that changes nothing: of another token, repeated, or overtaken by a newer one."""
+    """Return a verdict on a report of another token, a repeated or an overtaken one; None for one that counts."""
     if job.token == token and sequence <= job.sequence:
         return Verdict(job, True)
     if job.token != token or job.is_final:

@@ -1,4 +1,4 @@
-"""Opening the database: engine, clock, transactions, schema version, and errors in words."""
+"""The database: engine, clock, transactions, revision of the schema, and errors in words."""
 
 import contextlib
 import os
@@ -15,8 +15,9 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from schedy.errors import StoreError
 from schedy.urls import without_password
 
-SCHEMA_REVISION = "0001"
-"""The migration that this code works with."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA_REVISION = max(path.name[1:5] for path in (_MIGRATIONS / "versions").glob("v[0-9][0-9][0-9][0-9]_*.py"))
+"""The latest migration, which this code works with: `versions/v0001_first.py` is 0001."""
 
 _BUSY_MILLISECONDS = 5000
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
@@ -28,7 +29,7 @@ _POSTGRESQL_CONNECTION = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-"""A server that vanishes without a word is given up within seconds, so that another instance can take over."""
+"""A server that vanishes is given up within seconds, so that another instance can take over."""
 _READ_MILLISECONDS = 30_000
 _SQLSTATES_OF_DATA = {"22", "23", "54"}
 """PostgreSQL's classes of bad data, broken constraints, and values larger than an index takes."""
@@ -77,7 +78,7 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Run statements that are committed together. Raises StoreError for what the database itself has against it.
+        """Run statements that are committed together. Raises StoreError for faults of the database.
 
         Errors in the data (DataError, IntegrityError of SQLAlchemy) are raised as they are.
         """
@@ -145,7 +146,7 @@ def _upgrade(engine: Engine) -> None:
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with engine.begin() as sql:
         config.attributes["connection"] = sql
         command.upgrade(config, "head")
@@ -195,7 +196,7 @@ def network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str 
 
 
 def _file_system(path: Path, mounts: Path) -> str:
-    """The type of the file system that holds `path`, or an empty text where `mounts` does not tell."""
+    """Return the type of the file system that holds `path`, or an empty text where `mounts` does not tell."""
     existing = next(parent for parent in (path, *path.parents) if parent.exists()).resolve()
     best, kind = "", ""
     try:
@@ -228,7 +229,7 @@ def _set_up_sqlite(raw: Any, *, read_only: bool) -> None:
 
 
 def _set_up_postgresql(raw: Any, *, read_only: bool) -> None:
-    """An instance that hangs inside a transaction must not keep its successor waiting."""
+    """Set timeouts: an instance that hangs inside a transaction must not keep its successor waiting."""
     raw.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TRANSACTION_MILLISECONDS}")
     raw.execute("SET timezone = 'UTC'")
     if read_only:
@@ -248,7 +249,7 @@ def _database_time(sql: Connection) -> datetime:
 
 
 def is_fault_of_data(error: BaseException) -> bool:
-    """Whether an error comes from a value, so that the database is fine and the message is not."""
+    """Tell whether an error comes from a value: the message is at fault, and not the database."""
     if not isinstance(error, DBAPIError):
         return not isinstance(error, SQLAlchemyError | StoreError | OSError)
     if error.connection_invalidated:

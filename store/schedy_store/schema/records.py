@@ -2,11 +2,12 @@
 
 import json
 import re
+from datetime import datetime
 from operator import attrgetter
 
-from schedy.wire.records import ExperimentRecord, JobRecord, Limits
+from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits, WorkerRecord
 from schedy.wire.values import load_values
-from schedy_store.schema.rows import ExperimentRecordRow, RecordRow
+from schedy_store.schema.rows import EventRow, ExperimentRecordRow, RecordRow, WorkerRow
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _NOT_STORED_AS_SUCH = {"position", "silent_seconds"}
@@ -49,4 +50,42 @@ def experiment_record(row: ExperimentRecordRow, job_counts: dict[str, int]) -> E
         made=row.made,
         search_end=row.search_end,
         problem=row.problem,
+    )
+
+
+def event_record(row: EventRow) -> JobEvent:
+    """Return the record of an event."""
+    return JobEvent.model_construct(
+        position=row.pk,
+        experiment=row.experiment_name,
+        job_id=row.job_id,
+        at=row.at,
+        kind=row.kind,
+        worker=row.worker,
+        attempt=row.attempt,
+        detail=row.detail,
+        times=row.times,
+        last_at=row.last_at,
+        results=None if row.results is None else load_values(row.results),
+    )
+
+
+def worker_record(row: WorkerRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
+    """Return the record of a worker, at the time `now` of the store."""
+    heard_seconds_ago = (now - row.heard_at).total_seconds()
+    return WorkerRecord(
+        position=row.pk,
+        host=row.host,
+        pid=row.pid,
+        program=row.program,
+        state=row.state,
+        detail=row.detail,
+        silent=row.state != "ended" and heard_seconds_ago > lease,
+        since=row.since,
+        heard_at=row.heard_at,
+        heard_seconds_ago=heard_seconds_ago,
+        jobs=jobs,
+        done=row.done,
+        crashed=row.crashed,
+        lost=row.lost,
     )
