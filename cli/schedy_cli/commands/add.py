@@ -35,7 +35,7 @@ ALGORITHM makes its jobs: {", ".join(ALGORITHMS)}, or one of your own. With `man
 The hyperparameters of a search follow the algorithm, each as a name, a distribution and its parameters: x normal
 '{{"mean": 0, "std": 5}}' y const 1.
 
-With --from, `schedy show --definition` prints such a file; options override it.
+`schedy show --definition` prints a file for --from; options override it.
 """
 
 
