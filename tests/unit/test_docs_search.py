@@ -43,7 +43,7 @@ def blocks(language: str) -> list[str]:
 
 
 def own_rows(algorithm: str) -> dict[str, str]:
-    """The options of an algorithm in their table, with what they are unless told."""
+    """The options of an algorithm in their table, with their defaults."""
     table = TEXT.split("| algorithm | option |")[1].split("\n\n")[0]
     found: dict[str, str] = {}
     current = ""
