@@ -6,7 +6,7 @@ who sends what, and what happens then.
 """
 
 import re
-from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -24,14 +24,18 @@ PRUNED: Final = "PRUNED"
 JobStatus = Literal["QUEUED", "RUNNING", "DONE", "CRASHED", "PRUNED"]
 FinalStatus = Literal["DONE", "CRASHED", "PRUNED"]
 ExperimentStatus = Literal["RUNNING", "DONE"]
-JOB_STATUSES: tuple[JobStatus, ...] = ("QUEUED", "RUNNING", "DONE", "CRASHED", "PRUNED")
-FINAL_STATUSES: tuple[FinalStatus, ...] = ("DONE", "CRASHED", "PRUNED")
+JOB_STATUSES: tuple[JobStatus, ...] = get_args(JobStatus)
+FINAL_STATUSES: tuple[FinalStatus, ...] = get_args(FinalStatus)
+EXPERIMENT_STATUSES: tuple[ExperimentStatus, ...] = get_args(ExperimentStatus)
+LONGEST_EXPERIMENT_NAME = 200
+"""Bytes in UTF-8."""
 Token = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{5}$")]
 Text = Annotated[str, StringConstraints(max_length=65_536, pattern=r"^[^\x00]*$")]
 Line = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+LONGEST_SECONDS = 1_000_000_000
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -39,8 +43,11 @@ def check_experiment_name(name: str) -> str:
     """Return `name` if an experiment may have it, else raise InvalidValueError saying why not."""
     if _CONTROL.search(name):
         raise InvalidValueError(f"The experiment name {name!r} has a control character. Use printable characters.")
-    if not 1 <= len(name.encode()) <= 200:
-        raise InvalidValueError(f"An experiment name has 1 to 200 bytes in UTF-8, this one has {len(name.encode())}.")
+    size = len(name.encode())
+    if not 1 <= size <= LONGEST_EXPERIMENT_NAME:
+        raise InvalidValueError(
+            f"An experiment name has 1 to {LONGEST_EXPERIMENT_NAME} bytes in UTF-8, this one has {size}."
+        )
     if name.startswith("-"):
         raise InvalidValueError(f"The experiment name {name!r} begins with '-', as options do. Choose another.")
     return name
@@ -48,11 +55,10 @@ def check_experiment_name(name: str) -> str:
 
 def check_experiment_status(status: str) -> ExperimentStatus:
     """Return `status` if an experiment may have it, else raise InvalidValueError."""
-    if status == "RUNNING":
-        return "RUNNING"
-    if status == "DONE":
-        return "DONE"
-    raise InvalidValueError(f"The status of an experiment is RUNNING or DONE, not {status!r}.")
+    for known in EXPERIMENT_STATUSES:
+        if status == known:
+            return known
+    raise InvalidValueError(f"The status of an experiment is {' or '.join(EXPERIMENT_STATUSES)}, not {status!r}.")
 
 
 def _with_usable_names(values: dict[str, Any]) -> dict[str, Any]:

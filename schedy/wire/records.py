@@ -9,6 +9,7 @@ from schedy.wire.base import ExperimentStatus, JobId, JobStatus, NamedValues, Pa
 from schedy.wire.stopping import Stop
 from schedy.wire.values import LONGEST_NAME
 
+MOST_ATTEMPTS = 1_000_000
 MOST_POINTS = 5000
 """Points of a learning curve in one message."""
 
@@ -30,7 +31,7 @@ class Limits(Part):
     with `retry_timeouts` tried again while attempts are left.
     """
 
-    max_attempts: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_attempts: int | None = Field(default=None, ge=1, le=MOST_ATTEMPTS)
     job_timeout: Seconds | None = None
     stall_timeout: Seconds | None = None
     retry_timeouts: bool = False

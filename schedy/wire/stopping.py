@@ -1,8 +1,9 @@
 """Reasons for which the worker of a running job is to stop, in one place for messages, log, store and command line."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 Stop = Literal["cancelled", "job_timeout", "stall_timeout"]
+STOPS: tuple[Stop, ...] = get_args(Stop)
 
 
 def stop_text(stop: Stop, *, job_timeout: float | None = None, stall_timeout: float | None = None) -> str:

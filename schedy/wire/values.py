@@ -16,7 +16,8 @@ Values = Mapping[str, Any]
 """Hyperparameters or results: names and JSON values."""
 
 LONGEST_NAME = 200
-_SORTED_CHARACTERS = 64
+SORTED_CHARACTERS = 64
+"""A text is sorted by its first characters: an index takes no long ones."""
 
 
 def dump_values(values: Values) -> str:
@@ -114,7 +115,7 @@ def sort_keys(values: Values) -> Iterator[tuple[str, float | None, str | None]]:
     """
     for name, value in values.items():
         if isinstance(value, str):
-            yield stored_name(name), None, json.dumps(value)[1:-1][:_SORTED_CHARACTERS]
+            yield stored_name(name), None, json.dumps(value)[1:-1][:SORTED_CHARACTERS]
         elif isinstance(value, int | float) and not math.isnan(number := _float(value)):
             yield stored_name(name), number, None
         else:

@@ -123,11 +123,15 @@ def _records(transaction: Transaction, found: Select[*tuple[Any, ...]]) -> Itera
 def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
     jobs = list(_records(transaction, found.where(Job.job_id == findable(job_id))))
     if not jobs:
-        reason = f"There is no job {job_id!r} in this experiment. `schedy list NAME` shows the ids."
-        return Refusal(code="not_found", reason=reason)
+        return _missing_job(job_id)
     newest = GetHistory(job_id=job_id, newest=True, limit=_EVENTS_SHOWN)
     events = _page_of_events(transaction, newest, experiment)[0]
     return JobsAnswer.model_construct(jobs=jobs, events=events)
+
+
+def _missing_job(job_id: str) -> Refusal:
+    reason = f"There is no job {job_id!r} in this experiment. `schedy list NAME` shows the ids."
+    return Refusal(code="not_found", reason=reason)
 
 
 def _in_given_order(
@@ -197,7 +201,7 @@ def _curve(transaction: Transaction, request: GetCurve) -> Answer:
     )
     row = transaction.sql.execute(found).one_or_none()
     if row is None:
-        return Refusal(code="not_found", reason=f"There is no job {request.job_id!r} in this experiment.")
+        return _missing_job(request.job_id)
     return CurveAnswer.model_construct(points=Curves(transaction).read(row.pk, row.attempt, limit=request.limit))
 
 

@@ -5,7 +5,7 @@ import uuid
 import click
 
 from schedy.search.algorithms import ALGORITHMS
-from schedy.wire.base import ExperimentStatus, check_experiment_name
+from schedy.wire.base import EXPERIMENT_STATUSES, ExperimentStatus, check_experiment_name
 from schedy.wire.changes import AddExperiment
 from schedy.wire.values import checked_size
 from schedy_cli.context import session_for, settings_of
@@ -45,7 +45,7 @@ The hyperparameters of a search follow the algorithm, each as a name, a distribu
 @click.option(
     "-s",
     "--status",
-    type=click.Choice(["RUNNING", "DONE"]),
+    type=click.Choice(EXPERIMENT_STATUSES),
     default="RUNNING",
     show_default=True,
     help="Jobs of a DONE experiment are not started.",

@@ -7,7 +7,7 @@ import click
 
 from schedy.search.checks import changed_definition
 from schedy.search.definition import read_definition
-from schedy.wire.base import ExperimentStatus
+from schedy.wire.base import EXPERIMENT_STATUSES, ExperimentStatus
 from schedy.wire.changes import UpdateExperiment
 from schedy.wire.records import ExperimentRecord
 from schedy_cli.context import session_and_reader, settings_of
@@ -28,7 +28,7 @@ from schedy_cli.reading import find_experiment
 @click.option(
     "-s",
     "--status",
-    type=click.Choice(["RUNNING", "DONE"]),
+    type=click.Choice(EXPERIMENT_STATUSES),
     help="DONE: start no more jobs; RUNNING: start queued jobs again.",
 )
 @budget_options

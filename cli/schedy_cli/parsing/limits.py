@@ -9,7 +9,8 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from schedy.search.definition import MOST_READY, Definition
-from schedy.wire.records import Limits
+from schedy.wire.base import LONGEST_SECONDS
+from schedy.wire.records import MOST_ATTEMPTS, Limits
 from schedy_cli.parsing.option_groups import option_group
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,7 +67,7 @@ def _option(
     return click.option(spelling, callback=_checked(what, number, of), metavar=metavar, help=help_text)
 
 
-_SECONDS = "a number of seconds above 0 and up to 1000000000"
+_SECONDS = f"a number of seconds above 0 and up to {LONGEST_SECONDS}"
 
 limit_options = option_group(
     "limits",
@@ -75,7 +76,7 @@ limit_options = option_group(
         "--max-attempts",
         "N",
         "Give up on a job after N lost workers (default: the service's setting).",
-        "a whole number from 1 to 1000000",
+        f"a whole number from 1 to {MOST_ATTEMPTS}",
     ),
     _option(
         "--job-timeout",

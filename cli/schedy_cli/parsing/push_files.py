@@ -15,9 +15,10 @@ import click
 
 from schedy.errors import InvalidValueError
 from schedy.pushing import CheckedJob, check_new_job
+from schedy.wire.base import JOB_STATUSES, RUNNING
 from schedy_cli.parsing.values_text import parse_value
 
-PUSHED_STATUSES = ("QUEUED", "DONE", "CRASHED", "PRUNED")
+PUSHED_STATUSES = tuple(status for status in JOB_STATUSES if status != RUNNING)
 _FIELDS = ("hyperparameters", "results", "status", "quality")
 
 _Lines = Iterator[tuple[int, dict[str, Any]]]
@@ -27,7 +28,7 @@ _Lines = Iterator[tuple[int, dict[str, Any]]]
 def check_pushed_job(fields: dict[str, Any], *, limit_bytes: int) -> CheckedJob:
     """Return the job as it is sent. Raises InvalidValueError."""
     status = fields.get("status", "QUEUED")
-    if status == "RUNNING":
+    if status == RUNNING:
         raise InvalidValueError("A pushed job cannot be RUNNING: it has no worker. A worker's add_job() can do that.")
     if status not in PUSHED_STATUSES:
         raise InvalidValueError(f"The status of a pushed job is one of {', '.join(PUSHED_STATUSES)}, not {status!r}.")

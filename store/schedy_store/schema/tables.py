@@ -6,6 +6,7 @@ reorders keys. What lists are sorted by is kept beside it in the narrow table `j
 
 import math
 from datetime import UTC, datetime
+from typing import get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +26,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from schedy.wire.base import JobStatus
+from schedy.wire.base import (
+    EXPERIMENT_STATUSES,
+    FINAL_STATUSES,
+    JOB_STATUSES,
+    LONGEST_EXPERIMENT_NAME,
+    ExperimentStatus,
+    JobStatus,
+    WorkerState,
+)
+from schedy.wire.stopping import STOPS, Stop
+from schedy.wire.values import SORTED_CHARACTERS
 
 Key = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only in a column of the type INTEGER."""
@@ -86,17 +97,17 @@ class Experiment(Base):
 
     __tablename__ = "experiment"
     __table_args__ = (
-        CheckConstraint("status IN ('RUNNING', 'DONE')", name="status"),
+        CheckConstraint(f"status IN {EXPERIMENT_STATUSES}", name="status"),
         CheckConstraint("max_attempts >= 1", name="max_attempts"),
         {"sqlite_autoincrement": True},
     )
 
     pk: Mapped[int] = mapped_column(Key, primary_key=True)
     uid: Mapped[str] = mapped_column(String(32), unique=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(String(LONGEST_EXPERIMENT_NAME), unique=True)
     scheduler: Mapped[str] = mapped_column(String(300))
     settings: Mapped[str] = mapped_column(Text)
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[ExperimentStatus] = mapped_column(String(16))
     paused: Mapped[bool]
     max_attempts: Mapped[int]
     job_timeout: Mapped[float | None] = mapped_column(Double)
@@ -127,15 +138,15 @@ class Job(Base):
     __table_args__ = (
         UniqueConstraint("experiment_pk", "job_id"),
         UniqueConstraint("experiment_pk", "suggestion"),
-        CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'CRASHED', 'PRUNED')", name="status"),
+        CheckConstraint(f"status IN {JOB_STATUSES}", name="status"),
         CheckConstraint("attempt >= attempts_forgiven AND attempts_forgiven >= 0", name="attempt"),
-        CheckConstraint("stop IN ('cancelled', 'job_timeout', 'stall_timeout')", name="stop"),
+        CheckConstraint(f"stop IN {STOPS}", name="stop"),
         CheckConstraint(
             "(status = 'RUNNING') = (lease_until IS NOT NULL) AND (status <> 'RUNNING' OR token IS NOT NULL)",
             name="running_under_lease",
         ),
         CheckConstraint(
-            "(status IN ('DONE', 'CRASHED', 'PRUNED')) = (finished_at IS NOT NULL)",
+            f"(status IN {FINAL_STATUSES}) = (finished_at IS NOT NULL)",
             name="final_when_finished",
         ),
         CheckConstraint("status <> 'RUNNING' OR attempt >= 1", name="running_attempt"),
@@ -180,7 +191,7 @@ class Job(Base):
     user: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(default=0)
     attempts_forgiven: Mapped[int] = mapped_column(default=0)
-    stop: Mapped[str | None] = mapped_column(String(16))
+    stop: Mapped[Stop | None] = mapped_column(String(16))
     token: Mapped[str | None] = mapped_column(String(32))
     sequence: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -237,7 +248,7 @@ class JobValue(Base):
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     experiment_pk: Mapped[int] = mapped_column(Key)
     number: Mapped[float | None] = mapped_column(Double)
-    text: Mapped[str | None] = mapped_column(String(64))
+    text: Mapped[str | None] = mapped_column(String(SORTED_CHARACTERS))
 
 
 class Event(Base):
@@ -272,7 +283,7 @@ class Worker(Base):
 
     __tablename__ = "worker"
     __table_args__ = (
-        CheckConstraint("state IN ('alive', 'unhealthy', 'ended')", name="state"),
+        CheckConstraint(f"state IN {get_args(WorkerState)}", name="state"),
         {"sqlite_autoincrement": True},
     )
 
@@ -281,7 +292,7 @@ class Worker(Base):
     host: Mapped[str] = mapped_column(Text)
     pid: Mapped[int] = mapped_column(BigInteger)
     program: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(16))
+    state: Mapped[WorkerState] = mapped_column(String(16))
     detail: Mapped[str] = mapped_column(Text)
     since: Mapped[datetime] = mapped_column(UtcDateTime)
     heard_at: Mapped[datetime] = mapped_column(UtcDateTime)
