@@ -10,7 +10,7 @@ import click
 from schedy.wire.answers import FieldsAnswer
 from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.records import ExperimentRecord, JobRecord
-from schedy.wire.requests import GetFields, GetJobOrder
+from schedy.wire.requests import JOB_COLUMNS, GetFields, GetJobOrder
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.fields import all_fields, parse_field
 from schedy_cli.parsing.option_groups import JSON_OPTION, option_group
@@ -77,17 +77,19 @@ _selection_options = option_group(
 )
 
 
-@click.command("list", epilog="Example: schedy list MinimizeManual -t -s result -d --limit 10")
+_HELP = f"""List the experiments, or the jobs of the experiment NAME, oldest first.
+
+A FIELD is a column ({", ".join(JOB_COLUMNS)}), a hyperparameter or a result; write hyperparameter.x or result.x where
+the bare name is ambiguous.
+"""
+
+
+@click.command("list", help=_HELP, epilog="Example: schedy list MinimizeManual -t -s result -d --limit 10")
 @click.argument("name", required=False)
 @_layout_options
 @_selection_options
 @click.pass_context
 def list_command(ctx: click.Context, name: str | None, *, layout: _Layout, selection: _Selection) -> None:
-    """List the experiments, or the jobs of the experiment NAME, oldest first.
-
-    A FIELD is a column (id, status, quality, created_at, started_at, finished_at, worker, attempt, error), a
-    hyperparameter or a result; write hyperparameter.x or result.x where the bare name is ambiguous.
-    """
     with reader_for(settings_of(ctx)) as reader:
         if name is None:
             _list_experiments(reader, layout, selection)
