@@ -27,7 +27,7 @@ from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.job_rows import state_of
 from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.reports import Reports
-from schedy_store.lifecycle.tickets import TicketDispatcher
+from schedy_store.lifecycle.tickets import TicketDispatcher, TicketKey
 from schedy_store.lifecycle.transitions import JobState, Terms, Verdict
 from schedy_store.schema.engine import Store, Transaction
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
@@ -188,7 +188,7 @@ def _closed(job: JobState, _terms: Terms, _now: datetime) -> JobState:
 def _mark(*, older: int) -> Callable[[Bench], object]:
     def _apply(bench: Bench) -> None:
         rows = bench.transaction.sql.execute(select(Job.pk, Job.ticket).where(Job.experiment_pk == bench.experiment_pk))
-        dispatcher().mark_dispatched(bench.transaction, [(row.pk, row.ticket - older) for row in rows])
+        dispatcher().mark_dispatched(bench.transaction, [TicketKey(row.pk, row.ticket - older) for row in rows])
 
     return _apply
 

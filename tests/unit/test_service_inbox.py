@@ -4,6 +4,7 @@ from typing import cast
 
 from schedy.amqp.channel import Channel, Incoming
 from schedy.errors import BrokerError
+from schedy_store.lifecycle.tickets import TicketKey
 from schedy_store.search.wire import ProcessEnded
 from schedy_store.service.inbox import Arrivals, Inbox
 
@@ -44,8 +45,8 @@ def test_a_lone_heartbeat_is_delivered_after_a_moment() -> None:
 
 def test_outcomes_are_taken_once() -> None:
     inbox = Inbox()
-    inbox.put_confirmed((1, 1))
-    inbox.put_returned((2, 1))
+    inbox.put_confirmed(TicketKey(1, 1))
+    inbox.put_returned(TicketKey(2, 1))
     inbox.put_queue_length(7, 0)
     inbox.put_recreated("E")
     inbox.put_answer(ENDED)
@@ -58,8 +59,8 @@ def test_outcomes_are_taken_once() -> None:
 
 def test_tickets_that_are_confirmed_and_not_taken_are_known() -> None:
     inbox = Inbox()
-    inbox.put_confirmed((1, 1))
-    inbox.put_confirmed((2, 5))
+    inbox.put_confirmed(TicketKey(1, 1))
+    inbox.put_confirmed(TicketKey(2, 5))
     assert inbox.confirmed_of({2, 3}) == [2]
     take(inbox)
     assert inbox.confirmed_of({2, 3}) == []
@@ -69,7 +70,7 @@ def test_a_lost_connection_takes_back_what_was_delivered_and_leaves_what_it_did_
     inbox = Inbox()
     inbox.connected()
     inbox.put_delivery(incoming(1))
-    inbox.put_confirmed((1, 1))
+    inbox.put_confirmed(TicketKey(1, 1))
     inbox.put_recreated("E")
     inbox.put_answer(ENDED)
     inbox.lost(BrokerError("gone"))

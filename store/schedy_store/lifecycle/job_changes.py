@@ -88,7 +88,7 @@ class JobChanges:
             "heard_at": self._now,
             "reported_at": self._now,
             "worker": worker,
-            "worker_pk": self._workers.number(push.worker),
+            "worker_pk": self._workers.pk_of(push.worker),
             "user": user,
             "attempt": 1,
             "token": new.token,

@@ -102,7 +102,7 @@ class Reports:
             "reported_at": self._now,
             "heard_at": self._now,
             "worker": worker,
-            "worker_pk": self._workers.number(message.worker),
+            "worker_pk": self._workers.pk_of(message.worker),
             "user": user,
         }
         self._rows.move(row, state, **begun)

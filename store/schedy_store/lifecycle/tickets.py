@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, exists, func, select, update
 
 from schedy.wire.service import Ticket
 from schedy.wire.values import load_values
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import Experiment, Job
 
 _SHOWN_CHARACTERS = 2048
@@ -25,8 +26,23 @@ _REST_SECONDS = 2.0
 _OVERDUE_AT_ONCE = 100
 """Queues looked at together: each takes a channel, of which a connection has 2,047."""
 
-TicketKey = tuple[int, int]
-"""Primary key of the job, number of its ticket."""
+
+class TicketKey(NamedTuple):
+    """A ticket of a job, by its number."""
+
+    job_pk: int
+    number: int
+
+
+@row_class
+class _WantingRow:
+    pk: int
+    ticket: int
+    job_id: str
+    hyperparameters: str
+    shown: bool
+    experiment_uid: str
+    experiment_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +63,13 @@ _PUSHED_WAITS = exists().where(
 """Pushed jobs go before those that a search has made."""
 _WANTING = (
     select(
-        Job.pk,
-        Job.ticket,
-        Job.job_id,
-        func.substr(Job.hyperparameters, 1, _SHOWN_CHARACTERS).label("hyperparameters"),
-        (func.length(Job.hyperparameters) <= _SHOWN_CHARACTERS).label("shown"),
-        Experiment.uid,
-        Experiment.name,
+        *columns_of(
+            _WantingRow,
+            Job,
+            Experiment,
+            hyperparameters=func.substr(Job.hyperparameters, 1, _SHOWN_CHARACTERS),
+            shown=func.length(Job.hyperparameters) <= _SHOWN_CHARACTERS,
+        )
     )
     .join_from(Job, Experiment)
     .where(Job.experiment_pk == bindparam("experiment"), *_WANTS, *_OPEN)
@@ -145,13 +161,15 @@ class TicketDispatcher:
             self._last_served = experiment
             out_now = sum(1 for holder in self.in_flight.values() if holder == experiment)
             limit = min(share, room - len(chosen)) + out_now
-            rows = transaction.sql.execute(_WANTING, {"experiment": experiment, "most": limit}).all()
+            found = transaction.sql.execute(_WANTING, {"experiment": experiment, "most": limit})
+            rows = [_WantingRow(*row) for row in found]
             if len(rows) < limit:
                 self.wanting.discard(experiment)
             for row in rows:
-                if (row.pk, row.ticket) not in self.in_flight:
-                    self.in_flight[row.pk, row.ticket] = experiment
-                    chosen.append(WantedTicket((row.pk, row.ticket), experiment, _ticket(row)))
+                key = TicketKey(row.pk, row.ticket)
+                if key not in self.in_flight:
+                    self.in_flight[key] = experiment
+                    chosen.append(WantedTicket(key, experiment, _ticket(row)))
         return chosen
 
     def _in_turn(self) -> list[int]:
@@ -218,10 +236,10 @@ class TicketDispatcher:
         self.wanting.add(experiment)
 
 
-def _ticket(row: Any) -> Ticket:
+def _ticket(row: _WantingRow) -> Ticket:
     return Ticket(
-        experiment_uid=row.uid,
-        experiment=row.name,
+        experiment_uid=row.experiment_uid,
+        experiment=row.experiment_name,
         job_id=row.job_id,
         hyperparameters=load_values(row.hyperparameters) if row.shown else None,
     )

@@ -1,4 +1,4 @@
-"""The workers that the service has heard of, for `schedy workers`. Shown to people; nothing is decided by it."""
+"""The workers that have sent something, for `schedy workers`: shown to people, and nothing is decided by it."""
 
 from datetime import timedelta
 from typing import Literal
@@ -18,7 +18,7 @@ _HEARD = (
     .returning(Worker.pk)
     .execution_options(synchronize_session=False)
 )
-_HEARD_SAYING = _HEARD.values(state=bindparam("state_now"), detail=bindparam("detail_now"))
+_HEARD_WITH_STATE = _HEARD.values(state=bindparam("state_now"), detail=bindparam("detail_now"))
 _COUNT = {
     what: update(Worker).where(Worker.pk == bindparam("pk_is")).values({column: column + 1})
     for what, column in (("done", Worker.done), ("crashed", Worker.crashed), ("lost", Worker.lost))
@@ -32,26 +32,26 @@ class Workers:
         self._sql = transaction.sql
         self._now = transaction.now
 
-    def number(self, worker: WorkerName) -> int:
-        """Return the number of a worker that was just heard of."""
+    def pk_of(self, worker: WorkerName) -> int:
+        """Note a sign of life of a worker, and return its primary key."""
         found: int | None = self._sql.scalar(_HEARD, {"uid_is": worker.uid, "at_now": self._now})
         return self._add(worker) if found is None else found
 
     def heard(self, heartbeat: Heartbeat) -> None:
-        """Note a sign of life, and what the worker says about itself."""
-        said = {"state_now": heartbeat.state, "detail_now": heartbeat.detail}
+        """Note a sign of life, with the state that the worker reports."""
+        reported = {"state_now": heartbeat.state, "detail_now": heartbeat.detail}
         uid = heartbeat.worker.uid
-        found: int | None = self._sql.scalar(_HEARD_SAYING, {"uid_is": uid, "at_now": self._now, **said})
+        found: int | None = self._sql.scalar(_HEARD_WITH_STATE, {"uid_is": uid, "at_now": self._now, **reported})
         if found is None:
             self._add(heartbeat.worker, state=heartbeat.state, detail=heartbeat.detail)
 
-    def count(self, number: int | None, what: Literal["done", "crashed", "lost"]) -> None:
+    def count(self, pk: int | None, what: Literal["done", "crashed", "lost"]) -> None:
         """Count how a job of a worker ended."""
-        if number is not None:
-            self._sql.execute(_COUNT[what], {"pk_is": number})
+        if pk is not None:
+            self._sql.execute(_COUNT[what], {"pk_is": pk})
 
     def forget_old(self) -> None:
-        """Delete those of whom nothing was heard for a week."""
+        """Delete workers that have sent nothing for a week."""
         self._sql.execute(delete(Worker).where(Worker.heard_at < self._now - _KEEP_SILENT))
 
     def _add(self, worker: WorkerName, *, state: str = "alive", detail: str = "") -> int:

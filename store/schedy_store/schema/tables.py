@@ -1,18 +1,15 @@
-"""The tables. What must always hold stands here as a constraint.
+"""The tables, with constraints for all that must always hold.
 
 Values are JSON text, ASCII-escaped (see `schedy.wire.values`), never a JSON column: PostgreSQL's refuses NaN and
-reorders keys. What lists are sorted by is kept beside it in the narrow table `job_value`.
+reorders keys. The keys by which lists are sorted are in a narrow table of their own, `job_value`.
 """
 
-import math
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import get_args
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    DateTime,
-    Dialect,
     Double,
     ForeignKey,
     Index,
@@ -20,7 +17,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
@@ -37,39 +33,7 @@ from schedy.wire.base import (
 )
 from schedy.wire.stopping import STOPS, Stop
 from schedy.wire.values import SORTED_CHARACTERS
-
-Key = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself only in a column of the type INTEGER."""
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time, in UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class NanAsNull(TypeDecorator[float]):
-    """A float whose NaN is stored as NULL, since SQLite has none."""
-
-    impl = Double
-    cache_ok = True
-
-    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
-        return None if value is None or math.isnan(value) else value
-
-    def process_result_value(self, value: float | None, dialect: Dialect) -> float | None:
-        return math.nan if value is None else value
+from schedy_store.schema.column_types import Key, NanAsNull, UtcDateTime
 
 
 class Base(DeclarativeBase):
@@ -89,10 +53,10 @@ class Base(DeclarativeBase):
 class Experiment(Base):
     """A named set of jobs.
 
-    `objectives` is a JSON list of the results that are to be best, and `prunes` says whether there is a pruner: both
-    stand in `settings`, too, which no report has to read. `made` counts the jobs that the search was asked for;
-    `search_end` says why it makes no more. `completed`: it is DONE because nothing is left, not because a user said
-    so. `rewritten` grows when the past changes: a job that had ended is retried, amended or deleted.
+    `objectives` is a JSON list of the names of the objectives, and `prunes` tells whether there is a pruner: both are
+    in `settings` too, which reports need not read. `made` counts the jobs that the search was asked for; `search_end`
+    says why it makes no more. `completed`: it is DONE because no job is left, not at a user's request. `rewritten`
+    grows when a job that had ended is retried, amended or deleted.
     """
 
     __tablename__ = "experiment"
@@ -124,14 +88,14 @@ class Experiment(Base):
 
 
 class Job(Base):
-    """A job, and who may report on it.
+    """A job, and the holder that may report on it.
 
-    `dispatched_at` says that ticket number `ticket` was published; both NULL and an older number mean that the job
-    wants a ticket while it is QUEUED. `revision` grows with every change and guards every update. Each attempt starts
-    from the initial results and quality, those of the push; what earlier ones had put is in `previous_results`.
-    `user` is the broker's user that claimed the job. A job that the search made has the number of its suggestion,
-    from 0, and what the search keeps with it in `search_state`, which no message may set: some libraries keep pickled
-    objects there. `ended` counts the jobs of the experiment in the order in which they ended.
+    `dispatched_at` is when ticket number `ticket` was published; while it is NULL, a QUEUED job wants a ticket.
+    `revision` grows with every change and guards every update. Each attempt starts from the initial results and
+    quality, those of the push; the results of earlier ones are in `previous_results`. `user` is the broker's user that
+    claimed the job. A job that a search has made has the number of its suggestion, from 0, and what the search keeps
+    with it in `search_state`, which no message may set: some libraries keep pickled objects there. `ended` numbers the
+    jobs of an experiment in the order in which they ended.
     """
 
     __tablename__ = "job"
@@ -206,7 +170,7 @@ class Job(Base):
 
 
 class WantedJob(Base):
-    """A job that the search was asked for and that is not there yet; `known` is how many had ended then."""
+    """A job that the search was asked for and has not made yet; `known` is the number of jobs that had ended then."""
 
     __tablename__ = "wanted_job"
 
@@ -279,7 +243,7 @@ class Event(Base):
 
 
 class Worker(Base):
-    """A session of a process that pulls jobs, or has; `state` as the process says."""
+    """A session of a process that pulls jobs; `state` as it reports it."""
 
     __tablename__ = "worker"
     __table_args__ = (
