@@ -12,7 +12,10 @@ from schedy.wire.records import ExperimentRecord, JobRecord
 from schedy.wire.requests import JOB_COLUMNS, SortField
 from schedy_store.schema import rows
 from schedy_store.schema.rows import ExperimentRecordRow, JobRow, RecordRow, columns_of
-from schedy_store.schema.tables import Base, Experiment, Job
+from schedy_store.schema.tables import Base, Experiment, Job, WantedJob
+from schedy_store.search.memory import SearchSource, TrialRow
+from schedy_store.service.searches.backlog import QueuedRow, WantedRow
+from schedy_store.service.searches.search_rows import SearchRow
 
 ROWS = [
     (JobRow, rows.JOB_ROW_COLUMNS),
@@ -20,6 +23,11 @@ ROWS = [
     (rows.ExperimentRow, rows.EXPERIMENT_ROW_COLUMNS),
     (ExperimentRecordRow, rows.EXPERIMENT_RECORD_COLUMNS),
     (rows.WorkerRow, rows.WORKER_COLUMNS),
+    (SearchRow, columns_of(SearchRow, Experiment)),
+    (WantedRow, columns_of(WantedRow, WantedJob)),
+    (QueuedRow, columns_of(QueuedRow, Job)),
+    (SearchSource, columns_of(SearchSource, Experiment)),
+    (TrialRow, columns_of(TrialRow, Job)),
 ]
 
 

@@ -4,7 +4,7 @@ import json
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from schedy.search.definition import Definition, as_observation, observed, read_
 from schedy.wire.base import DONE, RUNNING, JobStatus
 from schedy.wire.values import load_values, stored_name
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import CurvePoint, Experiment, Job
 from schedy_store.search.protocol import History, Trial
 from schedy_store.search.wire import MadeJob
@@ -23,7 +24,7 @@ _BORROWED_KEY = 2**48
 _MOST_PENDING = 2000
 
 
-@dataclass(frozen=True, slots=True)
+@row_class
 class SearchSource:
     """The columns of an experiment from which its search is created: again, if one of them changes."""
 
@@ -33,7 +34,7 @@ class SearchSource:
     rewritten: int
 
 
-_SOURCE = select(Experiment.pk, Experiment.scheduler, Experiment.settings, Experiment.rewritten)
+_SOURCE = select(*columns_of(SearchSource, Experiment))
 
 
 def read_source(transaction: Transaction, experiment_pk: int) -> SearchSource:
@@ -41,8 +42,10 @@ def read_source(transaction: Transaction, experiment_pk: int) -> SearchSource:
     return SearchSource(*transaction.sql.execute(_SOURCE.where(Experiment.pk == experiment_pk)).one())
 
 
-@dataclass(frozen=True, slots=True)
-class _TrialRow:
+@row_class
+class TrialRow:
+    """The columns of a job from which a `Trial` is made."""
+
     pk: int
     job_id: str
     suggestion: int | None
@@ -56,7 +59,7 @@ class _TrialRow:
     search_state: str
 
 
-_TRIALS = select(*(getattr(Job, column.name) for column in fields(_TrialRow)))
+_TRIALS = select(*columns_of(TrialRow, Job))
 
 
 class Memory:
@@ -90,9 +93,9 @@ class Memory:
         last = self._order[-1] if self._order else 0
         of_experiment = _TRIALS.where(Job.experiment_pk == self.source.pk)
         for row in transaction.sql.execute(of_experiment.where(Job.ended > last).order_by(Job.ended)):
-            self._add_ended(_TrialRow(*row))
+            self._add_ended(TrialRow(*row))
         pending = of_experiment.where(Job.status.in_(("QUEUED", "RUNNING"))).order_by(Job.pk).limit(_MOST_PENDING)
-        self._pending = [self._trial(_TrialRow(*row)) for row in transaction.sql.execute(pending)]
+        self._pending = [self._trial(TrialRow(*row)) for row in transaction.sql.execute(pending)]
         for trial in self._pending:
             self._made.pop(trial.key, None)
 
@@ -130,13 +133,13 @@ class Memory:
     def to_prune(self, transaction: Transaction, job_pk: int) -> Trial | None:
         """Return a running job with its curve; None if it does not run any more."""
         row = transaction.sql.execute(_TRIALS.where(Job.pk == job_pk)).one_or_none()
-        return self._trial(_TrialRow(*row)) if row is not None and row.status == RUNNING else None
+        return self._trial(TrialRow(*row)) if row is not None and row.status == RUNNING else None
 
     def everything(self) -> History:
         """Return the jobs as they are now."""
         return History(self._ended, self._pending)
 
-    def _add_ended(self, row: _TrialRow) -> None:
+    def _add_ended(self, row: TrialRow) -> None:
         trial = self._trial(row)
         self._made.pop(trial.key, None)
         self._ended.append(trial)
@@ -149,7 +152,7 @@ class Memory:
                 self._best_value, since = value, 0
         self._since_best.append(since)
 
-    def _trial(self, row: _TrialRow) -> Trial:
+    def _trial(self, row: TrialRow) -> Trial:
         results = load_values(row.results)
         return Trial(
             job_id=row.job_id,
@@ -177,7 +180,7 @@ class Memory:
             )
             for row in transaction.sql.execute(found):
                 trial = replace(
-                    self._trial(_TrialRow(*row)),
+                    self._trial(TrialRow(*row)),
                     number=None,
                     key=_BORROWED_KEY + len(borrowed),
                     parent=None,

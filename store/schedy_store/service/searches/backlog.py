@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, exists, func, insert, select, update
@@ -10,11 +9,12 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from schedy.wire.changes import NewJob
 from schedy_store.lifecycle.new_jobs import Newcomer, NewJobs
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import Experiment, Job, WantedJob
 from schedy_store.search.wire import MadeJob
 
 
-@dataclass(frozen=True, slots=True)
+@row_class
 class WantedRow:
     """A suggestion that is wanted; `known` is the number of jobs that had ended when it was first wanted."""
 
@@ -23,13 +23,13 @@ class WantedRow:
 
 
 _WANTED = (
-    select(WantedJob.suggestion, WantedJob.known)
+    select(*columns_of(WantedRow, WantedJob))
     .where(WantedJob.experiment_pk == bindparam("pk_is"))
     .order_by(WantedJob.suggestion)
 )
 
 
-@dataclass(frozen=True, slots=True)
+@row_class
 class QueuedRow:
     """A QUEUED job; `dispatched_at` is None until its ticket is out."""
 
@@ -38,7 +38,7 @@ class QueuedRow:
 
 
 _QUEUED = (
-    select(Job.pk, Job.dispatched_at)
+    select(*columns_of(QueuedRow, Job))
     .where(Job.experiment_pk == bindparam("pk_is"), Job.status == "QUEUED")
     .order_by(Job.pk)
     .limit(bindparam("most"))

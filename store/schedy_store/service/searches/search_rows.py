@@ -1,19 +1,20 @@
 """Rows of experiments that make their own jobs."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import bindparam, select, update
 
 from schedy.search.algorithms import MANUAL
+from schedy.wire.base import ExperimentStatus
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import Experiment
 
 _FAILED = "The search failed and is tried again: "
 
 
-@dataclass(frozen=True, slots=True)
+@row_class
 class SearchRow:
     """The columns of an experiment that its search depends on."""
 
@@ -21,7 +22,7 @@ class SearchRow:
     name: str
     scheduler: str
     settings: str
-    status: str
+    status: ExperimentStatus
     paused: bool
     made: int
     search_end: str | None
@@ -34,18 +35,9 @@ class SearchRow:
         return self.status == "RUNNING" and not self.paused
 
 
-_SEARCH = select(
-    Experiment.name,
-    Experiment.scheduler,
-    Experiment.settings,
-    Experiment.status,
-    Experiment.paused,
-    Experiment.made,
-    Experiment.search_end,
-    Experiment.problem,
-    Experiment.created_at,
-).where(Experiment.pk == bindparam("pk_is"), Experiment.scheduler != MANUAL)
-"""All columns of a `SearchRow` but the first: of up to nine columns mypy checks the types."""
+_SEARCH = select(*columns_of(SearchRow, Experiment)).where(
+    Experiment.pk == bindparam("pk_is"), Experiment.scheduler != MANUAL
+)
 _RUNNING = select(Experiment.pk).where(Experiment.scheduler != MANUAL, Experiment.status == "RUNNING")
 
 
@@ -59,7 +51,7 @@ class SearchRows:
     def find(self, pk: int) -> SearchRow | None:
         """Return an experiment; None if it was deleted, or makes no jobs."""
         row = self._sql.execute(_SEARCH, {"pk_is": pk}).one_or_none()
-        return None if row is None else SearchRow(pk, *row)
+        return None if row is None else SearchRow(*row)
 
     def running(self) -> set[int]:
         """Return the primary keys of all experiments whose searches go on."""
