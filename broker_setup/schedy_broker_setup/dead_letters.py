@@ -50,7 +50,7 @@ class DeadLetter:
 
     @property
     def is_ticket(self) -> bool:
-        """Whether it is a ticket that no worker could read."""
+        """True for a ticket that no worker could read."""
         return self.exchange == names.JOBS_EXCHANGE
 
 

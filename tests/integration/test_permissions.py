@@ -266,7 +266,7 @@ def test_the_service_user_sets_up_what_a_worker_user_cannot(cluster: Cluster) ->
             if exchange.name != names.INBOX_EXCHANGE:
                 channel.exchange_delete(exchange.name)
 
-    with pytest.raises(PermissionDeniedError, match="may not declare the queue"):
+    with pytest.raises(PermissionDeniedError, match=r"may not declare the exchange schedy\.inbox"):
         setup(cluster.url(Role.WORKER))
     assert len(setup(cluster.url(Role.SERVICE))) == len(QUEUES) + len(EXCHANGES) - 1
 

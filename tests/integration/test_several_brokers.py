@@ -111,7 +111,7 @@ def test_each_failed_attempt_names_the_place_it_was_about(settings: Settings, cl
         calls.close(5.0)
     assert seen == {
         f"Cannot reach RabbitMQ at 127.0.0.1:{closed_port}",
-        "Cannot reach RabbitMQ at no-such-host.invalid:5672",
+        "Cannot reach RabbitMQ at no-such-host.invalid:5672: the host name is unknown",
     }
 
 

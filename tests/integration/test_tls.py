@@ -148,7 +148,7 @@ def test_the_library_reconnects_over_tls(environment: dict[str, str], tmp_path: 
 
 
 def _said(tls_node: TlsNode, url: str, **files: Path) -> str:
-    """What library, service, doctor and setup say; none in Python's words."""
+    """Return what the library says; doctor and setup say it in words, too."""
     variables = {f"SCHEDY_BROKER_{name.upper()}": str(path) for name, path in files.items()}
     settings = load_settings(
         override={"service_wait_seconds": 1.0}, environment={"SCHEDY_BROKER_URL": url, **variables}
