@@ -238,7 +238,7 @@ def _conditions(options: Any) -> str:
 
 
 class TestConstraints:
-    """What must always hold, the database holds, whoever writes."""
+    """Constraints of the database, whoever writes."""
 
     @pytest.mark.parametrize(
         ("statement", "constraint"),
@@ -1098,7 +1098,7 @@ class TestTickets:
 
 
 class TestFiles:
-    """What is SQLite's alone."""
+    """Features of SQLite alone."""
 
     def test_a_reader_never_creates_a_store(self, tmp_path: Path) -> None:
         path = tmp_path / "deep" / "store.sqlite"

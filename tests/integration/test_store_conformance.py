@@ -1,6 +1,6 @@
-"""What SQL leaves in a row is what the pure functions say: every kind of row, every event, and random lives of jobs.
+"""SQL leaves in a row what the pure functions say: every kind of row, every event, and random lives of jobs.
 
-`transitions` decides, and is searched state by state (tests/model); here is shown that reports, changes, ticks and
+`transitions` decides, and is searched state by state (tests/model); these tests show that reports, changes, ticks and
 tickets write its verdicts and nothing else, the statements that change many rows at once included.
 """
 
@@ -242,11 +242,11 @@ BULK_EVENTS = [
     BulkEvent("queue stays empty", _look_three_times(0), _reclaimed),
     BulkEvent("queue has tickets", _look_three_times(1), _same),
     BulkEvent("tickets are overtaken", _overtaken, _reclaimed),
-    BulkEvent("queue is made anew", _recreated, _reclaimed),
+    BulkEvent("queue is created again", _recreated, _reclaimed),
 ]
 
 LIVED_THROUGH = {"expire", "renew", "mark", "mark an older one"}
-"""Of the bulk events, those that depend on nothing but the row's state."""
+"""Bulk events that depend on nothing but the state of the row."""
 
 IS_OPEN = {"open": {"paused": False, "status": "RUNNING"}, "paused": {"paused": True, "status": "RUNNING"}}
 IS_OPEN["done"] = {"paused": False, "status": "DONE"}

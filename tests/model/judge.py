@@ -19,7 +19,7 @@ DELETED = 0
 
 
 class Row(NamedTuple):
-    """What the model looks at in a `JobState`."""
+    """The parts of a `JobState` that the model looks at."""
 
     status: str
     token: int = 0
@@ -75,7 +75,7 @@ class Judge:
         return self._wanting[key]
 
     def renamed(self, job: int, names: dict[int, int]) -> int:
-        """The same job under another token."""
+        """Return the same job under another token."""
         token = names[self.rows[job].token]
         key = (job, token)
         if key not in self._names:

@@ -1,4 +1,4 @@
-"""What comes from outside: time, users, and faults, of which there is a number."""
+"""Steps from outside: time, users, and a limited number of faults."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def moves(setup: Setup, state: World) -> Iterator[Move]:
 
 
 def _time(setup: Setup, state: World) -> Iterator[Move]:
-    """A lease runs out, of a holder who is gone, cut off, or to stop, or while nobody listens; a tick is sent."""
+    """A lease runs out, of a holder who is gone, cut off, or to stop, or while no service listens; a tick is sent."""
     row = setup.judge.rows[state.job]
     waiting = {message.kind for message in state.reports}
     if row.lease == "alive":

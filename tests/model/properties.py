@@ -1,4 +1,4 @@
-"""What must hold in every state and in every step.
+"""Properties that hold in every state and in every step.
 
 Promises of section "The promises" in docs/architecture.md, and what keeps them. Most are checked while an action is
 taken, since a step is wrong and not a state; `Broken` ends the search with the way that led there.
@@ -11,7 +11,7 @@ from tests.model.world import Draft, Message, Onlooker, Reply, World
 ONE_RESULT = "a job has one result"
 """Two finishes of a job are never both accepted, unless a user wanted it to run again in between."""
 ONE_WORKER = "one worker at a time"
-"""A job goes to another only after a lease ran out (and not because nobody listened); then the first is refused."""
+"""A job goes to another only after a lease ran out (and not because no service listened); then the first is refused."""
 NOTHING_LOST = "what was accepted is kept"
 """A report that was confirmed is applied; one that was applied is neither overwritten nor taken back nor disowned."""
 ALWAYS_ENDS = "every state can end"
@@ -19,14 +19,14 @@ ALWAYS_ENDS = "every state can end"
 ONLY_WANTED = "tickets only where wanted"
 """No ticket is chosen and no job granted while the experiment is paused; none for a job that is not QUEUED."""
 ATTEMPTS = "attempts are counted"
-"""Never more than the maximum; a release, and only that, uncounts one; a retry begins anew."""
+"""Never more than the maximum; a release, and only that, uncounts one; a retry starts from none."""
 CANCELLED = "cancelled is cancelled"
 """A cancelled job ends PRUNED, and is granted to nobody."""
 OLD_EPOCH = "an old instance changes nothing"
 WELL_FORMED = "a row is well formed"
 """RUNNING, and only that, means a lease and a token; a QUEUED job is not to stop."""
 TRUE_ANSWERS = "answers are true"
-"""Who is granted a job has it, who is denied does not; whose job is no longer his own is told."""
+"""A worker that is granted a job has it, one that is denied does not; one whose job is no longer its own is told."""
 NO_LOSS = "no attempt is lost without a fault"
 """A lease of a job that is not to stop runs out only after something went wrong."""
 TOO_SMALL = "the model is large enough"
@@ -101,7 +101,9 @@ def check_grant(draft: Draft, token: int) -> None:
 def check_expired(draft: Draft) -> None:
     """A lease is about to be judged as over."""
     if not draft.onlooker.silent:
-        raise BrokenError(ONE_WORKER, "a lease was judged as over that was not, or that ran out while nobody listened")
+        raise BrokenError(
+            ONE_WORKER, "a lease was judged as over that was not, or that ran out while no service listened"
+        )
 
 
 def check_accepted(draft: Draft, message: Message, judged: Judged) -> None:
@@ -214,7 +216,7 @@ def check_choice(draft: Draft) -> None:
 
 
 def is_settled(state: World, rules: Judge) -> bool:
-    """Whether the job is over, and nothing is left anywhere."""
+    """Tell whether the job is over, and nothing is left anywhere."""
     over = state.job == DELETED or rules.rows[state.job].final
     return over and not state.tickets and not state.reports and state.stray is None and _all_rest(state)
 

@@ -31,7 +31,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Result:
-    """What a search found."""
+    """The findings of a search."""
 
     scenario: str
     states: int

@@ -1,4 +1,4 @@
-"""What results services do: the loop and the appliers of `schedy_store.service`, and `TicketDispatcher`.
+"""The steps of results services: the loop and the appliers of `schedy_store.service`, and `TicketDispatcher`.
 
 Of the store, `Draft.job` and `Draft.open` are what is committed: a transaction is one step, as in a database. A tick is
 a message only where there is a lease to judge; the others are there as the steps "looks round" and "marks".
@@ -30,7 +30,7 @@ ACTIVE = 0
 
 
 def moves(setup: Setup, state: World) -> Iterator[Move]:
-    """What the active instance does next, and what one does that does not know yet that it is not active."""
+    """Yield the next steps of the active instance, and of one that does not know yet that it is not active."""
     active = state.instances[ACTIVE]
     if active.outputs is not None:
         yield _work_off(setup, state, ACTIVE)
@@ -57,7 +57,7 @@ def _batches(setup: Setup, state: World) -> Iterator[Move]:
 
 
 def _hasty_moves(setup: Setup, state: World, count: int) -> Iterator[Move]:
-    """What a service does before the commit whose rules are broken."""
+    """Do what only a service with a broken rule does before the commit."""
     draft = setup.draft(state)
     if setup.breaks(Break.ACK_AFTER_COMMIT):
         _acknowledge(draft, count)
@@ -167,7 +167,7 @@ def _choose(setup: Setup, draft: Draft, which: int) -> bool:
 
 
 def _timers(setup: Setup, state: World) -> Iterator[Move]:
-    """What a transaction does without reports: with a tick, or because a ticket was confirmed."""
+    """Take the steps of a transaction without reports: for a tick, or for a confirmed ticket."""
     active = state.instances[ACTIVE]
     if active.wanted == PUBLISHED:
         yield _transaction_alone(setup, state, "marks the ticket", marks="wanted")

@@ -10,7 +10,7 @@ from tests.model.world import CURRENT, Draft, Instance, Onlooker, Worker, World
 
 
 class Move(NamedTuple):
-    """What happens, and what comes of it. `relied_on`: it happens sooner or later, being neither fault nor wish."""
+    """A step and the state after it. `relied_on`: it happens sooner or later, being neither fault nor wish."""
 
     what: str
     draft: Draft

@@ -1,4 +1,4 @@
-"""What a worker does: the sessions, leases and tickets of `schedy.worker`, and `Job.__exit__`.
+"""The steps of workers: the sessions, leases and tickets of `schedy.worker`, and `Job.__exit__`.
 
 What a worker sends is in the reports queue at once, in the order of sending: `Calls.call`. That it may not have got
 there shows as a connection that is lost before it is sent, or before it is confirmed.
@@ -14,7 +14,7 @@ from tests.model.world import CLAIMING, FINISHING, FRESH, IDLE, NOBODY, RUNNING,
 
 
 def moves(setup: Setup, state: World) -> Iterator[Move]:
-    """What each of the workers may do next; of equal ones only one."""
+    """Yield the next steps of each worker; of equal workers only one's."""
     for place, worker in enumerate(state.workers):
         if place and worker == state.workers[place - 1]:
             continue
@@ -173,7 +173,7 @@ def _answered(setup: Setup, worker: Worker, reply: Reply) -> Worker:
 
 
 def deserves_lease(setup: Setup, state: World) -> bool:
-    """Whether somebody is there whose signs of life get through, and keep the lease by the rules.
+    """Tell whether a worker has signs of life that get through, and keep the lease by the rules.
 
     A report that waits is one, too: a service that is active comes to it in less than a lease.
     """

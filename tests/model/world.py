@@ -1,4 +1,4 @@
-"""What a state of the model consists of: a store with one job, a broker, service instances, workers, an onlooker.
+"""The state of the model: a store with one job, a broker, service instances, workers, an onlooker.
 
 States are tuples of small things, so that they can be hashed, and equal ones are found again. What does not matter is
 taken out of them: tokens are numbered in the order in which they are met, ticket numbers are "the wanted one" or "an
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from tests.model.judge import Judge
 
 IDLE, CLAIMING, RUNNING, FINISHING = "idle", "claiming", "running", "finishing"
-"""What a worker does. FINISHING: its `Finish` is not known to be in the broker yet."""
+"""States of a worker. FINISHING: its `Finish` is not known to be in the broker yet."""
 
 NO_EPOCH, CURRENT, OLD = "none", "current", "old"
 """The epoch of an instance. NO_EPOCH: it takes one with its next transaction."""
 
 NONE, CHOSEN, PUBLISHED = "none", "chosen", "published"
-"""What an instance has done about the wanted ticket since it was active. PUBLISHED: and not marked yet."""
+"""Work of an instance on the wanted ticket since it was active. PUBLISHED: and not marked yet."""
 
 NOBODY = 0
 """Instead of a token."""
@@ -43,7 +43,7 @@ class Reply(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What a committed batch leaves to do, in this order: `schedy_store.service.applying.AppliedBatch`."""
+    """Work that a committed batch leaves, in this order: `schedy_store.service.applying.AppliedBatch`."""
 
     purge: bool = False
     replies: tuple[Reply, ...] = ()
@@ -85,7 +85,7 @@ class Worker(NamedTuple):
 
 
 class Wishes(NamedTuple):
-    """What users may still do. `releases`: give back a job, or give up a claim. `tries`: claim the job by its id."""
+    """Actions left to users. `releases`: give back a job, or give up a claim. `tries`: claim the job by its id."""
 
     releases: int = 0
     pauses: int = 0
@@ -96,10 +96,10 @@ class Wishes(NamedTuple):
 
 
 class Onlooker(NamedTuple):
-    """What somebody knows who sees all that happens, and what the properties are held against.
+    """The knowledge of an onlooker who sees all that happens; the properties are held against it.
 
     `owner`: the token that was granted the job last, and was not taken away. `silent`: its lease ran out, and not
-    because nobody listened. `grants`: of attempts that count. `newest`: highest sequence stored of the owner.
+    because no service listened. `grants`: of attempts that count. `newest`: highest sequence stored of the owner.
     `result`: the token whose finish ended the job. `cancelled`: a cancel was accepted. `former`: tokens of workers that
     were granted the job and do not own it any more.
     """
@@ -190,7 +190,7 @@ class Draft:
         )
 
     def _forget_former(self) -> None:
-        """Of those who do not own the job any more, only who still works under his token matters."""
+        """Forget former owners that do not work under their tokens any more: only the others matter."""
         used = {worker.token for worker in self.workers}
         former = tuple(sorted(token for token in self.onlooker.former if token in used))
         self.onlooker = self.onlooker._replace(former=former)

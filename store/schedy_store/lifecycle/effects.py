@@ -1,4 +1,4 @@
-"""What applying a message leaves to do, in the broker and in memory, once its transaction is committed."""
+"""Effects of a message that take place after the commit: in the broker, in the memory of the service, in the log."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +9,7 @@ from schedy.wire.base import Answer
 from schedy_store.schema.rows import JobRow
 
 QueueChange = Literal["wanted", "purged", "gone"]
-"""What happens to the queue of an experiment: it is to exist, to be emptied, or to be deleted."""
+"""A change to the queue of an experiment: it is to exist, to be emptied, or to be deleted."""
 
 
 class ClaimedTicket(NamedTuple):
@@ -36,15 +36,15 @@ class PrunerCall(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """The effects of one message, grouped by who reads them.
+    """The effects of one message, grouped by their readers.
 
-    The service's loop sends the answer, after the broker has done what it waits for, and logs the lines. The
-    dispatcher of tickets (`tickets_wanted`, `claimed`) and the searches (the rest) note theirs in memory, from which
-    nothing is lost that the store does not have.
+    Answer and log: the service, after the commit. Queues and awaited tickets: the service, before it sends the answer.
+    Wanted and claimed tickets: the `TicketDispatcher`. The rest: the searches. Dispatcher and searches note them in
+    memory only, since all that must not be lost is in the store.
     """
 
     answer: Answer | None = None
-    """None: nobody is answered now."""
+    """None: no answer is sent now."""
     log: list[str] = field(default_factory=list)
 
     queues: list[tuple[QueueChange, str]] = field(default_factory=list)

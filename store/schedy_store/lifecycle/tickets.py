@@ -136,7 +136,7 @@ class TicketDispatcher:
                 self.wanting.add(experiment)
 
     def returned(self, keys: Iterable[TicketKey]) -> None:
-        """Do the same for tickets that the broker did not take, after a pause, so that no loop is busy with them."""
+        """Take tickets that the broker did not accept out of those in flight; their jobs want tickets after a pause."""
         for key in keys:
             experiment = self.in_flight.get(key)
             if experiment is not None:
