@@ -3,7 +3,6 @@
 import logging
 import uuid
 import weakref
-from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,8 +15,9 @@ from schedy.job_values import (
     sendable_results,
     storable_error,
 )
+from schedy.stored_job import StoredJob
 from schedy.wire.answers import ReportAnswer
-from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, RUNNING, FinalStatus, JobStatus
+from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, FinalStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
 from schedy.wire.records import JobRecord
 from schedy.wire.values import checked_values
@@ -30,44 +30,26 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Job:
+class Job(StoredJob):
     """One trial of an experiment.
 
     A job from `Experiment.next_job`, `try_run`, or ``add_job(status=RUNNING)`` is held by this process: a lease, kept
     up in the background, guards it. Leaving a ``with`` block ends it: DONE, or CRASHED with the text of the exception;
     Ctrl-C, SIGTERM and ``sys.exit`` give it back instead, and a JobCancelledError of `put` ends it quietly, as does
-    ``raise schedy.Pruned``. A job
-    belongs to the process that claimed it; in a forked child leaving the block and `put` do nothing. Write `results`
-    and `quality`; everything else is read-only. `previous_results` has the results that earlier attempts reported,
-    the latest winning: a job that was interrupted goes on from its checkpoint.
+    ``raise schedy.Pruned``. A job belongs to the process that claimed it; in a forked child leaving the block and
+    `put` do nothing. Write `results` and `quality`; everything else is read-only. `previous_results` has the results
+    that earlier attempts reported, the latest winning: a job that was interrupted goes on from its checkpoint.
     """
-
-    QUEUED: JobStatus = QUEUED
-    RUNNING: JobStatus = RUNNING
-    DONE: JobStatus = DONE
-    CRASHED: JobStatus = CRASHED
-    PRUNED: JobStatus = PRUNED
-
-    results: dict[str, Any]
-    quality: float
 
     def __init__(
         self, experiment: "Experiment", record: JobRecord, *, session: Session, hold: Hold | None = None
     ) -> None:
-        self._experiment = experiment
+        super().__init__(experiment, record)
         self._session = session
-        self._take_record(record)
         self._hold: Hold | None = None
         self._drop_finaliser: weakref.finalize[..., Any] | None = None
         if hold is not None:
             self._take_hold(hold)
-
-    def _take_record(self, record: JobRecord) -> None:
-        self._record = record
-        self.results = dict(record.results)
-        self.quality = record.quality
-        self.hyperparameters: dict[str, Any] = dict(record.hyperparameters)
-        self.previous_results: dict[str, Any] = dict(record.previous_results)
 
     def _take_hold(self, hold: Hold) -> None:
         self._hold = hold
@@ -82,60 +64,6 @@ class Job:
         return hold
 
     @property
-    def job_id(self) -> str:
-        """Six characters, unique in the experiment."""
-        return self._record.job_id
-
-    @property
-    def experiment(self) -> "Experiment":
-        return self._experiment
-
-    @property
-    def status(self) -> JobStatus:
-        """The status when the job was read, or as this process has set it since."""
-        return self._record.status
-
-    @property
-    def created_at(self) -> datetime:
-        """Time at which the job was stored (UTC)."""
-        return self._record.created_at
-
-    @property
-    def started_at(self) -> datetime | None:
-        """Start of its latest attempt (UTC)."""
-        return self._record.started_at
-
-    @property
-    def finished_at(self) -> datetime | None:
-        """Time at which it got its final status (UTC)."""
-        return self._record.finished_at
-
-    @property
-    def worker(self) -> str | None:
-        """``host:pid program`` of the latest attempt."""
-        return self._record.worker
-
-    @property
-    def attempt(self) -> int:
-        """Number of the latest attempt, from 1; 0 before the first."""
-        return self._record.attempt
-
-    @property
-    def parent(self) -> str | None:
-        """Id of the job that it continues, with whose results it started (population based training)."""
-        return self._record.parent
-
-    @property
-    def generation(self) -> int | None:
-        """Number of its generation, from 1 (population based training)."""
-        return self._record.generation
-
-    @property
-    def error(self) -> str | None:
-        """Reason why the job is CRASHED."""
-        return self._record.error
-
-    @property
     def cancelled(self) -> bool:
         """True if this worker should end the job now.
 
@@ -144,9 +72,6 @@ class Job:
         """
         hold = self._hold
         return hold is not None and (hold.stop is not None or hold.lost is not None)
-
-    def __repr__(self) -> str:
-        return f"<Job {self.job_id} of {self._experiment.name!r}: {self.status}>"
 
     def put(self, safe: bool = True) -> None:
         """Report results and quality so far; durable when it returns.
@@ -175,7 +100,7 @@ class Job:
         values, quality = self._checked()
         answer = self._session.reports.progress(hold, results=values, quality=quality)
         if answer is not None and answer.revision is not None:
-            self._record = self._record.model_copy(update={"revision": answer.revision})
+            self._update_record(revision=answer.revision)
         if hold.stop is not None:
             raise JobCancelledError(
                 f"Job {self.job_id} must end now: {hold.stop} This report is stored. Leave the `with` block."
@@ -214,7 +139,7 @@ class Job:
                 revision=self._record.revision if safe else None,
             )
         )
-        self._record = self._record.model_copy(update={"revision": answer.revision})
+        self._update_record(revision=answer.revision)
 
     def try_run(self) -> None:
         """Claim this very job. Raises UnsafeUpdateError if another holds it, or it cannot be run now."""
@@ -291,7 +216,7 @@ class Job:
             self._crash(hold, error)
         else:
             self._session.release(hold)
-            self._record = self._record.model_copy(update={"status": QUEUED})
+            self._update_record(status=QUEUED)
         return False
 
     def _crash(self, hold: Hold, error: Exception) -> None:
@@ -333,7 +258,7 @@ class Job:
         known: dict[str, Any] = {"status": status, "error": error_text}
         if answer is not None and answer.revision is not None:
             known |= {"revision": answer.revision, "finished_at": answer.at, "status": answer.status or status}
-        self._record = self._record.model_copy(update=known)
+        self._update_record(**known)
 
     def _checked(self) -> tuple[dict[str, Any], float]:
         limit = self._session.settings.max_message_bytes

@@ -1,0 +1,95 @@
+"""A job as it was read from the store."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from schedy.wire.base import CRASHED, DONE, PRUNED, QUEUED, RUNNING, JobStatus
+from schedy.wire.records import JobRecord
+
+if TYPE_CHECKING:
+    from schedy.experiments import Experiment
+
+
+class StoredJob:
+    """The attributes of a job. Only `results` and `quality` are written; `Job` reports them."""
+
+    QUEUED: JobStatus = QUEUED
+    RUNNING: JobStatus = RUNNING
+    DONE: JobStatus = DONE
+    CRASHED: JobStatus = CRASHED
+    PRUNED: JobStatus = PRUNED
+
+    results: dict[str, Any]
+    quality: float
+
+    def __init__(self, experiment: "Experiment", record: JobRecord) -> None:
+        self._experiment = experiment
+        self._take_record(record)
+
+    def _take_record(self, record: JobRecord) -> None:
+        self._record = record
+        self.results = dict(record.results)
+        self.quality = record.quality
+        self.hyperparameters: dict[str, Any] = dict(record.hyperparameters)
+        self.previous_results: dict[str, Any] = dict(record.previous_results)
+
+    def _update_record(self, **known: Any) -> None:
+        """Change what is known of the record, since this process has changed it in the store."""
+        self._record = self._record.model_copy(update=known)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.job_id} of {self._experiment.name!r}: {self.status}>"
+
+    @property
+    def job_id(self) -> str:
+        """Six characters, unique in the experiment."""
+        return self._record.job_id
+
+    @property
+    def experiment(self) -> "Experiment":
+        return self._experiment
+
+    @property
+    def status(self) -> JobStatus:
+        """The status when the job was read, or as this process has set it since."""
+        return self._record.status
+
+    @property
+    def created_at(self) -> datetime:
+        """Time at which the job was stored (UTC)."""
+        return self._record.created_at
+
+    @property
+    def started_at(self) -> datetime | None:
+        """Start of its latest attempt (UTC)."""
+        return self._record.started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """Time at which it got its final status (UTC)."""
+        return self._record.finished_at
+
+    @property
+    def worker(self) -> str | None:
+        """``host:pid program`` of the latest attempt."""
+        return self._record.worker
+
+    @property
+    def attempt(self) -> int:
+        """Number of the latest attempt, from 1; 0 before the first."""
+        return self._record.attempt
+
+    @property
+    def parent(self) -> str | None:
+        """Id of the job that it continues, with whose results it started (population based training)."""
+        return self._record.parent
+
+    @property
+    def generation(self) -> int | None:
+        """Number of its generation, from 1 (population based training)."""
+        return self._record.generation
+
+    @property
+    def error(self) -> str | None:
+        """Reason why the job is CRASHED."""
+        return self._record.error
