@@ -1,4 +1,4 @@
-"""The worker's classes of the I/O thread refuse to be called from another one; no broker is needed for that."""
+"""The worker's classes of the I/O thread refuse to be called from another one. No broker is needed for that."""
 
 from collections.abc import Callable, Iterator
 
