@@ -26,15 +26,20 @@ T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T], *, seconds: float = 15.0, what: str = "the condition") -> T:
-    """Return the first true value of `condition`; fail when the deadline is over."""
+    """Return the first true value of `condition`; fail when the deadline is over.
+
+    A condition that takes long is asked for a third of the time at most, which leaves the processors to others.
+    """
     deadline = time.monotonic() + seconds
     while True:
+        asked = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             pytest.fail(f"{what} did not come true within {seconds} s")
-        threading.Event().wait(0.02)
+        threading.Event().wait(min(max(0.02, 2 * (now - asked)), 1.0))
 
 
 def missing_server(name: str) -> None:
@@ -47,24 +52,25 @@ def missing_server(name: str) -> None:
 class PostgreSQL:
     """A private PostgreSQL server on loopback, run as an ordinary user also when we are root.
 
-    Its folder is not pytest's, which other users may not enter.
+    Its folder is not pytest's, which other users may not enter. Folder and port name a server that runs already.
     """
 
-    def __init__(self) -> None:
-        self.port = free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="schedy-postgresql-"))
-        self._folder.chmod(0o755)
-        self._data = self._folder / "data"
+    def __init__(self, *, folder: str = "", port: str = "") -> None:
+        self.port = int(port or free_port())
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="schedy-postgresql-"))
+        self.folder.chmod(0o755)
+        self._data = self.folder / "data"
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         self.user = "postgres" if self._as_user else pwd.getpwuid(os.getuid()).pw_name
 
     def start(self) -> None:
         if self._as_user:
-            shutil.chown(self._folder, "postgres")
+            shutil.chown(self.folder, "postgres")
         if not self._data.exists():
             self._run("initdb", "-D", str(self._data), "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
-        options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1"
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self._folder / "log"), "-o", options, "start")
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c max_connections=300"
+        options += " -c fsync=off"  # which guards against a loss of power, not against a crash of the server
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self, *, mode: str = "fast") -> None:
         """Stop; mode `immediate` is a crash."""
@@ -73,7 +79,7 @@ class PostgreSQL:
     def remove(self) -> None:
         """Stop and delete everything."""
         self.stop(mode="immediate")
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://{self.user}@127.0.0.1:{self.port}/{database}"

@@ -18,6 +18,7 @@ _SECONDS = 35
 
 
 @pytest.mark.alone
+@pytest.mark.xdist_group("timed")
 @pytest.mark.timeout(200)
 def test_every_promise_is_kept_while_everything_breaks(tmp_path: Path) -> None:
     try:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import Any
 import schedy
 from schedy.settings import Settings, load_settings
 from schedy.wire.records import ExperimentRecord
-from schedy_broker_setup.management import Management
 from tests import fork_server
-from tests.conftest import Node
+from tests.conftest import Node, own_vhost
 from tests.fork_server import Forked
 from tests.processes import search_processes_of
 from tests.support import wait_until
@@ -24,21 +22,18 @@ from tests.support import wait_until
 @contextlib.contextmanager
 def small_schedy(node: Node, folder: Path) -> Iterator[Settings]:
     """Settings of a Schedy with a vhost of its own, as the fixture `settings` has them, that several tests share."""
-    vhost = f"test-{uuid.uuid4().hex[:12]}"
-    management = Management(node.management_url)
-    management.put_vhost(vhost)
-    yield load_settings(
-        override={
-            "broker_url": node.url.rsplit("/", 1)[0] + "/" + vhost,
-            "data_dir": folder,
-            "store_url": f"sqlite:///{folder}/store.sqlite",
-            "lease_seconds": 3.0,
-            "service_wait_seconds": 20.0,
-            "claim_retry_seconds": 1.0,
-        },
-        environment={},
-    )
-    management.delete_vhost(vhost)
+    with own_vhost(node) as url:
+        yield load_settings(
+            override={
+                "broker_url": url,
+                "data_dir": folder,
+                "store_url": f"sqlite:///{folder}/store.sqlite",
+                "lease_seconds": 3.0,
+                "service_wait_seconds": 20.0,
+                "claim_retry_seconds": 1.0,
+            },
+            environment={},
+        )
 
 
 Play = Callable[[schedy.Job], None]

@@ -13,27 +13,37 @@ import schedy
 from schedy import Job
 from schedy.errors import BrokerError
 from schedy.settings import Settings, load_settings
-from tests.conftest import OwnNode
+from tests.conftest import OwnNode, own_vhost, start_node
 from tests.node_control import end_disk_alarm, raise_disk_alarm
 from tests.support import running_service, wait_until
 
 SAID = "takes no messages now: it is low on disk. Make room there"
 
 
+@pytest.fixture(scope="module")
+def low_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnNode]:
+    """A node that can be made low on disk: nobody else uses it."""
+    started = start_node(tmp_path_factory.mktemp("low") / "rabbitmq")
+    yield started
+    started.private.kill()
+
+
 @pytest.fixture
-def settings(own_node: OwnNode, tmp_path: Path) -> Settings:
+def settings(low_node: OwnNode, tmp_path: Path) -> Iterator[Settings]:
     """A short lease, and a heartbeat that would end an unread connection within seconds."""
-    return load_settings(
-        override={
-            "broker_url": own_node.url,
-            "data_dir": tmp_path / "data",
-            "store_url": f"sqlite:///{tmp_path}/data/store.sqlite",
-            "lease_seconds": 3.0,
-            "amqp_heartbeat_seconds": 2,
-            "claim_retry_seconds": 0.5,
-        },
-        environment={},
-    )
+    with own_vhost(low_node) as url:
+        yield load_settings(
+            override={
+                "broker_url": url,
+                "data_dir": tmp_path / "data",
+                "store_url": f"sqlite:///{tmp_path}/data/store.sqlite",
+                "lease_seconds": 3.0,
+                "amqp_heartbeat_seconds": 2,
+                "claim_retry_seconds": 0.5,
+            },
+            environment={},
+        )
+        end_disk_alarm(low_node)
 
 
 @pytest.fixture
@@ -43,7 +53,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_put_push_and_claim_wait_for_the_end_of_the_alarm(
-    own_node: OwnNode, settings: Settings, threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+    low_node: OwnNode, settings: Settings, threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
@@ -51,7 +61,7 @@ def test_put_push_and_claim_wait_for_the_end_of_the_alarm(
         db.add_experiment(experiment)
         experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(2))
         with experiment.next_job() as job:
-            raise_disk_alarm(own_node)
+            raise_disk_alarm(low_node)
             job.results["r"] = 1
             first = threads.submit(job.put)
             calls = db.session.calls
@@ -64,8 +74,8 @@ def test_put_push_and_claim_wait_for_the_end_of_the_alarm(
             ends = time.monotonic() + 3 * settings.lease_seconds
             wait_until(lambda: time.monotonic() > ends, what="three leases")
             assert not any(waiter.done() for waiter in waiting)
-            assert str(calls.last_error).startswith(f"RabbitMQ at 127.0.0.1:{own_node.private.settings.amqp_port}")
-            end_disk_alarm(own_node)
+            assert str(calls.last_error).startswith(f"RabbitMQ at 127.0.0.1:{low_node.private.settings.amqp_port}")
+            end_disk_alarm(low_node)
             for call in [first, *waiting]:
                 call.result(20)
         with claim.result() as other:
@@ -80,14 +90,14 @@ def test_put_push_and_claim_wait_for_the_end_of_the_alarm(
     assert "was lost" not in caplog.text
 
 
-def test_a_push_that_gives_up_says_why(own_node: OwnNode, settings: Settings) -> None:
+def test_a_push_that_gives_up_says_why(low_node: OwnNode, settings: Settings) -> None:
     settings = settings.model_copy(
         update={"service_wait_seconds": 2.0, "store_wait_seconds": 2.0, "claim_patience_seconds": 2.0}
     )
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
         experiment = schedy.ManualSearch("E")
         db.add_experiment(experiment)
-        raise_disk_alarm(own_node)
+        raise_disk_alarm(low_node)
         with pytest.raises(schedy.SchedyError):  # this one was taken: RabbitMQ blocks whoever has published
             experiment.add_job({"x": 1})
         with pytest.raises(BrokerError, match=SAID):
@@ -96,4 +106,3 @@ def test_a_push_that_gives_up_says_why(own_node: OwnNode, settings: Settings) ->
             experiment.next_job()
         before = time.monotonic()
     assert time.monotonic() - before < settings.close_seconds + 5.0
-    end_disk_alarm(own_node)

@@ -23,7 +23,7 @@ from schedy_broker_setup.permissions import NOTHING, Permissions, Role, User
 from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from tests.conftest import Node, OwnNode
-from tests.node_control import call_node
+from tests.node_control import forget_queue, suspend_queue
 
 PASSWORD = "not-to-be-shown"
 
@@ -160,14 +160,16 @@ def test_a_user_without_permissions_is_told_so_and_what_it_cannot_see_is_not_fai
 
 @pytest.mark.parametrize("queue", [names.REPORTS_QUEUE, names.DEAD_QUEUE])
 @pytest.mark.parametrize("fault", ["gone", "silent"])
-def test_a_queue_that_the_broker_has_lost_is_told_with_the_remedy(own_node: OwnNode, queue: str, fault: str) -> None:
-    setup(own_node.url)
-    assert not [check.name for check in broker_checks(own_node.url) if check.name.startswith("lost")]
+def test_a_queue_that_the_broker_has_lost_is_told_with_the_remedy(
+    breakable_node: OwnNode, breakable_url: str, queue: str, fault: str
+) -> None:
+    setup(breakable_url)
+    assert not [check.name for check in broker_checks(breakable_url) if check.name.startswith("lost")]
     if fault == "gone":
-        call_node(own_node, f"ra force_delete_server [quorum_queues,{{'%2F_{queue}',schedy@localhost}}]")
+        forget_queue(breakable_node, breakable_url, queue)
     else:
-        call_node(own_node, f"sys suspend ['%2F_{queue}']")
-    checks = _by_name(broker_checks(own_node.url))
+        suspend_queue(breakable_node, breakable_url, queue)
+    checks = _by_name(broker_checks(breakable_url))
     lost = [name for name in checks if name.startswith("lost")]
     assert lost == [f"lost queue {queue}"]
     assert checks[lost[0]].status is Status.FAILED

@@ -15,28 +15,22 @@ from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.topology import setup
 from schedy_store.service.broker import ticker
 from tests.conftest import OwnNode
-from tests.node_control import call_node
+from tests.node_control import forget_queue, suspend_queue
 from tests.support import running_service, wait_until
 
 
 @pytest.fixture
-def settings(own_node: OwnNode, tmp_path: Path) -> Settings:
+def settings(breakable_url: str, tmp_path: Path) -> Settings:
     """A lease so long that the net for lost tickets helps nobody here."""
     return load_settings(
         override={
-            "broker_url": own_node.url,
+            "broker_url": breakable_url,
             "data_dir": tmp_path / "data",
             "store_url": f"sqlite:///{tmp_path}/data/store.sqlite",
             "claim_retry_seconds": 1.0,
         },
         environment={},
     )
-
-
-def _forget_queue(node: OwnNode, experiment: str) -> None:
-    """Leave a queue as the end of the node right after its declaration does: known, and nobody behind it."""
-    queue = names.jobs_queue(experiment)
-    assert call_node(node, f"ra force_delete_server [quorum_queues,{{'%2F_{queue}',schedy@localhost}}]") == "ok"
 
 
 def _run(experiment: schedy.Experiment, count: int) -> list[int]:
@@ -74,18 +68,18 @@ def test_a_queue_of_somebody_else_stops_its_experiment_alone(
 
 
 def test_a_queue_that_is_lost_is_made_anew_when_a_ticket_is_refused(
-    own_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
+    breakable_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
         experiment = _added(db, "E", 1, 2)
-        _forget_queue(own_node, "E")
+        forget_queue(breakable_node, settings.broker_url, names.jobs_queue("E"))
         experiment.add_job({"x": 3})
         assert _run(experiment, 3) == [1, 2, 3]
     assert "The queue schedy.jobs.E takes no tickets and is empty" in caplog.text
 
 
 def test_a_service_that_begins_makes_lost_queues_anew_and_workers_wait_for_it(
-    own_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
+    breakable_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with schedy.SchedyDB(config_override=settings.model_dump()) as db, ThreadPoolExecutor() as pool:
         with running_service(settings):
@@ -94,7 +88,7 @@ def test_a_service_that_begins_makes_lost_queues_anew_and_workers_wait_for_it(
             others = [_added(db, name) for name in ("A", "Z")]
             experiment.add_job({"x": 2})
         for name in ("E", "A", "Z"):
-            _forget_queue(own_node, name)
+            forget_queue(breakable_node, settings.broker_url, names.jobs_queue(name))
         waiting = pool.submit(experiment.next_job, timeout=None)
         with caplog.at_level(logging.WARNING):
             wait_until(lambda: "INTERNAL_ERROR" in caplog.text, what="the fault over the get")
@@ -111,12 +105,12 @@ def test_a_service_that_begins_makes_lost_queues_anew_and_workers_wait_for_it(
 
 
 def test_a_queue_that_says_nothing_is_made_anew_and_holds_nobody_else_up(
-    own_node: OwnNode, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    breakable_node: OwnNode, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ticker, "_CONFIRM_SECONDS", 2.5)
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
         hanging, good = _added(db, "Hanging", 1), _added(db, "Good", 2)
-        call_node(own_node, f"sys suspend ['%2F_{names.jobs_queue('Hanging')}']")
+        suspend_queue(breakable_node, settings.broker_url, names.jobs_queue("Hanging"))
         hanging.add_job({"x": 3})
         assert _run(good, 1) == [2]
         good.add_job({"x": 4})
@@ -127,6 +121,7 @@ def test_a_queue_that_says_nothing_is_made_anew_and_holds_nobody_else_up(
 
 def test_the_broker_is_killed_right_after_an_experiment_was_added(own_node: OwnNode, settings: Settings) -> None:
     """RabbitMQ 3.10 loses the queue then, nearly always."""
+    settings = settings.model_copy(update={"broker_url": own_node.url})
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
         experiment = _added(db, "E")
         own_node.private.kill()
@@ -138,9 +133,9 @@ def test_the_broker_is_killed_right_after_an_experiment_was_added(own_node: OwnN
 
 
 def test_a_service_whose_own_queue_is_lost_says_so(
-    own_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
+    breakable_node: OwnNode, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     setup(settings.broker_url)
-    call_node(own_node, f"ra force_delete_server [quorum_queues,{{'%2F_{names.REPORTS_QUEUE}',schedy@localhost}}]")
+    forget_queue(breakable_node, settings.broker_url, names.REPORTS_QUEUE)
     with running_service(settings):
         wait_until(lambda: "RabbitMQ has lost schedy.reports or schedy.requests" in caplog.text, what="the words")

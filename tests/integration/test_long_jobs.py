@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,16 +18,27 @@ from schedy.wire.answers import HistoryAnswer
 from schedy.wire.requests import GetHistory
 from schedy_broker_setup.node.files import NodeFolder
 from schedy_broker_setup.node.node import PrivateNode
-from tests.conftest import OwnNode, start_node
+from tests.conftest import OwnNode, own_vhost, start_node
 from tests.forwarder import Forwarder
 from tests.support import PostgreSQL, running_service, wait_until
 
 BROKER_TIMEOUT_MS = 2000
 
 
+@pytest.fixture(scope="module")
+def impatient_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnNode]:
+    """A node that takes back what is not acknowledged within 2 seconds; it looks each second."""
+    folder = NodeFolder(tmp_path_factory.mktemp("impatient") / "rabbitmq")
+    folder.create()
+    (folder.path / "no-advanced.config").write_text("[{rabbit, [{channel_tick_interval, 1000}]}].\n")
+    started = start_node(folder.path, consumer_timeout=str(BROKER_TIMEOUT_MS))
+    yield started
+    started.private.kill()
+
+
 @pytest.fixture
-def impatient_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A broker that takes back what is not acknowledged within 2 seconds; it looks each second.
+def impatient_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A vhost of an impatient broker.
 
     Where SCHEDY_TEST_BROKER_URL names another RabbitMQ (3.12 or later, before 4.3 with the same tick), a policy sets
     the timeout: the lower of queue argument and policy counts there.
@@ -38,12 +48,8 @@ def impatient_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
         _set_policy(os.environ["SCHEDY_TEST_MANAGEMENT_URL"], urlsplit(url).path[1:])
         yield url
         return
-    folder = NodeFolder(tmp_path / "impatient")
-    folder.create()
-    (folder.path / "no-advanced.config").write_text("[{rabbit, [{channel_tick_interval, 1000}]}].\n")
-    node = start_node(tmp_path / "impatient", consumer_timeout=str(BROKER_TIMEOUT_MS))
-    yield node.url
-    node.private.stop()
+    with own_vhost(request.getfixturevalue("impatient_node")) as url:
+        yield url
 
 
 def _set_policy(management_url: str, vhost: str) -> None:
@@ -160,6 +166,7 @@ def test_no_lease_runs_out_because_of_a_backlog(settings: Settings) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.xdist_group("timed")
 @pytest.mark.parametrize("fault", ["cut", "hung"])
 def test_a_lost_workers_job_runs_elsewhere_within_a_lease_and_two_seconds(
     experiment: schedy.ManualSearch, settings: Settings, fault: str
@@ -197,6 +204,7 @@ def _run_next(experiment: schedy.Experiment) -> float:
 
 
 @pytest.mark.alone
+@pytest.mark.xdist_group("timed")
 def test_a_released_job_runs_elsewhere_within_a_second(experiment: schedy.ManualSearch, settings: Settings) -> None:
     experiment.add_job({"x": 1})
     with schedy.SchedyDB(config_override=settings.model_dump()) as other:
