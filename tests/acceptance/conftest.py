@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from schedy.python_process import module_command
 from schedy.settings import Settings
 from tests import fork_server
 from tests.fork_server import Forked
 from tests.support import wait_until
 
-SCHEDY = [sys.executable, "-m", "schedy_cli.main"]
+SCHEDY = module_command("schedy_cli.main")
 
 
 class Machine:

@@ -26,11 +26,16 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "data"
         self.environment = {**os.environ, "SCHEDY_DATA_DIR": str(self.data_dir), "HOME": str(folder)}
+        self.current_folder = folder / "shared"
+        self.current_folder.mkdir()
+        for name in ("json", "queue"):  # others may write here; no process of ours may run it
+            (self.current_folder / f"{name}.py").write_text("raise SystemExit('planted')\n")
 
     def schedy(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*SCHEDY, *arguments],
             env=self.environment,
+            cwd=self.current_folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -79,6 +84,8 @@ def test_up_and_down(home: Home) -> None:
     home.ok("add", "MinimizeManual", "manual")
     job_id = home.ok("push", "MinimizeManual", "-p", "x", "1").split()[1]
     assert "The results service answers. Experiments: 1." in home.ok("status")
+    home.ok("add", "Searched", "random", "x", "uniform", '{"low": 0, "high": 1}', "--max-jobs", "1", "--ready", "1")
+    wait_until(lambda: home.ok("list", "Searched"), seconds=30, what="a job of the search process")
     doctor = home.ok("doctor")
     assert "failed" not in doctor
     assert "ok       store" in doctor

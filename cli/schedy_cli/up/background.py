@@ -2,12 +2,12 @@
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from schedy.errors import SchedyError
+from schedy.python_process import module_command
 from schedy.settings import Settings
 from schedy_cli.up.lock import AlreadyUpError
 from schedy_cli.up.run_record import RunRecord
@@ -29,7 +29,7 @@ def start_in_background(arguments: Sequence[str], settings: Settings) -> RunReco
     with log.open("wb") as output:
         log.chmod(0o600)
         child = subprocess.Popen(
-            [sys.executable, "-m", "schedy_cli.main", *arguments],
+            module_command("schedy_cli.main", *arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,

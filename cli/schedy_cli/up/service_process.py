@@ -3,12 +3,12 @@
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from schedy.errors import SchedyError, ServiceUnavailableError
+from schedy.python_process import module_command
 from schedy.settings import Settings
 from schedy.wire.requests import GetExperiments
 from schedy.worker.session import Session
@@ -42,7 +42,7 @@ class ServiceProcess:
         with self._log.open("ab") as output:
             self._log.chmod(0o600)
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "schedy_cli.main", "serve"],
+                module_command("schedy_cli.main", "serve"),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -3,10 +3,10 @@
 import contextlib
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 
+from schedy.python_process import module_command
 from schedy_store.search.wire import ANSWER, ProcessEnded, Question, SearchAnswer
 
 _END_SECONDS = 2.0
@@ -57,7 +57,7 @@ class _Child:
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         """Lines to write; None is the last."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "schedy_store.search.runner"],
+            module_command("schedy_store.search.runner"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
