@@ -14,6 +14,7 @@ from schedy.wire.answers import JobOutcome
 from schedy.wire.base import JobId
 from schedy.wire.changes import CancelJobs, RetryJobs, UpdateExperiment
 from schedy_cli.context import session_and_reader
+from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.text import printable
 from schedy_cli.reading import find_experiment
 
@@ -44,9 +45,9 @@ def change_jobs(
     for chunk in _chunks(dict.fromkeys(ids)):
         for outcome in _change_chunk(session, kind, experiment_uid, chunk):
             if outcome.changed:
-                click.echo(f"{outcome.job_id}\t{done}{outcome.detail}")
+                click.echo(f"{outcome.job_id}\t{printable(done + outcome.detail)}")
             else:
-                click.echo(f"{printable(outcome.job_id)} {not_done}: {outcome.detail}", err=True)
+                print_message(f"{outcome.job_id} {not_done}: {outcome.detail}")
             outcomes.append(outcome)
     return outcomes
 
@@ -67,7 +68,7 @@ def _change_chunk(session: "Session", kind: _Kind, experiment_uid: str, words: S
     try:
         answer = session.change(kind(request_id=uuid.uuid4().hex, experiment_uid=experiment_uid, job_ids=ids))
     except NotStoredYetError as error:
-        click.echo(f"{len(ids)} job(s): {error}", err=True)
+        print_message(f"{len(ids)} job(s): {error}")
         return
     yield from answer.outcomes
 

@@ -12,6 +12,7 @@ from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
 from schedy.wire.answers import expected
 from schedy.wire.base import A
 from schedy.wire.requests import Request
+from schedy_cli.printing.text import printable
 from schedy_cli.reading import Reader
 
 if TYPE_CHECKING:
@@ -101,4 +102,4 @@ def ask_first(question: str) -> None:
     """Ask for confirmation. Raises click.Abort for a no, click.UsageError where there is no terminal to ask on."""
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} There is no terminal to ask on: use --force to do it without asking.")
-    click.confirm(question, abort=True, err=True)
+    click.confirm(printable(question), abort=True, err=True)

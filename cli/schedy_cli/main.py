@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 import contextlib
 import importlib
+import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ import click
 from schedy.errors import InvalidValueError, NotStoredYetError, SchedyError, SettingsError
 from schedy.search.errors import message_of
 from schedy_cli.parsing.setting_options import as_option
+from schedy_cli.printing.messages import EscapingFormatter, print_message
 
 _COMMANDS = {
     "up": "Start a broker, the store and the results service on this machine.",
@@ -78,14 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
+    if logging.lastResort is not None:  # prints the warnings of the library
+        logging.lastResort.setFormatter(EscapingFormatter("%(message)s"))
     try:
         outcome: Any = schedy.main(args=arguments, prog_name="schedy", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         return _leave_quietly()
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _report(_shown(error), error.exit_code)
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("SCHEDY_LOG_LEVEL", "").upper() == "DEBUG":
             raise
@@ -110,9 +114,15 @@ def _explained(error: BaseException) -> tuple[str, int]:
     return f"Error: {fault}. This is a bug in Schedy; SCHEDY_LOG_LEVEL=DEBUG shows where.", 1
 
 
+def _shown(error: click.ClickException) -> str:
+    text = io.StringIO()
+    error.show(text)
+    return text.getvalue().removesuffix("\n")
+
+
 def _report(text: str, code: int) -> int:
     with contextlib.suppress(BrokenPipeError):
-        click.echo(text, err=True)
+        print_message(text)
     return code
 
 

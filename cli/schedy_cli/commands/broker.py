@@ -15,6 +15,7 @@ from schedy_broker_setup.permissions import Role, users_from
 from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from schedy_cli.context import settings_of
+from schedy_cli.printing.text import printable
 
 _PASSWORDS = ", ".join(role.password_variable for role in Role)
 
@@ -64,7 +65,7 @@ def setup_command(ctx: click.Context, *, url: str | None, management_url: str | 
 
 def _print(changes: list[str]) -> None:
     for change in changes:
-        click.echo(change)
+        click.echo(printable(change))
 
 
 def _set_up_users(management_url: str, tls: TlsFiles, *, vhost: str) -> list[str]:

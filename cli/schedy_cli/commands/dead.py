@@ -14,6 +14,7 @@ from schedy_broker_setup.dead_letters import (
 )
 from schedy_cli.context import ask_first, settings_of
 from schedy_cli.parsing.option_groups import FORCE_OPTION, JSON_OPTION
+from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.tables import print_table
 from schedy_cli.printing.text import json_line, local_time, print_paragraphs, printable
 
@@ -70,7 +71,7 @@ def replay_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: 
         left += fate is Fate.LEFT
         click.echo(f"{letter.number}\t{_name(letter)}\t{fate.value}", err=fate is Fate.LEFT)
     if not count:
-        click.echo("There are no messages to replay.", err=True)
+        print_message("There are no messages to replay.")
     return 1 if left else 0
 
 
@@ -90,7 +91,7 @@ def drop_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: bo
         count += 1
         click.echo(f"{letter.number}\t{_name(letter)}\tdropped")
     if not count:
-        click.echo("There are no messages to drop.", err=True)
+        print_message("There are no messages to drop.")
 
 
 def _chosen(numbers: tuple[int, ...], *, everything: bool) -> set[int] | None:

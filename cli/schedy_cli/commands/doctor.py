@@ -12,6 +12,7 @@ from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
+from schedy_cli.printing.messages import printable_lines
 from schedy_cli.printing.text import printable
 from schedy_store.schema.engine import Store
 
@@ -31,9 +32,9 @@ def doctor_command(ctx: click.Context, *, verbose: bool) -> int:
     for check in _checks(settings):
         failed = failed or check.status is Status.FAILED
         status = click.style(f"{check.status.value:8}", fg=_COLOURS[check.status])
-        click.echo(f"{status} {check.name}: {check.detail}")
+        click.echo(f"{status} {check.name}: {printable_lines(check.detail)}")
         if check.remedy:
-            click.echo(f"        -> {check.remedy}")
+            click.echo(f"        -> {printable_lines(check.remedy)}")
     if verbose:
         _show_dead_letters(settings)
     return 1 if failed else 0
@@ -88,7 +89,7 @@ def _show_dead_letters(settings: Settings) -> None:
     try:
         letters = dead_letters(settings.broker_url, tls=settings.broker_tls)
     except SchedyError as error:
-        click.echo(f"The dead letters cannot be read: {error}")
+        click.echo(f"The dead letters cannot be read: {printable_lines(str(error))}")
         return
     for letter in letters:
         click.echo(f"dead letter {letter.number}: {printable(letter.routing_key)}: {printable(letter.reason)}")

@@ -11,6 +11,7 @@ from schedy.wire.requests import GetHistory
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.events import EventPrinter
+from schedy_cli.printing.messages import print_message
 from schedy_cli.reading import Reader, find_experiment
 
 _PAGE = 500
@@ -75,11 +76,11 @@ def _follow(reader: Reader, uid: str | None, last: int, printer: EventPrinter) -
             answer = reader.ask(request, patience_seconds=_PATIENCE_SECONDS)
         except (ServiceUnavailableError, BrokerError, StoreError) as error:
             if not is_silent:
-                click.echo(f"{error} Waiting for it.", err=True)
+                print_message(f"{error} Waiting for it.")
             is_silent, more = True, False
             continue
         if is_silent:
-            click.echo("It answers again.", err=True)
+            print_message("It answers again.")
         is_silent, more = False, answer.more
         printer.show(answer.events)
         last = answer.last_position() or last

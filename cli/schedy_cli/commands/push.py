@@ -14,6 +14,7 @@ from schedy_cli.context import session_for, settings_of
 from schedy_cli.parsing.argv import PairsCommand, given_pairs, pairs_option
 from schedy_cli.parsing.push_files import PUSHED_STATUSES, check_pushed_job, open_push_file, read_jobs
 from schedy_cli.printing.jobs import job_json, job_paragraph
+from schedy_cli.printing.messages import print_message
 
 
 @click.command("push", cls=PairsCommand, epilog="Example: schedy push MinimizeManual -p x 1 y 2")
@@ -71,7 +72,7 @@ def _push_one(settings: Settings, name: str, new: CheckedJob, *, as_json: bool) 
                 (job,) = answer.jobs
                 click.echo(job_json(job) if as_json else job_paragraph(job))
         except NotStoredYetError as error:
-            click.echo(str(error), err=True)
+            print_message(str(error))
 
 
 def _push_file(settings: Settings, name: str, source: str) -> None:
@@ -89,7 +90,7 @@ def _push_file(settings: Settings, name: str, source: str) -> None:
                     click.echo("\n".join(job.job_id for job in answer.jobs))
                     advance(len(chunk))
             except NotStoredYetError as error:
-                click.echo(f"{stored} of {total} jobs are stored. {error}", err=True)
+                print_message(f"{stored} of {total} jobs are stored. {error}")
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from schedy.wire.changes import RetryJobs
 from schedy.wire.records import ExperimentRecord
 from schedy_cli.changing import change_jobs
 from schedy_cli.context import session_and_reader, settings_of
+from schedy_cli.printing.messages import print_message
 from schedy_cli.reading import find_experiment, jobs_by_age
 
 
@@ -37,7 +38,7 @@ def retry_command(ctx: click.Context, name: str, *, jobs: tuple[str, ...], statu
         wanted = statuses or ("CRASHED",)
         ids = jobs or [job.job_id for job in jobs_by_age(reader, experiment, statuses=wanted)]
         if not ids:
-            click.echo(f"{name} has no {' or '.join(wanted)} job; there is nothing to retry.", err=True)
+            print_message(f"{name} has no {' or '.join(wanted)} job; there is nothing to retry.")
             return 0
         outcomes = change_jobs(session, RetryJobs, experiment.uid, ids, done="", not_done="was not queued again")
     if any(outcome.changed for outcome in outcomes):
@@ -48,6 +49,6 @@ def retry_command(ctx: click.Context, name: str, *, jobs: tuple[str, ...], statu
 def _warn_if_closed(experiment: ExperimentRecord) -> None:
     name = shlex.quote(experiment.name)
     if experiment.status == "DONE":
-        click.echo(f"{experiment.name} is DONE: nothing runs until `schedy set {name} -s RUNNING`.", err=True)
+        print_message(f"{experiment.name} is DONE: nothing runs until `schedy set {name} -s RUNNING`.")
     if experiment.paused:
-        click.echo(f"{experiment.name} is paused: nothing runs until `schedy resume {name}`.", err=True)
+        print_message(f"{experiment.name} is paused: nothing runs until `schedy resume {name}`.")

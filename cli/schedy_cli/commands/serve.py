@@ -8,6 +8,7 @@ import click
 
 from schedy.urls import without_password
 from schedy_cli.context import settings_of
+from schedy_cli.printing.messages import EscapingFormatter
 
 _log = logging.getLogger("schedy.serve")
 
@@ -47,7 +48,9 @@ def serve_command(ctx: click.Context, *, migrate: bool) -> None:
 
 def start_logging(level: str) -> None:
     """Log to stderr, with timestamps."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     if level != "DEBUG":
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("pika").setLevel(logging.CRITICAL)  # we log its errors ourselves, once

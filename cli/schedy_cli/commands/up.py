@@ -6,6 +6,7 @@ import click
 
 from schedy.settings import Settings
 from schedy_cli.context import settings_of
+from schedy_cli.printing.messages import print_message
 from schedy_cli.up.background import start_in_background
 from schedy_cli.up.description import description, shell_command
 from schedy_cli.up.lock import AlreadyUpError, exclusive
@@ -34,7 +35,7 @@ def up_command(ctx: click.Context, *, detach: bool, private: bool, listen: str |
         with exclusive(settings):
             _supervise(settings_of(ctx), private=private, listen=listen)
     except AlreadyUpError as error:
-        click.echo(str(error), err=True)
+        print_message(str(error))
         running = RunRecord.load(settings.run_file)
         if running is not None:
             click.echo(description(running, settings))
@@ -45,7 +46,7 @@ def _supervise(settings: Settings, *, private: bool, listen: str | None) -> None
         click.echo(description(record, settings))
         click.echo("Stop it with Ctrl-C, or with `schedy down`.")
 
-    Supervisor(settings, private=private, listen=listen, say=lambda text: click.echo(text, err=True)).run(_announce)
+    Supervisor(settings, private=private, listen=listen, say=print_message).run(_announce)
 
 
 def _arguments(ctx: click.Context, *, private: bool, listen: str | None) -> list[str]:

@@ -18,7 +18,7 @@ def description(record: RunRecord, settings: Settings) -> str:
 
 def _lines(record: RunRecord, settings: Settings) -> Iterator[str]:
     yield "Schedy is up." if record.ready else "Schedy is starting."
-    yield f"  Broker         {record.broker_url}"
+    yield f"  Broker         {record.broker_url if record.has_own_broker else without_password(record.broker_url)}"
     if record.management_url is not None:
         parts = urlsplit(record.management_url)
         place = f"http://{parts.hostname}:{parts.port}/"

@@ -31,6 +31,11 @@ class RunRecord:
         """True while the `schedy up` that wrote this runs."""
         return self.boot == boot_id() and self.supervisor.is_running()
 
+    @property
+    def has_own_broker(self) -> bool:
+        """True if the broker is the private node, whose passwords Schedy has made; others are not to be shown."""
+        return self.management_url is not None
+
     def save(self, path: Path) -> None:
         """Write the file at once or not at all, readable only by its owner."""
         draft = path.with_suffix(".new")
