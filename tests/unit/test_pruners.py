@@ -44,6 +44,7 @@ def _by_schedy(definition: Any) -> list[int]:
         for step in range(1, STEPS):
             job = replace(job, curve={**job.curve, step: _value(number, step)})
             hopeless, state = OptunaPruner(definition).prune(job, History(ended, [job]))
+            assert type(hopeless) is bool, "NumPy's is no JSON"
             job = replace(job, state=state)
             if hopeless:
                 break

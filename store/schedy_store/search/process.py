@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from schedy.python_process import module_command
-from schedy_store.search.wire import ANSWER, ProcessEnded, Question, SearchAnswer
+from schedy_store.search.wire import ProcessEnded, Question, SearchAnswer, read_answer, write_line
 
 _END_SECONDS = 2.0
 
@@ -29,7 +29,7 @@ class SearchProcess:
         if self._child is None or self._child.has_ended.is_set():
             self._child = _Child(name=self._name, on_answer=self._on_answer)
             self._child.lines.put(self._store_url + "\n")
-        self._child.lines.put(question.model_dump_json() + "\n")
+        self._child.lines.put(write_line(question))
 
     def kill(self) -> None:
         """Kill the process, whatever it does; its end arrives as `ProcessEnded`."""
@@ -83,7 +83,7 @@ class _Child:
         with contextlib.suppress(ValueError, OSError), self.process.stdout:
             for line in self.process.stdout:
                 if not self._is_abandoned.is_set():
-                    self._on_answer(ANSWER.validate_json(line))
+                    self._on_answer(read_answer(line))
         code = self.process.wait()
         self.has_ended.set()
         self.lines.put(None)

@@ -43,7 +43,7 @@ class OptunaPruner:
         self._view.show(history, frozen)
         with quiet():
             study = Study(self._view.name, self._view, sampler=RandomSampler(), pruner=self._pruner)
-            is_hopeless = self._pruner.prune(study, frozen)
+            is_hopeless = bool(self._pruner.prune(study, frozen))  # some return NumPy's
         return is_hopeless, {**trial.state, **self._view.kept()}
 
 

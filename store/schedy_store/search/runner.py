@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from schedy.errors import SchedyError
 from schedy.wire.values import plain_values
@@ -18,21 +18,21 @@ from schedy_store.search.catalogue import make_algorithm, make_pruner
 from schedy_store.search.memory import Memory, read_source
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
 from schedy_store.search.wire import (
-    ANSWER,
-    QUESTION,
     MadeJob,
     PruneAnswer,
     PruneQuestion,
     Question,
     SearchAnswer,
     SuggestAnswer,
+    SuggestEnd,
     SuggestQuestion,
     WantedNumber,
+    read_question,
+    write_line,
 )
 
 _NICENESS = 10
 """Lower priority than the service, which handles claims and reports."""
-_PROBLEM_CHARACTERS = 1000
 
 
 class _Search:
@@ -73,24 +73,29 @@ class Runner:
 
     def _suggest(self, question: SuggestQuestion) -> SuggestAnswer:
         made: list[MadeJob] = []
-        end: SuggestAnswer = SuggestAnswer(question=question.question, experiment_pk=question.experiment_pk, made=[])
         try:
-            with self._store.transaction() as transaction:
-                search = self._search(transaction, question.experiment_pk)
-                search.memory.read(transaction)
-            for wanted in question.wanted:
-                suggestion = self._next(search, wanted)
-                if isinstance(suggestion, Suggestion):
+            end, reason = self._make(question, made)
+        except Exception as error:
+            end, reason = "failed", _problem(error)
+        return SuggestAnswer(
+            question=question.question, experiment_pk=question.experiment_pk, made=made, end=end, reason=reason
+        )
+
+    def _make(self, question: SuggestQuestion, made: list[MadeJob]) -> tuple[SuggestEnd, str]:
+        """Add the suggestions to `made`; return why there are no more."""
+        with self._store.transaction() as transaction:
+            search = self._search(transaction, question.experiment_pk)
+            search.memory.read(transaction)
+        for wanted in question.wanted:
+            match self._next(search, wanted):
+                case Suggestion() as suggestion:
                     made.append(_made_job(wanted.number, suggestion))
                     search.memory.remember(made[-1])
-                else:
-                    is_over = isinstance(suggestion, Exhausted)
-                    reason = suggestion.reason if isinstance(suggestion, Exhausted) else ""
-                    end = end.model_copy(update={"end": "exhausted" if is_over else "not_yet", "reason": reason})
-                    break
-        except Exception as error:
-            end = end.model_copy(update={"end": "failed", "reason": _problem(error)})
-        return end.model_copy(update={"made": made})
+                case NotYet():
+                    return "not_yet", ""
+                case Exhausted(reason):
+                    return "exhausted", reason
+        return "", ""
 
     def _next(self, search: _Search, wanted: WantedNumber) -> Suggestion | NotYet | Exhausted:
         patience = search.memory.definition.stop_after_no_improvement
@@ -100,19 +105,30 @@ class Runner:
         return search.algorithm.suggest(wanted.number, history)
 
     def _prune(self, question: PruneQuestion) -> PruneAnswer:
-        answer = PruneAnswer(question=question.question, job_pk=question.job_pk, attempt=question.attempt, prune=False)
+        prune, state, problem = False, None, ""
         try:
-            with self._store.transaction() as transaction:
-                search = self._search(transaction, question.experiment_pk)
-                search.memory.read(transaction)
-                trial = search.memory.to_prune(transaction, question.job_pk)
-            if trial is None or search.pruner is None or not trial.curve:
-                return answer
-            prune, state = search.pruner.prune(trial, search.memory.everything())
-            kept = None if state == trial.state else plain_values(state)
-            return answer.model_copy(update={"prune": prune, "state": kept})
+            prune, state = self._judge(question)
         except Exception as error:
-            return answer.model_copy(update={"problem": _problem(error)})
+            problem = _problem(error)
+        return PruneAnswer(
+            question=question.question,
+            job_pk=question.job_pk,
+            attempt=question.attempt,
+            prune=prune,
+            state=state,
+            problem=problem,
+        )
+
+    def _judge(self, question: PruneQuestion) -> tuple[bool, dict[str, Any] | None]:
+        """Return the pruner's verdict, and the state to keep with the job, None if it has not changed."""
+        with self._store.transaction() as transaction:
+            search = self._search(transaction, question.experiment_pk)
+            search.memory.read(transaction)
+            trial = search.memory.to_prune(transaction, question.job_pk)
+        if trial is None or search.pruner is None or not trial.curve:
+            return False, None
+        prune, state = search.pruner.prune(trial, search.memory.everything())
+        return prune, None if state == trial.state else plain_values(state)
 
     def _search(self, transaction: Transaction, experiment_pk: int) -> _Search:
         """The search of an experiment, created again when its settings or its past have changed."""
@@ -138,15 +154,21 @@ def _problem(error: Exception) -> str:
     """The text shown with the experiment; the traceback goes to the log of the service."""
     if not isinstance(error, SchedyError):
         traceback.print_exception(error, file=sys.stderr)
-    return f"{type(error).__name__}: {error}"[:_PROBLEM_CHARACTERS]
+    return f"{type(error).__name__}: {_text_of(error)}"
+
+
+def _text_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # an algorithm of a user's own may raise anything
+        return "(its text cannot be read)"
 
 
 def serve(store: Store, questions: TextIO, write: Callable[[str], object]) -> None:
     """Answer questions until there are no more."""
     runner = Runner(store)
     for line in questions:
-        answer = runner.answer(QUESTION.validate_json(line))
-        write(ANSWER.dump_json(answer).decode() + "\n")
+        write(write_line(runner.answer(read_question(line))))
 
 
 def main() -> None:

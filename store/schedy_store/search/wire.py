@@ -1,16 +1,32 @@
 """The messages between the results service and its search processes: one line of JSON each.
 
-Questions of the service go to the standard input of a process, answers come from its standard output. Both belong to
-the same user on the same machine. The process reads everything else that it needs from the store.
+Values come through as in all other messages: NaN, the infinities and any text stay themselves. Questions of the
+service go to the standard input of a process, answers come from its standard output. Both belong to the same user on
+the same machine. The process reads everything else that it needs from the store.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+from schedy.wire.base import JobId
+
+_REASON_CHARACTERS = 1000
+_LARGEST_GENERATION = 2**31 - 1
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _shown(text: str) -> str:
+    """Return a text of an algorithm as it can be stored and shown: one line, with odd characters escaped."""
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return shown[:_REASON_CHARACTERS]
+
+
+Reason = Annotated[str, AfterValidator(_shown)]
 
 
 class WantedNumber(_Line):
@@ -45,9 +61,12 @@ class MadeJob(_Line):
     number: int
     hyperparameters: dict[str, Any]
     results: dict[str, Any] = {}
-    parent: str | None = None
-    generation: int | None = None
+    parent: JobId | None = None
+    generation: int | None = Field(default=None, ge=0, le=_LARGEST_GENERATION)
     state: dict[str, Any] = {}
+
+
+SuggestEnd = Literal["", "not_yet", "exhausted", "failed"]
 
 
 class SuggestAnswer(_Line):
@@ -57,8 +76,8 @@ class SuggestAnswer(_Line):
     question: int
     experiment_pk: int
     made: list[MadeJob]
-    end: Literal["", "not_yet", "exhausted", "failed"] = ""
-    reason: str = ""
+    end: SuggestEnd = ""
+    reason: Reason = ""
 
 
 class PruneAnswer(_Line):
@@ -70,7 +89,7 @@ class PruneAnswer(_Line):
     attempt: int
     prune: bool
     state: dict[str, Any] | None = None
-    problem: str = ""
+    problem: Reason = ""
 
 
 class ProcessEnded(_Line):
@@ -84,5 +103,20 @@ class ProcessEnded(_Line):
 Question = SuggestQuestion | PruneQuestion
 SearchAnswer = SuggestAnswer | PruneAnswer | ProcessEnded
 
-QUESTION: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Field(discriminator="kind")])
-ANSWER: TypeAdapter[SearchAnswer] = TypeAdapter(Annotated[SearchAnswer, Field(discriminator="kind")])
+_QUESTION: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Field(discriminator="kind")])
+_ANSWER: TypeAdapter[SearchAnswer] = TypeAdapter(Annotated[SearchAnswer, Field(discriminator="kind")])
+
+
+def write_line(message: Question | SearchAnswer) -> str:
+    """Return the message as a line of ASCII JSON; NaN and infinities as Python's json writes them."""
+    return json.dumps(message.model_dump()) + "\n"
+
+
+def read_question(line: str) -> Question:
+    """Return the question that `write_line` wrote. Raises ValueError if the line is none."""
+    return _QUESTION.validate_python(json.loads(line))
+
+
+def read_answer(line: str) -> SearchAnswer:
+    """Return the answer that `write_line` wrote. Raises ValueError if the line is none."""
+    return _ANSWER.validate_python(json.loads(line))
