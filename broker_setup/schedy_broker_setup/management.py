@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote
 
+from schedy.amqp.errors import plain_reason
 from schedy.errors import ManagementError, SettingsError
 from schedy.tls import NO_TLS_FILES, TlsFiles, tls_context
 from schedy.urls import checked_url
@@ -180,7 +181,7 @@ class Management:
             return _Answer(status=response.status, body=response.read())
         except (OSError, http.client.HTTPException) as error:
             raise ManagementError(
-                f"No answer from the management API at {self._host}:{self._port} ({error!r}).",
+                f"No answer from the management API at {self._host}:{self._port} ({plain_reason(error)}).",
                 remedy="Check host and port (usually 15672), http or https, and that the plugin is enabled: "
                 "rabbitmq-plugins enable rabbitmq_management",
             ) from error
