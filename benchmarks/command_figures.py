@@ -18,7 +18,7 @@ from benchmarks.servers import Servers
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Experiment, Job, JobValue
 
-_SERVICE_IMPORTS = "import schedy_store.service.loop, schedy_broker_setup.topology"
+_SERVICE_IMPORTS = "import schedy_store.service.loop, schedy_broker_setup.declaring"
 _CLICK = "import click"
 _MEGABYTE = 1_000_000
 _CHUNK = 65_536

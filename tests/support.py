@@ -17,8 +17,8 @@ import psycopg
 import pytest
 
 from schedy.settings import Settings
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.node.node import free_port
-from schedy_broker_setup.topology import setup
 from schedy_store.schema.engine import Store
 from schedy_store.service.loop import ResultsService
 

@@ -16,11 +16,11 @@ from schedy.wire import names
 from schedy.wire.topology import EXCHANGES, QUEUES
 from schedy_broker_setup.connecting import addresses_of, open_connection
 from schedy_broker_setup.dead_letters import DeadLetter, dead_letters
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks, check_version
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import NOTHING, Permissions, Role, User
-from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from tests.conftest import Node, OwnNode
 from tests.node_control import forget_queue, suspend_queue

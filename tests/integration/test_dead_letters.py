@@ -25,9 +25,9 @@ from schedy_broker_setup.dead_letters import (
     drop_dead_letters,
     replay_dead_letters,
 )
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, TopicPermissions, User
-from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from tests.conftest import Node
 from tests.support import PostgreSQL, running_service, wait_until

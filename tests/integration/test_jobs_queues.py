@@ -12,7 +12,7 @@ from schedy import Job
 from schedy.settings import Settings, load_settings
 from schedy.wire import names
 from schedy_broker_setup.connecting import open_connection
-from schedy_broker_setup.topology import setup
+from schedy_broker_setup.declaring import setup
 from schedy_store.service.broker import ticker
 from tests.conftest import OwnNode
 from tests.node_control import forget_queue, suspend_queue

@@ -7,9 +7,9 @@ import pytest
 import schedy
 from schedy.errors import PermissionDeniedError
 from schedy.settings import Settings
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, User
-from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from tests.conftest import Node
 from tests.support import running_service

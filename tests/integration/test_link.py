@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from schedy.settings import Settings
-from schedy_broker_setup.topology import setup
+from schedy_broker_setup.declaring import setup
 from schedy_store.service.broker import ticker
 from schedy_store.service.broker.link import Link
 from tests.support import wait_until

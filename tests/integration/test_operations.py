@@ -23,9 +23,9 @@ from schedy.wire.codec import encode, routing_key
 from schedy.wire.records import JobEvent, WorkerRecord
 from schedy.wire.reports import Finish
 from schedy.wire.requests import GetHistory, GetJobs, GetWorkers
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, User
-from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store

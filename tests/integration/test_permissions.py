@@ -19,10 +19,10 @@ from schedy.wire import names
 from schedy.wire.topology import BINDINGS, EXCHANGES, QUEUES, jobs_binding, jobs_queue
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.dead_letters import dead_letters
+from schedy_broker_setup.declaring import bind, declare_queue, setup
 from schedy_broker_setup.definitions_file import definitions
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Permissions, Role, User, is_hash_of, password_hash, users_from
-from schedy_broker_setup.topology import bind, declare_queue, setup
 from schedy_broker_setup.users import create_users
 from schedy_cli.commands.broker import broker_command
 from tests.conftest import Node

@@ -21,8 +21,8 @@ from schedy.wire.base import Worker
 from schedy.wire.changes import NewJob, Push
 from schedy.wire.codec import encode, routing_key
 from schedy_broker_setup.dead_letters import dead_letters
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.management import Management
-from schedy_broker_setup.topology import setup
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Service as ServiceRow
 from schedy_store.service.epoch import DeposedError, Epochs, Turn

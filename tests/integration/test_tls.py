@@ -15,10 +15,10 @@ import pytest
 import schedy
 from schedy.errors import BrokerError
 from schedy.settings import load_settings
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.doctor.check import Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_broker_setup.node.node import free_port
-from schedy_broker_setup.topology import setup
 from tests.certificates import Authority, Certificate
 from tests.conftest import OwnNode, start_node
 from tests.support import running_service, wait_until

@@ -18,8 +18,8 @@ from schedy.wire.topology import (
     jobs_queue,
 )
 from schedy_broker_setup.connecting import open_connection
+from schedy_broker_setup.declaring import bind, declare_queue, setup
 from schedy_broker_setup.management import Management
-from schedy_broker_setup.topology import bind, declare_queue, setup
 from tests.conftest import Node
 
 

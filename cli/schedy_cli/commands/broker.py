@@ -9,10 +9,10 @@ import click
 from schedy.errors import BrokerError
 from schedy.tls import TlsFiles
 from schedy_broker_setup.connecting import addresses_of
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.definitions_file import definitions
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, users_from
-from schedy_broker_setup.topology import setup
 from schedy_broker_setup.users import create_users
 from schedy_cli.context import settings_of
 from schedy_cli.printing.text import printable

@@ -21,7 +21,7 @@ def serve_command(ctx: click.Context, *, migrate: bool) -> None:
 
     Several instances may run, on one machine or many: one is active, and another takes over when it ends.
     """
-    from schedy_broker_setup.topology import setup  # noqa: PLC0415 - heavy, and only this command serves
+    from schedy_broker_setup.declaring import setup  # noqa: PLC0415 - heavy, and only this command serves
     from schedy_store.schema.engine import Store  # noqa: PLC0415
     from schedy_store.service.loop import ResultsService  # noqa: PLC0415
 

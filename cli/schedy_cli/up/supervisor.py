@@ -13,9 +13,9 @@ from schedy.errors import BrokerError, SchedyError
 from schedy.settings import DEFAULT_BROKER_URL, Settings
 from schedy.wire import names
 from schedy_broker_setup.connecting import address_behind, addresses_of, open_connection
+from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.inspection import queue_state
 from schedy_broker_setup.node.processes import Process
-from schedy_broker_setup.topology import setup
 from schedy_cli.up.private_broker import PrivateBroker
 from schedy_cli.up.run_record import RunRecord
 from schedy_cli.up.service_process import ServiceProcess
