@@ -1,8 +1,10 @@
 """Output of jobs and experiments, to the letter; none of it acts on the terminal."""
 
+import importlib
 import json
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,13 +14,15 @@ from schedy.wire.answers import FieldsAnswer
 from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits, WorkerRecord
 from schedy.wire.requests import JOB_COLUMNS, SortField
 from schedy_broker_setup.dead_letters import DeadLetter
+from schedy_cli import commands
 from schedy_cli.commands import dead, workers
+from schedy_cli.main import run
 from schedy_cli.parsing.fields import all_fields, parse_field
 from schedy_cli.printing.events import EventPrinter
 from schedy_cli.printing.experiments import experiment_json, experiment_paragraph
 from schedy_cli.printing.jobs import headings, job_json, job_notes, job_paragraph, job_row
 from schedy_cli.printing.tables import print_table
-from schedy_cli.printing.text import age
+from schedy_cli.printing.text import JsonForm, age, json_line
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 EVIL = "\x1b[31m\x9b2J\x07\x00\r\n\t\u2028\u202e\udcff"
@@ -155,7 +159,7 @@ def test_an_experiment_shows_the_statuses_of_its_jobs() -> None:
     assert click.unstyle(experiment_paragraph(record)) == (
         "Name: MinimizeManual\nStatus: RUNNING (paused)\nScheduler: manual\nJobs:\n - QUEUED: 1\n - DONE: 2"
     )
-    assert json.loads(experiment_json(record))["job_counts"] == {"DONE": 2, "QUEUED": 1}
+    assert json.loads(experiment_json(record, JsonForm.NAN_AS_NULL))["job_counts"] == {"DONE": 2, "QUEUED": 1}
 
 
 class TestNothingActsOnTheTerminal:
@@ -189,8 +193,8 @@ class TestNothingActsOnTheTerminal:
                 "results": {EVIL: EVIL},
             }
         )
-        for options in ({}, {"as_json": True}):
-            printer = EventPrinter(**{"as_json": False, "with_experiment": True, "with_results": True, **options})
+        for form in (None, JsonForm.NAN_AS_NULL):
+            printer = EventPrinter(as_json=form, with_experiment=True, with_results=True)
             printer.show([event])
         lines = capsys.readouterr().out.replace("\t", " ").split("\n")
         assert [line for line in lines if not line.isprintable()] == []
@@ -217,10 +221,10 @@ class TestNothingActsOnTheTerminal:
         assert [cell for cell in dead._row(letter) if not cell.isprintable()] == []
         assert [line for line in dead._paragraph(letter).split("\n") if not line.isprintable()] == []
         assert dead._name(letter).isprintable()
-        assert dead._json(letter).isprintable()
+        assert dead._json(letter, JsonForm.NAN_AS_NULL).isprintable()
 
     def test_in_json(self) -> None:
-        assert job_json(self.nasty).isprintable()
+        assert job_json(self.nasty, JsonForm.NAN_AS_NULL).isprintable()
 
     def test_in_an_error_that_lists_the_fields(self) -> None:
         known = FieldsAnswer(hyperparameters=[EVIL], results=[EVIL * 2])
@@ -230,13 +234,13 @@ class TestNothingActsOnTheTerminal:
 
 
 def test_json_has_every_field_but_internal_ones() -> None:
-    found = json.loads(job_json(job(quality=math.nan), [EVENT]))
+    found = json.loads(job_json(job(quality=math.nan), JsonForm.NAN_AS_NULL, [EVENT]))
     assert set(found) == {
         *("id", "status", "quality", "hyperparameters", "results", "error", "created_at", "started_at"),
         *("finished_at", "worker", "attempt", "previous_results", "stop", "silent_seconds", "events"),
         *("parent", "generation"),
     }
-    assert math.isnan(found["quality"])
+    assert found["quality"] is None
     assert found["created_at"] == NOW.isoformat()
     assert set(found["events"][0]) == {
         *("experiment", "job_id", "at", "kind", "worker", "attempt", "detail", "times", "last_at", "results"),
@@ -246,3 +250,44 @@ def test_json_has_every_field_but_internal_ones() -> None:
 def test_a_table_in_a_pipe_is_separated_by_tabs(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["id", "x"], (row for row in [["a", "1"], ["b", ""]]))
     assert capsys.readouterr().out == "id\tx\na\t1\nb\t\n"
+
+
+def _refuse(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
+
+
+LOOSE = {"a": math.nan, "b": [1, math.inf, {"c": -math.inf}], "d": 10**30, "e": "NaN", "at": NOW, "f": 1e308}
+STRICT = {"d": 10**30, "e": "NaN", "at": NOW.isoformat(), "f": 1e308}
+
+
+def test_json_is_strict() -> None:
+    found = json.loads(json_line(LOOSE, JsonForm.NAN_AS_NULL), parse_constant=_refuse)
+    assert found == {"a": None, "b": [1, None, {"c": None}], **STRICT}
+
+
+def test_json_has_nan_as_text_where_that_is_asked_for() -> None:
+    found = json.loads(json_line(LOOSE, JsonForm.NAN_AS_TEXT), parse_constant=_refuse)
+    assert found == {"a": "NaN", "b": [1, "Infinity", {"c": "-Infinity"}], **STRICT}
+
+
+def test_deep_values_with_nan_are_strict_json_too() -> None:
+    deep: Any = math.nan
+    for _ in range(480):
+        deep = [deep]
+    assert json_line({"x": deep}, JsonForm.NAN_AS_NULL).count("null") == 1
+
+
+@pytest.mark.parametrize("command", sorted(path.stem for path in Path(commands.__path__[0]).glob("*.py")))
+def test_every_command_with_json_has_both_forms(command: str) -> None:
+    """None prints NaN as Python does, whose JSON other programs cannot read."""
+    if command == "__init__":
+        return
+    made = getattr(importlib.import_module(f"schedy_cli.commands.{command}"), f"{command}_command")
+    spellings = {word for parameter in made.params for word in parameter.opts}
+    assert ("--json" in spellings) == ("--nan" in spellings)
+
+
+@pytest.mark.parametrize("words", [["list", "--nan"], ["dead", "--nan"]])
+def test_nan_without_json_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 2
+    assert "--nan applies to --json: give both." in capsys.readouterr().err

@@ -16,7 +16,7 @@ from schedy_cli.context import ask_first, settings_of
 from schedy_cli.parsing.option_groups import FORCE_OPTION, JSON_OPTION
 from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.tables import print_table
-from schedy_cli.printing.text import json_line, local_time, print_paragraphs, printable
+from schedy_cli.printing.text import JsonForm, json_line, local_time, print_paragraphs, printable
 
 _HEADER = ("number", "routing key", "kind", "user", "reason", "body")
 _BODY_CHARACTERS = 60
@@ -28,23 +28,23 @@ _numbers_argument = click.argument("numbers", metavar="[NUMBER]...", nargs=-1, t
 @click.option("-v", "--verbose", is_flag=True, help="Print whole messages, with the time of each.")
 @JSON_OPTION
 @click.pass_context
-def dead_command(ctx: click.Context, *, verbose: bool, as_json: bool) -> None:
+def dead_command(ctx: click.Context, *, verbose: bool, as_json: JsonForm | None) -> None:
     """List messages that the results service could not process, oldest first, with the reasons.
 
     They stay in the list. Once the cause is fixed, replay them: schedy dead replay.
     """
     if ctx.invoked_subcommand is not None:
-        if verbose or as_json:
+        if verbose or as_json is not None:
             raise click.UsageError(
                 f"-v and --json apply to the list, not to {ctx.invoked_subcommand!r}: leave them out."
             )
         return
     settings = settings_of(ctx)
-    whole = verbose or as_json
+    whole = verbose or as_json is not None
     letters = dead_letters(settings.broker_url, limit=None, whole=whole, tls=settings.broker_tls)
-    if as_json:
+    if as_json is not None:
         for letter in letters:
-            click.echo(_json(letter))
+            click.echo(_json(letter, as_json))
     elif verbose:
         print_paragraphs(map(_paragraph, letters))
     else:
@@ -128,6 +128,6 @@ def _paragraph(letter: DeadLetter) -> str:
     return "\n".join(f"{label}: {printable(text)}" for label, text in lines if text)
 
 
-def _json(letter: DeadLetter) -> str:
+def _json(letter: DeadLetter, form: JsonForm) -> str:
     names = [field.name for field in dataclasses.fields(letter) if field.name != "content"]
-    return json_line({name: getattr(letter, name) for name in names})
+    return json_line({name: getattr(letter, name) for name in names}, form)

@@ -6,6 +6,7 @@ from schedy.wire.requests import GetHistory, pages
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.events import EventPrinter
+from schedy_cli.printing.text import JsonForm
 from schedy_cli.reading import find_experiment, find_job
 
 _PAGE = 500
@@ -16,7 +17,7 @@ _PAGE = 500
 @click.argument("job", required=False)
 @JSON_OPTION
 @click.pass_context
-def history_command(ctx: click.Context, name: str, *, job: str | None, as_json: bool) -> None:
+def history_command(ctx: click.Context, name: str, *, job: str | None, as_json: JsonForm | None) -> None:
     """Show all events of the experiment NAME and its jobs, or of one JOB, oldest first.
 
     A line has the time, the job, the attempt, the event, the worker and details. The results that are kept of an

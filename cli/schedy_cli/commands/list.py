@@ -1,5 +1,6 @@
 """`schedy list`."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from schedy_cli.printing.experiments import (
 )
 from schedy_cli.printing.jobs import headings, job_json, job_line, job_paragraph, job_row
 from schedy_cli.printing.tables import print_table
-from schedy_cli.printing.text import print_paragraphs
+from schedy_cli.printing.text import JsonForm, print_paragraphs
 from schedy_cli.reading import Reader, all_experiments, find_experiment, jobs_at, jobs_by_age
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ class _Layout:
     as_paragraphs: bool
     as_table: bool
     fields: tuple[str, ...]
-    as_json: bool
+    as_json: JsonForm | None
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def _list_experiments(reader: Reader, layout: _Layout, selection: _Selection) ->
     if layout.fields or selection.sort or selection.statuses or selection.decreasing:
         raise click.UsageError("-f, -s, -d and --status apply to jobs: name an experiment.")
     experiments = itertools.islice(all_experiments(reader), selection.limit)
-    if layout.as_json:
-        _print_each(experiments, experiment_json)
+    if layout.as_json is not None:
+        _print_each(experiments, functools.partial(experiment_json, form=layout.as_json))
     elif layout.as_paragraphs:
         print_paragraphs(map(experiment_paragraph, experiments))
     elif layout.as_table:
@@ -117,8 +118,8 @@ def _list_jobs(reader: Reader, experiment: ExperimentRecord, layout: _Layout, se
     if selection.sort or as_table:
         known = reader.ask(GetFields(experiment_uid=experiment.uid))
     jobs = itertools.islice(_selected(reader, experiment, known, selection), selection.limit)
-    if layout.as_json:
-        _print_each(jobs, job_json)
+    if layout.as_json is not None:
+        _print_each(jobs, functools.partial(job_json, form=layout.as_json))
     elif as_table:
         fields = [parse_field(word, known) for word in layout.fields] or all_fields(known)
         print_table(layout.fields or headings(fields), (job_row(job, fields) for job in jobs))

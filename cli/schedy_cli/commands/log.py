@@ -12,6 +12,7 @@ from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.events import EventPrinter
 from schedy_cli.printing.messages import print_message
+from schedy_cli.printing.text import JsonForm
 from schedy_cli.reading import Reader, find_experiment
 
 _PAGE = 500
@@ -34,7 +35,7 @@ _PATIENCE_SECONDS = 2.0
 @click.option("-f", "--follow", is_flag=True, help="Print new events as they happen, until Ctrl-C.")
 @JSON_OPTION
 @click.pass_context
-def log_command(ctx: click.Context, name: str | None, *, count: int, follow: bool, as_json: bool) -> int:
+def log_command(ctx: click.Context, name: str | None, *, count: int, follow: bool, as_json: JsonForm | None) -> int:
     """Show the latest events, of all experiments or of the experiment NAME.
 
     The lines are those of `schedy history`; without NAME, a job is written EXPERIMENT/JOB.

@@ -12,9 +12,11 @@ from schedy.settings import Settings
 from schedy.wire.base import check_experiment_name
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.parsing.argv import PairsCommand, given_pairs, pairs_option
+from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.parsing.push_files import PUSHED_STATUSES, check_pushed_job, open_push_file, read_jobs
 from schedy_cli.printing.jobs import job_json, job_paragraph
 from schedy_cli.printing.messages import print_message
+from schedy_cli.printing.text import JsonForm
 
 
 @click.command("push", cls=PairsCommand, epilog="Example: schedy push MinimizeManual -p x 1 y 2")
@@ -40,10 +42,10 @@ from schedy_cli.printing.messages import print_message
 @click.option(
     "--from", "source", metavar="FILE", help="Push many jobs from FILE, JSON lines or CSV (-: standard input)."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the job as one line of JSON.")
+@JSON_OPTION
 @click.pass_context
 def push_command(
-    ctx: click.Context, name: str, *, status: str, quality: float, source: str | None, as_json: bool
+    ctx: click.Context, name: str, *, status: str, quality: float, source: str | None, as_json: JsonForm | None
 ) -> None:
     """Push a job to the experiment NAME, and print it once it is stored.
 
@@ -57,7 +59,7 @@ def push_command(
     settings = settings_of(ctx)
     hyperparameters, results = given_pairs(ctx, "hyperparameters"), given_pairs(ctx, "results")
     if source is not None:
-        if hyperparameters or results or status != "QUEUED" or quality or as_json:
+        if hyperparameters or results or status != "QUEUED" or quality or as_json is not None:
             raise click.UsageError("--from takes everything from the file: leave out -p, -r, -s, -q and --json.")
         _push_file(settings, name, source)
         return
@@ -65,12 +67,12 @@ def push_command(
     _push_one(settings, name, check_pushed_job(fields, limit_bytes=settings.max_message_bytes), as_json=as_json)
 
 
-def _push_one(settings: Settings, name: str, new: CheckedJob, *, as_json: bool) -> None:
+def _push_one(settings: Settings, name: str, new: CheckedJob, *, as_json: JsonForm | None) -> None:
     with session_for(settings) as session:
         try:
             for _chunk, answer in push_chunks(session, name, None, [new]):
                 (job,) = answer.jobs
-                click.echo(job_json(job) if as_json else job_paragraph(job))
+                click.echo(job_paragraph(job) if as_json is None else job_json(job, as_json))
         except NotStoredYetError as error:
             print_message(str(error))
 

@@ -9,6 +9,7 @@ from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.curves import curve_lines
 from schedy_cli.printing.experiments import definition_text, experiment_json, experiment_paragraph
 from schedy_cli.printing.jobs import job_json, job_paragraph
+from schedy_cli.printing.text import JsonForm
 from schedy_cli.reading import Reader, find_experiment
 
 
@@ -20,10 +21,10 @@ from schedy_cli.reading import Reader, find_experiment
 @JSON_OPTION
 @click.pass_context
 def show_command(
-    ctx: click.Context, name: str, *, job: str | None, verbose: bool, as_definition: bool, as_json: bool
+    ctx: click.Context, name: str, *, job: str | None, verbose: bool, as_definition: bool, as_json: JsonForm | None
 ) -> None:
     """Show the experiment NAME, or one JOB of it."""
-    if as_definition and (job is not None or verbose or as_json):
+    if as_definition and (job is not None or verbose or as_json is not None):
         raise click.UsageError("--definition prints an experiment, as JSON: leave out JOB, -v and --json.")
     with reader_for(settings_of(ctx)) as reader:
         experiment = find_experiment(reader, name)
@@ -31,15 +32,19 @@ def show_command(
             click.echo(definition_text(experiment))
         elif job is not None:
             _show_job(reader, experiment, job, verbose=verbose, as_json=as_json)
+        elif as_json is not None:
+            click.echo(experiment_json(experiment, as_json))
         else:
-            click.echo(experiment_json(experiment) if as_json else experiment_paragraph(experiment, verbose=verbose))
+            click.echo(experiment_paragraph(experiment, verbose=verbose))
 
 
-def _show_job(reader: Reader, experiment: ExperimentRecord, job_id: str, *, verbose: bool, as_json: bool) -> None:
+def _show_job(
+    reader: Reader, experiment: ExperimentRecord, job_id: str, *, verbose: bool, as_json: JsonForm | None
+) -> None:
     answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job_id))
     job = answer.jobs[0]
-    if as_json:
-        click.echo(job_json(job, answer.events))
+    if as_json is not None:
+        click.echo(job_json(job, as_json, answer.events))
         return
     click.echo(job_paragraph(job, verbose=verbose, events=answer.events))
     for line in curve_lines(reader.ask(GetCurve(experiment_uid=experiment.uid, job_id=job_id)).points):

@@ -11,7 +11,7 @@ from schedy.wire.requests import GetWorkers, pages
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.tables import print_table
-from schedy_cli.printing.text import age, json_line, local_time, printable
+from schedy_cli.printing.text import JsonForm, age, json_line, local_time, printable
 from schedy_cli.reading import Reader
 
 _HEADER = ("program", "host", "pid", "since", "jobs", "heard", "done", "crashed", "lost", "state")
@@ -21,7 +21,7 @@ _HEADER = ("program", "host", "pid", "since", "jobs", "heard", "done", "crashed"
 @click.option("--all", "with_ended", is_flag=True, help="Include workers that have exited.")
 @JSON_OPTION
 @click.pass_context
-def workers_command(ctx: click.Context, *, with_ended: bool, as_json: bool) -> None:
+def workers_command(ctx: click.Context, *, with_ended: bool, as_json: JsonForm | None) -> None:
     """List the workers of the last seven days, oldest first.
 
     The state is `alive`; `silent` after a lease without a sign of life; `unhealthy`, with the reason, if the worker
@@ -29,9 +29,9 @@ def workers_command(ctx: click.Context, *, with_ended: bool, as_json: bool) -> N
     """
     with reader_for(settings_of(ctx)) as reader:
         workers = _all_workers(reader, with_ended=with_ended)
-        if as_json:
+        if as_json is not None:
             for worker in workers:
-                click.echo(json_line(worker.model_dump(exclude={"position"})))
+                click.echo(json_line(worker.model_dump(exclude={"position"}), as_json))
         else:
             print_table(_HEADER, (_row(worker) for worker in workers))
 

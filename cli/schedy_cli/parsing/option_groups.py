@@ -7,10 +7,33 @@ from typing import Any, TypeVar
 
 import click
 
+from schedy_cli.printing.text import JsonForm
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
+_NAN_AS_TEXT = "schedy_cli.nan_as_text"
 FORCE_OPTION = click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
+
+
+def JSON_OPTION(command: F) -> F:
+    """Give a command the options --json and --nan, as `as_json`: the form of the JSON, None for other output."""
+    help_text = "With --json, write NaN and infinities as text (default: null)."
+    nan = click.option("--nan", is_flag=True, is_eager=True, expose_value=False, callback=_note_nan, help=help_text)
+    json = click.option("--json", "as_json", is_flag=True, callback=_json_form, help="Print JSON, one object per line.")
+    return json(nan(command))
+
+
+def _note_nan(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
+    ctx.meta[_NAN_AS_TEXT] = given
+
+
+def _json_form(ctx: click.Context, _option: click.Parameter, given: bool) -> JsonForm | None:
+    nan_as_text: bool = ctx.meta[_NAN_AS_TEXT]
+    if not given:
+        if nan_as_text:
+            raise click.UsageError("--nan applies to --json: give both.")
+        return None
+    return JsonForm.NAN_AS_TEXT if nan_as_text else JsonForm.NAN_AS_NULL
 
 
 def option_group(keyword: str, kind: type, *options: Callable[[Any], Any]) -> Callable[[F], F]:

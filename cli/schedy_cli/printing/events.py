@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from schedy.wire.records import JobEvent
-from schedy_cli.printing.text import json_line, local_time, printable, values_lines
+from schedy_cli.printing.text import JsonForm, json_line, local_time, printable, values_lines
 
 
 def event_fields(event: JobEvent) -> dict[str, Any]:
@@ -19,7 +19,12 @@ class EventPrinter:
     """Prints events as JSON, or in columns: on a terminal as wide as the widest cell so far, in a pipe with tabs."""
 
     def __init__(
-        self, *, as_json: bool, with_job: bool = True, with_experiment: bool = False, with_results: bool = False
+        self,
+        *,
+        as_json: JsonForm | None,
+        with_job: bool = True,
+        with_experiment: bool = False,
+        with_results: bool = False,
     ) -> None:
         self._as_json = as_json
         self._with_job = with_job
@@ -30,9 +35,9 @@ class EventPrinter:
 
     def show(self, events: Sequence[JobEvent]) -> None:
         """Print the events, which follow those of the last call."""
-        if self._as_json:
+        if self._as_json is not None:
             for event in events:
-                click.echo(json_line(event_fields(event)))
+                click.echo(json_line(event_fields(event), self._as_json))
             return
         rows = [self._row(event) for event in events]
         self._widen(rows)

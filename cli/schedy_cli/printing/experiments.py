@@ -9,7 +9,7 @@ from schedy.settings import Settings
 from schedy.wire.base import JOB_STATUSES
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy_cli.printing.searches import search_lines
-from schedy_cli.printing.text import coloured_status, json_line, local_time, printable
+from schedy_cli.printing.text import JsonForm, coloured_status, json_line, local_time, printable
 
 _DEFAULT_ATTEMPTS = Settings.model_fields["max_attempts"].default
 
@@ -58,9 +58,9 @@ def experiment_row(experiment: ExperimentRecord) -> list[str]:
     return [*map(printable, (experiment.name, status, experiment.scheduler)), *counts]
 
 
-def experiment_json(experiment: ExperimentRecord) -> str:
+def experiment_json(experiment: ExperimentRecord, form: JsonForm) -> str:
     """Return an experiment as one line of JSON."""
-    return json_line(experiment.model_dump(exclude={"position"}))
+    return json_line(experiment.model_dump(exclude={"position"}), form)
 
 
 def definition_text(experiment: ExperimentRecord) -> str:

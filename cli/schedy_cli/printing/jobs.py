@@ -8,7 +8,7 @@ from schedy.wire.requests import SortField
 from schedy.wire.stopping import stop_text
 from schedy_cli.parsing.values_text import format_name, format_quality, format_value
 from schedy_cli.printing.events import event_fields
-from schedy_cli.printing.text import age, coloured_status, json_line, local_time, printable, values_lines
+from schedy_cli.printing.text import JsonForm, age, coloured_status, json_line, local_time, printable, values_lines
 
 
 def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[JobEvent] = ()) -> str:
@@ -63,10 +63,12 @@ def _details(job: JobRecord, events: Sequence[JobEvent]) -> Iterator[str]:
         yield f" - {local_time(event.at)} {event.kind}: {printable(event.detail + worker)}"
 
 
-def job_json(job: JobRecord, events: Sequence[JobEvent] | None = None) -> str:
+def job_json(job: JobRecord, form: JsonForm, events: Sequence[JobEvent] | None = None) -> str:
     """Return a job as one line of JSON, with its events if they are given."""
     fields = {"id": job.job_id, **job.model_dump(exclude={"position", "revision", "job_id"})}
-    return json_line(fields if events is None else {**fields, "events": [event_fields(event) for event in events]})
+    if events is not None:
+        fields["events"] = [event_fields(event) for event in events]
+    return json_line(fields, form)
 
 
 def job_line(job: JobRecord) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 import click
@@ -48,9 +49,21 @@ def print_paragraphs(paragraphs: Iterable[str]) -> None:
         click.echo(paragraph)
 
 
-def json_line(fields: dict[str, Any]) -> str:
-    """Return fields as one line of JSON; NaN and infinities as Python's json writes them."""
-    return json.dumps(fields, default=_json_time)
+class JsonForm(Enum):
+    """The form of NaN and the infinities in JSON, which has no numbers for them."""
+
+    NAN_AS_NULL = "null"
+    NAN_AS_TEXT = "text"
+
+
+def json_line(fields: dict[str, Any], form: JsonForm) -> str:
+    """Return fields as one line of strict JSON."""
+    try:
+        return json.dumps(fields, default=_json_time, allow_nan=False)
+    except ValueError:
+        loose = json.dumps(fields, default=_json_time)
+        as_text = form is JsonForm.NAN_AS_TEXT
+        return json.dumps(json.loads(loose, parse_constant=lambda name: name if as_text else None), allow_nan=False)
 
 
 def _json_time(value: object) -> str:
