@@ -67,7 +67,7 @@ class Channel:
     """An AMQP channel of the live connection. Confirms, consuming and getting; all in the I/O thread.
 
     Once it is closed (by us, the broker or a lost connection) every method does nothing, and `on_outcome` is called
-    no more: `on_closed` is called instead.
+    no more. `Connection.open_channel` says when its `on_closed` is called.
     """
 
     _pika: PikaChannel
@@ -78,6 +78,8 @@ class Channel:
     _returned: set[str] = field(default_factory=set)
     _on_empty: Callable[[], None] | None = None
     _on_cancelled: Callable[[], None] | None = None
+    closed_by_us: bool = field(default=False, init=False)
+    """True once `close` was called."""
 
     @property
     def is_open(self) -> bool:
@@ -220,6 +222,7 @@ class Channel:
 
     def close(self) -> None:
         self._assert_io_thread()
+        self.closed_by_us = True
         if self.is_open:
             self._pika.close()
 

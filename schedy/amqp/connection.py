@@ -128,7 +128,8 @@ class Connection:
     ) -> None:
         """Open a channel on the live connection (I/O thread only).
 
-        `on_closed` is not called when the whole connection goes.
+        `on_closed` is called when the broker closes the channel: neither after our own `Channel.close`, nor when the
+        whole connection goes.
         """
         self.assert_io_thread()
         connection = self._pika
@@ -144,7 +145,7 @@ class Connection:
         pika_channel = connection.channel(on_open_callback=_opened)
 
         def _closed(_channel: object, reason: Exception) -> None:
-            if connection.is_open and channels:
+            if connection.is_open and channels and not channels[0].closed_by_us:
                 on_closed(channels[0], broker_error(reason, address))
 
         pika_channel.add_on_close_callback(_closed)

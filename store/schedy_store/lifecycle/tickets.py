@@ -143,12 +143,18 @@ class TicketDispatcher:
                 self._resting[experiment] = time.monotonic() + _REST_SECONDS
             self.not_published([key])
 
-    def recreated(self, transaction: Transaction, experiments: Iterable[str]) -> None:
-        """Want new tickets for all jobs of these experiments: their queues were created again, and are empty."""
+    def recreated(self, transaction: Transaction, experiments: Iterable[str]) -> list[str]:
+        """Want new tickets for all jobs of these experiments: their queues were created again, and are empty.
+
+        Returns lines for the log.
+        """
+        lines: list[str] = []
         for name in experiments:
             pk = transaction.sql.scalar(select(Experiment.pk).where(Experiment.name == name))
             if pk is not None:
-                self._reclaim(transaction, pk, before=transaction.now + timedelta(seconds=1))
+                before = transaction.now + timedelta(seconds=1)
+                lines += self._reclaim(transaction, pk, before=before, reason="its queue was lost")
+        return lines
 
     def choose(self, transaction: Transaction) -> list[WantedTicket]:
         """Return the tickets to publish now, and count them as in flight."""
@@ -194,14 +200,20 @@ class TicketDispatcher:
         if not claims or claims[-1][1] + timedelta(seconds=self.lease_seconds) <= now:
             claims.append((dispatched_at, now))
 
-    def reclaim_overtaken(self, transaction: Transaction) -> None:
-        """Count tickets as lost that later ones have overtaken for several leases: their jobs want new ones."""
+    def reclaim_overtaken(self, transaction: Transaction) -> list[str]:
+        """Count tickets as lost that later ones have overtaken for several leases: their jobs want new ones.
+
+        Returns lines for the log.
+        """
+        lines: list[str] = []
         long_ago = transaction.now - self._patience
         for experiment, claims in self._claimed.items():
             ripe = [dispatched_at for dispatched_at, claimed_at in claims if claimed_at <= long_ago]
             if ripe:
-                self._reclaim(transaction, experiment, before=max(ripe))
+                reason = "later ones have overtaken them"
+                lines += self._reclaim(transaction, experiment, before=max(ripe), reason=reason)
                 self._claimed[experiment] = [claim for claim in claims if claim[1] > long_ago]
+        return lines
 
     def overdue_experiments(self, transaction: Transaction) -> dict[int, str]:
         """Return the keys and names of experiments with tickets unclaimed for several leases: they may be lost."""
@@ -215,25 +227,36 @@ class TicketDispatcher:
         )
         return {row.pk: row.name for row in transaction.sql.execute(found)}
 
-    def note_queue_lengths(self, transaction: Transaction, lengths: dict[int, int]) -> None:
-        """Note the lengths of queues: one that is empty several times in a row has lost its old tickets."""
+    def note_queue_lengths(self, transaction: Transaction, lengths: dict[int, int]) -> list[str]:
+        """Note the lengths of queues: one that is empty several times in a row has lost its old tickets.
+
+        Returns lines for the log.
+        """
+        lines: list[str] = []
         for experiment, ready in lengths.items():
             self._seen_empty[experiment] = self._seen_empty.get(experiment, 0) + 1 if ready == 0 else 0
             if self._seen_empty[experiment] >= _LOST_AFTER_LEASES:
                 self._seen_empty[experiment] = 0
-                self._reclaim(transaction, experiment, before=transaction.now - self._patience)
+                before = transaction.now - self._patience
+                lines += self._reclaim(transaction, experiment, before=before, reason="its queue was found empty")
+        return lines
 
     @property
     def _patience(self) -> timedelta:
         return timedelta(seconds=self.lease_seconds * _LOST_AFTER_LEASES)
 
-    def _reclaim(self, transaction: Transaction, experiment: int, *, before: datetime) -> None:
-        transaction.sql.execute(
+    def _reclaim(self, transaction: Transaction, experiment: int, *, before: datetime, reason: str) -> list[str]:
+        reclaimed = transaction.sql.scalars(
             update(Job)
             .where(Job.experiment_pk == experiment, Job.status == "QUEUED", Job.dispatched_at < before)
             .values(dispatched_at=None, ticket=Job.ticket + 1, revision=Job.revision + 1)
-        )
+            .returning(Job.pk)
+        ).all()
         self.wanting.add(experiment)
+        if not reclaimed:
+            return []
+        name = transaction.sql.scalar(select(Experiment.name).where(Experiment.pk == experiment))
+        return [f"Publishing the tickets of {len(reclaimed)} waiting jobs of experiment {name} again: {reason}."]
 
 
 def _ticket(row: _WantingRow) -> Ticket:

@@ -135,7 +135,7 @@ class Applier:
         7. Take confirmed tickets out of flight, which makes room in the window.
         8. Choose the tickets to publish, when there is all the room, and all jobs that want one.
         """
-        self._note_outcomes(transaction, arrivals)
+        batch.messages.append(AppliedMessage(None, self._note_outcomes(transaction, arrivals)))
         self._searches.note_tickets(self._tickets.experiments_of(arrivals.confirmed))
         batch.messages.append(AppliedMessage(None, self._searches.take(transaction, arrivals.answers)))
         for decoded in messages:
@@ -145,7 +145,7 @@ class Applier:
         self._tickets.confirmed(arrivals.confirmed)
         batch.tickets = self._tickets.choose(transaction)
 
-    def _note_outcomes(self, transaction: Transaction, arrivals: Arrivals) -> None:
+    def _note_outcomes(self, transaction: Transaction, arrivals: Arrivals) -> Effects:
         """Note what became of tickets and queues, in this order:
 
         1. Returned tickets are wanted again, after a pause.
@@ -154,9 +154,10 @@ class Applier:
         4. Tickets that were dispatched long ago into a queue that stays empty are wanted again.
         """
         self._tickets.returned(arrivals.returned)
-        self._tickets.recreated(transaction, arrivals.recreated)
+        lines = self._tickets.recreated(transaction, arrivals.recreated)
         self._tickets.mark_dispatched(transaction, arrivals.confirmed)
-        self._tickets.note_queue_lengths(transaction, arrivals.queue_lengths)
+        lines += self._tickets.note_queue_lengths(transaction, arrivals.queue_lengths)
+        return Effects(log=lines)
 
     def _apply_message(self, transaction: Transaction, decoded: DecodedMessage, batch: AppliedBatch) -> AppliedMessage:
         if isinstance(decoded.message, Tick):

@@ -40,7 +40,7 @@ class Timers:
         effects.log += leases.stop_overdue(_LEASES_JUDGED).log
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._settings.lease_seconds
-            self._tickets.reclaim_overtaken(transaction)
+            effects.log += self._tickets.reclaim_overtaken(transaction)
             count_ready(self._tickets.overdue_experiments(transaction))
         if time.monotonic() >= self._next_housekeeping:
             self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS

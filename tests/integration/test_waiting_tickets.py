@@ -1,0 +1,156 @@
+"""Tickets of jobs that wait: counted truly, published once, and again only when they were lost."""
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
+import pika
+import pytest
+
+import schedy
+from schedy.amqp.channel import Channel
+from schedy.amqp.connection import Connection
+from schedy.errors import BrokerError
+from schedy.settings import Settings, load_settings
+from schedy.wire import names
+from schedy.wire.topology import jobs_queue
+from schedy_broker_setup.connecting import open_connection
+from schedy_store.service.broker.jobs_queues import JobsQueues
+from schedy_store.service.broker.queue_probe import QueueProbe
+from tests.conftest import OwnNode
+from tests.node_control import forget_queue
+from tests.support import running_service, wait_until
+
+LEASE_SECONDS = 0.5
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[Connection]:
+    connected: Future[None] = Future()
+    opened = Connection(
+        settings,
+        name="test",
+        on_connected=lambda: connected.set_result(None),
+        on_lost=connected.set_exception,
+    )
+    opened.start()
+    connected.result(10.0)
+    yield opened
+    opened.close(5.0)
+
+
+def declare(url: str, experiments: list[str], *, messages: int = 0) -> None:
+    """Declare the queues of experiments, with messages in them."""
+    with open_connection(url, purpose="test") as broker:
+        channel = broker.channel()
+        channel.confirm_delivery()
+        for name in experiments:
+            queue = jobs_queue(name)
+            channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
+            for _ in range(messages):
+                channel.basic_publish("", queue.name, b"{}", pika.BasicProperties(delivery_mode=2))
+
+
+def tickets_in(url: str, experiments: list[str]) -> dict[str, int]:
+    with open_connection(url, purpose="test") as broker:
+        channel = broker.channel()
+        return {
+            name: channel.queue_declare(names.jobs_queue(name), passive=True).method.message_count
+            for name in experiments
+        }
+
+
+def test_closing_a_channel_calls_on_closed_only_when_the_broker_has_closed_it(connection: Connection) -> None:
+    closed: list[tuple[Channel, BrokerError]] = []
+    ours: Future[Channel] = Future()
+    refused: Future[BrokerError] = Future()
+
+    def _second(channel: Channel) -> None:
+        channel.count("schedy.jobs.nothing", lambda _ready, _consumers: None)
+
+    def _first(channel: Channel) -> None:
+        channel.close()
+        ours.set_result(channel)
+        connection.open_channel(_second, lambda _channel, error: refused.set_result(error))
+
+    connection.run(lambda: connection.open_channel(_first, lambda channel, error: closed.append((channel, error))))
+    assert "no queue 'schedy.jobs.nothing'" in str(refused.result(10.0))
+    assert ours.result(0).closed_by_us
+    assert closed == []
+
+
+def test_each_queue_is_counted_once(connection: Connection, settings: Settings) -> None:
+    experiments = [f"E{number}" for number in range(8)]
+    declare(settings.broker_url, experiments, messages=1)
+    counts: list[tuple[str, int]] = []
+    queues = JobsQueues(connection, on_recreated=lambda _experiment: None)
+    last: Future[int] = Future()
+
+    def _count_all() -> None:
+        for name in experiments:
+            queues.count_ready(name, partial(lambda name, ready: counts.append((name, ready)), name))
+
+    connection.run(_count_all)
+    wait_until(lambda: len(counts) >= 8, what="the counts")
+    connection.run(lambda: queues.count_ready("missing", last.set_result))
+    assert last.result(10.0) == 0
+    assert sorted(counts) == [(name, 1) for name in experiments]
+
+
+def test_the_probe_looks_at_every_queue(breakable_node: OwnNode, breakable_url: str, tmp_path: Path) -> None:
+    settings = load_settings(override={"broker_url": breakable_url, "data_dir": tmp_path}, environment={})
+    experiments = [f"E{number}" for number in range(8)]
+    declare(breakable_url, experiments)
+    dead = experiments[1::2]
+    for name in dead:
+        forget_queue(breakable_node, breakable_url, names.jobs_queue(name))
+    found: list[str] = []
+    probe = QueueProbe(settings, instance="test", experiments=experiments, on_dead=found.append)
+    probe.connection.start()
+    wait_until(lambda: not probe.connection.is_alive, seconds=40.0, what="the end of the probe")
+    assert found == dead
+
+
+def test_waiting_jobs_keep_one_ticket_each_while_the_service_is_busy(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings.model_copy(update={"lease_seconds": LEASE_SECONDS})
+    waiting = [f"Waiting {number}" for number in range(30)]
+    with (
+        caplog.at_level(logging.INFO),
+        running_service(settings),
+        schedy.SchedyDB(config_override=settings.model_dump()) as db,
+    ):
+        for name in waiting:
+            experiment = schedy.ManualSearch(name)
+            db.add_experiment(experiment)
+            experiment.add_jobs([{"hyperparameters": {"x": 1}}] * 2)
+        busy = schedy.ManualSearch("Busy")
+        db.add_experiment(busy)
+        ends = time.monotonic() + 12 * LEASE_SECONDS  # with each lease the waiting queues are counted
+        while time.monotonic() < ends:
+            busy.add_jobs([{"hyperparameters": {"x": 1}}] * 20)
+        assert tickets_in(settings.broker_url, waiting) == dict.fromkeys(waiting, 2)
+    assert "again: " not in caplog.text
+
+
+def test_tickets_that_somebody_purged_are_published_again_with_a_line(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings.model_copy(update={"lease_seconds": LEASE_SECONDS})
+    with (
+        caplog.at_level(logging.INFO),
+        running_service(settings),
+        schedy.SchedyDB(config_override=settings.model_dump()) as db,
+    ):
+        experiment = schedy.ManualSearch("E")
+        db.add_experiment(experiment)
+        experiment.add_jobs([{"hyperparameters": {"x": 1}}] * 2)
+        with open_connection(settings.broker_url, purpose="test") as broker:
+            broker.channel().queue_purge(names.jobs_queue("E"))
+        wait_until(lambda: tickets_in(settings.broker_url, ["E"]) == {"E": 2}, what="new tickets")
+    line = "Publishing the tickets of 2 waiting jobs of experiment E again: its queue was found empty."
+    assert caplog.text.count(line) == 1
