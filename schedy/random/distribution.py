@@ -1,4 +1,4 @@
-"""What a distribution of a hyperparameter is, and how it is written in JSON."""
+"""The base classes of distributions, and their form in JSON."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

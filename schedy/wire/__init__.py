@@ -1,1 +1,1 @@
-"""What goes over the wire: names, topology, values and messages."""
+"""The wire format: names, topology, values and messages."""

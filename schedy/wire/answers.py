@@ -51,7 +51,7 @@ class ReportAnswer(Answer):
 
 
 class DemandAnswer(Answer):
-    """Whether a job is there now, or is being made; or else why not."""
+    """`there`: a job is queued now; `coming`: a search is making one; else `reason` says why not."""
 
     kind: Literal["demand_answer"] = "demand_answer"
     there: bool
@@ -104,7 +104,7 @@ class JobOutcome(Part):
 
 
 class JobsChangedAnswer(Answer):
-    """What became of each job, in the order of the request."""
+    """The outcome for each job, in the order of the request."""
 
     kind: Literal["jobs_changed_answer"] = "jobs_changed_answer"
     outcomes: list[JobOutcome]

@@ -1,4 +1,4 @@
-"""What all messages have in common: the base classes, the words for statuses and names, and who sends them.
+"""Base classes and common types of all messages: statuses, names, ids, the worker.
 
 A message is a frozen pydantic model, JSON on the wire. It has the schema version, a `kind`, and nothing that its model
 does not name. A message that wants an answer names it: ``class GetJobs(Request[JobsAnswer])``. docs/protocol.md says
@@ -96,7 +96,7 @@ class Message(Part):
 
 
 class Answer(Message):
-    """What the results service answers."""
+    """An answer of the results service."""
 
 
 A = TypeVar("A", bound=Answer)

@@ -72,7 +72,7 @@ class AddExperiment(Change[ExperimentChangedAnswer]):
 
 
 class UpdateExperiment(Change[ExperimentChangedAnswer]):
-    """What is None stays as it is."""
+    """Fields that are None leave the experiment unchanged."""
 
     kind: Literal["update_experiment"] = "update_experiment"
     experiment_uid: Uid
@@ -110,7 +110,7 @@ class JobsChange(Change[JobsChangedAnswer]):
 
 
 class CancelJobs(JobsChange):
-    """Jobs that nobody wants any more: PRUNED if QUEUED, else once their workers have stopped."""
+    """Cancel jobs: PRUNED at once if QUEUED, else when their workers have stopped."""
 
     kind: Literal["cancel_jobs"] = "cancel_jobs"
 

@@ -25,7 +25,7 @@ Points = Annotated[list[Point], Field(max_length=MOST_POINTS)]
 
 
 class Limits(Part):
-    """What the jobs of an experiment may cost, in workers and seconds. None: the service's `max_attempts`; no limit.
+    """Limits of an experiment's jobs, in workers and seconds. None: the service's `max_attempts`; no limit.
 
     A job that has run for `job_timeout` seconds, or has put nothing for `stall_timeout`, is stopped, and CRASHED, or
     with `retry_timeouts` tried again while attempts are left.

@@ -39,7 +39,7 @@ class Claim(Report[ClaimAnswer]):
     token: Token
     worker: Worker
     by_ticket: bool = True
-    """Whether a ticket led here, or the user who named the job."""
+    """True for a claim by a ticket, False for one by the job's id."""
     wait_id: Token | None = None
     """That of the sender's `Demand`, if there was one: a grant ends the waiting."""
 
@@ -61,7 +61,7 @@ class Curve(HeldReport):
 
 
 class Progress(HeldReport):
-    """What is known now, with the points of the curve that were not sent before; the job goes on."""
+    """Results so far, with the points of the curve that were not sent before; the job goes on."""
 
     kind: Literal["progress"] = "progress"
     results: NamedValues

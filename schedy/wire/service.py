@@ -1,4 +1,4 @@
-"""What the results service sends, to itself and into the queues of jobs."""
+"""Messages of the results service, to itself and into the queues of jobs."""
 
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ class Tick(Sendable):
 
 
 class Replay(Sendable):
-    """A dead letter that is to be handled anew, as if it had just come from `user`; `body` is base64."""
+    """A dead letter to be processed again, as if `user` had just sent it; `body` is base64."""
 
     kind: Literal["replay"] = "replay"
     routing_prefix: ClassVar[str] = names.SERVICE_KEY_PREFIX
