@@ -11,8 +11,12 @@ from schedy.errors import InvalidValueError
 from schedy.random.axes import Axis, Reals
 from schedy.random.distribution import Numeric
 from schedy.random.parameters import finite
+from schedy.random.spacing import evenly_spaced, logarithmically_spaced
 
 _LEAST_QUANTILE = 2.0**-53
+_LARGEST = sys.float_info.max
+_MOST_LOGARITHM = math.log(_LARGEST)
+_LEAST_LOGARITHM = math.log(sys.float_info.min)
 
 
 def check_order(distribution: Numeric) -> None:
@@ -43,9 +47,11 @@ class _Interval(Numeric):
         """Return the quantile of a number in the interval."""
 
     def grid(self, points: int | None) -> list[float]:
-        if points is None or points < 2:
-            return super(_Interval, self).grid(points)
-        return [self.at(place / (points - 1)) for place in range(points)]
+        return super(_Interval, self).grid(points) if points is None or points < 2 else self._spaced(points)
+
+    @abstractmethod
+    def _spaced(self, points: int) -> list[float]:
+        """Return numbers from `low` to `high`, at least 2 and both ends included."""
 
     def nearest(self, number: float) -> float:
         return min(max(number, self.low), self.high)
@@ -57,11 +63,21 @@ class Uniform(_Interval):
 
     kind: ClassVar[str] = "uniform"
 
+    def __post_init__(self) -> None:
+        check_order(self)
+        if not math.isfinite(float(self.high) - float(self.low)):
+            raise InvalidValueError(
+                f"uniform: the range from {self.low} to {self.high} is too wide: it must be less than {_LARGEST:.3g}."
+            )
+
     def at(self, quantile: float) -> float:
         return min(self.low + quantile * (self.high - self.low), float(self.high))
 
     def _quantile(self, number: float) -> float:
         return (number - self.low) / (self.high - self.low)
+
+    def _spaced(self, points: int) -> list[float]:
+        return evenly_spaced(self.low, self.high, points)
 
     def axis(self) -> Axis:
         return Axis(Reals(self.low, self.high), float, float)
@@ -77,6 +93,11 @@ class LogUniform(_Interval):
         check_order(self)
         if self.low <= 0:
             raise InvalidValueError(f"loguniform: 'low' must be more than 0, not {self.low}.")
+        if math.log(self.high) - math.log(self.low) >= _MOST_LOGARITHM:
+            raise InvalidValueError(
+                f"loguniform: the range from {self.low} to {self.high} is too wide: 'high' must be less than"
+                f" {_LARGEST:.3g} times 'low'."
+            )
 
     def at(self, quantile: float) -> float:
         value = self.low * math.exp(quantile * (math.log(self.high) - math.log(self.low)))
@@ -84,6 +105,9 @@ class LogUniform(_Interval):
 
     def _quantile(self, number: float) -> float:
         return (math.log(number) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
+
+    def _spaced(self, points: int) -> list[float]:
+        return logarithmically_spaced(self.low, self.high, points)
 
     def axis(self) -> Axis:
         return Axis(Reals(self.low, self.high, log=True), float, float)
@@ -100,6 +124,11 @@ class _Bell(Numeric):
         self.finite_number("mean")
         if self.finite_number("std") <= 0:
             raise InvalidValueError(f"{self.kind}: 'std' must be more than 0, not {self.std}.")
+        self._check_extremes(self._normal(0.0), self._normal(1.0))
+
+    @abstractmethod
+    def _check_extremes(self, least: float, largest: float) -> None:
+        """Raise InvalidValueError unless the values at these numbers, the extremes of all draws, are finite."""
 
     def _normal(self, quantile: float) -> float:
         return NormalDist(self.mean, self.std).inv_cdf(_inside(quantile))
@@ -114,6 +143,13 @@ class Normal(_Bell):
 
     kind: ClassVar[str] = "normal"
 
+    def _check_extremes(self, least: float, largest: float) -> None:
+        if not (math.isfinite(least) and math.isfinite(largest)):
+            raise InvalidValueError(
+                f"normal: 'mean' ({self.mean}) and 'std' ({self.std}) are too large: values that lie 8 times 'std' from"
+                f" 'mean' must be less than {_LARGEST:.3g}."
+            )
+
     def at(self, quantile: float) -> float:
         return self._normal(quantile)
 
@@ -122,7 +158,7 @@ class Normal(_Bell):
         return None if number is None else self._normal_rank(number)
 
     def nearest(self, number: float) -> float:
-        return number
+        return min(max(number, -_LARGEST), _LARGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +166,15 @@ class LogNormal(_Bell):
     """A positive number whose logarithm is normal with `mean` and standard deviation `std`."""
 
     kind: ClassVar[str] = "lognormal"
+
+    def _check_extremes(self, least: float, largest: float) -> None:
+        if least < _LEAST_LOGARITHM or largest >= _MOST_LOGARITHM:
+            example = f" For values around {self.mean}, 'mean' is {math.log(self.mean):.4g}." if self.mean > 1 else ""
+            raise InvalidValueError(
+                f"lognormal: 'mean' ({self.mean}) and 'std' ({self.std}) are of the logarithm, so values would lie"
+                f" between e^{least:.4g} and e^{largest:.4g}, which floats do not reach: they end at e^-708 and e^709."
+                f"{example}"
+            )
 
     def at(self, quantile: float) -> float:
         return math.exp(self._normal(quantile))
@@ -139,7 +184,7 @@ class LogNormal(_Bell):
         return None if number is None or number <= 0 else self._normal_rank(math.log(number))
 
     def nearest(self, number: float) -> float:
-        return max(number, sys.float_info.min)
+        return min(max(number, sys.float_info.min), _LARGEST)
 
 
 def _inside(quantile: float) -> float:

@@ -9,9 +9,12 @@ from schedy.random.axes import Axis, Integers
 from schedy.random.continuous import check_order
 from schedy.random.distribution import Numeric
 from schedy.random.parameters import finite
+from schedy.random.spacing import multiple
 
-_DIGITS = 12
-"""To which a multiple of a step is rounded, so that 3 * 0.1 is 0.3."""
+_MOST_MULTIPLES = 10**14
+"""Floats tell multiples of any step apart up to here."""
+_TOLERANCE = 1e-3
+"""Part of the step by which a multiple may be off, as 0.30000000000000004 is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Int(Numeric):
             raise InvalidValueError(f"int: 'log' is true or false, not {self.log!r}.")
         if self.log and self.low < 1:
             raise InvalidValueError(f"int: with 'log' 'low' must be at least 1, not {self.low}.")
+        if finite(self.count) is None:
+            raise InvalidValueError("int: the range from 'low' to 'high' is too wide: it must be less than 1.8e+308.")
 
     def at(self, quantile: float) -> int:
         if self.log:
@@ -60,7 +65,10 @@ class Int(Numeric):
         return sorted({self.at((place + 0.5) / points) for place in range(points)})
 
     def nearest(self, number: float) -> int:
-        return min(max(round(number), self.low), self.high)
+        return round(min(max(number, self.low), self.high))
+
+    def beside(self, number: float, *, up: bool) -> int:
+        return self.nearest(number + (1 if up else -1))
 
     def axis(self) -> Axis:
         return Axis(Integers(self.low, self.high, self.log), int, int)
@@ -79,6 +87,11 @@ class QUniform(Numeric):
         check_order(self)
         if self.finite_number("q") <= 0:
             raise InvalidValueError(f"quniform: 'q' must be more than 0, not {self.q}.")
+        if max(abs(self.low / self.q), abs(self.high / self.q)) > _MOST_MULTIPLES:
+            raise InvalidValueError(
+                f"quniform: 'q' ({self.q}) is too small for the range from {self.low} to {self.high}: bounds are at"
+                f" most {_MOST_MULTIPLES:.1g} times 'q'."
+            )
         first, last = self._steps()
         if first > last:
             raise InvalidValueError(f"quniform: no multiple of {self.q} lies between {self.low} and {self.high}.")
@@ -88,16 +101,18 @@ class QUniform(Numeric):
         return math.ceil(round(self.low / self.q, 9)), math.floor(round(self.high / self.q, 9))
 
     def _at_step(self, step: int) -> float:
-        return float(f"{step * self.q:.{_DIGITS}g}")
+        return multiple(self.q, step)
 
     def _step_of(self, value: Any) -> int | None:
         """Return which multiple a value is, None if it is none from `low` to `high`."""
         number = finite(value)
-        if number is None:
+        if number is None or not self.low - self.q <= number <= self.high + self.q:
             return None
         step = round(number / self.q)
         first, last = self._steps()
-        return step if first <= step <= last and math.isclose(self._at_step(step), number, abs_tol=1e-12) else None
+        if not first <= step <= last or abs(self._at_step(step) - number) > self.q * _TOLERANCE:
+            return None
+        return step
 
     def at(self, quantile: float) -> float:
         first, last = self._steps()
@@ -121,7 +136,11 @@ class QUniform(Numeric):
 
     def nearest(self, number: float) -> float:
         first, last = self._steps()
-        return self._at_step(min(max(round(number / self.q), first), last))
+        inside = min(max(number, self.low), self.high)
+        return self._at_step(min(max(round(inside / self.q), first), last))
+
+    def beside(self, number: float, *, up: bool) -> float:
+        return self.nearest(number + (self.q if up else -self.q))
 
     def axis(self) -> Axis:
         return Axis(Integers(*self._steps()), self._step_of, self._at_step)

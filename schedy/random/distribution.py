@@ -76,7 +76,24 @@ class Numeric(Distribution):
 
     @abstractmethod
     def nearest(self, number: float) -> float:
-        """Return the value of the distribution that is nearest to a number."""
+        """Return the value of the distribution that is nearest to a number, which may be infinite."""
+
+    def beside(self, number: float, *, up: bool) -> float:
+        """Return the next value above or below one of the distribution, itself where there is none.
+
+        By default there is none, as between two real numbers lie others.
+        """
+        return number
+
+    def scaled(self, number: float, factor: float) -> float:
+        """Return the value that is nearest to `factor` times one of the distribution.
+
+        Where that is the value itself, return the one beside it, in the direction of the factor.
+        """
+        there = self.nearest(number * factor)
+        if there != number or factor == 1:
+            return there
+        return self.beside(number, up=(factor > 1) == (number >= 0))
 
 
 def distribution_from_json(kind: str, parameters: Any) -> Distribution:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, ClassVar, Self
@@ -47,15 +48,22 @@ class Parametrized:
         """Return a parameter. Raises InvalidValueError unless it is a finite number."""
         number = finite(getattr(self, name))
         if number is None:
-            raise InvalidValueError(f"{self.kind}: {name!r} is a finite number, not {getattr(self, name)!r}.")
+            shown = reprlib.repr(getattr(self, name))
+            raise InvalidValueError(f"{self.kind}: {name!r} is a finite number, not {shown}.")
         return number
 
 
 def finite(value: Any) -> float | None:
-    """Return the value if it is a finite number, else None. True and False are no numbers."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """Return the value if it is a finite number, else None.
+
+    True and False are no numbers, and an integer that no float comes near is none that can be searched.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def kind_and_parameters(form: Any) -> tuple[str, Any] | None:

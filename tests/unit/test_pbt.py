@@ -142,6 +142,63 @@ def test_the_nearest_value_lies_in_the_distribution(distribution: Numeric, numbe
     assert distribution.rank(distribution.nearest(number)) is not None
 
 
+@pytest.mark.parametrize(
+    ("distribution", "number", "factor", "wanted"),
+    [
+        (Int(0, 9), 0, 1.1, 1),
+        (Int(0, 9), 1, 1.1, 2),
+        (Int(0, 9), 2, 1.1, 3),
+        (Int(0, 9), 2, 0.9, 1),
+        (Int(0, 9), 1, 0.9, 0),
+        (Int(0, 9), 0, 0.9, 0),
+        (Int(0, 9), 9, 1.1, 9),
+        (Int(-9, 9), 0, 0.9, -1),
+        (Int(-9, 9), -1, 1.1, -2),
+        (Int(-9, 9), -1, 0.9, 0),
+        (Int(0, 9), 5, 1.0, 5),
+        (Int(0, 90), 50, 1.1, 55),
+        (Int(0, 10**30), 10**30, 1.2, 10**30),
+        (QUniform(0, 1, 0.25), 0.25, 1.1, 0.5),
+        (QUniform(0, 1, 0.25), 0.25, 0.9, 0.0),
+        (QUniform(0, 1, 0.25), 0, 1.1, 0.25),
+        (QUniform(0, 1, 0.25), 1, 1.1, 1.0),
+        (QUniform(0.2, 1, 0.3), 0.3, 0.9, 0.3),
+        (Uniform(0, 1), 0.5, 1.1, 0.55),
+        (Uniform(0, 1), 1, 1.1, 1),
+        (Normal(0, 1e300), 1.7e308, 1.2, sys.float_info.max),
+        (LogNormal(0, 1), 1.7e308, 1.2, sys.float_info.max),
+    ],
+)
+def test_a_perturbed_value_moves_at_least_one_step(
+    distribution: Numeric, number: float, factor: float, wanted: float
+) -> None:
+    scaled = distribution.scaled(number, factor)
+    assert scaled == pytest.approx(wanted)
+    assert distribution.rank(scaled) is not None
+    assert type(scaled) is type(distribution.at(0.5)) or scaled == number
+
+
+def test_small_integers_are_explored_both_ways() -> None:
+    definition = define(
+        {"layers": {"int": {"low": 0, "high": 4}}},
+        objectives=[{"result": "score", "direction": "maximize"}],
+        options={"population_size": 8, "max_generations": 10, "explore": {"layers": {"perturb": {}}}},
+    )
+    experiment, algorithm = Experiment(definition), Pbt(definition)
+    for number in range(80):
+        if number >= 8:
+            oldest = experiment.pending[0]
+            experiment.end(oldest, {"score": oldest.hyperparameters["layers"]})
+        experiment.make(number, algorithm)
+    changes = {
+        (parent.hyperparameters["layers"], child.hyperparameters["layers"])
+        for child in experiment.ended
+        for parent in experiment.ended
+        if child.parent == parent.job_id
+    }
+    assert {(3, 4), (4, 3)} <= changes or {(2, 3), (3, 2)} <= changes, changes
+
+
 def test_the_toy_problem_is_solved_together_and_not_alone() -> None:
     assert pbt_toy.alone() < 1.1
     assert 1.19 < pbt_toy.together() <= 1.2

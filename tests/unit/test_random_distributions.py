@@ -1,8 +1,10 @@
 """Distributions: quantiles to values and back, bounds, weights, and what is refused."""
 
 import math
+import random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from schedy.errors import InvalidValueError
@@ -79,6 +81,17 @@ def test_weights_say_how_likely_a_value_is() -> None:
         ("int", {"low": 0.5, "high": 1}, r"'low' is a whole number, not 0\.5"),
         ("int", {"low": 0, "high": 1, "log": True}, r"with 'log' 'low' must be at least 1, not 0"),
         ("quniform", {"low": 0.1, "high": 0.2, "q": 1}, r"no multiple of 1 lies between 0\.1 and 0\.2"),
+        ("uniform", {"low": -1e308, "high": 1e308}, r"the range from -1e\+308 to 1e\+308 is too wide"),
+        ("uniform", {"low": 0, "high": 10**400}, r"'high' is a finite number, not 1000"),
+        ("loguniform", {"low": 1e-320, "high": 1e308}, r"'high' must be less than 1\.8e\+308 times 'low'"),
+        ("normal", {"mean": 1e308, "std": 1e308}, r"values that lie 8 times 'std' from 'mean' must be less"),
+        ("normal", {"mean": 0, "std": 1e308}, r"'mean' \(0\) and 'std' \(1e\+308\) are too large"),
+        ("lognormal", {"mean": 1000, "std": 200}, r"are of the logarithm, .* For values around 1000, 'mean' is 6\.908"),
+        ("lognormal", {"mean": 0, "std": 300}, r"'mean' \(0\) and 'std' \(300\) are of the logarithm"),
+        ("lognormal", {"mean": -1000, "std": 1}, r"values would lie between e\^-1008 and e\^-991\.8"),
+        ("int", {"low": -(10**308), "high": 10**308}, r"the range from 'low' to 'high' is too wide"),
+        ("quniform", {"low": 0, "high": 1, "q": 1e-320}, r"'q' \(1e-320\) is too small for the range from 0 to 1"),
+        ("quniform", {"low": 0, "high": 1e300, "q": 1e-10}, r"bounds are at most 1e\+14 times 'q'"),
         ("choice", {"values": []}, r"'values' is a list with at least one value"),
         ("choice", {"values": [1, 2], "weights": [1]}, r"2 values need as many weights, not 1"),
         ("choice", {"values": [1], "weights": [0]}, r"weights are numbers of at least 0, and one is more"),
@@ -88,3 +101,56 @@ def test_weights_say_how_likely_a_value_is() -> None:
 def test_bad_parameters_are_refused(kind: str, parameters: Any, message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):
         distribution_from_json(kind, parameters)
+
+
+def _random_number(drawn: random.Random) -> float:
+    magnitude = drawn.choice([1.0, 10.0, 1e15, 1e300, 1e-300])
+    return drawn.choice([0, 1, -1, drawn.uniform(-9, 9)]) * magnitude
+
+
+def test_what_is_accepted_can_be_drawn_at_every_quantile() -> None:
+    drawn, accepted = random.Random(1), 0  # noqa: S311
+    names = {"uniform": "low high", "loguniform": "low high", "normal": "mean std", "lognormal": "mean std"}
+    names |= {"quniform": "low high q"}
+    for _ in range(4000):
+        kind = drawn.choice(list(names))
+        try:
+            each = distribution_from_json(kind, {name: _random_number(drawn) for name in names[kind].split()})
+        except InvalidValueError:
+            continue
+        accepted += 1
+        for quantile in QUANTILES:
+            value = each.at(quantile)
+            assert math.isfinite(value), each
+            rank = each.rank(value)
+            assert rank is not None, (each, value)
+            assert 0 <= rank <= 1, (each, value)
+    assert accepted > 500
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "points", "wanted"),
+    [
+        ("uniform", {"low": 0.1, "high": 0.5}, 5, [0.1, 0.2, 0.3, 0.4, 0.5]),
+        ("uniform", {"low": -0.3, "high": 0.3}, 7, [-0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3]),
+        ("uniform", {"low": 0, "high": 1}, 4, [0, 1 / 3, 2 / 3, 1]),
+        ("uniform", {"low": np.float64(0.1), "high": np.float64(0.3)}, 3, [0.1, 0.2, 0.3]),
+        ("loguniform", {"low": 1e-5, "high": 0.1}, 5, [1e-5, 1e-4, 1e-3, 0.01, 0.1]),
+        ("loguniform", {"low": 1, "high": 1000}, 4, [1, 10, 100, 1000]),
+        ("quniform", {"low": 0.0229, "high": 0.026, "q": 0.001}, None, [0.023, 0.024, 0.025, 0.026]),
+        ("quniform", {"low": 1e9, "high": 1e9 + 0.002, "q": 0.001}, None, [1e9, 1e9 + 0.001, 1e9 + 0.002]),
+        ("quniform", {"low": 0, "high": 1, "q": 0.1}, None, [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]),
+    ],
+)
+def test_points_of_a_grid_are_what_a_person_would_write(
+    kind: str, parameters: Any, points: int | None, wanted: list[float]
+) -> None:
+    each = distribution_from_json(kind, parameters)
+    assert each.grid(points) == wanted
+    assert all(each.rank(value) is not None for value in wanted)
+
+
+def test_a_multiple_that_is_off_by_rounding_is_still_one() -> None:
+    each = distribution_from_json("quniform", {"low": 0, "high": 1, "q": 0.1})
+    assert each.rank(0.1 + 0.2) == each.rank(0.3)
+    assert each.rank(0.31) is None

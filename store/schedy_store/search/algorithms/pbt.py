@@ -82,7 +82,7 @@ class Pbt:
         for name, perturb in self._explore.items():
             factor = drawn.uniform(perturb.min_factor, perturb.max_factor)
             if name in values:
-                values[name] = self._numeric[name].nearest(values[name] * factor)
+                values[name] = self._numeric[name].scaled(values[name], factor)
         return values
 
 
