@@ -16,6 +16,7 @@ import pika.exceptions
 import pytest
 
 from schedy_broker_setup.node.processes import Process
+from tests import fork_server
 from tests.acceptance.conftest import SCHEDY
 from tests.support import wait_until
 
@@ -32,6 +33,9 @@ class Home:
             (self.current_folder / f"{name}.py").write_text("raise SystemExit('planted')\n")
 
     def schedy(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command; `up` and `down` with an interpreter of their own, as users do."""
+        if arguments[0] not in {"up", "down"}:
+            return fork_server.run(arguments, self.environment)
         return subprocess.run(
             [*SCHEDY, *arguments],
             env=self.environment,

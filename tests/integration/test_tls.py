@@ -86,7 +86,7 @@ def tls_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsNode]:
         configuration[f"ssl_options.{name}"] = str(path)
     node = start_node(folder / "node", **{**configuration, "listeners.ssl.1": f"127.0.0.1:{port}"})
     yield TlsNode(node, port, folder / "ca.pem", authority.client("worker"), Authority(folder / "other"))
-    node.private.stop()
+    node.private.kill()
 
 
 @pytest.fixture
