@@ -15,6 +15,7 @@ from typing import Any
 
 import pika
 from pika.adapters.select_connection import IOLoop
+from pika.channel import MAX_CHANNELS
 from pika.channel import Channel as PikaChannel
 
 from schedy.amqp.channel import Channel
@@ -69,6 +70,7 @@ class Connection:
         self._pika: pika.SelectConnection | None = None
         self._pause = _FIRST_PAUSE_SECONDS
         self._was_open = False
+        self._open_channels = 0
         self._closing = False
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="schedy-io", daemon=True)
@@ -123,6 +125,17 @@ class Connection:
         self.assert_io_thread()
         self._loop.remove_timeout(timer)  # type: ignore[arg-type]
 
+    @property
+    def free_channels(self) -> int:
+        """Number of channels that may be opened on the live connection beside those that are (I/O thread only)."""
+        self.assert_io_thread()
+        return self.most_channels - self._open_channels
+
+    @property
+    def most_channels(self) -> int:
+        """Number of channels that client and broker have agreed on, 2047 by default; 0 without a connection."""
+        return 0 if self._pika is None else int(self._pika.params.channel_max or MAX_CHANNELS)
+
     def open_channel(
         self, on_open: Callable[[Channel], None], on_closed: Callable[[Channel, BrokerError], None]
     ) -> None:
@@ -143,8 +156,10 @@ class Connection:
             on_open(channels[0])
 
         pika_channel = connection.channel(on_open_callback=_opened)
+        self._open_channels += 1
 
         def _closed(_channel: object, reason: Exception) -> None:
+            self._open_channels -= connection is self._pika
             if connection.is_open and channels and not channels[0].closed_by_us:
                 on_closed(channels[0], broker_error(reason, address))
 
@@ -255,6 +270,7 @@ class Connection:
         if connection is not self._pika:
             return
         self._was_open = True
+        self._open_channels = 0
         self._attempts = 0
         if self._pika is not None:
             self._pika.add_on_connection_blocked_callback(self._alarm_raised)

@@ -33,10 +33,16 @@ Token = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{5}$")]
 Text = Annotated[str, StringConstraints(max_length=65_536, pattern=r"^[^\x00]*$")]
-Line = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+LONGEST_LINE = 300
+Line = Annotated[str, StringConstraints(max_length=LONGEST_LINE, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 LONGEST_SECONDS = 1_000_000_000
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def as_line(text: str) -> str:
+    """Return any text as a `Line`: control characters and lone surrogates escaped, cut to the length of one."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text[:LONGEST_LINE])[:LONGEST_LINE]
 
 
 def check_experiment_name(name: str) -> str:

@@ -1,12 +1,16 @@
 """The heartbeats of this process, which keep the leases of its jobs.
 
-One heartbeat names all jobs held; it is sent every third of a lease, at most one is unanswered at a time, and one goes
-out at once after a reconnect. Its answer names the jobs that are lost, and those that must stop. A process that asks
-for jobs sends them also while it has none, so that `schedy workers` shows it.
+A beat names all jobs held, in one heartbeat or, for very many jobs, in several. There is one every third of a lease,
+and one at once after a reconnect. The answers name the jobs that are lost, and those that must stop. A process that
+asks for jobs sends heartbeats also while it has none, so that `schedy workers` shows it.
+
+An answer may get lost, so an unanswered beat is followed by another at the usual time. While the service stays silent,
+every second beat is left out: the heartbeats of all workers wait for it in one queue.
 """
 
 import logging
 from concurrent.futures import Future
+from functools import partial
 
 from schedy.amqp.connection import Timer
 from schedy.errors import SchedyError
@@ -32,8 +36,10 @@ class Heartbeats:
         self._presence = presence
         self._lease_seconds = lease_seconds
         self._timer: Timer | None = None
-        self._unanswered: Call | None = None
-        self._unanswered_beats = 0
+        self._unanswered: list[set[Call]] = [set()]
+        """The heartbeats that have no answer yet, of each of the latest beats."""
+        self._silent_beats = 0
+        """Beats in a row that were due while the one before had no answer."""
 
     def connected(self) -> None:
         """Beat at once after a reconnect."""
@@ -43,16 +49,14 @@ class Heartbeats:
         """Beat now, and regularly from now on."""
         self._connection.assert_io_thread()
         self._cancel_timer()
-        self._beat()
         self._schedule()
+        if not self._waits_for_answer():
+            self._send()
 
     def beat_now(self) -> None:
-        """Beat at once, also while another heartbeat is unanswered."""
+        """Beat at once, also while another beat is unanswered."""
         self._connection.assert_io_thread()
-        if self._unanswered is not None:
-            self._calls.cancel(self._unanswered)
-            self._unanswered = None
-        self._beat()
+        self._send()
 
     def keep(self, lease_seconds: float) -> None:
         """Beat often enough for this lease; the next beat moves only if the lease is another than before."""
@@ -71,27 +75,31 @@ class Heartbeats:
             self._connection.cancel_timer(self._timer)
             self._timer = None
 
-    def _beat(self) -> None:
-        if not self._presence.works or self._waits_for_answer():
-            return
-        beat = self._presence.heartbeat()
-        self._unanswered = self._calls.call(beat)
-        self._unanswered_beats = 0
-        self._unanswered.answer.add_done_callback(lambda answer: self._answered(beat, answer))
+    def _send(self) -> None:
+        """Send a beat. Answers to those before it still count, but not for ever: they may be lost."""
+        while len(self._unanswered) >= _BEATS_PER_LEASE:
+            for given_up in self._unanswered.pop(0):
+                self._calls.cancel(given_up)
+        self._unanswered.append(set())
+        for beat in self._presence.heartbeats() if self._presence.works else []:
+            call = self._calls.call(beat)
+            self._unanswered[-1].add(call)
+            call.answer.add_done_callback(partial(self._answered, beat, call))
 
     def _waits_for_answer(self) -> bool:
-        """Return True if a heartbeat is unanswered; one whose answer got lost is given up after a lease."""
-        if self._unanswered is None:
+        """Return True if no beat goes out now: the broker has not got the latest, or the service is silent."""
+        latest = self._unanswered[-1]
+        if not latest:
+            self._silent_beats = 0
             return False
-        self._unanswered_beats += 1
-        if self._unanswered_beats <= _BEATS_PER_LEASE or not self._unanswered.stored.done():
-            return True
-        self._calls.cancel(self._unanswered)
-        return False
+        self._silent_beats += 1
+        not_sent = not all(call.stored.done() for call in latest)
+        return not_sent or self._silent_beats % 2 == 0
 
-    def _answered(self, beat: Heartbeat, answer: "Future[Answer]") -> None:
+    def _answered(self, beat: Heartbeat, call: Call, answer: "Future[Answer]") -> None:
         self._connection.assert_io_thread()
-        self._unanswered = None
+        for calls in self._unanswered:
+            calls.discard(call)
         try:
             notices = expected(beat, answer.result())
         except SchedyError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schedy.errors import UnsafeUpdateError
-from schedy.wire.base import Worker, WorkerState
+from schedy.wire.base import MOST_IN_A_MESSAGE, Worker, WorkerState, as_line
 from schedy.wire.records import Point
 from schedy.wire.reports import Heartbeat, HeldJob
 from schedy.worker.tickets import HeldTicket
@@ -86,11 +86,15 @@ class Presence:
     holds: dict[str, Hold] = field(default_factory=dict)
     """By token."""
 
-    def heartbeat(self) -> Heartbeat:
-        """Return the heartbeat that names all jobs held and not lost."""
+    def heartbeats(self) -> list[Heartbeat]:
+        """Return the heartbeats that name all jobs held and not lost: one, or several for very many jobs."""
         held = [
             HeldJob(experiment_uid=hold.experiment_uid, job_id=hold.job_id, token=hold.token)
             for hold in list(self.holds.values())
             if hold.lost is None
         ]
-        return Heartbeat(worker=self.worker, state=self.state, detail=self.detail, held=held)
+        detail = as_line(self.detail)
+        return [
+            Heartbeat(worker=self.worker, state=self.state, detail=detail, held=held[start : start + MOST_IN_A_MESSAGE])
+            for start in range(0, max(1, len(held)), MOST_IN_A_MESSAGE)
+        ]

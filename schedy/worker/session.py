@@ -86,7 +86,7 @@ class Session:
         finding = self.crash_loop.finding
         if finding is not None:
             _log.error("This worker takes no more jobs: %s", finding)
-            self.leases.show("unhealthy", finding[:300])
+            self.leases.show("unhealthy", finding)
 
     def release(self, hold: Hold) -> None:
         """Give a job back; waits a little for the broker to have that."""

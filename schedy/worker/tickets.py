@@ -17,6 +17,8 @@ from schedy.worker.call_table import closed_error
 from schedy.worker.calls import Calls
 
 _FAULT_PAUSE_SECONDS = 1.0
+_SPARE_CHANNELS = 1
+"""Left to the calls, which need a new channel when the broker has closed theirs."""
 
 
 class QueueMissingError(Exception):
@@ -180,6 +182,9 @@ class TicketChannels:
             if channel.is_open:
                 self._look(attempt, channel)
                 return
+        if self.connection.free_channels <= _SPARE_CHANNELS:
+            attempt.fail(_no_channel_error(self.connection.most_channels))
+            return
         attempt.opening = True
         self.connection.open_channel(lambda opened: self._look(attempt, opened), self._channel_closed)
 
@@ -229,6 +234,14 @@ class TicketChannels:
         for attempt in list(self._attempts):
             if attempt.channel is channel:
                 attempt.fail(QueueMissingError() if isinstance(error, TopologyMissingError) else error)
+
+
+def _no_channel_error(most_channels: int) -> BrokerError:
+    return BrokerError(
+        f"This process holds too many jobs to take another: RabbitMQ allows it {most_channels} channels"
+        " (channel_max), and each job needs one in its first minutes (ticket_hold_seconds).",
+        remedy="End some of its jobs first, or use several processes.",
+    )
 
 
 @dataclass(slots=True, eq=False)

@@ -87,7 +87,10 @@ def _running_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
 
 
 def _may_beat(setup: Setup, state: World, worker: Worker) -> bool:
-    """One heartbeat at a time is unanswered. Those that tell nothing are left out, unless a scenario wants all."""
+    """One heartbeat at a time is in the queue: a second one behind it, sent because an answer is late, says the same.
+
+    Those that tell nothing are left out, unless a scenario wants all.
+    """
     if any(message.kind == "heartbeat" and message.token == worker.token for message in state.reports):
         return False
     row = setup.judge.rows[state.job]
