@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import coverage
+
 import schedy_cli.commands
 import schedy_cli.main
 
@@ -182,6 +184,9 @@ def _import_commands() -> None:
     for name in [*(module.name for module in commands), "schedy_store.service.loop"]:
         importlib.import_module(name)
     gc.freeze()  # the collector of a forked process then leaves these pages shared
+    measuring = coverage.Coverage.current()
+    if measuring is not None:
+        measuring.save()  # once here; not by each process that is forked
 
 
 if __name__ == "__main__":

@@ -411,7 +411,7 @@ def test_a_server_that_is_not_ready_in_time_still_runs(settings: NodeSettings) -
             node.wait_ready(0)
         assert node.is_running()
     finally:
-        node.stop()
+        node.stop(timeout_seconds=1.0)  # a server that is just starting may not hear SIGTERM
     assert node.pids() == []
 
 
