@@ -2,7 +2,7 @@
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +69,14 @@ def check_new_job(
     return CheckedJob(new, size + results_size)
 
 
+@dataclass(slots=True)
+class PushEnd:
+    """The jobs of a push, other than those that were yielded, that were sent when it ended early."""
+
+    sent: int = 0
+    """They may be stored, or may be stored later."""
+
+
 def chunks(jobs: Iterable[CheckedJob]) -> Iterator[list[NewJob]]:
     """Cut jobs into messages of bounded number and size, so that a bulk push never starves claims."""
     chunk: list[NewJob] = []
@@ -84,12 +92,13 @@ def chunks(jobs: Iterable[CheckedJob]) -> Iterator[list[NewJob]]:
 
 
 def push_chunks(
-    session: Session, name: str, uid: str | None, jobs: Iterable[CheckedJob]
-) -> Iterator[tuple[list[NewJob], PushAnswer]]:
+    session: Session, name: str, uid: str | None, jobs: Iterable[CheckedJob], *, end: PushEnd | None = None
+) -> Generator[tuple[list[NewJob], PushAnswer], None, None]:
     """Push jobs in chunks, a few under way at a time; yield each chunk with its answer, in order.
 
     Without answers it goes on until the broker has everything, then raises NotStoredYetError. Raises NotFoundError when
-    the experiment is gone, and BrokerError when the broker cannot be reached. However it ends, no chunk is sent later.
+    the experiment is gone, and BrokerError when the broker cannot be reached. However it ends, no chunk is sent later,
+    and `end` counts what was.
     """
     under_way = _ChunksUnderWay(session)
     try:
@@ -108,6 +117,8 @@ def push_chunks(
         while under_way:
             yield from under_way.oldest()
     finally:
+        if end is not None:
+            end.sent = under_way.sent
         under_way.cancel()
     under_way.check_all_answered()
 
@@ -122,6 +133,11 @@ class _ChunksUnderWay:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    @property
+    def sent(self) -> int:
+        """The number of jobs that were sent, and of which no answer was yielded."""
+        return self._unanswered + sum(len(push.jobs) for push, call in self._calls if call.times_sent)
 
     def send(self, push: Push) -> None:
         self._calls.append((push, self._session.calls.call(push, resend_seconds=CHANGE_RESEND_SECONDS)))

@@ -13,7 +13,9 @@ from schedy.settings import Settings
 from schedy.wire.answers import JobOutcome
 from schedy.wire.base import JobId
 from schedy.wire.changes import CancelJobs, RetryJobs, UpdateExperiment
+from schedy.wire.records import ExperimentRecord
 from schedy_cli.context import session_and_reader
+from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.text import printable
 from schedy_cli.reading import find_experiment
@@ -29,48 +31,72 @@ _JOB_ID: TypeAdapter[str] = TypeAdapter(JobId)
 
 def set_paused(settings: Settings, name: str, *, paused: bool) -> None:
     """Pause or resume the experiment of that name. Raises NotFoundError."""
-    with session_and_reader(settings) as (session, reader):
+    done = f"{name} was {'paused' if paused else 'resumed'}"
+    change = OneChange(done, check=schedy_words("show", name))
+    with session_and_reader(settings) as (session, reader), accounted(change.account):
         uid = find_experiment(reader, name).uid
-        session.change(UpdateExperiment(request_id=uuid.uuid4().hex, experiment_uid=uid, paused=paused))
+        change.send(session, UpdateExperiment(request_id=uuid.uuid4().hex, experiment_uid=uid, paused=paused))
 
 
-def change_jobs(
-    session: "Session", kind: _Kind, experiment_uid: str, ids: Iterable[str], *, done: str, not_done: str
-) -> list[JobOutcome]:
-    """Send changes of jobs, and print the outcome of each: `done` before the detail, or `not_done` on stderr.
+class JobChanges:
+    """Changes of many jobs of an experiment, chunk by chunk."""
 
-    Return the outcomes; those that the service has not answered in time are missing: the broker has them.
-    """
-    outcomes: list[JobOutcome] = []
-    for chunk in _chunks(dict.fromkeys(ids)):
-        for outcome in _change_chunk(session, kind, experiment_uid, chunk):
-            if outcome.changed:
-                click.echo(f"{outcome.job_id}\t{printable(done + outcome.detail)}")
-            else:
-                print_message(f"{outcome.job_id} {not_done}: {outcome.detail}")
-            outcomes.append(outcome)
-    return outcomes
+    def __init__(
+        self, session: "Session", kind: _Kind, experiment: ExperimentRecord, *, verb: str, done: str = ""
+    ) -> None:
+        """`verb` completes "the job was ...", and `done` comes before the detail of a job that was changed."""
+        self._session = session
+        self._kind = kind
+        self._experiment = experiment
+        self._verb = verb
+        self._done = done
+        self._under_way = 0
+        self.outcomes: list[JobOutcome] = []
+        """The outcomes so far; those that the service has not answered in time are missing: the broker has them."""
+
+    def make(self, ids: Iterable[str]) -> None:
+        """Send the changes, and print the outcome of each: what was done on stdout, else on stderr."""
+        for chunk in _chunks(dict.fromkeys(ids)):
+            for outcome in self._change(chunk):
+                self.outcomes.append(outcome)
+                if outcome.changed:
+                    click.echo(f"{outcome.job_id}\t{printable(self._done + outcome.detail)}")
+                else:
+                    print_message(f"{outcome.job_id} was not {self._verb}: {outcome.detail}")
+
+    def account(self) -> str:
+        """Return what was done, and what may yet be done, for `accounted`."""
+        changed = sum(outcome.changed for outcome in self.outcomes)
+        text = [f"{changed} job(s) were {self._verb}."] if changed else []
+        if self._under_way and self._session.calls.could_send:
+            command = schedy_words("list", self._experiment.name)
+            text.append(f"{self._under_way} more may be {self._verb}, now or later: `{command}` shows the statuses.")
+        return " ".join(text)
+
+    def _change(self, words: Sequence[str]) -> Iterator[JobOutcome]:
+        ids = [word for word in words if _is_job_id(word)]
+        for word in words:
+            if word not in ids:
+                yield JobOutcome.model_construct(job_id=word, changed=False, detail="there is no such job.")
+        if ids:
+            yield from self._answered(ids)
+
+    def _answered(self, ids: list[str]) -> Sequence[JobOutcome]:
+        uid = self._experiment.uid
+        self._under_way = len(ids)
+        try:
+            answer = self._session.change(self._kind(request_id=uuid.uuid4().hex, experiment_uid=uid, job_ids=ids))
+        except NotStoredYetError as error:
+            print_message(f"{len(ids)} job(s): {error}")
+            return ()
+        self._under_way = 0
+        return answer.outcomes
 
 
 def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     remaining = iter(ids)
     while chunk := list(itertools.islice(remaining, _JOBS_IN_A_MESSAGE)):
         yield chunk
-
-
-def _change_chunk(session: "Session", kind: _Kind, experiment_uid: str, words: Sequence[str]) -> Iterator[JobOutcome]:
-    ids = [word for word in words if _is_job_id(word)]
-    for word in words:
-        if word not in ids:
-            yield JobOutcome.model_construct(job_id=word, changed=False, detail="there is no such job.")
-    if not ids:
-        return
-    try:
-        answer = session.change(kind(request_id=uuid.uuid4().hex, experiment_uid=experiment_uid, job_ids=ids))
-    except NotStoredYetError as error:
-        print_message(f"{len(ids)} job(s): {error}")
-        return
-    yield from answer.outcomes
 
 
 def _is_job_id(word: str) -> bool:

@@ -100,10 +100,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _explained(error: BaseException) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     match error:
-        case click.Abort():
-            return "Stopped; nothing was done.", 130
-        case KeyboardInterrupt():
-            return "Interrupted.", 130
+        case click.Abort() | KeyboardInterrupt():
+            is_answer = isinstance(error, click.Abort) and error.__cause__ is None  # to a question
+            return "Stopped; nothing was done." if is_answer else "Interrupted.", 130
         case NotStoredYetError():
             return str(error), 0
         case SettingsError() | InvalidValueError():

@@ -52,6 +52,11 @@ class Calls:
         return self.connection.blocked if self._known.ready.is_set() else self._known.last_error
 
     @property
+    def could_send(self) -> bool:
+        """True if messages could go out at some time: the broker, or the service, may have some."""
+        return self._known.was_ever_ready
+
+    @property
     def service_is_silent(self) -> bool:
         """True if an answer was waited for in vain, and none has come since."""
         return self._known.service_is_silent

@@ -9,6 +9,7 @@ from schedy.wire.base import EXPERIMENT_STATUSES, ExperimentStatus, check_experi
 from schedy.wire.changes import AddExperiment
 from schedy.wire.values import checked_size
 from schedy_cli.context import session_for, settings_of
+from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.parsing.argv import TriplesCommand, given_in_order, given_triples
 from schedy_cli.parsing.definition_files import DefinitionFile, read_definition_file
 from schedy_cli.parsing.limits import (
@@ -86,8 +87,9 @@ def add_command(
         status=status,
         limits=changed_limits(file.limits, parse_limits(limits)),
     )
-    with session_for(settings) as session:
-        session.change(change)
+    one = OneChange(f"the experiment {name} was added", check=schedy_words("show", name))
+    with session_for(settings) as session, accounted(one.account):
+        one.send(session, change)
 
 
 def _scheduler(algorithm: str | None, in_file: str | None) -> str:

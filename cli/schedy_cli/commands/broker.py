@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from schedy.errors import BrokerError
+from schedy.settings import Settings
 from schedy.tls import TlsFiles
 from schedy_broker_setup.connecting import addresses_of
 from schedy_broker_setup.declaring import setup
@@ -15,6 +16,7 @@ from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, users_from
 from schedy_broker_setup.users import create_users
 from schedy_cli.context import settings_of
+from schedy_cli.interruption import accounted
 from schedy_cli.printing.text import printable
 
 _PASSWORDS = ", ".join(role.password_variable for role in Role)
@@ -51,6 +53,11 @@ def setup_command(ctx: click.Context, *, url: str | None, management_url: str | 
     variable is not set is not created.
     """
     settings = settings_of(ctx, broker_url=url)
+    with accounted(lambda: "Some of it may exist by now. Run the command again: it is safe to repeat."):
+        _set_up(settings, management_url)
+
+
+def _set_up(settings: Settings, management_url: str | None) -> None:
     broker_url, tls = settings.broker_url, settings.broker_tls
     try:
         users = _set_up_users(management_url, tls, vhost=addresses_of(broker_url)[0].vhost) if management_url else []

@@ -3,8 +3,9 @@
 import click
 
 from schedy.wire.changes import CancelJobs
-from schedy_cli.changing import change_jobs
+from schedy_cli.changing import JobChanges
 from schedy_cli.context import session_and_reader, settings_of
+from schedy_cli.interruption import accounted
 from schedy_cli.reading import find_experiment
 
 
@@ -20,6 +21,7 @@ def cancel_command(ctx: click.Context, name: str, *, jobs: tuple[str, ...]) -> i
     cancelled.
     """
     with session_and_reader(settings_of(ctx)) as (session, reader):
-        uid = find_experiment(reader, name).uid
-        outcomes = change_jobs(session, CancelJobs, uid, jobs, done="cancelled: ", not_done="was not cancelled")
-    return 0 if all(outcome.changed for outcome in outcomes) else 1
+        changes = JobChanges(session, CancelJobs, find_experiment(reader, name), verb="cancelled", done="cancelled: ")
+        with accounted(changes.account):
+            changes.make(jobs)
+    return 0 if all(outcome.changed for outcome in changes.outcomes) else 1

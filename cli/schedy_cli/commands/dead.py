@@ -13,6 +13,7 @@ from schedy_broker_setup.dead_letters import (
     replay_dead_letters,
 )
 from schedy_cli.context import ask_first, settings_of
+from schedy_cli.interruption import accounted
 from schedy_cli.parsing.option_groups import FORCE_OPTION, JSON_OPTION
 from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.tables import print_table
@@ -64,15 +65,15 @@ def replay_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: 
     publishes new ones. Needs the broker URL of the service user or an administrator.
     """
     chosen = _chosen(numbers, everything=everything)
-    left = count = 0
+    fates: list[Fate] = []
     settings = settings_of(ctx)
-    for letter, fate in replay_dead_letters(settings.broker_url, chosen, tls=settings.broker_tls):
-        count += 1
-        left += fate is Fate.LEFT
-        click.echo(f"{letter.number}\t{_name(letter)}\t{fate.value}", err=fate is Fate.LEFT)
-    if not count:
+    with accounted(lambda: _account(len(fates))):
+        for letter, fate in replay_dead_letters(settings.broker_url, chosen, tls=settings.broker_tls):
+            fates.append(fate)
+            click.echo(f"{letter.number}\t{_name(letter)}\t{fate.value}", err=fate is Fate.LEFT)
+    if not fates:
         print_message("There are no messages to replay.")
-    return 1 if left else 0
+    return 1 if Fate.LEFT in fates else 0
 
 
 @dead_command.command("drop", epilog="Example: schedy dead drop 1", short_help="Delete messages for good.")
@@ -86,11 +87,12 @@ def drop_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: bo
     chosen = _chosen(numbers, everything=everything)
     if not force:
         ask_first("Drop all dead letters for good?" if chosen is None else f"Drop {_listed(chosen)} for good?")
-    count = 0
-    for letter in drop_dead_letters(settings.broker_url, chosen, tls=settings.broker_tls):
-        count += 1
-        click.echo(f"{letter.number}\t{_name(letter)}\tdropped")
-    if not count:
+    dropped: list[int] = []
+    with accounted(lambda: _account(len(dropped))):
+        for letter in drop_dead_letters(settings.broker_url, chosen, tls=settings.broker_tls):
+            dropped.append(letter.number)
+            click.echo(f"{letter.number}\t{_name(letter)}\tdropped")
+    if not dropped:
         print_message("There are no messages to drop.")
 
 
@@ -99,6 +101,10 @@ def _chosen(numbers: tuple[int, ...], *, everything: bool) -> set[int] | None:
     if bool(numbers) == everything:
         raise click.UsageError("Give the numbers that `schedy dead` prints, or --all.")
     return None if everything else set(numbers)
+
+
+def _account(count: int) -> str:
+    return f"Done: {count} message(s), and perhaps the next one. `schedy dead` lists those that are left."
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -1,22 +1,29 @@
 """`schedy push`."""
 
 import contextlib
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from schedy.errors import NotStoredYetError
-from schedy.pushing import CheckedJob, push_chunks
+from schedy.pushing import CheckedJob, PushEnd, push_chunks
 from schedy.settings import Settings
+from schedy.wire.answers import PushAnswer
 from schedy.wire.base import check_experiment_name
+from schedy.wire.changes import NewJob
 from schedy_cli.context import session_for, settings_of
+from schedy_cli.interruption import accounted, schedy_words
 from schedy_cli.parsing.argv import PairsCommand, given_pairs, pairs_option
-from schedy_cli.parsing.option_groups import JSON_OPTION
-from schedy_cli.parsing.push_files import PUSHED_STATUSES, check_pushed_job, open_push_file, read_jobs
+from schedy_cli.parsing.push_files import PUSHED_STATUSES, check_pushed_job, open_push_file
 from schedy_cli.printing.jobs import job_json, job_paragraph
 from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.text import JsonForm
+
+if TYPE_CHECKING:
+    from schedy.worker.session import Session
 
 
 @click.command("push", cls=PairsCommand, epilog="Example: schedy push MinimizeManual -p x 1 y 2")
@@ -42,10 +49,11 @@ from schedy_cli.printing.text import JsonForm
 @click.option(
     "--from", "source", metavar="FILE", help="Push many jobs from FILE, JSON lines or CSV (-: standard input)."
 )
-@JSON_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print the job as one line of JSON.")
+@click.option("--nan", is_flag=True, help="With --json or --from, NaN and infinities are text, not null.")
 @click.pass_context
 def push_command(
-    ctx: click.Context, name: str, *, status: str, quality: float, source: str | None, as_json: JsonForm | None
+    ctx: click.Context, name: str, *, status: str, quality: float, source: str | None, as_json: bool, nan: bool
 ) -> None:
     """Push a job to the experiment NAME, and print it once it is stored.
 
@@ -59,46 +67,80 @@ def push_command(
     settings = settings_of(ctx)
     hyperparameters, results = given_pairs(ctx, "hyperparameters"), given_pairs(ctx, "results")
     if source is not None:
-        if hyperparameters or results or status != "QUEUED" or quality or as_json is not None:
+        if hyperparameters or results or status != "QUEUED" or quality or as_json:
             raise click.UsageError("--from takes everything from the file: leave out -p, -r, -s, -q and --json.")
-        _push_file(settings, name, source)
+        _push_file(settings, name, source, nan_as_text=nan)
         return
+    if nan and not as_json:
+        raise click.UsageError("--nan applies to --json and --from: give one of them.")
     fields = {"hyperparameters": hyperparameters, "results": results, "status": status, "quality": quality}
-    _push_one(settings, name, check_pushed_job(fields, limit_bytes=settings.max_message_bytes), as_json=as_json)
+    checked = check_pushed_job(fields, limit_bytes=settings.max_message_bytes)
+    _push_one(settings, name, checked, form=JsonForm.of(as_json=as_json, nan_as_text=nan))
 
 
-def _push_one(settings: Settings, name: str, new: CheckedJob, *, as_json: JsonForm | None) -> None:
-    with session_for(settings) as session:
+def _push_one(settings: Settings, name: str, new: CheckedJob, *, form: JsonForm | None) -> None:
+    push = _Push(name, total=1)
+    with session_for(settings) as session, accounted(push.account):
         try:
-            for _chunk, answer in push_chunks(session, name, None, [new]):
+            for _chunk, answer in push.chunks(session, [new]):
                 (job,) = answer.jobs
-                click.echo(job_paragraph(job) if as_json is None else job_json(job, as_json))
+                click.echo(job_paragraph(job) if form is None else job_json(job, form))
         except NotStoredYetError as error:
             print_message(str(error))
 
 
-def _push_file(settings: Settings, name: str, source: str) -> None:
+def _push_file(settings: Settings, name: str, source: str, *, nan_as_text: bool) -> None:
     """Check every line before the first job is sent, then push with a progress bar."""
-    limit_bytes = settings.max_message_bytes
-    with open_push_file(source) as file:
-        total = sum(1 for _ in read_jobs(file, limit_bytes=limit_bytes))
+    with open_push_file(source, limit_bytes=settings.max_message_bytes, nan_as_text=nan_as_text) as file:
+        total = sum(1 for _ in file.jobs())
         if total == 0:
             raise click.UsageError(f"There are no jobs in {source}.")
-        with session_for(settings) as session, _progress(total) as advance:
-            stored = 0
+        if file.running_lines:
+            print_message(f"RUNNING in the file, pushed as QUEUED: {len(file.running_lines)} job(s).")
+        push = _Push(name, total=total)
+        with session_for(settings) as session, accounted(push.account), _progress(total) as advance:
             try:
-                for chunk, answer in push_chunks(session, name, None, read_jobs(file, limit_bytes=limit_bytes)):
-                    stored += len(chunk)
+                for chunk, answer in push.chunks(session, file.jobs()):
                     click.echo("\n".join(job.job_id for job in answer.jobs))
                     advance(len(chunk))
             except NotStoredYetError as error:
-                print_message(f"{stored} of {total} jobs are stored. {error}")
+                print_message(f"{push.stored} of {total} jobs are stored. {error}")
+
+
+class _Push:
+    """A push of many jobs, of which it knows how many are stored."""
+
+    def __init__(self, name: str, *, total: int) -> None:
+        self._name = name
+        self._total = total
+        self._end = PushEnd()
+        self.stored = 0
+
+    def chunks(self, session: "Session", jobs: Iterable[CheckedJob]) -> Iterator[tuple[list[NewJob], PushAnswer]]:
+        """Push the jobs; yield each chunk with its answer."""
+        with contextlib.closing(push_chunks(session, self._name, None, jobs, end=self._end)) as pushed:
+            for chunk, answer in pushed:
+                self.stored += len(chunk)
+                yield chunk, answer
+
+    def account(self) -> str:
+        """Return what was done, and what may yet be done, for `accounted`."""
+        if not self.stored and not self._end.sent:
+            return ""
+        text = f"{self.stored} of {self._total} job(s) are stored."
+        if not self._end.sent:
+            return f"{text} No other was sent."
+        newest = schedy_words("list", self._name, "-d", "--limit", str(self._end.sent))
+        return (
+            f"{text} {self._end.sent} more may be stored, now or once the service has them: look with `{newest}`"
+            " before you push them again. No other was sent."
+        )
 
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _count: None
         return
     with click.progressbar(length=total, label="Pushing", file=sys.stderr) as bar:

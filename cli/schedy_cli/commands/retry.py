@@ -8,8 +8,9 @@ import click
 from schedy.wire.base import FinalStatus
 from schedy.wire.changes import RetryJobs
 from schedy.wire.records import ExperimentRecord
-from schedy_cli.changing import change_jobs
+from schedy_cli.changing import JobChanges
 from schedy_cli.context import session_and_reader, settings_of
+from schedy_cli.interruption import accounted
 from schedy_cli.printing.messages import print_message
 from schedy_cli.reading import find_experiment, jobs_by_age
 
@@ -40,10 +41,12 @@ def retry_command(ctx: click.Context, name: str, *, jobs: tuple[str, ...], statu
         if not ids:
             print_message(f"{name} has no {' or '.join(wanted)} job; there is nothing to retry.")
             return 0
-        outcomes = change_jobs(session, RetryJobs, experiment.uid, ids, done="", not_done="was not queued again")
-    if any(outcome.changed for outcome in outcomes):
-        _warn_if_closed(experiment)
-    return 0 if all(outcome.changed for outcome in outcomes) else 1
+        changes = JobChanges(session, RetryJobs, experiment, verb="queued again")
+        with accounted(changes.account):
+            changes.make(ids)
+        if any(outcome.changed for outcome in changes.outcomes):
+            _warn_if_closed(find_experiment(reader, name))  # as it is now: a retry starts an ended search again
+    return 0 if all(outcome.changed for outcome in changes.outcomes) else 1
 
 
 def _warn_if_closed(experiment: ExperimentRecord) -> None:

@@ -7,6 +7,7 @@ import click
 from schedy.wire.changes import DeleteExperiment, DeleteJob
 from schedy.wire.records import ExperimentRecord
 from schedy_cli.context import ask_first, session_and_reader, settings_of
+from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.parsing.option_groups import FORCE_OPTION
 from schedy_cli.reading import Reader, find_experiment, find_job
 
@@ -21,15 +22,19 @@ def rm_command(ctx: click.Context, name: str, *, job: str | None, force: bool) -
 
     The worker of a removed job learns it with its next report, and continues with the next job.
     """
+    what = f"the experiment {name}" if job is None else f"job {job} of {name}"
+    check = schedy_words("show", name) if job is None else schedy_words("show", name, job)
+    removal = OneChange(f"{what} was removed", check=check)
     with session_and_reader(settings_of(ctx)) as (session, reader):
         experiment = find_experiment(reader, name)
         question = _question(reader, experiment, job)
         if not force:
             ask_first(question)
-        if job is None:
-            session.change(DeleteExperiment(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid))
-        else:
-            session.change(DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job))
+        with accounted(removal.account):
+            if job is None:
+                removal.send(session, DeleteExperiment(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid))
+            else:
+                removal.send(session, DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job))
 
 
 def _question(reader: Reader, experiment: ExperimentRecord, job_id: str | None) -> str:

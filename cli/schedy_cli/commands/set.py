@@ -11,6 +11,7 @@ from schedy.wire.base import EXPERIMENT_STATUSES, ExperimentStatus
 from schedy.wire.changes import UpdateExperiment
 from schedy.wire.records import ExperimentRecord
 from schedy_cli.context import session_and_reader, settings_of
+from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.parsing.limits import (
     BudgetOptions,
     LimitOptions,
@@ -44,16 +45,18 @@ def set_command(
     settings_changes, limit_changes = parse_budget(budget), parse_limits(limits)
     if status is None and not settings_changes and not limit_changes:
         raise click.UsageError("Nothing to change: give --status, or a limit.")
-    with session_and_reader(settings_of(ctx)) as (session, reader):
+    change = OneChange(f"{name} was changed", check=schedy_words("show", name))
+    with session_and_reader(settings_of(ctx)) as (session, reader), accounted(change.account):
         experiment = find_experiment(reader, name)
-        session.change(
+        change.send(
+            session,
             UpdateExperiment(
                 request_id=uuid.uuid4().hex,
                 experiment_uid=experiment.uid,
                 status=status,
                 settings=_changed_settings(experiment, settings_changes) if settings_changes else None,
                 limits=changed_limits(experiment.limits, limit_changes) if limit_changes else None,
-            )
+            ),
         )
 
 

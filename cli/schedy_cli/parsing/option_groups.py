@@ -29,11 +29,9 @@ def _note_nan(ctx: click.Context, _option: click.Parameter, given: bool) -> None
 
 def _json_form(ctx: click.Context, _option: click.Parameter, given: bool) -> JsonForm | None:
     nan_as_text: bool = ctx.meta[_NAN_AS_TEXT]
-    if not given:
-        if nan_as_text:
-            raise click.UsageError("--nan applies to --json: give both.")
-        return None
-    return JsonForm.NAN_AS_TEXT if nan_as_text else JsonForm.NAN_AS_NULL
+    if nan_as_text and not given:
+        raise click.UsageError("--nan applies to --json: give both.")
+    return JsonForm.of(as_json=given, nan_as_text=nan_as_text)
 
 
 def option_group(keyword: str, kind: type, *options: Callable[[Any], Any]) -> Callable[[F], F]:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -15,11 +16,16 @@ import click
 
 from schedy.errors import InvalidValueError
 from schedy.pushing import CheckedJob, check_new_job
-from schedy.wire.base import JOB_STATUSES, RUNNING
+from schedy.wire.base import JOB_STATUSES, QUEUED, RUNNING
+from schedy.wire.records import JobRecord
 from schedy_cli.parsing.values_text import parse_value
 
 PUSHED_STATUSES = tuple(status for status in JOB_STATUSES if status != RUNNING)
 _FIELDS = ("hyperparameters", "results", "status", "quality")
+_PRINTED_FIELDS = {"id", "events", *JobRecord.model_fields}
+"""Fields of a job that `list --json` and `show --json` print; those that a new job cannot have are left out."""
+
+_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 _Lines = Iterator[tuple[int, dict[str, Any]]]
 """The fields of jobs, each with the number of its line."""
@@ -36,7 +42,7 @@ def check_pushed_job(fields: dict[str, Any], *, limit_bytes: int) -> CheckedJob:
 
 
 @contextlib.contextmanager
-def open_push_file(source: str) -> Iterator[IO[str]]:
+def open_push_file(source: str, *, limit_bytes: int, nan_as_text: bool = False) -> Iterator["PushFile"]:
     """Open a file that can be read twice; the standard input, ``-``, is copied to a temporary one.
 
     Raises click.ClickException if it cannot be read.
@@ -47,7 +53,7 @@ def open_push_file(source: str) -> Iterator[IO[str]]:
         raise click.ClickException(f"{source} cannot be read: {error.strerror}.") from None
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
         try:
-            yield lines
+            yield PushFile(lines, limit_bytes=limit_bytes, nan_as_text=nan_as_text)
         except UnicodeDecodeError as error:
             raise click.ClickException(f"{source} cannot be read: {error}. Write it in UTF-8.") from None
 
@@ -59,56 +65,102 @@ def _copy_of_input() -> IO[bytes]:
     return copy
 
 
-def read_jobs(file: IO[str], *, limit_bytes: int) -> Iterator[CheckedJob]:
-    """Read the jobs of a file from its beginning. Raises click.UsageError naming the line."""
-    file.seek(0)
-    for number, fields in _lines(file):
-        try:
-            yield check_pushed_job(fields, limit_bytes=limit_bytes)
-        except InvalidValueError as error:
-            raise _fault(f"Line {number}: {error}") from None
+class PushFile:
+    """A file of jobs, one of each line."""
+
+    def __init__(self, file: IO[str], *, limit_bytes: int, nan_as_text: bool) -> None:
+        """`nan_as_text`: in JSON lines the texts NaN, Infinity and -Infinity are these numbers."""
+        self._file = file
+        self._limit_bytes = limit_bytes
+        self._nan_as_text = nan_as_text
+        self.running_lines: set[int] = set()
+        """The lines, of those read, that `list --json` has printed of a RUNNING job, which is pushed as QUEUED."""
+
+    def jobs(self) -> Iterator[CheckedJob]:
+        """Read the jobs from the beginning. Raises click.UsageError naming the line."""
+        self._file.seek(0)
+        for number, fields in self._lines():
+            try:
+                yield check_pushed_job(fields, limit_bytes=self._limit_bytes)
+            except InvalidValueError as error:
+                raise _fault(f"Line {number}: {error}") from None
+
+    def _lines(self) -> _Lines:
+        """Read JSON lines if the first character that is not blank is a brace, else CSV."""
+        first = next((line for line in self._file if line.strip()), "").lstrip()
+        self._file.seek(0)
+        if first.startswith("["):
+            raise _fault("The file is a JSON list. Write one object per line instead.")
+        return self._json_lines() if first.startswith("{") else _csv_rows(self._file)
+
+    def _json_lines(self) -> _Lines:
+        for number, line in enumerate(self._file, start=1):
+            if not line.strip():
+                continue
+            job = _json_object(line, number)
+            fields = {field: value for field, value in job.items() if field in _FIELDS}
+            if self._nan_as_text:
+                fields = {field: _numbers_in(value) for field, value in fields.items()}
+            if "id" in job:
+                self._complete(fields, number)
+            yield number, fields
+
+    def _complete(self, fields: dict[str, Any], number: int) -> None:
+        """Make a new job of one that `list --json` printed."""
+        if fields.get("quality", 0.0) is None:
+            fields["quality"] = math.nan
+        if fields.get("status") == RUNNING:
+            self.running_lines.add(number)
+            fields["status"] = QUEUED
+
+
+def _json_object(line: str, number: int) -> dict[str, Any]:
+    try:
+        job = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _fault(f"Line {number} is not JSON: {error}.") from None
+    if not isinstance(job, dict) or "hyperparameters" not in job:
+        raise _fault(f'Line {number} has no "hyperparameters".')
+    unknown = [field for field in job if field not in _FIELDS and field not in _PRINTED_FIELDS]
+    if unknown:
+        raise _fault(f"Line {number}: unknown field {unknown[0]!r}. There are {', '.join(_FIELDS)}.")
+    return job
 
 
 def _fault(text: str) -> click.UsageError:
     return click.UsageError(f"{text} Nothing was pushed.")
 
 
-def _lines(file: IO[str]) -> _Lines:
-    """Read JSON lines if the first character that is not blank is a brace, else CSV."""
-    first = next((line for line in file if line.strip()), "").lstrip()
-    file.seek(0)
-    if first.startswith("["):
-        raise _fault("The file is a JSON list. Write one object per line instead.")
-    return _json_lines(file) if first.startswith("{") else _csv_rows(file)
-
-
-def _json_lines(file: IO[str]) -> _Lines:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            job = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _fault(f"Line {number} is not JSON: {error}.") from None
-        if not isinstance(job, dict) or "hyperparameters" not in job:
-            raise _fault(f'Line {number} has no "hyperparameters".')
-        unknown = [field for field in job if field not in _FIELDS]
-        if unknown:
-            raise _fault(f"Line {number}: unknown field {unknown[0]!r}. There are {', '.join(_FIELDS)}.")
-        yield number, job
+def _numbers_in(value: Any) -> Any:
+    """Return a value with the numbers that `list --json --nan` prints as text."""
+    if isinstance(value, str):
+        return _NUMBERS.get(value, value)
+    if isinstance(value, list):
+        return [_numbers_in(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _numbers_in(item) for name, item in value.items()}
+    return value
 
 
 def _csv_rows(file: IO[str]) -> _Lines:
-    rows = csv.reader(file, strict=True)
+    rows = csv.reader(file, strict=True, skipinitialspace=True, delimiter=_delimiter(file))
     try:
-        header = next(rows, [])
+        header = [name.strip() for name in next(rows, [])]
         if not all(header) or len(set(header)) != len(header):
             raise _fault("The header of the CSV file has an empty or repeated name.")
         for row in rows:
-            if row:
-                yield rows.line_num, _csv_job(header, row, rows.line_num)
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield rows.line_num, _csv_job(header, cells, rows.line_num)
     except csv.Error as error:
         raise _fault(f"Line {rows.line_num} is not CSV: {error}.") from None
+
+
+def _delimiter(file: IO[str]) -> str:
+    """Return what separates the names in the header: a comma, or, where there is none, a semicolon or a tab."""
+    header = file.readline()
+    file.seek(0)
+    return next((character for character in ",;\t" if character in header), ",")
 
 
 def _csv_job(header: list[str], row: list[str], number: int) -> dict[str, Any]:
@@ -124,8 +176,8 @@ def _csv_job(header: list[str], row: list[str], number: int) -> dict[str, Any]:
         except ValueError as error:
             raise _fault(f"Line {number}, column {name}: {cell}: {error}.") from None
         kind, _, rest = name.partition(".")
-        if kind == "result" and rest:
-            results[rest] = value
+        if kind == "result" and rest.strip():
+            results[rest.strip()] = value
         else:
             hyperparameters[name] = value
     return {"hyperparameters": hyperparameters, "results": results}

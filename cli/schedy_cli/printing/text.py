@@ -55,6 +55,13 @@ class JsonForm(Enum):
     NAN_AS_NULL = "null"
     NAN_AS_TEXT = "text"
 
+    @classmethod
+    def of(cls, *, as_json: bool, nan_as_text: bool) -> "JsonForm | None":
+        """Return the form that the options --json and --nan ask for, None for none."""
+        if not as_json:
+            return None
+        return cls.NAN_AS_TEXT if nan_as_text else cls.NAN_AS_NULL
+
 
 def json_line(fields: dict[str, Any], form: JsonForm) -> str:
     """Return fields as one line of strict JSON."""
