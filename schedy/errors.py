@@ -10,6 +10,7 @@
     ├── Pruned                   raised by users: end the job as PRUNED
     ├── UnhealthyWorkerError     this worker crashed job after job and takes no more
     ├── InvalidValueError        a name, value, field or status is invalid
+    │   └── MessageTooLargeError the broker takes no message of this size
     ├── NotStoredYetError        the broker has the change, the store will have it later
     ├── ServiceUnavailableError  the results service does not answer
     ├── VersionMismatchError     the results service speaks another version of the protocol
@@ -77,6 +78,17 @@ class UnhealthyWorkerError(SchedyError):
 
 class InvalidValueError(SchedyError, ValueError):
     """A name, value, field or status is invalid; nothing was sent."""
+
+
+class MessageTooLargeError(InvalidValueError):
+    """The broker takes no message of this size (its `max_message_size`); nothing of it was stored."""
+
+    def __init__(self, text: str, limit_bytes: int) -> None:
+        super().__init__(text, limit_bytes)
+        self.limit_bytes = limit_bytes
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class NotStoredYetError(SchedyError):

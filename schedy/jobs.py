@@ -6,7 +6,14 @@ import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from schedy.errors import InvalidValueError, JobCancelledError, NotFoundError, Pruned, UnsafeUpdateError
+from schedy.errors import (
+    InvalidValueError,
+    JobCancelledError,
+    MessageTooLargeError,
+    NotFoundError,
+    Pruned,
+    UnsafeUpdateError,
+)
 from schedy.job_values import (
     LONGEST_ERROR,
     checked_point,
@@ -238,21 +245,37 @@ class Job(StoredJob):
         except UnsafeUpdateError:
             self._session.leases.drop(hold)
             raise
-        fault: InvalidValueError | None = None
         try:
             values, quality = self._checked()
-        except InvalidValueError as invalid:
-            fault = invalid
-            status = CRASHED
-            error_text = "\n".join(filter(None, [error_text, f"The results could not be sent: {invalid}"]))
-            limit = self._session.settings.max_message_bytes
+            self._report_end(hold, status, error_text, results=values, quality=quality)
+        except InvalidValueError as fault:
+            lines = filter(None, [error_text, f"The results could not be sent: {fault}"])
+            self._report_unsendable(hold, "\n".join(lines), fault)
+            raise
+
+    def _report_unsendable(self, hold: Hold, error_text: str, fault: InvalidValueError) -> None:
+        """End as CRASHED, with those of the results that can be sent."""
+        limit = self._session.settings.max_message_bytes
+        while True:
+            if isinstance(fault, MessageTooLargeError):
+                limit = min(limit, fault.limit_bytes) // 2
             values, quality = sendable_results(self.results, limit_bytes=limit), sendable_quality(self.quality)
+            try:
+                self._report_end(hold, CRASHED, error_text, results=values, quality=quality)
+            except MessageTooLargeError as too_large:
+                if not values:
+                    raise
+                fault = too_large
+            else:
+                return
+
+    def _report_end(
+        self, hold: Hold, status: FinalStatus, error_text: str | None, *, results: dict[str, Any], quality: float
+    ) -> None:
         answer = self._session.reports.finish(
-            hold, status=status, results=values, quality=quality, error=storable_error(error_text)
+            hold, status=status, results=results, quality=quality, error=storable_error(error_text)
         )
         self._take_end(answer, status, error_text)
-        if fault is not None:
-            raise fault
 
     def _take_end(self, answer: ReportAnswer | None, status: FinalStatus, error_text: str | None) -> None:
         known: dict[str, Any] = {"status": status, "error": error_text}

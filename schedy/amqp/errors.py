@@ -25,8 +25,21 @@ _INTERNAL_ERROR = 541
 """Reply codes of AMQP 0-9-1."""
 
 _LOGIN_ERRORS = (pika_errors.AuthenticationError, pika_errors.ProbableAuthenticationError)
+_SIZES = re.compile(r"message size (\d+) .*\bsize (\d+)")
+"""The sizes of a message and of the largest that RabbitMQ takes, in its refusal."""
 _QUOTED_ERROR = re.compile(r"\w+Error\(\d+, \W*([^'\"\\]+)")
 """An error of the system as pika repeats it: ConnectionResetError(104, 'Connection reset by peer')."""
+
+
+class MessageSizeError(BrokerError):
+    """RabbitMQ closed a channel over a message of more than `limit_bytes`, its `max_message_size`."""
+
+    def __init__(self, address: Address, *, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"A message of {size_bytes:,} bytes is too large for RabbitMQ at {address}, which takes {limit_bytes:,}.",
+            remedy="Store large data in a file and send its path, or raise max_message_size in rabbitmq.conf.",
+        )
+        self.limit_bytes = limit_bytes
 
 
 def broker_error(error: BaseException, address: Address, *, was_open: bool = False) -> BrokerError:
@@ -67,6 +80,9 @@ def channel_error(refusal: pika_errors.ChannelClosed, address: Address, *, actio
             f"An exchange or queue exists with properties that Schedy cannot use ({text}).",
             remedy="Delete it, then run `schedy broker setup`.",
         )
+    sizes = _SIZES.search(text)
+    if refusal.reply_code == _PRECONDITION_FAILED and sizes is not None:
+        return MessageSizeError(address, size_bytes=int(sizes[1]), limit_bytes=int(sizes[2]))
     return BrokerError(
         f"RabbitMQ at {address} closed a channel ({refusal.reply_code} {text}).", remedy="See RabbitMQ's log."
     )

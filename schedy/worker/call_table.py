@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Channel, Incoming, Outgoing, PublishOutcome
 from schedy.amqp.connection import Connection, Timer
-from schedy.errors import AuthenticationError, BrokerError, PermissionDeniedError, TopologyMissingError
+from schedy.amqp.errors import MessageSizeError
+from schedy.errors import (
+    AuthenticationError,
+    BrokerError,
+    MessageTooLargeError,
+    PermissionDeniedError,
+    SchedyError,
+    TopologyMissingError,
+)
 from schedy.settings import Settings
 from schedy.wire import names
 from schedy.wire.base import Answer
@@ -24,6 +32,7 @@ _log = logging.getLogger(__name__)
 _NACK_PAUSE_SECONDS = 1.0
 _TOPOLOGY_SECONDS = 3.0
 _TOPOLOGY_PAUSE_SECONDS = 0.3
+_MOST_REFUSALS = 10
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +51,8 @@ class Call:
     times_sent: int = 0
     waits_for_topology: bool = False
     """True for a report, which is kept until exchanges and queues exist, and never thrown away."""
+    refusals: int = 0
+    """Number of channels that the broker closed for a reason of its own while this was not confirmed."""
     missed_since: float | None = None
     """Time at which exchanges and queues were first found missing, by `time.monotonic`."""
 
@@ -58,9 +69,12 @@ class Call:
         """Return True if sending the call again would end with the same error."""
         if isinstance(error, TopologyMissingError):
             return not self.may_wait()
-        return isinstance(error, PermissionDeniedError)
+        if isinstance(error, PermissionDeniedError | MessageSizeError):
+            return True
+        self.refusals += 1
+        return self.refusals >= _MOST_REFUSALS
 
-    def fail(self, error: BrokerError) -> None:
+    def fail(self, error: SchedyError) -> None:
         for future in (self.stored, self.answer):
             if not future.done():
                 future.set_exception(error)
@@ -170,7 +184,10 @@ class CallTable:
 
     def _fail(self, call: Call, error: BrokerError) -> None:
         self.forget(call)
-        call.fail(error)
+        if isinstance(error, MessageSizeError):
+            call.fail(MessageTooLargeError(str(error), error.limit_bytes))
+        else:
+            call.fail(error)
 
     def _publish(self, call: Call) -> None:
         if self._channel is None or call.id not in self._calls:
@@ -241,14 +258,13 @@ class CallTable:
     def _channel_closed(self, channel: Channel, error: BrokerError) -> None:
         """Open a new channel: the broker closed this one over something published, and the connection is still there.
 
-        A call whose routing key the error names, or any if it names none, is to blame.
+        What was not confirmed is published again, but for the calls to blame.
         """
         self._channel = None
-        unconfirmed = channel.unconfirmed()
-        blamed = [outgoing for outgoing in unconfirmed if f"'{outgoing.routing_key}'" in str(error)] or unconfirmed
-        for outgoing in blamed:
+        for outgoing in _blamed(channel.unconfirmed(), error):
             call = self._calls.get(outgoing.correlation_id)
             if call is not None and call.would_fail_again(error):
+                _log.warning("The broker refused a message (%s): %s", outgoing.routing_key, error)
                 self._fail(call, error)
         self.connection.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
 
@@ -288,6 +304,16 @@ class CallTable:
         self._calls.clear()
         for listener in self._on_ended:
             listener()
+
+
+def _blamed(unconfirmed: list[Outgoing], error: BrokerError) -> list[Outgoing]:
+    """Return the messages that may be to blame for an error: those over the limit on sizes, or those that it names.
+
+    All if it names none.
+    """
+    if isinstance(error, MessageSizeError):
+        return [outgoing for outgoing in unconfirmed if len(outgoing.body) > error.limit_bytes]
+    return [outgoing for outgoing in unconfirmed if f"'{outgoing.routing_key}'" in str(error)] or unconfirmed
 
 
 def closed_error() -> BrokerError:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from schedy.errors import BrokerError, SchedyError
 from schedy.wire.answers import expected
 from schedy.wire.base import Answer
-from schedy.wire.records import MOST_POINTS, Point
+from schedy.wire.records import Point
 from schedy.wire.reports import Curve
 from schedy.worker.call_table import Call
 from schedy.worker.calls import Calls
@@ -34,14 +34,14 @@ class Curves:
     def add(self, hold: Hold, point: Point) -> None:
         """Send a point, together with others while an answer is outstanding. Does not wait."""
         with hold.lock:
-            hold.points.append(point)
-            if time.monotonic() < hold.curve_due and len(hold.points) < MOST_POINTS:
+            is_full = hold.add_point(point)
+            if time.monotonic() < hold.curve_due and not is_full:
                 return
             sent = self._send(hold)
         self._await_answer(hold, *sent)
 
     def _send(self, hold: Hold) -> tuple[Curve, Call]:
-        """Send the points that wait; under `Hold.lock`."""
+        """Send the points that wait, or as many as go into one message; under `Hold.lock`."""
         hold.curve_due = time.monotonic() + _ANSWER_SECONDS
         curve = Curve(**hold.report_fields(), points=hold.take_points())
         return curve, self._calls.call(curve)

@@ -8,9 +8,19 @@ from typing import Any
 
 from schedy.errors import UnsafeUpdateError
 from schedy.wire.base import MOST_IN_A_MESSAGE, Worker, WorkerState, as_line
-from schedy.wire.records import Point
+from schedy.wire.records import MOST_POINTS, Point
 from schedy.wire.reports import Heartbeat, HeldJob
 from schedy.worker.tickets import HeldTicket
+
+LARGEST_PART_BYTES = 65_536
+"""Size of the points in one message, about: brokers limit the sizes of messages, and the service reads them in turn."""
+_BYTES_OF_A_VALUE = 28
+"""The JSON text of a number with the quotes around its name, at most."""
+
+
+def size_of(point: Point) -> int:
+    """Return the size of a point's JSON text, or a little more."""
+    return 2 * _BYTES_OF_A_VALUE + sum(len(name.encode()) + _BYTES_OF_A_VALUE for name in point.values)
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +45,8 @@ class Hold:
     prune: bool = False
     """True if the pruner would end the job, by the latest answer."""
     points: list[Point] = field(default_factory=list)
-    """Points of the learning curve that were not sent yet."""
+    """Points of the learning curve that were not sent yet; `add_point` and `take_points` change them."""
+    points_bytes: int = 0
     curve_due: float = 0.0
     """Time at which points go out even if the answer to the last ones has not come, by `time.monotonic`."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -55,10 +66,31 @@ class Hold:
             "sequence": next(self._sequence),
         }
 
+    def add_point(self, point: Point) -> bool:
+        """Add a point to send; return True if there are as many as go into one message."""
+        self.points.append(point)
+        self.points_bytes += size_of(point)
+        return self.has_many_points
+
+    @property
+    def has_many_points(self) -> bool:
+        """True if more points wait than go into a report beside results."""
+        return self.points_bytes >= LARGEST_PART_BYTES or len(self.points) >= MOST_POINTS
+
+    def put_back(self, points: list[Point]) -> None:
+        """Keep points that could not be sent, before those added since."""
+        self.points[:0] = points
+        self.points_bytes += sum(map(size_of, points))
+
     def take_points(self) -> list[Point]:
-        """Return the points that were not sent yet; the caller sends them."""
-        points, self.points = self.points, []
-        return points
+        """Return the first of the points that were not sent yet, as many as go into one message, to be sent."""
+        taken = room = 0
+        while taken < min(len(self.points), MOST_POINTS) and room < LARGEST_PART_BYTES:
+            room += size_of(self.points[taken])
+            taken += 1
+        part, self.points = self.points[:taken], self.points[taken:]
+        self.points_bytes -= room
+        return part
 
     def ack_ticket(self) -> None:
         """Acknowledge the ticket, if there is one."""

@@ -9,7 +9,7 @@ import pytest
 from pika import exceptions as pika_errors
 from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed, AMQPConnectorSocketConnectError
 
-from schedy.amqp.errors import broker_error
+from schedy.amqp.errors import MessageSizeError, broker_error
 from schedy.amqp.parameters import Address, address_of, parameters_of
 from schedy.errors import (
     AuthenticationError,
@@ -121,6 +121,18 @@ def test_errors_of_the_connection(kinds: set[type[BaseException]], expected: typ
         ),
         (pika_errors.ChannelClosedByBroker(404, "NOT_FOUND"), TopologyMissingError, "missing on the broker"),
         (pika_errors.ChannelClosedByBroker(406, "inequivalent arg"), TopologyMismatchError, "properties"),
+        (
+            pika_errors.ChannelClosedByBroker(
+                406, "PRECONDITION_FAILED - message size 603776 is larger than configured max size 200000"
+            ),
+            MessageSizeError,
+            "A message of 603,776 bytes is too large for RabbitMQ at head1:5673, which takes 200,000.",
+        ),
+        (
+            pika_errors.ChannelClosedByBroker(406, "message size 603776000 is larger than max size 536870912"),
+            MessageSizeError,
+            "A message of 603,776,000 bytes is too large",
+        ),
         (pika_errors.ChannelClosedByBroker(406, "timed out"), BrokerError, "closed a channel (406 timed out)."),
         (pika_errors.ChannelClosedByClient(200, "bye"), BrokerError, "closed a channel"),
         (pika_errors.ChannelWrongStateError("closed"), BrokerError, "cannot be used (closed)"),

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schedy.amqp.channel import Channel, Incoming, Outgoing
 from schedy.amqp.connection import Connection
+from schedy.amqp.errors import MessageSizeError
 from schedy.errors import BrokerError
 from schedy.wire import names
-from schedy.wire.answers import Refusal
+from schedy.wire.answers import ClaimAnswer, Refusal
 from schedy.wire.base import Answer
 from schedy.wire.codec import encode
 from schedy_store.service.inbox import Inbox
@@ -18,22 +19,56 @@ _log = logging.getLogger(__name__)
 _WAIT_FOR_TICKETS_SECONDS = 4.0
 _REPLY_PREFIX = names.REPLY_QUEUE + "."
 _LARGEST_REPLY_BYTES = 15_000_000
-"""RabbitMQ 4 takes 16 MiB."""
+"""Less than the 16 MiB that RabbitMQ 4 takes by default; `Replies` learns of a lower limit by being refused."""
+_LARGE_REPLY_BYTES = 60_000
+"""Larger ones have a channel of their own: RabbitMQ closes a channel over a message that is too large for it."""
 
 
-def reply_message(incoming: Incoming, answer: Answer) -> Outgoing | None:
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and the message that has it."""
+
+    outgoing: Outgoing
+    answer: Answer
+
+
+def reply_message(incoming: Incoming, answer: Answer) -> Reply | None:
     """Return the answer as a message to the sender, or None if the sender wants no answer.
 
-    Answers go to RabbitMQ's direct reply queues only. One that is too large for a message becomes a refusal.
+    Answers go to RabbitMQ's direct reply queues only.
     """
     address = incoming.reply_to or ""
     if not address.startswith(_REPLY_PREFIX):
         return None
-    body = encode(answer)
-    if len(body) > _LARGEST_REPLY_BYTES:
-        answer = Refusal(code="invalid", reason="The answer is too large for a message. Ask for less, with --limit.")
-        body = encode(answer)
-    return Outgoing("", address, body, answer.kind, incoming.correlation_id or "", mandatory=False)
+    correlation_id = incoming.correlation_id or ""
+    return Reply(Outgoing("", address, encode(answer), answer.kind, correlation_id, mandatory=False), answer)
+
+
+def fitting(reply: Reply, limit_bytes: int) -> Reply:
+    """Return the reply, or in place of one over the limit a claim's answer without `previous_results`, or a refusal."""
+    if len(reply.outgoing.body) <= limit_bytes:
+        return reply
+    answer = reply.answer
+    _log.warning(
+        "An answer (%s) of %d bytes is too large for a message of the broker, which takes %d.",
+        answer.kind,
+        len(reply.outgoing.body),
+        limit_bytes,
+    )
+    if isinstance(answer, ClaimAnswer) and answer.job is not None and answer.job.previous_results:
+        job = answer.job.model_copy(update={"previous_results": {}})
+        return fitting(_with_answer(reply, answer.model_copy(update={"job": job})), limit_bytes)
+    return _with_answer(reply, Refusal(code="invalid", reason=_TOO_LARGE))
+
+
+_TOO_LARGE = (
+    "The answer is too large for a message of the broker. Ask for less, with --limit, or raise max_message_size in"
+    " rabbitmq.conf."
+)
+
+
+def _with_answer(reply: Reply, answer: Answer) -> Reply:
+    return Reply(replace(reply.outgoing, body=encode(answer), kind=answer.kind), answer)
 
 
 @dataclass(slots=True, eq=False)
@@ -52,30 +87,47 @@ class _HeldReply:
 
 
 class Replies:
-    """Sends answers over a channel of their own. Lives in the I/O thread."""
+    """Sends answers over channels of their own, one for large ones. Lives in the I/O thread."""
 
     def __init__(self, connection: Connection, inbox: Inbox) -> None:
         self._connection = connection
         self._inbox = inbox
         self._channel: Channel | None = None
+        self._large_channel: Channel | None = None
+        self._large: dict[str, Reply] = {}
+        """Large answers that the broker has not confirmed yet, by correlation id."""
+        self._limit_bytes = _LARGEST_REPLY_BYTES
         self._held: dict[int, _HeldReply] = {}
         """Answers that wait, by the jobs whose tickets they wait for."""
 
     def open(self) -> None:
-        """Open the channel, now and each time that it closes."""
+        """Open the channels, now and each time that one closes."""
         self._connection.assert_io_thread()
         self._connection.open_channel(self._opened, self._closed)
+        self._connection.open_channel(self._large_opened, self._large_closed)
 
     def lost(self) -> None:
-        """Forget the channel, and the answers that wait: who waits for them asks again."""
+        """Forget the channels, and the answers that wait: who waits for them asks again."""
         self._connection.assert_io_thread()
-        self._channel = None
+        self._channel = self._large_channel = None
+        self._large.clear()
         self._held.clear()
 
-    def send(self, reply: Outgoing) -> None:
+    def send(self, reply: Reply) -> None:
         self._connection.assert_io_thread()
-        if self._channel is not None:
-            self._channel.publish(reply)
+        reply = fitting(reply, self._limit_bytes)
+        if len(reply.outgoing.body) > _LARGE_REPLY_BYTES:
+            self._large[reply.outgoing.correlation_id] = reply
+            self._send_large(reply)
+        elif self._channel is not None:
+            self._channel.publish(reply.outgoing)
+
+    def _send_large(self, reply: Reply) -> None:
+        if self._large_channel is not None:
+            self._large_channel.publish(reply.outgoing, lambda _outcome: self._confirmed(reply))
+
+    def _confirmed(self, reply: Reply) -> None:
+        self._large.pop(reply.outgoing.correlation_id, None)
 
     def hold(self, jobs: set[int], send: Callable[[], None]) -> None:
         """Call `send` once the tickets of these jobs are published.
@@ -108,5 +160,30 @@ class Replies:
     def _closed(self, _channel: Channel, error: BrokerError) -> None:
         """Go on after an unusable reply address: its sender gets no answer, the others do."""
         _log.warning("Answers could not be sent: %s", error)
+        self._learn_limit(error)
         self._channel = None
-        self.open()
+        self._connection.open_channel(self._opened, self._closed)
+
+    def _large_opened(self, channel: Channel) -> None:
+        def _ready() -> None:
+            self._large_channel = channel
+            for reply in list(self._large.values()):
+                self._send_large(reply)
+
+        channel.confirm(_ready)
+
+    def _large_closed(self, _channel: Channel, error: BrokerError) -> None:
+        """Send again what was not confirmed, and a refusal in place of what is too large."""
+        self._large_channel = None
+        waiting, self._large = self._large, {}
+        self._learn_limit(error)
+        if isinstance(error, MessageSizeError):
+            for reply in waiting.values():
+                self.send(reply)
+        else:
+            _log.warning("Answers could not be sent: %s", error)
+        self._connection.open_channel(self._large_opened, self._large_closed)
+
+    def _learn_limit(self, error: BrokerError) -> None:
+        if isinstance(error, MessageSizeError):
+            self._limit_bytes = min(self._limit_bytes, error.limit_bytes)
