@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from schedy.errors import InvalidValueError
+from schedy.user_text import LONGEST_MESSAGE, shown_value
 from schedy.wire.records import Point
 from schedy.wire.values import dump_values, split_sendable
-
-LONGEST_ERROR = 20_000
-"""Characters of a job's error that are kept."""
 
 
 def checked_quality(quality: object) -> float:
@@ -18,7 +16,7 @@ def checked_quality(quality: object) -> float:
     try:
         number = float(quality)  # type: ignore[arg-type]
     except Exception:  # a user's object may raise anything when it is converted
-        raise InvalidValueError(f"The quality is a number, not {quality!r}.") from None
+        raise InvalidValueError(f"The quality is a number, not {shown_value(quality)}.") from None
     return number if not math.isnan(number) else math.nan
 
 
@@ -35,8 +33,10 @@ def checked_point(step: object, values: Mapping[str, Any]) -> Point:
     try:
         return Point(step=operator.index(step), values={name: float(value) for name, value in values.items()})  # type: ignore[arg-type]
     except Exception:  # a user's object may raise anything when it is converted
-        shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        raise InvalidValueError(f"report({step!r}, {shown}): the step is a whole number, values are numbers.") from None
+        shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values.items())
+        raise InvalidValueError(
+            f"report({shown_value(step)}, {shown}): the step is a whole number, values are numbers."
+        ) from None
 
 
 def sendable_results(results: object, *, limit_bytes: int) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def sendable_results(results: object, *, limit_bytes: int) -> dict[str, Any]:
 
 
 def storable_error(text: str | None) -> str | None:
-    """Return an error without what no database stores (NUL, lone surrogates), cut to `LONGEST_ERROR` characters."""
+    """Return an error without what no database stores (NUL, lone surrogates), cut to `LONGEST_MESSAGE` characters."""
     if text is None:
         return None
-    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")[:LONGEST_ERROR]
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")[:LONGEST_MESSAGE]

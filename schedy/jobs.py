@@ -15,7 +15,6 @@ from schedy.errors import (
     UnsafeUpdateError,
 )
 from schedy.job_values import (
-    LONGEST_ERROR,
     checked_point,
     checked_quality,
     sendable_quality,
@@ -23,6 +22,7 @@ from schedy.job_values import (
     storable_error,
 )
 from schedy.stored_job import StoredJob
+from schedy.user_text import error_text
 from schedy.wire.answers import ReportAnswer
 from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, FinalStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
@@ -231,7 +231,7 @@ class Job(StoredJob):
         if hold.lost is not None:
             self._session.leases.drop(hold)
             return
-        text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+        text = error_text(error)
         self._session.count_end(hold, error=text)
         try:
             self._finish(hold, CRASHED, text)

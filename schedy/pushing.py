@@ -9,6 +9,7 @@ from typing import Any
 
 from schedy.errors import InvalidValueError, NotStoredYetError
 from schedy.job_values import checked_quality
+from schedy.user_text import shown_value
 from schedy.wire.answers import PushAnswer, expected
 from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.changes import NewJob, Push
@@ -50,7 +51,7 @@ def check_new_job(
 ) -> CheckedJob:
     """Return the job as it will be sent. Raises InvalidValueError."""
     if status not in JOB_STATUSES:
-        raise InvalidValueError(f"The status of a job is one of {', '.join(JOB_STATUSES)}, not {status!r}.")
+        raise InvalidValueError(f"The status of a job is one of {', '.join(JOB_STATUSES)}, not {shown_value(status)}.")
     sent_hyperparameters, size = checked_values(
         {} if hyperparameters is None else hyperparameters, limit_bytes=limit_bytes, what="hyperparameters"
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schedy.errors import InvalidValueError
+from schedy.user_text import error_message, shown_value, type_name
 
 Values = Mapping[str, Any]
 """Hyperparameters or results: names and JSON values."""
@@ -27,7 +28,7 @@ def dump_values(values: Values) -> str:
     """
     if not isinstance(values, Mapping):
         raise InvalidValueError(
-            f"Expected a mapping of names to values, got {type(values).__name__}. Use a dict with text keys."
+            f"Expected a mapping of names to values, got {type_name(values)}. Use a dict with text keys."
         )
     try:
         return json.dumps({_usable_name(name): _plain(value) for name, value in values.items()})
@@ -60,7 +61,7 @@ def split_sendable(values: Values) -> tuple[dict[str, Any], list[str]]:
 
 def _usable_name(name: object) -> str:
     if not isinstance(name, str):
-        raise InvalidValueError(f"The name {name!r} is a {type(name).__name__}, not text. Use text as keys.")
+        raise InvalidValueError(f"The name {shown_value(name)} is a {type_name(name)}, not text. Use text as keys.")
     if not 0 < len(name) <= LONGEST_NAME:
         raise InvalidValueError(f"A name has 1 to {LONGEST_NAME} characters, {name[:20]!r} has {len(name)}.")
     return name
@@ -72,8 +73,13 @@ def _entry(name: object, value: object) -> str:
         return f"{text}: {json.dumps(_plain(value))}"
     except Exception as error:  # a user's object may raise anything when it is converted
         raise InvalidValueError(
-            f"The value of {name!r} is not JSON: {error}. Use numbers, text, true/false, None, lists and dicts."
+            f"The value of {shown_value(name)} is not JSON: {_reason(error)}. Use numbers, text, true/false,"
+            " None, lists and dicts."
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    return error_message(error) or type_name(error)
 
 
 def _plain(value: object) -> object:
@@ -87,12 +93,12 @@ def _plain(value: object) -> object:
     to_list = getattr(value, "tolist", None)
     if callable(to_list):
         return _plain(to_list())
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    raise TypeError(f"{type_name(value)} has no JSON form")
 
 
 def _text_key(key: object) -> str:
     if not isinstance(key, str):
-        raise TypeError(f"the key {key!r} is a {type(key).__name__}, not text")
+        raise TypeError(f"the key {shown_value(key)} is a {type_name(key)}, not text")
     return key
 
 
