@@ -1,4 +1,9 @@
-"""The database: engine, clock, transactions, revision of the schema, and errors in words."""
+"""The database: engine, clock, transactions, revision of the schema.
+
+PostgreSQL may be behind PgBouncer in transaction mode, where each transaction may run on another connection of the
+server. So no connection is set up by SET, and no statement is prepared by name: what a transaction needs it sets for
+itself, in the statement that asks for the time.
+"""
 
 import contextlib
 import os
@@ -8,12 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, literal_column, select, text
+from sqlalchemy import Connection, Engine, Select, create_engine, event, func, inspect, literal_column, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from schedy.errors import StoreError
 from schedy.urls import without_password
+from schedy_store.schema.faults import is_fault_of_data, store_error
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA_REVISION = max(path.name[1:5] for path in (_MIGRATIONS / "versions").glob("v[0-9][0-9][0-9][0-9]_*.py"))
@@ -28,11 +34,17 @@ _POSTGRESQL_CONNECTION = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
+    "prepare_threshold": None,
 }
 """A server that vanishes is given up within seconds, so that another instance can take over."""
 _READ_MILLISECONDS = 30_000
-_SQLSTATES_OF_DATA = {"22", "23", "54"}
-"""PostgreSQL's classes of bad data, broken constraints, and values larger than an index takes."""
+_SETTINGS = {
+    "idle_in_transaction_session_timeout": f"{_IDLE_TRANSACTION_MILLISECONDS}",
+    "timezone": "UTC",
+    "datestyle": "ISO",
+}
+"""Of each transaction on PostgreSQL: an instance that hangs inside one must not keep its successor waiting."""
+_SETTINGS_OF_READERS = {"transaction_read_only": "on", "statement_timeout": f"{_READ_MILLISECONDS}"}
 _NETWORK_FILE_SYSTEMS = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "afs", "ceph", "glusterfs"),
     *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "pvfs2", "orangefs", "9p"),
@@ -50,9 +62,11 @@ class Transaction:
 class Store:
     """An open database. Thread-safe: each transaction has its own connection."""
 
-    def __init__(self, engine: Engine, url: str) -> None:
+    def __init__(self, engine: Engine, url: str, *, read_only: bool) -> None:
         self._engine = engine
         self.url = url
+        settings = {**_SETTINGS, **_SETTINGS_OF_READERS} if read_only else _SETTINGS
+        self._now = _SQLITE_NOW if engine.dialect.name == "sqlite" else _postgresql_now(settings)
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False) -> Self:
@@ -73,8 +87,9 @@ class Store:
             engine = create_engine(parsed, **options)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise StoreError(f"{error}. Install the PostgreSQL driver: pip install 'schedy-mq[postgres]'.") from None
-        _set_up_connections(engine, read_only=read_only)
-        return cls(engine, url)
+        if engine.dialect.name == "sqlite":
+            _set_up_sqlite(engine, read_only=read_only)
+        return cls(engine, url, read_only=read_only)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -83,7 +98,7 @@ class Store:
         Errors in the data (DataError, IntegrityError of SQLAlchemy) are raised as they are.
         """
         with self._mapped_errors(), self._engine.begin() as sql:
-            yield Transaction(sql, _database_time(sql))
+            yield Transaction(sql, _time(sql.execute(self._now).one()[0]))
 
     @contextlib.contextmanager
     def _mapped_errors(self) -> Iterator[None]:
@@ -211,16 +226,13 @@ def _file_system(path: Path, mounts: Path) -> str:
     return kind
 
 
-def _set_up_connections(engine: Engine, *, read_only: bool) -> None:
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", lambda raw, _record: _set_up_sqlite(raw, read_only=read_only))
-        begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
-        event.listen(engine, "begin", lambda sql: sql.exec_driver_sql(begin))
-    else:
-        event.listen(engine, "connect", lambda raw, _record: _set_up_postgresql(raw, read_only=read_only))
+def _set_up_sqlite(engine: Engine, *, read_only: bool) -> None:
+    event.listen(engine, "connect", lambda raw, _record: _set_up_connection(raw, read_only=read_only))
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+    event.listen(engine, "begin", lambda sql: sql.exec_driver_sql(begin))
 
 
-def _set_up_sqlite(raw: Any, *, read_only: bool) -> None:
+def _set_up_connection(raw: Any, *, read_only: bool) -> None:
     raw.isolation_level = None
     pragmas = [f"busy_timeout = {_BUSY_MILLISECONDS}", "foreign_keys = ON"]
     pragmas += ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL"]
@@ -228,56 +240,12 @@ def _set_up_sqlite(raw: Any, *, read_only: bool) -> None:
         raw.execute(f"PRAGMA {pragma}")
 
 
-def _set_up_postgresql(raw: Any, *, read_only: bool) -> None:
-    """Set timeouts: an instance that hangs inside a transaction must not keep its successor waiting."""
-    raw.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TRANSACTION_MILLISECONDS}")
-    raw.execute("SET timezone = 'UTC'")
-    if read_only:
-        raw.execute("SET default_transaction_read_only = on")
-        raw.execute(f"SET statement_timeout = {_READ_MILLISECONDS}")
-    raw.commit()
+def _postgresql_now(settings: dict[str, str]) -> Select[*tuple[Any, ...]]:
+    """Return a statement that gives the time, and makes settings those of the transaction that runs it."""
+    return select(func.clock_timestamp(), *(func.set_config(name, value, True) for name, value in settings.items()))
 
 
-def _database_time(sql: Connection) -> datetime:
-    if sql.dialect.name == "sqlite":
-        found = sql.scalar(_SQLITE_NOW)
-        return datetime.fromisoformat(str(found)).replace(tzinfo=UTC)
-    now: datetime | None = sql.scalar(select(func.clock_timestamp()))
-    if now is None:
-        raise StoreError("The database does not tell the time.")
-    return now.astimezone(UTC)
-
-
-def is_fault_of_data(error: BaseException) -> bool:
-    """Tell whether an error comes from a value: the message is at fault, and not the database."""
-    if not isinstance(error, DBAPIError):
-        return not isinstance(error, SQLAlchemyError | StoreError | OSError)
-    if error.connection_invalidated:
-        return False
-    sqlstate = getattr(error.orig, "sqlstate", None) or ""
-    return isinstance(error, IntegrityError | DataError) or sqlstate[:2] in _SQLSTATES_OF_DATA
-
-
-def store_error(error: SQLAlchemyError, url: str) -> StoreError:
-    """Return the error in words, with what to do about it."""
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    place = without_password(url)
-    for sign, advice in _ADVICE:
-        if sign in reason.lower():
-            return StoreError(f"The store {place} {advice} ({reason}).")
-    return StoreError(f"The store {place} cannot be used: {reason}.")
-
-
-_ADVICE = (
-    ("database is locked", "is locked by another program. End it, or wait"),
-    ("disk is full", "has no room left on its disk. Make room; reports wait in the broker"),
-    ("no space left", "has no room left on its disk. Make room; reports wait in the broker"),
-    ("readonly", "is read-only. Give this user the right to write the file and its folder"),
-    ("read-only", "is read-only. Give this user the right to write"),
-    ("unable to open", "cannot be opened. Check that file and folder exist and belong to this user"),
-    ("not a database", "is not an SQLite database. Check the store URL"),
-    ("malformed", "is damaged. Restore a backup"),
-    ("password authentication failed", "refuses the password. Check SCHEDY_STORE_URL"),
-    ("does not exist", "is not there. Create the database or check SCHEDY_STORE_URL"),
-    ("connection refused", "is not reachable. Start PostgreSQL or check SCHEDY_STORE_URL"),
-)
+def _time(found: datetime | str) -> datetime:
+    if isinstance(found, str):
+        return datetime.fromisoformat(found).replace(tzinfo=UTC)
+    return found.astimezone(UTC)

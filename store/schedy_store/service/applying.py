@@ -17,7 +17,8 @@ from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.reports import Reports
 from schedy_store.lifecycle.tickets import TicketDispatcher, WantedTicket
 from schedy_store.reads import answer_request
-from schedy_store.schema.engine import Store, Transaction, is_fault_of_data
+from schedy_store.schema.engine import Store, Transaction
+from schedy_store.schema.faults import is_fault_of_data
 from schedy_store.service.broker.link import Link
 from schedy_store.service.decoding import DecodedMessage
 from schedy_store.service.epoch import DeposedError, Epochs, Turn
