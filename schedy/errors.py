@@ -34,10 +34,10 @@ class SchedyError(Exception):
 
 
 class NoJobError(SchedyError):
-    """No job is left for an experiment: nothing is queued, or the experiment is done or deleted."""
+    """No job is left for an experiment: nothing is queued, the experiment is done or deleted, or its search failed."""
 
-    def __init__(self, experiment_name: str) -> None:
-        super().__init__(f"No job left for experiment {experiment_name}.")
+    def __init__(self, experiment_name: str, reason: str = "") -> None:
+        super().__init__(f"No job left for experiment {experiment_name}. {reason}".rstrip())
         self.experiment_name = experiment_name
 
 

@@ -37,6 +37,15 @@ class Limits(Part):
     retry_timeouts: bool = False
 
 
+SEARCH_FAILED = "The search failed"
+"""Beginning of each `problem` and `search_end` of a search that failed, and of its answers to waiting workers."""
+
+
+def search_failure(reason: str | None) -> str:
+    """Return the reason why there is no job if it is a failure of the search, else an empty text."""
+    return reason if reason is not None and reason.startswith(SEARCH_FAILED) else ""
+
+
 class ExperimentRecord(Part):
     """An experiment as stored; `position` orders pages.
 

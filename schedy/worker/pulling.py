@@ -9,6 +9,7 @@ from schedy.errors import BrokerError, NoJobError, ServiceUnavailableError, Stop
 from schedy.wire import names
 from schedy.wire.answers import DemandAnswer
 from schedy.wire.codec import UndecodableError, decode_ticket
+from schedy.wire.records import search_failure
 from schedy.wire.reports import Demand
 from schedy.wire.service import Ticket
 from schedy.worker.claims import Claimed
@@ -108,7 +109,7 @@ class _Pull:
         self._queue_missing_since = self._queue_missing_since or time.monotonic()
         record = self._session.experiment_record(uid=self._experiment_uid)
         if record is None or record.status != "RUNNING":
-            raise NoJobError(self._experiment_name)
+            raise NoJobError(self._experiment_name, search_failure(record.search_end if record else None))
         if time.monotonic() > max(self._deadline, self._queue_missing_since + _QUEUE_PATIENCE_SECONDS):
             raise NoJobError(self._experiment_name)
         time.sleep(_QUEUE_PAUSE_SECONDS)
@@ -122,7 +123,7 @@ class _Pull:
         if not self._is_near:
             self._wait_seconds = _DEMAND_SECONDS
             if now >= self._deadline:
-                raise NoJobError(self._experiment_name)
+                raise NoJobError(self._experiment_name, search_failure(answer.reason))
         else:
             self._wait_seconds = _NEAR_SECONDS if was_near else 0.0
 

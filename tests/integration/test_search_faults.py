@@ -35,6 +35,7 @@ import pathlib
 import random
 import time
 
+from schedy.errors import InvalidValueError
 from schedy_store.search.protocol import Exhausted, Suggestion, generator
 
 FOLDER = pathlib.Path(__file__).parent
@@ -72,6 +73,14 @@ class Dying(Failing):
         return Suggestion({"x": number})
 
 
+class Refusing(Failing):
+    """Cannot use its definition as long as there is a file."""
+
+    def __init__(self, definition):
+        if (FOLDER / "refuses").exists():
+            raise InvalidValueError("x must be a choice.")
+
+
 class Slow(Failing):
     def suggest(self, number, history):
         time.sleep(2.0)
@@ -93,7 +102,7 @@ class Wrong(Failing):
     def suggest(self, number, history):
         return Suggestion({"x": object()})
 '''
-_NAMES = {kind.lower(): kind for kind in ("Failing", "Hanging", "Dying", "Slow", "Talking", "Wrong")}
+_NAMES = {kind.lower(): kind for kind in ("Failing", "Hanging", "Dying", "Refusing", "Slow", "Talking", "Wrong")}
 
 
 @pytest.fixture
@@ -224,7 +233,7 @@ class TestOwnAlgorithms:
         with service_process(settings, tmp_path, PYTHONPATH=str(own)) as service:
             search = search_of(db, "failing")
             wait_until(lambda: "ZeroDivisionError: this one has a fault" in problem(search), what="the problem")
-            with pytest.raises(schedy.NoJobError):
+            with pytest.raises(schedy.NoJobError, match=r"experiment failing\. The search failed and is"):
                 search.next_job()
             other = schedy.RandomSearch("R", SPACE, max_jobs=8, ready=1)
             db.add_experiment(other)
@@ -236,6 +245,21 @@ class TestOwnAlgorithms:
             assert work(search, timeout=20, play=_nothing) == 3
             assert problem(search) == ""
             assert [values["x"] for _number, values in suggestions(search)] == [0, 1, 2]
+
+    def test_workers_of_one_that_cannot_go_on_learn_why(
+        self, db: schedy.SchedyDB, settings: Settings, tmp_path: Path, own: Path
+    ) -> None:
+        with service_process(settings, tmp_path, PYTHONPATH=str(own)) as service:
+            search = search_of(db, "refusing", ready=0)
+            service.kill()
+            (own / "refuses").touch()
+            service.start()
+            for timeout in (None, 0):
+                with pytest.raises(schedy.NoJobError) as raised:
+                    search.next_job(timeout=timeout)
+                text = "No job left for experiment refusing. The search failed: x must be a choice."
+                assert str(raised.value) == text
+            assert (is_done(search), record_of(search).made) == (True, 0)
 
     @pytest.mark.parametrize("scheduler", ["hanging", "dying"])
     def test_one_that_takes_its_process_along_harms_nobody_else(

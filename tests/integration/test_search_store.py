@@ -253,6 +253,38 @@ def test_a_failure_is_shown_and_what_was_made_before_it_is_stored(desk: SearchDe
     assert desk.record().problem is None
 
 
+def test_a_search_that_fails_again_and_again_ends_with_its_reason(desk: SearchDesk) -> None:
+    experiment = desk.add(ready=2)
+    desk.look()
+    (answer,) = desk.answers()
+    broken = answer.model_copy(update={"made": [], "end": "failed", "reason": "It broke."})
+    desk.take(answer.model_copy(update={"made": answer.made[:1], "end": "failed", "reason": "It broke."}))
+    for _ in range(4):
+        assert desk.record().search_end is None
+        assert desk.record().problem == "The search failed and is tried again: It broke."
+        desk.searches._searches[1].retry_at = 0.0
+        desk.look()
+        (answer,) = desk.answers()
+        desk.take(broken.model_copy(update={"question": answer.question}))
+    assert desk.record().search_end == "The search failed 5 times in a row: It broke."
+    assert (desk.record().problem, desk.record().made, desk.wanted()) == (None, 1, [])
+    desk.end_jobs(experiment)
+    assert desk.go_round() == []
+    assert desk.record().status == "DONE"
+    desk.change(UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, status="RUNNING"))
+    desk.go_round()
+    assert (desk.record().search_end, desk.numbers()) == (None, [0, 1, 2])
+
+
+def test_a_search_that_cannot_use_its_definition_ends_at_once(desk: SearchDesk) -> None:
+    desk.add("grid", hyperparameters={name: {"int": {"low": 1, "high": 300}} for name in "abc"})
+    desk.go_round()
+    desk.look()
+    reason = "The search failed: The grid has 27,000,000 points, more than 10,000,000."
+    assert (desk.record().search_end or "").startswith(reason)
+    assert (desk.record().status, desk.wanted(), desk.record().made) == ("DONE", [], 0)
+
+
 def test_nothing_is_stored_for_an_experiment_that_is_gone_or_done(desk: SearchDesk) -> None:
     experiment = desk.add()
     desk.look()

@@ -157,6 +157,8 @@ class ExperimentChanges:
                 values |= {"status": "RUNNING", "completed": False}
         if change.status is not None and change.status != before.status:
             values |= {"status": change.status, "completed": False}
+            if change.status == "RUNNING":
+                values["search_end"] = None
         if change.paused is not None:
             values["paused"] = change.paused
         if change.limits is not None:

@@ -37,9 +37,15 @@ class SearchSource:
 _SOURCE = select(*columns_of(SearchSource, Experiment))
 
 
-def read_source(transaction: Transaction, experiment_pk: int) -> SearchSource:
-    """Return the columns of an experiment. Raises NoResultFound if it was deleted."""
-    return SearchSource(*transaction.sql.execute(_SOURCE.where(Experiment.pk == experiment_pk)).one())
+def read_source(transaction: Transaction, experiment_pk: int) -> SearchSource | None:
+    """Return the columns of an experiment; None if it was deleted."""
+    row = transaction.sql.execute(_SOURCE.where(Experiment.pk == experiment_pk)).one_or_none()
+    return None if row is None else SearchSource(*row)
+
+
+def running_experiments(transaction: Transaction) -> set[int]:
+    """Return the primary keys of all experiments that are RUNNING."""
+    return set(transaction.sql.scalars(select(Experiment.pk).where(Experiment.status == "RUNNING")))
 
 
 @row_class

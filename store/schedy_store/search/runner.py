@@ -4,18 +4,21 @@ As a separate process, a slow algorithm, or a user's own that crashes, delays no
 the store. It ends when its standard input does. Everything runs in the main thread.
 """
 
+import contextlib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from schedy.errors import SchedyError
+from schedy.errors import InvalidValueError, SchedyError
+from schedy.search.errors import message_of, neutrally
 from schedy.wire.values import plain_values
 from schedy_store.schema.engine import Store, Transaction
 from schedy_store.search.catalogue import make_algorithm, make_pruner
-from schedy_store.search.memory import Memory, read_source
+from schedy_store.search.memory import Memory, read_source, running_experiments
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
 from schedy_store.search.wire import (
     MadeJob,
@@ -31,8 +34,17 @@ from schedy_store.search.wire import (
     write_line,
 )
 
+_SWEEP_SECONDS = 60.0
 _NICENESS = 10
 """Lower priority than the service, which handles claims and reports."""
+
+
+class DeletedError(SchedyError):
+    """The experiment was deleted meanwhile."""
+
+
+class UnusableDefinitionError(SchedyError):
+    """The algorithm cannot work by the definition."""
 
 
 class _Search:
@@ -40,13 +52,18 @@ class _Search:
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
+        self.problems: set[str] = set()
+        """Failures whose tracebacks are in the log."""
         self._algorithm: Algorithm | None = None
         self._pruner: Pruner | None = None
 
     @property
     def algorithm(self) -> Algorithm:
         if self._algorithm is None:
-            self._algorithm = make_algorithm(self.memory.source.scheduler, self.memory.definition)
+            try:
+                self._algorithm = make_algorithm(self.memory.source.scheduler, self.memory.definition)
+            except InvalidValueError as error:
+                raise UnusableDefinitionError(message_of(error, neutrally)) from error
         return self._algorithm
 
     @property
@@ -62,21 +79,37 @@ class Runner:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._searches: dict[int, _Search] = {}
+        self._next_sweep = time.monotonic() + _SWEEP_SECONDS
 
     def answer(self, question: Question) -> SearchAnswer:
         """Answer a question; an exception of the algorithm becomes part of the answer."""
+        self._sweep()
         match question:
             case SuggestQuestion():
                 return self._suggest(question)
             case PruneQuestion():
                 return self._prune(question)
 
+    def _sweep(self) -> None:
+        """Forget now and then the experiments that are DONE or deleted."""
+        now = time.monotonic()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + _SWEEP_SECONDS
+        with contextlib.suppress(SchedyError), self._store.transaction() as transaction:
+            going_on = running_experiments(transaction)
+            self._searches = {pk: search for pk, search in self._searches.items() if pk in going_on}
+
     def _suggest(self, question: SuggestQuestion) -> SuggestAnswer:
         made: list[MadeJob] = []
         try:
             end, reason = self._make(question, made)
+        except DeletedError as error:
+            end, reason = "failed", str(error)
+        except UnusableDefinitionError as error:
+            end, reason = "unusable", str(error)
         except Exception as error:
-            end, reason = "failed", _problem(error)
+            end, reason = "failed", self._problem(question.experiment_pk, error)
         return SuggestAnswer(
             question=question.question, experiment_pk=question.experiment_pk, made=made, end=end, reason=reason
         )
@@ -108,8 +141,10 @@ class Runner:
         prune, state, problem = False, None, ""
         try:
             prune, state = self._judge(question)
+        except DeletedError:
+            pass  # nobody waits for the verdict
         except Exception as error:
-            problem = _problem(error)
+            problem = self._problem(question.experiment_pk, error)
         return PruneAnswer(
             question=question.question,
             job_pk=question.job_pk,
@@ -130,9 +165,23 @@ class Runner:
         prune, state = search.pruner.prune(trial, search.memory.everything())
         return prune, None if state == trial.state else plain_values(state)
 
+    def _problem(self, experiment_pk: int, error: Exception) -> str:
+        """Return the text shown with the experiment; the traceback goes to the log of the service, once."""
+        problem = _description(error)
+        search = self._searches.get(experiment_pk)
+        is_known = search is not None and problem in search.problems
+        if not is_known and not isinstance(error, SchedyError):
+            with contextlib.suppress(Exception):  # an algorithm of a user's own may raise anything, in its text too
+                traceback.print_exception(error, file=sys.stderr)
+        if search is not None:
+            search.problems.add(problem)
+        return problem
+
     def _search(self, transaction: Transaction, experiment_pk: int) -> _Search:
-        """The search of an experiment, created again when its settings or its past have changed."""
+        """Return the search of an experiment, created again when its settings or its past have changed."""
         source = read_source(transaction, experiment_pk)
+        if source is None:
+            raise DeletedError("The experiment was deleted.")
         search = self._searches.get(experiment_pk)
         if search is None or search.memory.source != source:
             search = self._searches[experiment_pk] = _Search(Memory(source))
@@ -150,10 +199,7 @@ def _made_job(number: int, suggestion: Suggestion) -> MadeJob:
     )
 
 
-def _problem(error: Exception) -> str:
-    """The text shown with the experiment; the traceback goes to the log of the service."""
-    if not isinstance(error, SchedyError):
-        traceback.print_exception(error, file=sys.stderr)
+def _description(error: Exception) -> str:
     return f"{type(error).__name__}: {_text_of(error)}"
 
 

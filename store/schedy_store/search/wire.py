@@ -66,7 +66,8 @@ class MadeJob(_Line):
     state: dict[str, Any] = {}
 
 
-SuggestEnd = Literal["", "not_yet", "exhausted", "failed"]
+SuggestEnd = Literal["", "not_yet", "exhausted", "failed", "unusable"]
+"""``failed``: the same question may be answered another time; ``unusable``: the definition cannot be used, ever."""
 
 
 class SuggestAnswer(_Line):

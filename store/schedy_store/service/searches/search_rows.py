@@ -6,12 +6,13 @@ from sqlalchemy import bindparam, select, update
 
 from schedy.search.algorithms import MANUAL
 from schedy.wire.base import ExperimentStatus
+from schedy.wire.records import SEARCH_FAILED
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import Experiment
 
-_FAILED = "The search failed and is tried again: "
+_FAILED = f"{SEARCH_FAILED} and is tried again: "
 
 
 @row_class
@@ -73,6 +74,11 @@ class SearchRows:
         self._sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(problem=text))
         self._journal.record("problem", text, experiment_pk=row.pk)
         return [f"{row.name}: {text}"]
+
+    def note_end(self, row: SearchRow, reason: str) -> str:
+        """Record that a search has failed for good; return a line for the log."""
+        self._journal.record("problem", reason, experiment_pk=row.pk)
+        return f"{row.name}: {reason}"
 
     def clear_failure(self, row: SearchRow) -> None:
         """Remove a failure of the algorithm, and no other problem, from an experiment."""

@@ -38,6 +38,8 @@ class SearchState:
     """Number of jobs that had ended when the algorithm answered NotYet. It is asked again when more have ended."""
     retry_at: float = 0.0
     """When an algorithm that has failed is asked again."""
+    failures: int = 0
+    """How often in a row the algorithm has failed."""
     is_overdue: bool = False
     """The process was killed because its answer to this search took too long."""
     has_lost_process: bool = False

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from schedy.amqp.channel import Incoming
 from schedy.wire.answers import ReportAnswer
 from schedy.wire.base import Answer
+from schedy.wire.records import SEARCH_FAILED
 from schedy_store.lifecycle.effects import Effects, PrunerCall
 from schedy_store.schema.engine import Transaction
 from schedy_store.search.wire import ProcessEnded, PruneAnswer, SearchAnswer, SuggestAnswer
@@ -28,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 20.0
 """An algorithm that has failed is asked again after this time."""
+_MOST_FAILURES = 5
+"""A search ends when its algorithm has failed so often in a row: it would fail in the same way for ever."""
 _LOOK_SECONDS = 2.0
 
 
@@ -140,7 +143,7 @@ class Searches:
         return self._searches.setdefault(pk, SearchState(pk))
 
     def _forget(self, pk: int) -> None:
-        """Forget a search whose experiment is gone, once no process works for it."""
+        """Forget a search whose experiment is DONE or gone, once no process works for it."""
         if pk in self._searches and self._searches[pk].is_idle:
             del self._searches[pk]
 
@@ -149,30 +152,42 @@ class Searches:
         self._replies.extend(SearchLook(transaction, row, search).run(effects))
         if search.next_question is not None:
             self._to_ask.append(search)
+        elif row.status == "DONE" and search.waiting.count(time.monotonic()) == 0:
+            self._forget(row.pk)
 
     def _take_suggestions(self, transaction: Transaction, answer: SuggestAnswer, effects: Effects) -> None:
         search = self._searches.get(answer.experiment_pk)
         if search is None or not self._processes.accept(search, answer):
             return
         self._to_look_at.add(search.pk)
-        rows = SearchRows(transaction)
-        row = rows.find(search.pk)
+        row = SearchRows(transaction).find(search.pk)
         if row is None:
             return
         backlog = Backlog(transaction, row.pk)
         wanted = backlog.wanted()
         if row.status == "RUNNING" and backlog.store(answer.made, wanted):
             effects.tickets_wanted.add(row.pk)
-        if answer.made and answer.end != "failed":
-            rows.clear_failure(row)
+        self._note_success(transaction, search, row, answer)
         missing = wanted[len(answer.made) :]
         match answer.end:
             case "exhausted":
                 backlog.exhaust(answer.reason, made=row.made - len(missing))
+            case "unusable":
+                self._give_up(transaction, row, f"{SEARCH_FAILED}: {answer.reason}", effects)
             case "not_yet":
                 search.not_yet_at = missing[0].known if missing else 0
             case "failed":
                 self._note_failure(transaction, search, answer.reason, effects)
+
+    def _note_success(
+        self, transaction: Transaction, search: SearchState, row: SearchRow, answer: SuggestAnswer
+    ) -> None:
+        """Forget earlier failures of a search that goes on; no job may be due yet, which shows nothing."""
+        has_failed = answer.end in ("failed", "unusable")
+        if answer.made or not has_failed:
+            search.failures = 0
+        if answer.made and not has_failed:
+            SearchRows(transaction).clear_failure(row)
 
     def _take_verdict(self, transaction: Transaction, answer: PruneAnswer) -> None:
         store_pruner_state(transaction, answer)
@@ -191,10 +206,24 @@ class Searches:
             self._replies += self._held_reports.release_all()
 
     def _note_failure(self, transaction: Transaction, search: SearchState, problem: str, effects: Effects) -> None:
-        """Let a failed algorithm rest, and show the failure with its experiment."""
+        """Let a failed algorithm rest, and show the failure with its experiment; end a search that fails for good."""
         rows = SearchRows(transaction)
         row = rows.find(search.pk)
-        if row is not None:
+        if row is None:
+            return
+        self._to_look_at.add(search.pk)
+        search.failures += 1
+        if search.failures >= _MOST_FAILURES:
+            search.failures = 0
+            reason = f"{SEARCH_FAILED} {_MOST_FAILURES} times in a row: {problem}"
+            self._give_up(transaction, row, reason, effects)
+        else:
             search.retry_at = time.monotonic() + _RETRY_SECONDS
-            self._to_look_at.add(search.pk)
             effects.log += rows.show_failure(row, problem)
+
+    def _give_up(self, transaction: Transaction, row: SearchRow, reason: str, effects: Effects) -> None:
+        """End a search that has failed for good: what is wanted is not made, and workers learn the reason."""
+        rows, backlog = SearchRows(transaction), Backlog(transaction, row.pk)
+        backlog.exhaust(reason, made=row.made - len(backlog.wanted()))
+        rows.clear_failure(row)
+        effects.log.append(rows.note_end(row, reason))
