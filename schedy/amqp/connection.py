@@ -9,6 +9,7 @@ import logging
 import random
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,10 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.1
 _SOMETIME_SECONDS = 0.5
 _FAILURE_PAUSE_SECONDS = 1.0
+_STEADY_SECONDS = 5.0
+"""Time after which a connection counts as steady: pauses between attempts start again from the shortest."""
+_LONGEST_UNSTEADY_PAUSE_SECONDS = 2.0
+"""The longest pause between connections that are made and do not last."""
 
 Timer = object
 """The timer that `Connection.later` returns, for `Connection.cancel_timer`."""
@@ -69,7 +74,8 @@ class Connection:
         self._services = RecordingServices(self._loop)
         self._pika: pika.SelectConnection | None = None
         self._pause = _FIRST_PAUSE_SECONDS
-        self._was_open = False
+        self._opened_at: float | None = None
+        """Time at which the live connection was made, by `time.monotonic`."""
         self._open_channels = 0
         self._closing = False
         self._ended = False
@@ -269,13 +275,12 @@ class Connection:
     def _opened(self, connection: object) -> None:
         if connection is not self._pika:
             return
-        self._was_open = True
+        self._opened_at = time.monotonic()
         self._open_channels = 0
         self._attempts = 0
         if self._pika is not None:
             self._pika.add_on_connection_blocked_callback(self._alarm_raised)
             self._pika.add_on_connection_unblocked_callback(self._alarm_ended)
-        self._pause = _FIRST_PAUSE_SECONDS
         self._on_connected()
 
     def _alarm_raised(self, _connection: object, frame: Any) -> None:
@@ -298,16 +303,22 @@ class Connection:
         if self._closing:
             self._loop.stop()
             return
-        was_open, self._was_open = self._was_open, False
-        error = broker_error(reason, self._nodes[0].address, was_open=was_open)
-        self._loop.call_later(self._next_pause(), self._connect)
+        opened_at, self._opened_at = self._opened_at, None
+        error = broker_error(reason, self._nodes[0].address, was_open=opened_at is not None)
+        self._loop.call_later(self._next_pause(opened_at), self._connect)
         self._nodes.rotate(-1)
         self._on_lost(error)
 
-    def _next_pause(self) -> float:
-        """Return the pause before the next attempt, which doubles once every URL was tried."""
+    def _next_pause(self, opened_at: float | None) -> float:
+        """Return the pause before the next attempt.
+
+        It doubles once every URL was tried, and with each connection that was made (`opened_at`) and did not last.
+        """
+        if opened_at is not None:
+            is_steady = time.monotonic() - opened_at >= _STEADY_SECONDS
+            self._pause = _FIRST_PAUSE_SECONDS if is_steady else min(self._pause, _LONGEST_UNSTEADY_PAUSE_SECONDS)
         pause = self._pause
-        if self.has_tried_all:
+        if self.has_tried_all or opened_at is not None:
             self._pause = min(self._pause * 2, self._reconnect_max_seconds)
         return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
 

@@ -29,8 +29,8 @@ def serve_command(ctx: click.Context, *, migrate: bool) -> None:
     start_logging(settings.log_level)
     store = Store.open(settings.effective_store_url)
 
-    def _prepare() -> None:
-        setup(settings.broker_url, tls=settings.broker_tls)
+    def _prepare() -> list[str]:
+        return setup(settings.broker_url, tls=settings.broker_tls)
 
     service = ResultsService(settings, store, prepare_broker=_prepare, migrate_older=migrate)
 

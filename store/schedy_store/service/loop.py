@@ -10,9 +10,9 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from schedy.errors import SchedyError
+from schedy.errors import SchedyError, TopologyMissingError
 from schedy.settings import Settings
 from schedy_store.lifecycle.tickets import TicketDispatcher
 from schedy_store.schema.engine import Store
@@ -32,17 +32,28 @@ _IDLE_SECONDS = 0.5
 _SLICE_SECONDS = 0.1
 _FIRST_PAUSE_SECONDS = 0.2
 _DEPOSED_SECONDS = 0.5
+_REPAIR_PAUSE_SECONDS = 5.0
+_REPAIRED_OFTEN_SECONDS = 30.0
+"""Time after a repair of the broker within which the next one waits."""
 _BATCH_BYTES = 16_000_000
 
 
 class ResultsService:
-    """One instance. `run` blocks until `stop`; `prepare_broker` is called before each subscription.
+    """One instance. `run` blocks until `stop`.
+
+    `prepare_broker` is called before each subscription, and declares what is missing on the broker; it returns the
+    changes, one line each.
 
     Lives in the thread that calls `run`, the service thread; `stop` may be called from any.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, *, prepare_broker: Callable[[], object], migrate_older: bool = False
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        prepare_broker: Callable[[], Sequence[str]],
+        migrate_older: bool = False,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -54,6 +65,9 @@ class ResultsService:
         self._searches = Searches(store.url, patience_seconds=settings.search_seconds)
         self._timers = Timers(settings, self._tickets)
         self._was_connected = False
+        self._missing: TopologyMissingError | None = None
+        """What was found missing on the broker while serving."""
+        self._repaired_at = 0.0
         self._complaint = ""
 
     def stop(self) -> None:
@@ -66,8 +80,11 @@ class ResultsService:
         while not self._stopping:
             try:
                 self._store.migrate(from_older=self._migrate_older)
-                self._prepare_broker()
+                self._prepare()
                 self._serve()
+                if self._missing is not None:
+                    is_rare = time.monotonic() - self._repaired_at > _REPAIRED_OFTEN_SECONDS
+                    self._pause(_FIRST_PAUSE_SECONDS if is_rare else _REPAIR_PAUSE_SECONDS)
             except DeposedError as error:
                 if error.was_active:
                     _log.warning("Another instance of the results service has taken over; this one stands by.")
@@ -79,6 +96,16 @@ class ResultsService:
                 self._pause(pause)
                 pause = min(pause * 2, self._settings.reconnect_max_seconds)
         _log.info("The results service has stopped; what it had not handled is back in the queue.")
+
+    def _prepare(self) -> None:
+        """Declare what is missing on the broker, and say so."""
+        changes = self._prepare_broker()
+        if self._missing is not None:
+            _log.warning("%s It was declared again%s.", self._missing.what, _listed(changes))
+            self._missing = None
+            self._repaired_at = time.monotonic()
+        elif changes:
+            _log.info("Prepared the broker%s.", _listed(changes))
 
     def _pause(self, seconds: float) -> None:
         """Sleep in slices, so that `stop` is seen."""
@@ -98,7 +125,10 @@ class ResultsService:
             self._complaint = ""
 
     def _serve(self) -> None:
-        """Serve over one link. Raises StoreError when the database is away, DeposedError when superseded."""
+        """Serve over one link, until `stop`, or until something of Schedy is missing on the broker.
+
+        Raises StoreError when the database is away, DeposedError when superseded.
+        """
         self._was_connected = False
         reader = Reader(self._store.url)
         link = Link(self._settings, instance=self._instance, on_request=reader.requests.put)
@@ -112,6 +142,9 @@ class ResultsService:
                 arrivals = link.take(
                     wait_seconds=_IDLE_SECONDS, most=self._settings.batch_messages, most_bytes=_BATCH_BYTES
                 )
+                if isinstance(arrivals.error, TopologyMissingError):
+                    self._missing = arrivals.error
+                    return
                 if arrivals.error is not None:
                     self._complain(str(arrivals.error))
                 if arrivals.connection != connection:
@@ -141,3 +174,7 @@ class ResultsService:
         applier.look()
         self._was_connected = self._was_connected or arrivals.error is None
         link.subscribe(arrivals.connection)
+
+
+def _listed(changes: Sequence[str]) -> str:
+    return f": {', '.join(changes)}" if changes else ""

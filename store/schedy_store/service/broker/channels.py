@@ -1,6 +1,5 @@
 """The results service's channels, opened again after each connect."""
 
-import logging
 from collections.abc import Callable
 
 from schedy.amqp.channel import Channel, Incoming
@@ -15,8 +14,6 @@ from schedy_store.service.broker.subscription import Subscription
 from schedy_store.service.broker.ticker import Ticker
 from schedy_store.service.broker.ticket_publisher import TicketPublisher
 from schedy_store.service.inbox import Inbox
-
-_log = logging.getLogger(__name__)
 
 
 class Channels:
@@ -45,8 +42,9 @@ class Channels:
             instance=instance,
             batch_messages=settings.batch_messages,
             on_request=on_request,
+            on_failed=self._failed,
         )
-        self.ticker = Ticker(self.connection, inbox, self.tickets, instance=instance)
+        self.ticker = Ticker(self.connection, inbox, self.tickets, instance=instance, on_failed=self._failed)
 
     def _connected(self) -> None:
         self.queues.lost()
@@ -54,21 +52,27 @@ class Channels:
         self.connection.open_channel(self._publishing_opened, self._failed)
 
     def _publishing_opened(self, channel: Channel) -> None:
-        """Open the others once there is a channel with confirms for tickets and dead letters."""
+        """Open the others once there is a channel with confirms for tickets and dead letters.
+
+        One after the other, the reports last: no report is handled before all else has been seen to work.
+        """
 
         def _ready() -> None:
             self.tickets.opened(channel)
             self.dead_letters.opened(channel)
             self.replies.open()
-            self.connection.open_channel(self.subscription.reads_opened, self._failed)
-            self.connection.open_channel(self.subscription.reports_opened, self._failed)
-            self.connection.open_channel(self.ticker.opened, self._failed)
+            self.connection.open_channel(lambda ticks: self.ticker.opened(ticks, self._ticking), self._failed)
 
         channel.confirm(_ready)
 
+    def _ticking(self) -> None:
+        self.connection.open_channel(lambda reads: self.subscription.reads_opened(reads, self._reading), self._failed)
+
+    def _reading(self) -> None:
+        self.connection.open_channel(self.subscription.reports_opened, self._failed)
+
     def _failed(self, _channel: Channel, error: BrokerError) -> None:
-        """Start again with a new connection when a channel with state has closed."""
-        _log.warning("%s", error)
+        """Start again with a new connection when a channel with state has closed; the service thread says why."""
         self._inbox.channel_failed(error)
         self.connection.drop()
 

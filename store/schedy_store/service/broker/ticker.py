@@ -3,9 +3,11 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
 
 from schedy.amqp.channel import Channel, Outgoing, PublishOutcome
 from schedy.amqp.connection import Connection
+from schedy.errors import BrokerError, TopologyMissingError
 from schedy.wire import names
 from schedy.wire.codec import encode, routing_key
 from schedy.wire.service import Tick
@@ -27,18 +29,33 @@ class Ticker:
     Ticks have a channel of their own: one that waits for a dead queue must not hold them up.
     """
 
-    def __init__(self, connection: Connection, inbox: Inbox, tickets: TicketPublisher, *, instance: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        inbox: Inbox,
+        tickets: TicketPublisher,
+        *,
+        instance: str,
+        on_failed: Callable[[Channel, BrokerError], None],
+    ) -> None:
+        """`on_failed` is called when a tick finds no queue."""
         self._connection = connection
         self._inbox = inbox
         self._tickets = tickets
         self._instance = instance
+        self._on_failed = on_failed
         self._confirmed_at = 0.0
 
-    def opened(self, channel: Channel) -> None:
-        """Tick over this channel until it closes."""
+    def opened(self, channel: Channel, then: Callable[[], None]) -> None:
+        """Tick over this channel until it closes; call `then` once the broker has taken the first tick."""
         self._connection.assert_io_thread()
         self._confirmed_at = time.monotonic()
-        channel.confirm(lambda: self._tick(channel))
+
+        def _ready() -> None:
+            self._tick(channel)
+            channel.flush(then)
+
+        channel.confirm(_ready)
 
     def _tick(self, channel: Channel) -> None:
         if not channel.is_open:
@@ -53,11 +70,15 @@ class Ticker:
         tick = Tick(instance=self._instance)
         channel.publish(
             Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex),
-            self._answered,
+            lambda outcome: self._answered(channel, outcome),
         )
 
-    def _answered(self, _outcome: PublishOutcome) -> None:
+    def _answered(self, channel: Channel, outcome: PublishOutcome) -> None:
         self._confirmed_at = time.monotonic()
+        if outcome.returned:
+            self._on_failed(
+                channel, TopologyMissingError(f"The queue {names.REPORTS_QUEUE} or its binding is missing.")
+            )
 
     def _look_for_stall(self) -> None:
         """Let go of reports that the service thread does not come to."""
