@@ -19,7 +19,7 @@ from schedy.wire.requests import GetJobs, pages
 from schedy.worker.holds import Hold
 from schedy.worker.pulling import pull
 from schedy.worker.session import Session
-from schedy.worker.signals import install_sigterm_handler
+from schedy.worker.signals import handle_stop_signals
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
@@ -171,6 +171,8 @@ class Experiment:
         """
         session = self._session
         new_jobs = [check_fields(job, limit_bytes=session.settings.max_message_bytes) for job in jobs]
+        if any(job.new.token is not None for job in new_jobs):
+            handle_stop_signals(session.settings.stop_signal_names)
         stored: list[Job] = []
         for chunk, answer in push_chunks(session, self._name, self.uid, new_jobs):
             stored.extend(self._pushed(session, chunk, answer))
@@ -189,10 +191,10 @@ class Experiment:
 
         Raises NoJobError within half a second if nothing is queued; with a timeout in seconds, or None for ever, it
         waits for a job, woken by the broker. Raises NoJobError when the experiment is done or deleted. In the main
-        thread SIGTERM then ends the program as Ctrl-C does, unless it has a handler already.
+        thread the signals of the setting `stop_signals` then end the program as Ctrl-C does.
         """
         session = self._session
-        install_sigterm_handler()
+        handle_stop_signals(session.settings.stop_signal_names)
         claimed = pull(
             session,
             experiment_name=self._name,

@@ -1,8 +1,12 @@
 """Jobs as users see them."""
 
+import contextlib
 import logging
+import math
+import time
 import uuid
 import weakref
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,9 +15,9 @@ from schedy.errors import (
     JobCancelledError,
     MessageTooLargeError,
     NotFoundError,
-    Pruned,
     UnsafeUpdateError,
 )
+from schedy.job_endings import ending_of
 from schedy.job_values import (
     checked_point,
     checked_quality,
@@ -22,14 +26,14 @@ from schedy.job_values import (
     storable_error,
 )
 from schedy.stored_job import StoredJob
-from schedy.user_text import error_text
 from schedy.wire.answers import ReportAnswer
-from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, PRUNED, QUEUED, FinalStatus
+from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, QUEUED, FinalStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
 from schedy.wire.records import JobRecord
 from schedy.wire.values import checked_values
 from schedy.worker.holds import Hold
 from schedy.worker.session import Session
+from schedy.worker.signals import handle_stop_signals, stop_signal_since
 
 if TYPE_CHECKING:
     from schedy.experiments import Experiment
@@ -42,8 +46,8 @@ class Job(StoredJob):
 
     A job from `Experiment.next_job`, `try_run`, or ``add_job(status=RUNNING)`` is held by this process: a lease, kept
     up in the background, guards it. Leaving a ``with`` block ends it: DONE, or CRASHED with the text of the exception;
-    Ctrl-C, SIGTERM and ``sys.exit`` give it back instead, and a JobCancelledError of `put` ends it quietly, as does
-    ``raise schedy.Pruned``. A job belongs to the process that claimed it; in a forked child leaving the block and
+    Ctrl-C, stop signals and ``sys.exit()`` give it back instead, and a JobCancelledError of `put` ends it quietly, as
+    does ``raise schedy.Pruned``. A job belongs to the process that claimed it; in a forked child leaving the block and
     `put` do nothing. Write `results` and `quality`; everything else is read-only. `previous_results` has the results
     that earlier attempts reported, the latest winning: a job that was interrupted goes on from its checkpoint.
     """
@@ -54,6 +58,7 @@ class Job(StoredJob):
         super().__init__(experiment, record)
         self._session = session
         self._hold: Hold | None = None
+        self._entered = math.inf
         self._drop_finaliser: weakref.finalize[..., Any] | None = None
         if hold is not None:
             self._take_hold(hold)
@@ -63,12 +68,11 @@ class Job(StoredJob):
         self._drop_finaliser = weakref.finalize(self, self._session.release_soon, hold)
         self._drop_finaliser.atexit = False
 
-    def _let_go(self) -> Hold | None:
-        """Return the hold, which the caller must end."""
-        hold, self._hold = self._hold, None
+    def _let_go(self) -> None:
+        """Forget the hold, which has ended: an interruption before this leaves it to the finaliser."""
+        self._hold = None
         if self._drop_finaliser is not None:
             self._drop_finaliser.detach()
-        return hold
 
     @property
     def cancelled(self) -> bool:
@@ -152,6 +156,7 @@ class Job(StoredJob):
         """Claim this very job. Raises UnsafeUpdateError if another holds it, or it cannot be run now."""
         if self._hold is not None:
             return
+        handle_stop_signals(self._session.settings.stop_signal_names)
         record, hold = self._session.claims.by_id(self._experiment.uid, self.job_id)
         self._take_record(record)
         self._take_hold(hold)
@@ -178,9 +183,9 @@ class Job(StoredJob):
 
     def delete(self, ensure: bool = True) -> None:
         """Delete the job; its worker learns it by its next report. `ensure`: NotFoundError if it is already gone."""
-        hold = self._let_go()
-        if hold is not None:
-            self._session.leases.drop(hold)
+        if self._hold is not None:
+            self._session.leases.drop(self._hold)
+            self._let_go()
         try:
             self._session.change(
                 DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=self._experiment.uid, job_id=self.job_id)
@@ -189,9 +194,26 @@ class Job(StoredJob):
             if ensure:
                 raise
 
+    def finish(self) -> None:
+        """End the job as DONE now, with its results and quality, as leaving its block does; the block goes on.
+
+        For a job that is complete although a stop signal came, or that has no block. Raises as leaving the block does,
+        and UnsafeUpdateError if the job is not held by this worker.
+        """
+        if not self._session.is_ours:
+            return
+        hold = self._hold
+        if hold is None:
+            raise UnsafeUpdateError(f"Job {self.job_id} is not held by this worker; only its holder can finish it.")
+        with self._ending(hold):
+            self._finish(hold, DONE, None)
+            self._session.count_end(hold, error=None)
+
     def __enter__(self) -> Self:
         if self._session.is_ours:
             self.try_run()
+            handle_stop_signals(self._session.settings.stop_signal_names)
+            self._entered = time.monotonic()
         return self
 
     def __exit__(
@@ -199,39 +221,48 @@ class Job(StoredJob):
     ) -> bool:
         if not self._session.is_ours:
             return False
-        hold = self._let_go()
+        hold = self._hold
         if hold is None:
             return False
-        try:
+        with self._ending(hold):
             return self._end(hold, error)
+
+    @contextlib.contextmanager
+    def _ending(self, hold: Hold) -> Iterator[None]:
+        """Let go of the job; give it back if its end cannot be reported."""
+        try:
+            yield
         except BaseException:
             if not hold.finishing:
                 self._session.release_soon(hold)
             raise
+        finally:
+            self._let_go()
 
     def _end(self, hold: Hold, error: BaseException | None) -> bool:
         """End the job as its block has ended; return True if the exception ends here."""
-        if error is None:
-            self._finish(hold, DONE, None)
-            self._session.count_end(hold, error=None)
-            return False
-        if isinstance(error, Pruned) or (isinstance(error, JobCancelledError) and hold.stop is not None):
-            self._finish(hold, PRUNED, None)
-            self._session.count_end(hold, error=None)
-            return True
-        if isinstance(error, Exception):
-            self._crash(hold, error)
+        stop_signal = stop_signal_since(self._entered)
+        ending = ending_of(error, must_stop=hold.stop is not None, stop_signal=stop_signal)
+        if ending.status is None:
+            self._give_back(hold, ending.warning)
+        elif ending.status == CRASHED:
+            self._crash(hold, ending.error)
         else:
-            self._session.release(hold)
-            self._update_record(status=QUEUED)
-        return False
+            self._finish(hold, ending.status, None)
+            self._session.count_end(hold, error=None)
+        return ending.swallows
 
-    def _crash(self, hold: Hold, error: Exception) -> None:
+    def _give_back(self, hold: Hold, warning: str | None) -> None:
+        if warning is not None:
+            _log.warning("Job %s is given back: %s", self.job_id, warning)
+        self._session.release(hold)
+        self._update_record(status=QUEUED)
+
+    def _crash(self, hold: Hold, text: str | None) -> None:
         """End as CRASHED; the user's exception goes on, so a refusal is only logged."""
         if hold.lost is not None:
             self._session.leases.drop(hold)
             return
-        text = error_text(error)
         self._session.count_end(hold, error=text)
         try:
             self._finish(hold, CRASHED, text)

@@ -22,6 +22,7 @@ from schedy.urls import BROKER_URL_FORM, checked_url, split_urls, without_passwo
 ENVIRONMENT_PREFIX = "SCHEDY_"
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 RUN_FILE = "run.json"
+STOP_SIGNALS = ("TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "XCPU", "ALRM")
 _TLS_SETTINGS = ("broker_ca_file", "broker_cert_file", "broker_key_file")
 
 
@@ -94,6 +95,9 @@ class Settings(BaseModel):
     stop_margin_seconds: float = Field(default=120.0, ge=0)
     """Time before the end of `stop_after_seconds` from which a worker takes no more jobs."""
 
+    stop_signals: str = "TERM,HUP"
+    """Signals that end a worker as Ctrl-C does, so that its job is given back, with commas between them."""
+
     batch_messages: int = Field(default=500, ge=1)
     """Largest number of messages that the service applies in one transaction."""
 
@@ -121,12 +125,27 @@ class Settings(BaseModel):
     def _home(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser()
 
+    @field_validator("stop_signals", mode="before")
+    @classmethod
+    def _signals(cls, given: object) -> str:
+        listed = given if isinstance(given, list | tuple) else str(given).split(",")
+        names = [str(word).strip().upper().removeprefix("SIG") for word in listed if str(word).strip()]
+        unknown = [name for name in names if name not in STOP_SIGNALS]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: expected some of {', '.join(STOP_SIGNALS)}")
+        return ",".join(names)
+
     @field_validator("log_level")
     @classmethod
     def _level(cls, level: str) -> str:
         if level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise ValueError("expected DEBUG, INFO, WARNING or ERROR")
         return level.upper()
+
+    @property
+    def stop_signal_names(self) -> tuple[str, ...]:
+        """The names in `stop_signals`, without SIG."""
+        return tuple(self.stop_signals.split(",")) if self.stop_signals else ()
 
     @property
     def broker_urls(self) -> tuple[str, ...]:

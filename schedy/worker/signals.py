@@ -1,10 +1,12 @@
-"""SIGTERM and forks: what a process does that holds a job or a connection."""
+"""Stop signals and forks: what a process does that holds a job or a connection."""
 
 import os
 import signal
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from types import FrameType
 
 from schedy.amqp.connection import Connection
@@ -12,26 +14,59 @@ from schedy.amqp.connection import Connection
 _connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
-def install_sigterm_handler() -> None:
-    """Make SIGTERM end the process as Ctrl-C does, so that `with` gives its job back.
+@dataclass(slots=True)
+class _StopSignals:
+    """What this process knows of its stop signals. Handlers write it in the main thread."""
 
-    Only in the main thread, and only where there is no other handler; in a forked child it acts as the default does.
+    owner: int = 0
+    """Process that handles them: in a fork of it they act as by default."""
+    latest: str = ""
+    noted_at: float = 0.0
+    """Time of the latest, by `time.monotonic`."""
+
+    def note(self, number: int) -> None:
+        self.latest, self.noted_at = signal.Signals(number).name, time.monotonic()
+
+
+_stop_signals = _StopSignals()
+
+
+def handle_stop_signals(names: Iterable[str]) -> None:
+    """Make stop signals end the process as Ctrl-C does, so that `with` gives its job back; note Ctrl-C, too.
+
+    Only in the main thread, and only where there is no other handler; in a forked child they act as by default, until
+    it handles them itself. `names` are without SIG.
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _sigterm_handler(os.getpid()))
+    _stop_signals.owner = os.getpid()
+    for name in names:
+        number = signal.Signals[f"SIG{name}"]
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
 
 
-def _sigterm_handler(owner: int) -> Callable[[int, FrameType | None], None]:
-    def _handle(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != owner:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        raise SystemExit(128 + number)
+def stop_signal_since(time_before: float) -> str | None:
+    """Return the name of a stop signal that was handled in this thread since then, by `time.monotonic`."""
+    if threading.current_thread() is not threading.main_thread() or _stop_signals.noted_at < time_before:
+        return None
+    return _stop_signals.latest
 
-    return _handle
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    if os.getpid() != _stop_signals.owner:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
+    _stop_signals.note(number)
+    raise SystemExit(128 + number)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _stop_signals.note(number)
+    signal.default_int_handler(number, frame)
 
 
 def close_in_children(connection: Connection) -> None:

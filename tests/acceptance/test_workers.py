@@ -62,13 +62,30 @@ def test_a_killed_workers_job_runs_elsewhere(served: Machine) -> None:
     assert "lost" in [event["kind"] for event in job["events"]]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_gives_the_running_job_back_at_once(served: Machine, number: signal.Signals) -> None:
+BY_ID_WORKER = """
+import schedy, sys, threading
+experiment = schedy.SchedyDB().get_experiment("MinimizeManual")
+with experiment.get_job(next(experiment.all_jobs()).job_id) as job:
+    print("running", job.attempt, flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "worker"),
+    [
+        (signal.SIGTERM, SLOW_WORKER),
+        (signal.SIGINT, SLOW_WORKER),
+        (signal.SIGHUP, SLOW_WORKER),
+        (signal.SIGTERM, BY_ID_WORKER),
+    ],
+)
+def test_a_signal_gives_the_running_job_back_at_once(served: Machine, number: signal.Signals, worker: str) -> None:
     job_id = pushed(served)
-    first = served.worker(SLOW_WORKER)
+    first = served.worker(worker)
     assert line_of(first) == "running 1"
     first.send_signal(number)
-    assert first.wait(20) == (143 if number == signal.SIGTERM else -signal.SIGINT)
+    assert first.wait(20) == (-number if number == signal.SIGINT else 128 + number)
     assert job_of(served, job_id)["status"] == "QUEUED"
     second = served.worker(QUICK_WORKER)
     assert line_of(second) == "running 1 {}"

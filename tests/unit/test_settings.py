@@ -192,3 +192,25 @@ class TestPasswords:
     )
     def test_a_url_is_shown_without_it(self, url: str, shown: str) -> None:
         assert without_password(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("TERM,USR1", ("TERM", "USR1")),
+        (" sigterm, SIGXCPU ", ("TERM", "XCPU")),
+        (["HUP", "SIGUSR2"], ("HUP", "USR2")),
+        ([], ()),
+        ("", ()),
+    ],
+)
+def test_stop_signals_are_named_in_several_ways(given: object, names: tuple[str, ...]) -> None:
+    assert load_settings(override={"stop_signals": given}, environment={}).stop_signal_names == names
+
+
+@pytest.mark.parametrize("given", ["KILL", "TERM;HUP", "15", "CHLD"])
+def test_a_signal_that_cannot_stop_a_worker_is_refused(given: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"stop_signals \(SCHEDY_STOP_SIGNALS\) is invalid: .*: expected some of TERM,"
+    ):
+        load_settings(override={"stop_signals": given}, environment={})
