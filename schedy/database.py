@@ -1,6 +1,5 @@
 """The entry point: `SchedyDB`."""
 
-import atexit
 import os
 import threading
 import time
@@ -48,7 +47,6 @@ class SchedyDB:
         self._settings = load_settings(config_path, override=override)
         self._session: Session | None = None
         self._lock = threading.Lock()
-        _close_at_exit(self)
 
     @property
     def settings(self) -> Settings:
@@ -115,15 +113,3 @@ class SchedyDB:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _close_at_exit(db: SchedyDB) -> None:
-    reference = weakref.ref(db)
-
-    def _close() -> None:
-        living = reference()
-        if living is not None:
-            living.close()
-
-    atexit.register(_close)
-    weakref.finalize(db, atexit.unregister, _close).atexit = False

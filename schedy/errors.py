@@ -28,9 +28,20 @@
 A message says what happened and what to do about it. Never with a password in it.
 """
 
+from typing import Any
+
 
 class SchedyError(Exception):
-    """Root of the tree."""
+    """Root of the tree. Its errors can be sent from one process to another."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the error holds: by default it would be made again by calling the class with its message."""
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[SchedyError], args: tuple[object, ...]) -> SchedyError:
+    """Return the error that was pickled; the caller sets its attributes."""
+    return kind.__new__(kind, *args)
 
 
 class NoJobError(SchedyError):

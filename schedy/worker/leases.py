@@ -1,5 +1,8 @@
 """The leases of the jobs that this process holds."""
 
+import contextlib
+from collections import deque
+
 from schedy.wire.base import Worker, WorkerState
 from schedy.wire.reports import Heartbeat, Release
 from schedy.worker.call_table import Call
@@ -17,6 +20,8 @@ class Leases:
         self._connection = calls.connection
         self._presence = Presence(worker)
         self._heartbeats = Heartbeats(calls, self._presence, lease_seconds=lease_seconds)
+        self._dropped: deque[Hold] = deque()
+        """Jobs to give back, from finalisers, which may take no lock."""
         calls.listen(on_ready=self._heartbeats.connected)
 
     def join(self) -> None:
@@ -63,14 +68,18 @@ class Leases:
         return call
 
     def release_sometime(self, hold: Hold) -> None:
-        """Give a job back within a second; for finalisers."""
+        """Give a job back within a second, or when the connection is closed before; for finalisers."""
         self.forget(hold)
-        self._connection.run_sometime(lambda: self._release(hold))
+        self._dropped.append(hold)
+        self._connection.run_sometime(self._release_dropped)
 
-    def _release(self, hold: Hold) -> None:
-        self.release(hold)
+    def _release_dropped(self) -> None:
+        with contextlib.suppress(IndexError):  # the deque is emptied by two threads when a connection is closed
+            while True:
+                self.release(self._dropped.popleft())
 
     def release_all(self) -> None:
         """Give back everything; does not wait."""
+        self._release_dropped()
         for hold in list(self._presence.holds.values()):
             self.release(hold)

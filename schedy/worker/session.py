@@ -1,5 +1,6 @@
 """The session of one process: its connection, calls, leases and tickets."""
 
+import atexit
 import contextlib
 import logging
 import os
@@ -33,7 +34,10 @@ class Session:
     """All that one process has with the broker and the results service. Any thread may use it; no forked child."""
 
     def __init__(self, settings: Settings, *, role: str = "worker", started: float | None = None) -> None:
-        """Connect in the background. `started` is when the worker was started, by `time.monotonic`; default: now."""
+        """Connect in the background, until `close` or the end of the program.
+
+        `started` is when the worker was started, by `time.monotonic`; default: now.
+        """
         self.settings = settings
         self.started = time.monotonic() if started is None else started
         self.pid = os.getpid()
@@ -47,6 +51,8 @@ class Session:
         self.reports = Reports(self.calls, self.leases)
         self.crash_loop = CrashLoop(limit=settings.crash_limit, within_seconds=settings.crash_seconds)
         close_in_children(self.calls.connection)
+        atexit.register(self.close)
+        self.calls.listen(on_ended=lambda: atexit.unregister(self.close))
         self.calls.start()
 
     @property
@@ -100,9 +106,15 @@ class Session:
             self.leases.release_sometime(hold)
 
     def close_sometime(self) -> None:
-        """Close without waiting, for a SchedyDB that is no longer referenced."""
+        """Close without waiting, for a SchedyDB that is no longer referenced; `close` may still be called."""
         if self.is_ours:
-            self.calls.connection.run_sometime(self.calls.connection.begin_close)
+            self.calls.connection.run_sometime(self._begin_close)
+
+    def _begin_close(self) -> None:
+        """Give back what is held, and then close. Runs in the I/O thread."""
+        self.leases.release_all()
+        self.leases.leave()
+        self.calls.connection.run(self.calls.connection.begin_close)
 
     def close(self) -> None:
         """Give back what is held and close the connection, within `close_seconds`."""

@@ -262,6 +262,24 @@ print("running", flush=True)
     assert job_of(served, job_id)["status"] == "QUEUED"
 
 
+@pytest.mark.parametrize("keeps", ["db", ""], ids=["connection kept", "all dropped"])
+def test_a_job_dropped_in_the_last_moment_is_given_back(served: Machine, keeps: str) -> None:
+    job_id = pushed(served)
+    worker = served.worker(
+        """
+import schedy
+def main():
+    db = schedy.SchedyDB()
+    db.get_experiment("MinimizeManual").next_job(timeout=None)
+    return KEEPS
+kept = main()
+""".replace("KEEPS", keeps)
+    )
+    assert worker.wait(30) == 0
+    job = job_of(served, job_id)
+    assert (job["status"], job["attempt"]) == ("QUEUED", 0)
+
+
 def test_the_service_is_killed_and_started_again(machine: Machine) -> None:
     service = machine.serve()
     job_id = pushed(machine)

@@ -44,8 +44,8 @@ from schedy.wire.changes import (
     Push,
     UpdateExperiment,
 )
-from schedy.wire.records import ExperimentRecord, JobRecord, Limits
-from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Progress, Release, Report
+from schedy.wire.records import ExperimentRecord, JobRecord, Limits, Point
+from schedy.wire.reports import Claim, Curve, Finish, Heartbeat, HeldJob, Progress, Release, Report
 from schedy.wire.requests import GetExperiments, GetFields, GetJobOrder, GetJobs, Request, SortField
 from schedy_cli.main import run
 from schedy_store.lifecycle.changes import Changes
@@ -514,6 +514,12 @@ class Held:
         )
         return told(self.desk.report(message), ReportAnswer)
 
+    def curve(self, losses: dict[int, float]) -> None:
+        self.sequence += 1
+        points = [Point(step=step, values={"loss": loss}) for step, loss in losses.items()]
+        message = Curve(**self.naming, sequence=self.sequence, points=points)
+        assert told(self.desk.report(message), ReportAnswer).accepted
+
     def release(self) -> ReportAnswer:
         return told(self.desk.report(Release(**self.naming, sequence=9)), ReportAnswer)
 
@@ -619,6 +625,25 @@ class TestReports:
         answer = desk.claim(experiment, job_id, fresh())
         assert answer.job is not None
         assert (answer.job.attempt, answer.job.results, answer.job.quality) == (1, {"prior": 0}, 0.25)
+
+    def test_the_points_of_a_job_that_was_given_back_do_not_mix_with_those_of_its_next_attempt(
+        self, desk: Desk
+    ) -> None:
+        """Both attempts have the number 1: the first does not count."""
+        minimizes = {"objectives": [{"result": "loss", "direction": "minimize"}], "pruner": {"median": {}}}
+        experiment = desk.add("Curves", settings=minimizes)
+        (job_id,) = desk.push(experiment)
+        given_back = Held(desk, experiment, job_id)
+        given_back.curve({0: 100.0, 50: 150.0})
+        (before,) = desk.rows(select(Experiment.rewritten).where(Experiment.uid == experiment.uid))
+        assert given_back.release().accepted
+        (after,) = desk.rows(select(Experiment.rewritten).where(Experiment.uid == experiment.uid))
+        assert after.rewritten == before.rewritten + 1  # its pruner has read the points, and reads all again
+        held = Held(desk, experiment, job_id)
+        held.curve({0: 1.0, 1: 0.5})
+        assert held.finish({}, status="PRUNED", quality=0.0).accepted
+        record = desk.job(experiment, job_id)
+        assert (record.attempt, record.quality) == (1, 0.5)
 
     def test_a_heartbeat_keeps_the_lease(self, desk: Desk, experiment: ExperimentRecord, job_id: str) -> None:
         held = Held(desk, experiment, job_id)

@@ -50,6 +50,11 @@ class Curves:
         if rows:
             self._sql.execute(insert(CurvePoint), rows)
 
+    def forget_attempt(self, row: JobRow) -> bool:
+        """Delete the points of the current attempt, whose number the next one gets; return True if there were any."""
+        of_attempt = (CurvePoint.job_pk == row.pk, CurvePoint.attempt == row.attempt)
+        return bool(self._sql.scalars(delete(CurvePoint).where(*of_attempt).returning(CurvePoint.pk)).all())
+
     def last(self, row: JobRow, name: str) -> float | None:
         """Return the value of that name at the last step of the current attempt, None if there is none."""
         found = select(CurvePoint.value).where(

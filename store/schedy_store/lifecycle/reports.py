@@ -207,6 +207,8 @@ class Reports:
         self._journal.of_job(row, "released", why, worker=row.worker, attempt=row.attempt)
         left = dump_values(message.results) if isinstance(message, Progress | Finish) else row.results
         self._rows.queue_again(row, state, left)
+        if state.attempt < row.attempt and self._curves.forget_attempt(row) and row.prunes:
+            self._rows.rewrite(row.experiment_pk)
         effects.job_moved(row)
         effects.tickets_wanted.add(row.experiment_pk)
         effects.log.append(f"{row.experiment_name}: job {row.job_id} was given back by {row.worker}. {why}")
