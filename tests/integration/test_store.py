@@ -174,7 +174,10 @@ class TestSchema:
 
     @pytest.mark.parametrize(
         ("revision", "words"),
-        [("0000", "is older .*Back it up, then run `schedy serve --migrate`"), ("9999", "is newer .*Upgrade Schedy")],
+        [
+            ("0000", r"is older .*(Back it up, then run|Run) `schedy serve --migrate`"),
+            ("9999", "is newer .*Upgrade Schedy"),
+        ],
     )
     def test_another_version_is_refused_with_words(self, store: Store, revision: str, words: str) -> None:
         with store.transaction() as transaction:

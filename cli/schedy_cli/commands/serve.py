@@ -14,7 +14,7 @@ _log = logging.getLogger("schedy.serve")
 
 
 @click.command("serve", epilog="Example: schedy serve --migrate")
-@click.option("--migrate", is_flag=True, help="Upgrade a store of an older version first; back it up before.")
+@click.option("--migrate", is_flag=True, help="Upgrade a store of an older version first; SQLite gets a backup.")
 @click.pass_context
 def serve_command(ctx: click.Context, *, migrate: bool) -> None:
     """Run the results service in the foreground until SIGTERM or Ctrl-C.

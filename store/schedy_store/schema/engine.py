@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, func, inspect, literal_column, select, text
+from sqlalchemy import Connection, Engine, Select, create_engine, event, func, literal_column, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from schedy.errors import StoreError
 from schedy.urls import without_password
 from schedy_store.schema.faults import is_fault_of_data, store_error
+from schedy_store.schema.migrating import MIGRATIONS, Migrations, revision_of
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA_REVISION = max(path.name[1:5] for path in (_MIGRATIONS / "versions").glob("v[0-9][0-9][0-9][0-9]_*.py"))
-"""The latest migration, which this code works with: `versions/v0001_first.py` is 0001."""
+SCHEMA_REVISION = MIGRATIONS.latest
+"""The revision of the schema that this code works with."""
 
 _BUSY_MILLISECONDS = 5000
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
@@ -62,14 +62,15 @@ class Transaction:
 class Store:
     """An open database. Thread-safe: each transaction has its own connection."""
 
-    def __init__(self, engine: Engine, url: str, *, read_only: bool) -> None:
+    def __init__(self, engine: Engine, url: str, *, read_only: bool, migrations: Migrations) -> None:
         self._engine = engine
+        self._migrations = migrations
         self.url = url
         settings = {**_SETTINGS, **_SETTINGS_OF_READERS} if read_only else _SETTINGS
         self._now = _SQLITE_NOW if engine.dialect.name == "sqlite" else _postgresql_now(settings)
 
     @classmethod
-    def open(cls, url: str, *, read_only: bool = False) -> Self:
+    def open(cls, url: str, *, read_only: bool = False, migrations: Migrations = MIGRATIONS) -> Self:
         """Open the store at an SQLAlchemy URL.
 
         A reader never creates a store. Raises StoreError: unknown kind, missing, not reachable, on a network file
@@ -89,7 +90,7 @@ class Store:
             raise StoreError(f"{error}. Install the PostgreSQL driver: pip install 'schedy-mq[postgres]'.") from None
         if engine.dialect.name == "sqlite":
             _set_up_sqlite(engine, read_only=read_only)
-        return cls(engine, url, read_only=read_only)
+        return cls(engine, url, read_only=read_only, migrations=migrations)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -116,26 +117,25 @@ class Store:
     def schema_revision(self) -> str | None:
         """Return the revision of the schema, None for an empty database."""
         with self._mapped_errors(), self._engine.connect() as sql:
-            if not inspect(sql).has_table("alembic_version"):
-                return None
-            revision: str | None = sql.scalar(text("SELECT version_num FROM alembic_version"))
-            return revision
+            return revision_of(sql)
 
     def check_schema(self) -> None:
         """Raise StoreError unless the schema is the one this code works with."""
-        revision = self.schema_revision()
+        revision, expected = self.schema_revision(), self._migrations.latest
         place = without_password(self.url)
         if revision is None:
             raise StoreError(f"The store {place} is empty: no results service has used it. Start one: `schedy serve`.")
-        if revision > SCHEMA_REVISION:
+        if revision > expected:
             raise StoreError(
-                f"The store {place} is newer ({revision}) than this version of Schedy ({SCHEMA_REVISION})."
+                f"The store {place} is newer ({revision}) than this version of Schedy ({expected})."
                 " Upgrade Schedy on this machine."
             )
-        if revision < SCHEMA_REVISION:
+        if revision < expected:
+            is_file = self._engine.dialect.name == "sqlite"
+            how = "Run `schedy serve --migrate`, which makes a backup first."
             raise StoreError(
-                f"The store {place} is older ({revision}) than this version of Schedy ({SCHEMA_REVISION})."
-                " Back it up, then run `schedy serve --migrate`."
+                f"The store {place} is older ({revision}) than this version of Schedy ({expected})."
+                f" {how if is_file else 'Back it up, then run `schedy serve --migrate`.'}"
             )
 
     def migrate(self, *, from_older: bool) -> None:
@@ -143,28 +143,17 @@ class Store:
 
         Raises StoreError as `check_schema` does.
         """
-        revision = self.schema_revision()
-        if revision is None or (from_older and revision < SCHEMA_REVISION):
+        revision, latest = self.schema_revision(), self._migrations.latest
+        if revision is None or (from_older and revision < latest):
             try:
-                _upgrade(self._engine)
+                self._migrations.upgrade(self._engine)
             except SQLAlchemyError as error:
-                if self.schema_revision() != SCHEMA_REVISION:  # else another instance did it at the same moment
+                if self.schema_revision() != latest:  # else another instance did it at the same moment
                     raise store_error(error, self.url) from error
         self.check_schema()
 
     def close(self) -> None:
         self._engine.dispose()
-
-
-def _upgrade(engine: Engine) -> None:
-    from alembic import command  # noqa: PLC0415 - slow to import, and only a new store needs it
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as sql:
-        config.attributes["connection"] = sql
-        command.upgrade(config, "head")
 
 
 def _parse(url: str) -> URL:
