@@ -4,7 +4,9 @@
 """
 
 import difflib
+import functools
 import json
+import logging
 import os
 import re
 import socket
@@ -19,10 +21,17 @@ from schedy.errors import SettingsError
 from schedy.tls import TlsFiles, tls_context
 from schedy.urls import BROKER_URL_FORM, checked_url, split_urls, without_password
 
+_log = logging.getLogger(__name__)
+
 ENVIRONMENT_PREFIX = "SCHEDY_"
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 RUN_FILE = "run.json"
 STOP_SIGNALS = ("TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "XCPU", "ALRM")
+_OTHER_VARIABLES = {
+    *("SCHEDY_CONFIG", "SCHEDY_MANAGEMENT_URL", "SCHEDY_LISTEN", "SCHEDY_STORE_PASSWORD", "SCHEDY_ADMIN_PASSWORD"),
+    *("SCHEDY_SERVICE_PASSWORD", "SCHEDY_WORKER_PASSWORD", "SCHEDY_PUSHER_PASSWORD"),
+}
+"""Variables that are no settings: of the command line, the broker setup and the compose file."""
 _TLS_SETTINGS = ("broker_ca_file", "broker_cert_file", "broker_key_file")
 
 
@@ -186,11 +195,10 @@ def load_settings(
     file, the line and the key.
     """
     environment = os.environ if environment is None else environment
-    named = config_path or environment.get(ENVIRONMENT_PREFIX + "CONFIG")
+    _warn_of_unknown(environment)
     own = {**_from_environment(environment), **(override or {})}
-    data_dir = Path(own.get("data_dir") or Path.home() / ".schedy").expanduser()
-    from_file = _from_file(Path(named or data_dir / "config.toml"), required=named is not None)
-    data_dir = Path(own.get("data_dir") or from_file.get("data_dir") or data_dir).expanduser()
+    _path, from_file = _config_file(config_path, own, environment)
+    data_dir = Path(own.get("data_dir") or from_file.get("data_dir") or _default_data_dir()).expanduser()
     merged = {**_from_run_file(data_dir / RUN_FILE), **from_file, **own, "data_dir": data_dir}
     _check_keys(merged)
     try:
@@ -200,6 +208,57 @@ def load_settings(
     if settings.broker_tls:
         _check_tls(settings)
     return settings
+
+
+def origin_of(
+    setting: str,
+    config_path: str | os.PathLike[str] | None = None,
+    *,
+    override: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str | None:
+    """Return where a setting is set: the name of the variable, or the key and the file; None if nowhere.
+
+    The arguments are those of `load_settings`; what `schedy up` recorded does not count.
+    """
+    environment = os.environ if environment is None else environment
+    if environment.get(ENVIRONMENT_PREFIX + setting.upper()):
+        return ENVIRONMENT_PREFIX + setting.upper()
+    own = {**_from_environment(environment), **(override or {})}
+    path, from_file = _config_file(config_path, own, environment)
+    return f"{setting} in {path}" if setting in from_file else None
+
+
+def _config_file(
+    config_path: str | os.PathLike[str] | None, own: Mapping[str, Any], environment: Mapping[str, str]
+) -> tuple[Path, dict[str, Any]]:
+    """Return the path of the config file, and what is in it."""
+    named = config_path or environment.get(ENVIRONMENT_PREFIX + "CONFIG")
+    data_dir = Path(own.get("data_dir") or _default_data_dir()).expanduser()
+    path = Path(named or data_dir / "config.toml")
+    return path, _from_file(path, required=named is not None)
+
+
+def _default_data_dir() -> Path:
+    return Path.home() / ".schedy"
+
+
+def _warn_of_unknown(environment: Mapping[str, str]) -> None:
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields}
+    for name in environment:
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known | _OTHER_VARIABLES and not _is_for_tests(name):
+            _warn_of(name, *difflib.get_close_matches(name, known, n=1))
+
+
+def _is_for_tests(name: str) -> bool:
+    return name.startswith((f"{ENVIRONMENT_PREFIX}TEST_", f"{ENVIRONMENT_PREFIX}CHAOS_"))
+
+
+@functools.cache
+def _warn_of(name: str, close: str | None = None) -> None:
+    """Warn once in a process."""
+    hint = f"Did you mean {close}?" if close else "docs/settings.md lists the settings."
+    _log.warning("The environment variable %s is not a setting of Schedy, and has no effect. %s", name, hint)
 
 
 def _check_tls(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from schedy.errors import StoreError
-from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
+from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings, origin_of
 from schedy.wire.answers import expected
 from schedy.wire.base import A
 from schedy.wire.requests import Request
@@ -26,6 +26,13 @@ def settings_of(ctx: click.Context, *, broker_url: str | None = None) -> Setting
     options: dict[str, Any] = ctx.find_root().params
     override = {"data_dir": options.get("data_dir"), "broker_url": broker_url}
     return load_settings(options.get("config"), override={name: value for name, value in override.items() if value})
+
+
+def broker_origin(ctx: click.Context) -> str | None:
+    """Return where the URL of the broker is configured, None if nowhere; see `schedy.settings.origin_of`."""
+    options: dict[str, Any] = ctx.find_root().params
+    override = {"data_dir": options["data_dir"]} if options.get("data_dir") else {}
+    return origin_of("broker_url", options.get("config"), override=override)
 
 
 @contextlib.contextmanager

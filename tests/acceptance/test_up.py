@@ -99,11 +99,22 @@ def test_up_and_down(home: Home) -> None:
     assert password
     for log in ("service.log", "up.log"):
         assert password not in (home.data_dir / log).read_text()
-    assert "is already up" in home.schedy("up").stderr
+    assert "Next:" in output
+    again = home.schedy("up")
+    assert again.returncode == 0
+    assert "is already up" in again.stderr
+    assert "Next:" not in again.stdout + home.ok("status")  # there are experiments
+    for option, fault in ((["--listen", "127.0.0.2"], "does not listen on 127.0.0.2"), (["--port", "1"], "has port ")):
+        refused = home.schedy("up", "--detach", *option)
+        assert refused.returncode == 1
+        assert f"already up, and {fault}" in refused.stderr
+    port = urlsplit(str(home.recorded()["broker_url"])).port
     assert home.ok("down") == "Schedy is down; the data stays.\n"
     assert home.processes() == []
     assert home.ok("down") == "Schedy was not up.\n"
-    home.ok("up", "--detach", "--private")
+    output = home.ok("up", "--detach")
+    assert "Note: The broker is the private one of this data folder again" in output
+    assert urlsplit(str(home.recorded()["broker_url"])).port == port
     assert home.ok("list", "MinimizeManual") == f"{job_id}\tQUEUED\n"
 
 
@@ -116,13 +127,15 @@ def test_up_survives_a_killed_predecessor_and_a_taken_port(home: Home) -> None:
         except OSError:
             pass  # someone has it already, which is what this test needs
         home.ok("up", "--detach", "--private")
-        assert urlsplit(str(home.recorded()["broker_url"])).port != 5672
+        port = urlsplit(str(home.recorded()["broker_url"])).port
+        assert port != 5672
     home.ok("add", "E", "manual")
     home_supervisor = Process(**home.recorded()["supervisor"])  # type: ignore[arg-type]
     home_supervisor.send(signal.SIGKILL)
     wait_until(lambda: not home_supervisor.is_running(), what="the end of the supervisor")
     assert home.processes()
     home.ok("up", "--detach", "--private")
+    assert urlsplit(str(home.recorded()["broker_url"])).port == port
     assert home.ok("list") == "E\tRUNNING\n"
     for process in home.processes():
         process.send(signal.SIGKILL)
@@ -130,15 +143,19 @@ def test_up_survives_a_killed_predecessor_and_a_taken_port(home: Home) -> None:
     assert "had been killed" in home.ok("down")
 
 
-def test_ctrl_c_stops_what_up_started_and_what_ends_by_itself_is_started_again(home: Home) -> None:
-    up = subprocess.Popen([*SCHEDY, "up", "--private"], env=home.environment, stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed terminal"])
+def test_a_signal_stops_what_up_started_and_what_ends_by_itself_is_started_again(
+    home: Home, number: signal.Signals
+) -> None:
+    command = ["env", "--default-signal=HUP", *SCHEDY, "up", "--private"]  # nohup around the tests must not matter
+    up = subprocess.Popen(command, env=home.environment, stdout=subprocess.PIPE, text=True)
     assert up.stdout is not None
     wait_until(lambda: "Stop it with Ctrl-C" in up.stdout.readline(), seconds=100, what="up")  # type: ignore[union-attr]
     service = Process(**home.recorded()["service"])  # type: ignore[arg-type]
     service.send(signal.SIGKILL)
     wait_until(lambda: home.recorded()["service"] != vars_of(service), seconds=30, what="a new service")
     home.ok("add", "E", "manual")
-    up.send_signal(signal.SIGINT)
+    up.send_signal(number)
     assert up.wait(60) == 0
     up.stdout.close()
     assert home.processes() == []

@@ -93,7 +93,7 @@ def described(*, management_url: str | None = None) -> str:
         store_url="sqlite:///x",
         management_url=management_url,
     )
-    return description(record, load_settings(environment={}))
+    return description(record, load_settings(environment={}), origin=None)
 
 
 def test_a_configured_broker_is_described_without_its_password() -> None:

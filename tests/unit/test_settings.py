@@ -1,12 +1,15 @@
 """Settings: who wins, and errors that name the place and keep passwords to themselves."""
 
 import json
+import re
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schedy import settings as settings_module
 from schedy.errors import SettingsError
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings
 from schedy.urls import without_password
@@ -214,3 +217,46 @@ def test_a_signal_that_cannot_stop_a_worker_is_refused(given: str) -> None:
         SettingsError, match=r"stop_signals \(SCHEDY_STOP_SIGNALS\) is invalid: .*: expected some of TERM,"
     ):
         load_settings(override={"stop_signals": given}, environment={})
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What is logged; each variable is warned of once in a process."""
+    settings_module._warn_of.cache_clear()
+    yield caplog
+    settings_module._warn_of.cache_clear()
+
+
+def test_a_variable_that_is_no_setting_is_noticed_once(warnings: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        load_settings(environment={"SCHEDY_BROKR_URL": "amqp://u:s3cret@mq", "SCHEDY_XYZZY": "1", "OTHER": "1"})
+    assert [record.getMessage() for record in warnings.records] == [
+        "The environment variable SCHEDY_BROKR_URL is not a setting of Schedy, and has no effect."
+        " Did you mean SCHEDY_BROKER_URL?",
+        "The environment variable SCHEDY_XYZZY is not a setting of Schedy, and has no effect."
+        " docs/settings.md lists the settings.",
+    ]
+
+
+def test_the_variables_that_are_used_are_no_surprise(warnings: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """Those of the settings, of the documents and of this repository."""
+    root = Path(__file__).parents[2]
+    sources = [*root.glob("docs/*.md"), root / "docker-compose.yml", root / "tests" / "conftest.py"]
+    used = {name for source in sources for name in re.findall(r"SCHEDY_[A-Z_]*[A-Z]", source.read_text())}
+    assert len(used) > 30
+    settings_module._warn_of_unknown(dict.fromkeys(used - {"SCHEDY_BROKER"}, "1"))
+    assert warnings.records == []
+
+
+def test_where_a_setting_is_set(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('broker_url = "amqp://mq"\n')
+    (tmp_path / "run.json").write_text('{"broker_url": "amqp://mq"}')
+    for_folder = {"SCHEDY_DATA_DIR": str(tmp_path)}
+    found = settings_module.origin_of("broker_url", environment=for_folder)
+    assert found == f"broker_url in {tmp_path}/config.toml"
+    assert settings_module.origin_of("broker_url", override={"data_dir": tmp_path}, environment={}) == found
+    assert (
+        settings_module.origin_of("broker_url", environment={**for_folder, "SCHEDY_BROKER_URL": "x"})
+        == "SCHEDY_BROKER_URL"
+    )
+    assert settings_module.origin_of("store_url", environment=for_folder) is None

@@ -6,6 +6,7 @@ import click
 
 from schedy_broker_setup.node.processes import wait_until_ended
 from schedy_cli.context import settings_of
+from schedy_cli.interruption import accounted
 from schedy_cli.up.lock import AlreadyUpError, exclusive, stop_leftovers
 from schedy_cli.up.run_record import RunRecord
 
@@ -23,11 +24,12 @@ def down_command(ctx: click.Context) -> None:
     settings = settings_of(ctx)
     record = RunRecord.load(settings.run_file)
     if record is not None and record.is_up:
-        record.supervisor.send(signal.SIGTERM)
-        if wait_until_ended([record.supervisor], timeout_seconds=_STOP_SECONDS):
-            record.supervisor.send(signal.SIGKILL)
-            wait_until_ended([record.supervisor], timeout_seconds=_KILL_SECONDS)
-        stop_leftovers(settings)
+        with accounted(lambda: "What is stopping goes on stopping; run `schedy down` again to wait for it."):
+            record.supervisor.send(signal.SIGTERM)
+            if wait_until_ended([record.supervisor], timeout_seconds=_STOP_SECONDS):
+                record.supervisor.send(signal.SIGKILL)
+                wait_until_ended([record.supervisor], timeout_seconds=_KILL_SECONDS)
+            stop_leftovers(settings)
         click.echo("Schedy is down; the data stays.")
         return
     try:

@@ -1,7 +1,6 @@
 """`schedy serve`."""
 
 import logging
-import signal
 from types import FrameType
 
 import click
@@ -9,6 +8,7 @@ import click
 from schedy.urls import without_password
 from schedy_cli.context import settings_of
 from schedy_cli.printing.messages import EscapingFormatter
+from schedy_cli.signals import stop_on_signals
 
 _log = logging.getLogger("schedy.serve")
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("schedy.serve")
 @click.option("--migrate", is_flag=True, help="Upgrade a store of an older version first; SQLite gets a backup.")
 @click.pass_context
 def serve_command(ctx: click.Context, *, migrate: bool) -> None:
-    """Run the results service in the foreground until SIGTERM or Ctrl-C.
+    """Run the results service in the foreground until SIGTERM, Ctrl-C or the end of the terminal.
 
     Several instances may run, on one machine or many: one is active, and another takes over when it ends.
     """
@@ -37,8 +37,7 @@ def serve_command(ctx: click.Context, *, migrate: bool) -> None:
     def _stop(_number: int, _frame: FrameType | None) -> None:
         service.stop()
 
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    stop_on_signals(_stop)
     _log.info("Serving %s with the store %s", without_password(settings.broker_url), without_password(store.url))
     try:
         service.run()

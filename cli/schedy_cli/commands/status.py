@@ -6,7 +6,7 @@ import click
 
 from schedy.urls import without_password
 from schedy.wire.requests import GetExperiments, pages
-from schedy_cli.context import session_for, settings_of
+from schedy_cli.context import broker_origin, session_for, settings_of
 from schedy_cli.up.description import description
 from schedy_cli.up.run_record import RunRecord
 
@@ -23,7 +23,7 @@ def status_command(ctx: click.Context) -> None:
     settings = settings_of(ctx)
     record = RunRecord.load(settings.run_file)
     if record is not None and record.is_up:
-        click.echo(description(record, settings))
+        click.echo(description(record, settings, origin=broker_origin(ctx)))
     else:
         broker = without_password(settings.broker_url)
         click.echo(f"`schedy up` does not run here. The configured broker is {broker}.")

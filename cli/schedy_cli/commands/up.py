@@ -1,13 +1,15 @@
 """`schedy up`."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from schedy.settings import Settings
-from schedy_cli.context import settings_of
+from schedy_cli.context import broker_origin, settings_of
 from schedy_cli.printing.messages import print_message
 from schedy_cli.up.background import start_in_background
+from schedy_cli.up.broker_choice import BrokerOptions
 from schedy_cli.up.description import description, shell_command
 from schedy_cli.up.lock import AlreadyUpError, exclusive
 from schedy_cli.up.run_record import RunRecord
@@ -18,44 +20,72 @@ from schedy_cli.up.supervisor import Supervisor
 @click.option("--detach", is_flag=True, help="Run in the background; return once everything is ready.")
 @click.option("--private", is_flag=True, help="Start a private RabbitMQ node even if a broker answers already.")
 @click.option("--listen", metavar="ADDR", help="Accept workers from other machines on ADDR, an IP address of this one.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="AMQP port of the private node (default: as last time, else 5672 if it is free).",
+)
 @click.pass_context
-def up_command(ctx: click.Context, *, detach: bool, private: bool, listen: str | None) -> None:
+def up_command(ctx: click.Context, *, detach: bool, private: bool, listen: str | None, port: int | None) -> None:
     """Start a broker, the store and the results service on this machine.
 
-    The broker is the one that answers at the configured URL, else a private RabbitMQ node. Ctrl-C or `schedy down`
-    stops what this command has started; the data stays.
+    The broker is the one whose URL is configured. Without a URL it is the private RabbitMQ node of the data folder, if
+    there is one, else a broker that answers on this machine, else a new private node. Ctrl-C or `schedy down` stops
+    what this command has started; the data stays.
     """
     settings = settings_of(ctx)
+    options = BrokerOptions(private=private, listen=listen, port=port)
+    origin = broker_origin(ctx)
     try:
         if detach:
-            record = start_in_background(_arguments(ctx, private=private, listen=listen), settings)
-            click.echo(description(record, settings))
+            record = start_in_background(_arguments(ctx, options), settings)
+            click.echo(description(record, settings, origin=origin))
             click.echo(f"Stop it with `{shell_command(settings)} down`.")
             return
         with exclusive(settings):
-            _supervise(settings_of(ctx), private=private, listen=listen)
+            _supervise(settings_of(ctx), options, origin=origin)
     except AlreadyUpError as error:
-        print_message(str(error))
         running = RunRecord.load(settings.run_file)
         if running is not None:
-            click.echo(description(running, settings))
+            _check_options(running, options)
+            print_message(str(error))
+            click.echo(description(running, settings, origin=origin))
+        else:
+            print_message(str(error))
 
 
-def _supervise(settings: Settings, *, private: bool, listen: str | None) -> None:
+def _check_options(running: RunRecord, options: BrokerOptions) -> None:
+    """Raise click.ClickException if what runs is other than what the options ask for."""
+    if options.listen is not None and running.listen != options.listen:
+        fault = f"does not listen on {options.listen}"
+    elif options.want_private and not running.has_own_broker:
+        fault = "uses a broker that is not a private one"
+    elif options.port is not None and urlsplit(running.broker_url).port != options.port:
+        fault = f"has port {urlsplit(running.broker_url).port}"
+    else:
+        return
+    raise click.ClickException(f"Schedy is already up, and {fault}. Stop it with `schedy down`, then run this again.")
+
+
+def _supervise(settings: Settings, options: BrokerOptions, *, origin: str | None) -> None:
     def _announce(record: RunRecord) -> None:
-        click.echo(description(record, settings))
+        click.echo(description(record, settings, origin=origin))
         click.echo("Stop it with Ctrl-C, or with `schedy down`.")
 
-    Supervisor(settings, private=private, listen=listen, say=print_message).run(_announce)
+    Supervisor(settings, options, origin=origin, say=print_message).run(_announce)
 
 
-def _arguments(ctx: click.Context, *, private: bool, listen: str | None) -> list[str]:
+def _arguments(ctx: click.Context, options: BrokerOptions) -> list[str]:
     """Return the arguments of the same command without --detach."""
-    options: dict[str, Any] = ctx.find_root().params
+    before: dict[str, Any] = ctx.find_root().params
     arguments = [
         word
         for name in ("config", "data_dir")
-        if options.get(name)
-        for word in (f"--{name.replace('_', '-')}", options[name])
+        if before.get(name)
+        for word in (f"--{name.replace('_', '-')}", before[name])
     ]
-    return [*arguments, "up", *(["--private"] if private else []), *(["--listen", listen] if listen else [])]
+    private = ["--private"] if options.private else []
+    listen = ["--listen", options.listen] if options.listen else []
+    port = ["--port", str(options.port)] if options.port else []
+    return [*arguments, "up", *private, *listen, *port]

@@ -6,9 +6,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
 from schedy.errors import SchedyError
 from schedy.python_process import module_command
 from schedy.settings import Settings
+from schedy_cli.printing.messages import print_message
 from schedy_cli.up.lock import AlreadyUpError
 from schedy_cli.up.run_record import RunRecord
 
@@ -40,7 +43,8 @@ def start_in_background(arguments: Sequence[str], settings: Settings) -> RunReco
     except KeyboardInterrupt:
         child.terminate()
         child.wait()
-        raise
+        print_message("\nInterrupted. What had started was stopped again; the data stays.")
+        raise click.exceptions.Exit(130) from None
 
 
 def _wait_until_ready(child: "subprocess.Popen[bytes]", settings: Settings, log: Path) -> RunRecord:

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from schedy.errors import SchedyError
 from schedy.settings import Settings, load_settings
 from schedy.urls import without_password
+from schedy.wire.requests import GetExperiments
+from schedy_cli.context import reader_for
+from schedy_cli.up.broker_choice import removal_of
 from schedy_cli.up.run_record import RunRecord
 
 
-def description(record: RunRecord, settings: Settings) -> str:
-    """Return the description of what runs."""
-    return "\n".join(_lines(record, settings))
+def description(record: RunRecord, settings: Settings, *, origin: str | None) -> str:
+    """Return the description of what runs; `origin`: where the URL of the broker is configured, None if nowhere."""
+    return "\n".join([*_lines(record, settings), *_notes(record, settings, origin), *_next(record, settings)])
 
 
 def _lines(record: RunRecord, settings: Settings) -> Iterator[str]:
@@ -30,11 +34,41 @@ def _lines(record: RunRecord, settings: Settings) -> Iterator[str]:
         yield f"  export SCHEDY_BROKER_URL={shlex.quote(record.worker_urls[0])}"
         yield "On machines that push jobs:"
         yield f"  export SCHEDY_BROKER_URL={shlex.quote(record.worker_urls[1])}"
+
+
+def _notes(record: RunRecord, settings: Settings, origin: str | None) -> Iterator[str]:
+    for note in record.notes:
+        yield f"Note: {note}"
+    if origin is not None and _place(settings.broker_url) != _place(record.broker_url):
+        yield (
+            f"Note: {origin} names another broker here, {without_password(settings.broker_url)}, and commands use that"
+            f" one. To use this one: {removal_of(origin)}."
+        )
+
+
+def _place(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port
+
+
+def _next(record: RunRecord, settings: Settings) -> Iterator[str]:
+    """Return the first steps while there is no experiment."""
+    if not record.ready or _has_experiments(record, settings):
+        return
     command = shell_command(settings)
     yield "Next:"
     yield f"  {command} add MinimizeManual manual"
     yield f"  {command} push MinimizeManual -p x 1 y 2"
     yield f"  {command} list -l MinimizeManual"
+
+
+def _has_experiments(record: RunRecord, settings: Settings) -> bool:
+    here = settings.model_copy(update={"broker_url": record.broker_url, "store_url": record.store_url})
+    try:
+        with reader_for(here) as reader:
+            return bool(reader.ask(GetExperiments(limit=1)).experiments)
+    except SchedyError:
+        return True  # not the time for first steps
 
 
 def shell_command(settings: Settings) -> str:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Self
 
 from schedy_broker_setup.management import Management
-from schedy_broker_setup.node.node import NodeError, NodeSettings, PrivateNode, free_port
+from schedy_broker_setup.node.node import NodeError, NodeSettings, PrivateNode
 from schedy_broker_setup.permissions import Role, User
 from schedy_broker_setup.users import create_users
+from schedy_cli.up.ports import Ports
 
-_AMQP_PORT = 5672
-_MANAGEMENT_PORT = 15672
 _START_SECONDS = 120.0
 _ADMIN = "schedy"
 
@@ -44,16 +43,16 @@ class Passwords:
 
 
 class PrivateBroker:
-    """A private node on free ports; the usual ones if nobody has them."""
+    """A private node."""
 
-    def __init__(self, data_dir: Path, *, listen: str | None) -> None:
+    def __init__(self, data_dir: Path, *, ports: Ports, listen: str | None) -> None:
         """`listen`: the IP address of this machine on which other machines reach the node; None: none do."""
         self._listen = listen
         self._passwords = Passwords.of(data_dir)
         self._settings = NodeSettings(
             data_dir=data_dir / "broker",
-            amqp_port=_free(_AMQP_PORT),
-            management_port=_free(_MANAGEMENT_PORT),
+            amqp_port=ports.amqp,
+            management_port=ports.management,
             user=_ADMIN,
             password=self._passwords.admin,
             amqp_hosts=("127.0.0.1",) if listen is None else ("127.0.0.1", listen),
@@ -104,15 +103,3 @@ def _host_for_others(listen: str) -> str:
     address = ipaddress.ip_address(listen)
     host = socket.gethostname() if address.is_unspecified else str(address)
     return f"[{host}]" if ":" in host else host
-
-
-def _free(preferred: int) -> int:
-    """Return the preferred port if it is free, else any free one."""
-    for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET, "127.0.0.1")):  # noqa: S104 - probed, not served
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, preferred))
-            except OSError:
-                return free_port()
-    return preferred

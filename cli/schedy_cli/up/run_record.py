@@ -21,6 +21,10 @@ class RunRecord:
     management_url: str | None = None
     worker_urls: list[str] = field(default_factory=list)
     """The broker URLs of a worker and a pusher on other machines, with `--listen`."""
+    listen: str | None = None
+    """The IP address on which other machines reach the broker."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know about the choice of the broker."""
     service: Process | None = None
     ready: bool = False
     host: str = field(default_factory=socket.gethostname)

@@ -1,21 +1,19 @@
 """The work of `schedy up`: a broker, the topology, the store and the results service on this machine."""
 
 import contextlib
-import ipaddress
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 
-from schedy.errors import BrokerError, SchedyError
-from schedy.settings import DEFAULT_BROKER_URL, Settings
-from schedy.wire import names
-from schedy_broker_setup.connecting import address_behind, addresses_of, open_connection
+from schedy.errors import SchedyError
+from schedy.settings import Settings
 from schedy_broker_setup.declaring import setup
-from schedy_broker_setup.inspection import queue_state
 from schedy_broker_setup.node.processes import Process
+from schedy_cli.signals import stop_on_signals
+from schedy_cli.up.broker_choice import BrokerOptions, choose_broker
+from schedy_cli.up.ports import Ports
 from schedy_cli.up.private_broker import PrivateBroker
 from schedy_cli.up.run_record import RunRecord
 from schedy_cli.up.service_process import ServiceProcess
@@ -26,29 +24,31 @@ _RESTART_PAUSE_SECONDS = 2.0
 
 
 class _StopRequested(Exception):
-    """SIGINT or SIGTERM has come."""
+    """A signal to stop has come."""
 
 
 class Supervisor:
     """Starts the parts in order, restarts those that end, and stops those that it has started in reverse order."""
 
-    def __init__(self, settings: Settings, *, private: bool, listen: str | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, options: BrokerOptions, *, origin: str | None, say: Callable[[str], None]
+    ) -> None:
+        """`origin`: where the URL of the broker is configured, None if it is not."""
         self._settings = settings
-        self._private = private or listen is not None
-        self._listen = listen
-        self._say = say
+        self._options = options
+        self._origin = origin
+        self._print = say
         self._broker: PrivateBroker | None = None
         self._service: ServiceProcess | None = None
         self._record: RunRecord | None = None
         self._stop_requested = False
 
     def run(self, announce: Callable[[RunRecord], None]) -> None:
-        """Start everything, call `announce`, and watch until SIGINT or SIGTERM; then stop everything.
+        """Start everything, call `announce`, and watch until SIGINT, SIGTERM or SIGHUP; then stop everything.
 
         Raises SchedyError if a part cannot be started; nothing is left running then.
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._request_stop)
+        stop_on_signals(self._request_stop)
         try:
             record, service = self._start()
             announce(record)
@@ -62,6 +62,10 @@ class Supervisor:
         """Only set a flag: an exception here could come between the start of a process and its record."""
         self._stop_requested = True
 
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            self._print(text)
+
     def _check_stop(self) -> None:
         if self._stop_requested:
             raise _StopRequested
@@ -72,7 +76,9 @@ class Supervisor:
             raise SchedyError("/proc is not readable here; `schedy up` needs it. Run `schedy serve` instead.")
         store_url = self._settings.effective_store_url
         record = RunRecord(supervisor=me, broker_url=self._settings.broker_url, store_url=store_url)
-        if self._private or not self._broker_answers():
+        choice = choose_broker(self._settings, self._options, origin=self._origin)
+        record = replace(record, notes=list(choice.notes))
+        if choice.is_private:
             record = self._start_broker(record)
         self._save(record)
         setup(record.broker_url, tls=self._settings.broker_tls)
@@ -83,29 +89,17 @@ class Supervisor:
         service.wait_until_it_answers(self._check_stop)
         return self._save(replace(record, ready=True)), service
 
-    def _broker_answers(self) -> bool:
-        """Return true if the configured broker answers. Raises BrokerError if it does not, and is remote."""
-        url = self._settings.broker_url
-        try:
-            with open_connection(url, purpose="up", tls=self._settings.broker_tls) as connection:
-                if queue_state(connection, names.REPORTS_QUEUE).consumers:
-                    raise SchedyError(
-                        f"A results service already serves the broker at {address_behind(connection)}, perhaps with"
-                        " another store. Use that one, stop it, or start a broker of your own: schedy up --private."
-                    )
-                self._say(f"Using the broker that answers at {address_behind(connection)}.")
-                return True
-        except BrokerError:
-            if url != DEFAULT_BROKER_URL and not all(_is_local(address.host) for address in addresses_of(url)):
-                raise
-            return False
-
     def _start_broker(self, record: RunRecord) -> RunRecord:
         self._say("Starting a private RabbitMQ node ...")
-        self._broker = broker = PrivateBroker(self._settings.data_dir, listen=self._listen)
+        ports = Ports.choose(self._settings.data_dir, amqp=self._options.port)
+        listen = self._options.listen
+        self._broker = broker = PrivateBroker(self._settings.data_dir, ports=ports, listen=listen)
         broker.start(self._check_stop)
+        ports.save(self._settings.data_dir)
         return replace(
             record,
+            notes=[*record.notes, *ports.notes],
+            listen=listen,
             broker_url=broker.url,
             management_url=broker.management_url,
             worker_urls=broker.open_to_cluster(),
@@ -142,12 +136,3 @@ class Supervisor:
         self._record = record
         record.save(self._settings.run_file)
         return record
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
