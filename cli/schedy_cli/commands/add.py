@@ -15,6 +15,7 @@ from schedy_cli.parsing.definition_files import DefinitionFile, read_definition_
 from schedy_cli.parsing.limits import (
     BudgetOptions,
     LimitOptions,
+    absolute,
     budget_options,
     changed_limits,
     limit_options,
@@ -77,7 +78,9 @@ def add_command(
     given = parse_search(search, objectives=given_in_order(ctx), triples=given_triples(ctx))
     file = DefinitionFile() if source is None else read_definition_file(source)
     scheduler = _scheduler(algorithm, file.scheduler)
-    definition = merged_definition(scheduler, file.settings, {**given, **parse_budget(budget)}).as_json()
+    definition = merged_definition(
+        scheduler, file.settings, {**given, **absolute(parse_budget(budget), file.settings)}
+    ).as_json()
     checked_size(definition, limit_bytes=settings.max_message_bytes, what="settings of the experiment")
     change = AddExperiment(
         request_id=uuid.uuid4().hex,

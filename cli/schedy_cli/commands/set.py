@@ -15,6 +15,7 @@ from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.parsing.limits import (
     BudgetOptions,
     LimitOptions,
+    absolute,
     budget_options,
     changed_limits,
     limit_options,
@@ -40,7 +41,7 @@ def set_command(
 ) -> None:
     """Change the status, the limits or the budget of the experiment NAME.
 
-    What is not given stays as it is; `none` removes a limit. New limits also apply to running jobs.
+    What is not given stays as it is; `none` removes a limit, +N adds N to it. New limits also apply to running jobs.
     """
     settings_changes, limit_changes = parse_budget(budget), parse_limits(limits)
     if status is None and not settings_changes and not limit_changes:
@@ -62,4 +63,4 @@ def set_command(
 
 def _changed_settings(experiment: ExperimentRecord, changes: dict[str, Any]) -> dict[str, Any]:
     before = read_definition(experiment.settings)
-    return changed_definition(experiment.scheduler, before, changes).as_json()
+    return changed_definition(experiment.scheduler, before, absolute(changes, before.as_json())).as_json()

@@ -1,7 +1,7 @@
 """The options of `schedy add` and `schedy set` that limit what a job, and a search, may cost."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -18,8 +18,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 NONE: Literal["none"] = "none"
 """The word that removes a limit."""
 
-Number = int | float | Literal["none"] | None
-"""A number, the word that removes a limit, or nothing where the option is not given."""
+
+@dataclass(frozen=True)
+class More:
+    """A word with a plus sign, `+20`: so much more than now."""
+
+    amount: float
+
+
+Number = int | float | Literal["none"] | More | None
+"""A number, the word that removes a limit, more than now, or nothing where the option is not given."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class BudgetOptions:
 def _checked(
     what: str, number: Callable[[str], float], model: type[BaseModel]
 ) -> Callable[[click.Context, click.Parameter, str | None], Number]:
-    """Return a callback that turns a word into a number that `model` accepts, and leaves `none` and None alone."""
+    """Return a callback that turns a word into a number that `model` accepts; it leaves `none` and None alone."""
 
     def _check(_ctx: click.Context, option: click.Parameter, word: str | None) -> Number:
         if word is None or word == NONE:
@@ -56,7 +64,7 @@ def _checked(
             model.model_validate({str(option.name): value})
         except (ValueError, ValidationError):
             raise click.BadParameter(f"{word!r} is not {what}. Write none to remove the limit.") from None
-        return value
+        return More(value) if word.strip().startswith("+") else value
 
     return _check
 
@@ -165,5 +173,24 @@ def _given(options: LimitOptions | BudgetOptions) -> dict[str, Any]:
 
 
 def changed_limits(before: Limits, changes: dict[str, Any]) -> Limits:
-    """Return the limits with the changes."""
-    return Limits.model_validate({**before.model_dump(), **changes})
+    """Return the limits with the changes. Raises click.UsageError."""
+    after = absolute(changes, before.model_dump())
+    try:
+        return Limits.model_validate({**before.model_dump(), **after})
+    except ValidationError:  # each was checked, but not the sums
+        added = ", ".join(f"{name} {after[name]:g}" for name in changes if isinstance(changes[name], More))
+        raise click.UsageError(f"Too large: {added}.") from None
+
+
+def absolute(changes: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes with `+N` added to what was before. Raises click.UsageError where there was no number."""
+    return {name: _sum(name, value, before.get(name)) for name, value in changes.items()}
+
+
+def _sum(name: str, value: object, before: object) -> object:
+    if not isinstance(value, More):
+        return value
+    option = f"--{name.replace('_', '-')}"
+    if not isinstance(before, int | float):
+        raise click.UsageError(f"{option} +{value.amount:g}: there is no {name} to add to. Give it without the +.")
+    return before + value.amount
