@@ -84,7 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if logging.lastResort is not None:  # prints the warnings of the library
         logging.lastResort.setFormatter(EscapingFormatter("%(message)s"))
     try:
-        outcome: Any = schedy.main(args=arguments, prog_name="schedy", standalone_mode=False)
+        outcome: Any = schedy.main(args=arguments, prog_name="schedy", standalone_mode=False, color=_colour())
         sys.stdout.flush()
     except BrokenPipeError:
         return _leave_quietly()
@@ -111,6 +111,12 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return f"Error: {error}", 1
     fault = f"{type(error).__name__}: {error}"
     return f"Error: {fault}. This is a bug in Schedy; SCHEDY_LOG_LEVEL=DEBUG shows where.", 1
+
+
+def _colour() -> bool | None:
+    """Return False where colours are not wanted (https://no-color.org), None to use them on a terminal."""
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return False if is_plain else None
 
 
 def _shown(error: click.ClickException) -> str:

@@ -224,7 +224,8 @@ def on_terminal(machine: Machine, arguments: list[str], typed: str) -> str:
     except OSError:  # a chroot without /dev/pts
         missing_server("a pseudo-terminal (mount /dev/pts)")
         raise
-    process = subprocess.Popen([*SCHEDY, *arguments], env=machine.environment, stdin=slave, stdout=slave, stderr=slave)
+    environment = {**machine.environment, "TERM": "xterm"}
+    process = subprocess.Popen([*SCHEDY, *arguments], env=environment, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     os.write(master, typed.encode())
     output = b""

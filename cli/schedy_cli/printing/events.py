@@ -8,6 +8,7 @@ import click
 
 from schedy.wire.records import JobEvent
 from schedy_cli.printing.text import JsonForm, json_line, local_time, printable, values_lines
+from schedy_cli.printing.width import padded, width
 
 
 def event_fields(event: JobEvent) -> dict[str, Any]:
@@ -48,7 +49,7 @@ class EventPrinter:
 
     def _widen(self, rows: Sequence[Sequence[str]]) -> None:
         for row in rows:
-            widths = [len(cell) for cell in row]
+            widths = [width(cell) for cell in row]
             self._widths = [max(pair) for pair in zip(widths, self._widths or widths, strict=True)]
 
     def _row(self, event: JobEvent) -> list[str]:
@@ -71,4 +72,4 @@ class EventPrinter:
     def _line(self, row: Sequence[str]) -> str:
         if not self._is_aligned:
             return "\t".join(row)
-        return "  ".join(cell.ljust(width) for cell, width in zip(row, self._widths, strict=True)).rstrip()
+        return "  ".join(padded(cell, columns) for cell, columns in zip(row, self._widths, strict=True)).rstrip()

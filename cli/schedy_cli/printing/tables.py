@@ -1,11 +1,12 @@
 """Tables: aligned on a terminal, separated by tabs in a pipe."""
 
 import itertools
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
 import click
+
+from schedy_cli.printing.width import padded, width
 
 _WIDEST_CELL = 40
 _ROWS_MEASURED = 200
@@ -27,14 +28,12 @@ def _print_aligned(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None
     remaining = iter(rows)
     measured = list(itertools.islice(remaining, _ROWS_MEASURED))
     widths = [
-        min(_WIDEST_CELL, max(len(click.unstyle(row[column])) for row in [header, *measured]))
-        for column in range(len(header))
+        min(_WIDEST_CELL, max(width(row[column]) for row in [header, *measured])) for column in range(len(header))
     ]
-    limit = shutil.get_terminal_size().columns
-    click.secho(_aligned(header, widths)[:limit].rstrip(), bold=True)
+    click.secho(_aligned(header, widths).rstrip(), bold=True)
     for row in itertools.chain(measured, remaining):
         click.echo(_aligned(row, widths).rstrip())
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
+    return "  ".join(padded(cell, columns) for cell, columns in zip(row, widths, strict=True))
