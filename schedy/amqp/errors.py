@@ -24,9 +24,17 @@ _NOT_ALLOWED = 530
 _INTERNAL_ERROR = 541
 """Reply codes of AMQP 0-9-1."""
 
+_DUTIES = {"schedy-worker": "take and report jobs", "schedy-pusher": "change experiments and jobs"}
+"""The duties of the users that `schedy broker setup` and `schedy up --listen` create for other machines."""
+
 _LOGIN_ERRORS = (pika_errors.AuthenticationError, pika_errors.ProbableAuthenticationError)
 _SIZES = re.compile(r"message size (\d+) .*\bsize (\d+)")
 """The sizes of a message and of the largest that RabbitMQ takes, in its refusal."""
+_GUEST_REMEDY = (
+    "Without a configured URL, Schedy uses guest, whom this broker does not let in: it may belong to somebody else, or"
+    " run on another machine. Set SCHEDY_BROKER_URL to the URL of your broker, with user and password, or start one of"
+    " your own with `schedy up`."
+)
 _QUOTED_ERROR = re.compile(r"\w+Error\(\d+, \W*([^'\"\\]+)")
 """An error of the system as pika repeats it: ConnectionResetError(104, 'Connection reset by peer')."""
 
@@ -67,8 +75,7 @@ def channel_error(refusal: pika_errors.ChannelClosed, address: Address, *, actio
     if refusal.reply_code == ACCESS_REFUSED:
         return PermissionDeniedError(
             f"User {address.user!r} of the broker may not {action} ({text}).",
-            remedy="Use the broker URL of a user who may, or grant the permissions of Schedy's roles with"
-            " `schedy broker setup --management-url URL`.",
+            remedy=_permission_remedy(address.user),
         )
     if refusal.reply_code == NOT_FOUND:
         return TopologyMissingError(
@@ -85,6 +92,19 @@ def channel_error(refusal: pika_errors.ChannelClosed, address: Address, *, actio
         return MessageSizeError(address, size_bytes=int(sizes[1]), limit_bytes=int(sizes[2]))
     return BrokerError(
         f"RabbitMQ at {address} closed a channel ({refusal.reply_code} {text}).", remedy="See RabbitMQ's log."
+    )
+
+
+def _permission_remedy(user: str) -> str:
+    """Return what to do about a missing permission: not to give a worker the permissions of others."""
+    setup = "`schedy broker setup --management-url URL`"
+    duties = _DUTIES.get(user)
+    if duties is None:
+        return f"Use the broker URL of a user who may, or let an administrator grant this one its role: {setup}."
+    return (
+        f"Use the broker URL of a user who may. {user} is there to {duties}, and for nothing else; schedy-pusher"
+        " changes experiments and jobs, schedy-service runs the results service. If this happens within these duties,"
+        f" an administrator repairs the permissions: {setup}."
     )
 
 
@@ -112,7 +132,7 @@ def _login_error(error: BaseException, address: Address) -> AuthenticationError 
     if isinstance(error, _LOGIN_ERRORS) or code == ACCESS_REFUSED:
         remedy = "Check user and password in SCHEDY_BROKER_URL (special characters as %XX)."
         if address.user == "guest":
-            remedy += " RabbitMQ lets guest in only from the broker's own machine: use another user."
+            remedy = _GUEST_REMEDY
         return AuthenticationError(f"RabbitMQ at {address} refused the login of user {address.user!r}.", remedy=remedy)
     if isinstance(error, pika_errors.ProbableAccessDeniedError) or code == _NOT_ALLOWED:
         return _vhost_error(plain_reason(error), address)

@@ -174,3 +174,27 @@ def test_a_parameter_that_pika_refuses() -> None:
     with pytest.raises(SettingsError, match=r"The broker URL cannot be used: .*heartbeat.*") as caught:
         parameters_of(f"amqp://ada:{SECRET}@h/?heartbeat=often")
     assert SECRET not in str(caught.value)
+
+
+def refused(user: str) -> str:
+    refusal = pika_errors.ChannelClosedByBroker(403, "ACCESS_REFUSED - access to topic 'push' refused")
+    return str(broker_error(refusal, Address(host="h", port=5672, vhost="/", user=user, tls=False)))
+
+
+def test_a_worker_is_not_told_to_get_the_permissions_of_others() -> None:
+    """They are withheld on purpose: the remedy is another user's URL."""
+    for user, duties in (("schedy-worker", "take and report jobs"), ("schedy-pusher", "change experiments and jobs")):
+        text = refused(user)
+        assert f"{user} is there to {duties}, and for nothing else" in text
+        assert "grant" not in text
+    assert "let an administrator grant this one its role" in refused("ada")
+
+
+def test_guest_is_explained_to_who_never_heard_of_it() -> None:
+    error = broker_error(
+        pika_errors.ProbableAuthenticationError(),
+        Address(host="127.0.0.1", port=5672, vhost="/", user="guest", tls=False),
+    )
+    assert "Without a configured URL, Schedy uses guest" in str(error)
+    assert "Set SCHEDY_BROKER_URL" in str(error)
+    assert "schedy up" in str(error)
