@@ -118,6 +118,8 @@ class Question(Sendable, Generic[A]):
     """A message that is answered with an `A`, or with a Refusal."""
 
     answer_type: ClassVar[type[Answer]]
+    answer_seconds: ClassVar[float] = 0.0
+    """Time that the service may take for the answer beyond its usual one."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **settings: Any) -> None:

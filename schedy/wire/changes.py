@@ -58,6 +58,8 @@ class Push(Change[PushAnswer]):
 
 
 class AddExperiment(Change[ExperimentChangedAnswer]):
+    answer_seconds: ClassVar[float] = 5.0
+    """Those who will run a new search check its definition first."""
     kind: Literal["add_experiment"] = "add_experiment"
     name: str
     scheduler: Line

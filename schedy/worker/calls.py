@@ -97,21 +97,21 @@ class Calls:
     def wait(self, message: Question[A], call: Call, *, patience_seconds: float | None) -> A:
         """Wait for the answer to a call, None for ever; logs once that it takes long. Raises as `ask` does."""
         try:
-            answer = self._patient_wait(call, patience_seconds)
+            answer = self._patient_wait(call, patience_seconds, _LONG_WAIT_SECONDS + message.answer_seconds)
         except FutureTimeoutError:
             raise self.why_silent() from None
         return expected(message, answer)
 
-    def _patient_wait(self, call: Call, patience_seconds: float | None) -> Answer:
-        if patience_seconds is not None and patience_seconds <= _LONG_WAIT_SECONDS:
+    def _patient_wait(self, call: Call, patience_seconds: float | None, quiet_seconds: float) -> Answer:
+        if patience_seconds is not None and patience_seconds <= quiet_seconds:
             return call.answer.result(patience_seconds)
         try:
-            return call.answer.result(_LONG_WAIT_SECONDS)
+            return call.answer.result(quiet_seconds)
         except FutureTimeoutError:
             self.note_silence()
             limit = "" if patience_seconds is None else f" up to {patience_seconds:.0f} s"
             _log.warning("Waiting%s. %s", limit, self.why_silent())
-        return call.answer.result(None if patience_seconds is None else patience_seconds - _LONG_WAIT_SECONDS)
+        return call.answer.result(None if patience_seconds is None else patience_seconds - quiet_seconds)
 
     def note_silence(self) -> None:
         """Note that an answer did not come in time: reports do not wait for the service until it answers again."""

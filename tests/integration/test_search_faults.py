@@ -204,6 +204,15 @@ class TestKilled:
             wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), what="its end")
 
 
+def test_what_an_algorithm_of_ours_refuses_is_not_added(db: schedy.SchedyDB, settings: Settings) -> None:
+    space = {name: schedy.random.Int(1, 300) for name in "abc"}
+    with running_service(settings):
+        with pytest.raises(InvalidValueError, match="The grid has 27,000,000 points, more than 10,000,000"):
+            db.add_experiment(schedy.GridSearch("G", space))
+        db.add_experiment(schedy.GridSearch("G", space, points=2))
+        assert work(db.get_experiment("G"), play=_nothing) == 8
+
+
 class TestTwoInstances:
     def test_no_job_is_made_twice(self, db: schedy.SchedyDB, settings: Settings, tmp_path: Path) -> None:
         with service_process(settings, tmp_path) as first:
@@ -260,6 +269,19 @@ class TestOwnAlgorithms:
                 text = "No job left for experiment refusing. The search failed: x must be a choice."
                 assert str(raised.value) == text
             assert (is_done(search), record_of(search).made) == (True, 0)
+
+    def test_one_that_cannot_use_its_definition_refuses_the_experiment(
+        self, db: schedy.SchedyDB, settings: Settings, tmp_path: Path, own: Path
+    ) -> None:
+        (own / "refuses").touch()
+        with service_process(settings, tmp_path, PYTHONPATH=str(own)) as service:
+            for _ in range(2):
+                with pytest.raises(InvalidValueError, match=r"^x must be a choice\.$"):
+                    search_of(db, "refusing", ready=0)
+            assert db.get_experiments() == []
+            assert "refusing: the experiment was refused: x must be a choice." in service.log
+            (own / "refuses").unlink()
+            assert work(search_of(db, "refusing"), timeout=20, play=_nothing) == 3
 
     @pytest.mark.parametrize("scheduler", ["hanging", "dying"])
     def test_one_that_takes_its_process_along_harms_nobody_else(

@@ -1,24 +1,28 @@
 """Searches in every database: the jobs that are wanted, each of which is stored once."""
 
 import queue
+import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from schedy.wire.answers import ExperimentChangedAnswer
+from schedy.amqp.channel import Channel, Incoming
+from schedy.wire.answers import ExperimentChangedAnswer, Refusal
+from schedy.wire.base import Answer
 from schedy.wire.changes import AddExperiment, CancelJobs, Change, DeleteExperiment, NewJob, Push, UpdateExperiment
 from schedy.wire.records import ExperimentRecord
 from schedy.wire.requests import GetExperiments
 from schedy_store.lifecycle.changes import Changes
+from schedy_store.lifecycle.effects import Effects
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Experiment, Job, WantedJob
-from schedy_store.search.wire import SearchAnswer, SuggestAnswer
+from schedy_store.search.wire import ProcessEnded, SearchAnswer, SuggestAnswer
 from schedy_store.service.searches.searches import Searches
 from tests.integration.test_store import WORKER, fresh
 
@@ -317,3 +321,68 @@ def test_a_paused_search_makes_nothing(desk: SearchDesk) -> None:
     assert desk.go_round() == []
     assert desk.wanted() == []
     assert desk._all(select(Experiment.status)) == ["RUNNING"]
+
+
+class TestChecksOfNewSearches:
+    """The answer to a new search is held until what will run it has taken its definition."""
+
+    TOO_LARGE: ClassVar[dict[str, Any]] = {name: {"int": {"low": 1, "high": 300}} for name in "abc"}
+
+    def add(self, desk: SearchDesk, request_id: str = "a" * 32, **settings: Any) -> Effects:
+        definition = {"hyperparameters": SPACE, "seed": 1, "ready": 0, **settings}
+        change = AddExperiment(request_id=request_id, name="E", scheduler="grid", settings=definition)
+        with desk.store.transaction() as transaction:
+            return Changes(transaction, lease_seconds=30.0, max_attempts=2).apply(change)
+
+    def ask(self, desk: SearchDesk, effects: Effects, tag: int = 1) -> None:
+        assert effects.checking is not None
+        assert effects.answer is not None
+        incoming = Incoming(cast("Channel", None), tag, b"", "", None, None, None)
+        assert desk.searches.ask_check(incoming, effects.answer, effects.checking)
+
+    def replies(self, desk: SearchDesk) -> list[tuple[int, Answer]]:
+        sent: list[tuple[int, Answer]] = []
+        desk.searches.send(lambda incoming, answer: sent.append((incoming.tag, answer)))
+        return sent
+
+    def test_a_refused_one_is_removed_and_stays_refused(self, desk: SearchDesk) -> None:
+        self.ask(desk, self.add(desk, hyperparameters=self.TOO_LARGE))
+        assert self.replies(desk) == []
+        desk.take(desk.arrived.get(timeout=60))
+        ((tag, refusal),) = self.replies(desk)
+        assert isinstance(refusal, Refusal)
+        assert (tag, refusal.code) == (1, "invalid")
+        assert refusal.reason.startswith("The grid has 27,000,000 points")
+        assert desk._all(select(Experiment.pk)) == []
+        assert self.add(desk, hyperparameters=self.TOO_LARGE).answer == refusal
+        assert isinstance(self.add(desk, "b" * 32, options={"points": 2}).answer, ExperimentChangedAnswer)
+
+    def test_a_question_that_comes_again_is_answered_once(self, desk: SearchDesk) -> None:
+        self.ask(desk, self.add(desk, options={"points": 2}), tag=1)
+        self.ask(desk, self.add(desk, options={"points": 2}), tag=2)
+        desk.take(desk.arrived.get(timeout=60))
+        ((tag, answer),) = self.replies(desk)
+        assert (tag, type(answer)) == (2, ExperimentChangedAnswer)
+
+    def test_one_that_takes_long_is_added_and_ends_if_it_is_refused_then(self, desk: SearchDesk) -> None:
+        self.ask(desk, self.add(desk, hyperparameters=self.TOO_LARGE))
+        desk.searches._replies += desk.searches._held_checks.release_due(time.monotonic() + 6)
+        ((_tag, answer),) = self.replies(desk)
+        assert isinstance(answer, ExperimentChangedAnswer)
+        desk.take(desk.arrived.get(timeout=60))
+        desk.look()
+        assert (desk.record().status, desk.record().made) == ("DONE", 0)
+        assert (desk.record().search_end or "").startswith("The search failed: The grid has 27,000,000 points")
+
+    def test_one_that_has_jobs_already_is_not_removed(self, desk: SearchDesk) -> None:
+        self.ask(desk, self.add(desk, hyperparameters=self.TOO_LARGE))
+        desk.change(Push(request_id=fresh(), experiment_name="E", jobs=[NewJob(hyperparameters={})], worker=WORKER))
+        desk.take(desk.arrived.get(timeout=60))
+        ((_tag, answer),) = self.replies(desk)
+        assert isinstance(answer, ExperimentChangedAnswer)
+        assert desk.numbers() == [None]
+
+    def test_one_whose_process_dies_is_added(self, desk: SearchDesk) -> None:
+        self.ask(desk, self.add(desk, options={"points": 2}))
+        desk.take(ProcessEnded(reason="It was killed."))
+        assert len(self.replies(desk)) == 1

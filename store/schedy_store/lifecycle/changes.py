@@ -22,7 +22,7 @@ from schedy.wire.changes import (
 )
 from schedy.wire.codec import decode_answer, encode
 from schedy_store.lifecycle.effects import Effects
-from schedy_store.lifecycle.experiment_changes import ExperimentChanges, ExperimentRows
+from schedy_store.lifecycle.experiment_changes import ExperimentChanges, ExperimentRows, search_check
 from schedy_store.lifecycle.job_changes import JobChanges
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import AppliedChange, Experiment, Job
@@ -84,6 +84,8 @@ class Changes:
             name = answer.experiment.name
             found = self._rows.named(name)
             effects.queues.append(("wanted" if found is not None and found.status == "RUNNING" else "gone", name))
+            if isinstance(change, AddExperiment) and found is not None and found.uid == answer.experiment.uid:
+                effects.checking = search_check(change, found.pk)
         return effects
 
     def _jobs_of(self, answer: PushAnswer) -> list[int]:

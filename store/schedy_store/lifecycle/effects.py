@@ -34,6 +34,17 @@ class PrunerCall(NamedTuple):
     attempt: int
 
 
+class SearchCheck(NamedTuple):
+    """A new experiment whose definition is to be checked by what will run it, before it is answered.
+
+    `request_id` is that of the message that has added it.
+    """
+
+    experiment_pk: int
+    scheduler: str
+    request_id: str
+
+
 @dataclass(slots=True)
 class Effects:
     """The effects of one message, grouped by their readers.
@@ -63,6 +74,7 @@ class Effects:
     waiting: WaitingWorker | None = None
     """A worker that the search answers once it has a job for it."""
     pruning: PrunerCall | None = None
+    checking: SearchCheck | None = None
 
     def job_moved(self, row: JobRow) -> None:
         """Note that a job was claimed or has ended: its search, if any, may want another one, or its ticket."""

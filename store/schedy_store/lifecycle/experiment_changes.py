@@ -4,13 +4,15 @@ import difflib
 import uuid
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from schedy.errors import InvalidValueError
+from schedy.search.algorithms import MANUAL
 from schedy.wire.answers import ExperimentChangedAnswer, Refusal
 from schedy.wire.changes import AddExperiment, DeleteExperiment, UpdateExperiment
+from schedy.wire.codec import encode
 from schedy.wire.records import ExperimentRecord, Limits
-from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.effects import Effects, SearchCheck
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.search_settings import Definitions, definition_columns
 from schedy_store.schema.engine import Transaction
@@ -21,7 +23,7 @@ from schedy_store.schema.rows import (
     ExperimentRecordRow,
     ExperimentRow,
 )
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import AppliedChange, Experiment, Job
 
 _NAMES_COMPARED = 2000
 _BY_NAME = select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.name == bindparam("name_is"))
@@ -111,6 +113,7 @@ class ExperimentChanges:
         effects = Effects(ExperimentChangedAnswer(experiment=self._rows.record(added)), touched={added})
         if change.status == "RUNNING":
             effects.queues.append(("wanted", change.name))
+        effects.checking = search_check(change, added)
         return effects
 
     def update(self, change: UpdateExperiment) -> Effects:
@@ -182,6 +185,29 @@ class ExperimentChanges:
                 effects.queues.append(("purged", after.name))
         if after.status == "DONE" or after.paused:
             self._rows.withdraw_tickets(before.pk)
+
+
+def search_check(change: AddExperiment, pk: int) -> SearchCheck | None:
+    """Return the check that a new experiment wants, None if it has neither an algorithm nor a pruner."""
+    if change.scheduler == MANUAL and not change.settings.get("pruner"):
+        return None
+    return SearchCheck(pk, change.scheduler, change.request_id)
+
+
+def withdraw(transaction: Transaction, check: SearchCheck, problem: str) -> Effects:
+    """Remove a new experiment whose definition is refused by what should run it, and answer so from now on.
+
+    An experiment that has jobs already stays, and no answer is returned.
+    """
+    has_no_job = ~exists().where(Job.experiment_pk == Experiment.pk)
+    removed = delete(Experiment).where(Experiment.pk == check.experiment_pk, has_no_job).returning(Experiment.name)
+    name = transaction.sql.scalar(removed)
+    if name is None:
+        return Effects()
+    refusal = Refusal(code="invalid", reason=problem)
+    first_answer = update(AppliedChange).where(AppliedChange.request_id == check.request_id)
+    transaction.sql.execute(first_answer.values(answer=encode(refusal).decode()))
+    return Effects(refusal, queues=[("gone", name)], log=[f"{name}: the experiment was refused: {problem}"])
 
 
 def missing_experiment(sql: Connection, name: str) -> Refusal:

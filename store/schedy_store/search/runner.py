@@ -10,10 +10,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from schedy.errors import InvalidValueError, SchedyError
+from schedy.search.algorithms import MANUAL
 from schedy.search.errors import message_of, neutrally
 from schedy.wire.values import plain_values
 from schedy_store.schema.engine import Store, Transaction
@@ -21,6 +22,8 @@ from schedy_store.search.catalogue import make_algorithm, make_pruner
 from schedy_store.search.memory import Memory, read_source, running_experiments
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
 from schedy_store.search.wire import (
+    CheckAnswer,
+    CheckQuestion,
     MadeJob,
     PruneAnswer,
     PruneQuestion,
@@ -47,6 +50,14 @@ class UnusableDefinitionError(SchedyError):
     """The algorithm cannot work by the definition."""
 
 
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except InvalidValueError as error:
+        raise UnusableDefinitionError(message_of(error, neutrally)) from error
+
+
 class _Search:
     """One experiment with its algorithm and its pruner, which are created when first used."""
 
@@ -60,16 +71,15 @@ class _Search:
     @property
     def algorithm(self) -> Algorithm:
         if self._algorithm is None:
-            try:
+            with _refusals():
                 self._algorithm = make_algorithm(self.memory.source.scheduler, self.memory.definition)
-            except InvalidValueError as error:
-                raise UnusableDefinitionError(message_of(error, neutrally)) from error
         return self._algorithm
 
     @property
     def pruner(self) -> Pruner | None:
         if self._pruner is None and self.memory.definition.pruner is not None:
-            self._pruner = make_pruner(self.memory.definition)
+            with _refusals():
+                self._pruner = make_pruner(self.memory.definition)
         return self._pruner
 
 
@@ -89,6 +99,8 @@ class Runner:
                 return self._suggest(question)
             case PruneQuestion():
                 return self._prune(question)
+            case CheckQuestion():
+                return self._check(question)
 
     def _sweep(self) -> None:
         """Forget now and then the experiments that are DONE or deleted."""
@@ -164,6 +176,27 @@ class Runner:
             return False, None
         prune, state = search.pruner.prune(trial, search.memory.everything())
         return prune, None if state == trial.state else plain_values(state)
+
+    def _check(self, question: CheckQuestion) -> CheckAnswer:
+        """Create the algorithm and the pruner, and make the first suggestion, as later for its job.
+
+        Only a refusal of the definition is a fault here: another error may be gone when the job is wanted.
+        """
+        problem = ""
+        try:
+            with self._store.transaction() as transaction:
+                search = self._search(transaction, question.experiment_pk)
+                search.memory.read(transaction)
+            _ = search.pruner
+            if search.memory.source.scheduler != MANUAL:
+                self._next(search, WantedNumber(number=0, known=0))
+        except InvalidValueError as error:
+            problem = message_of(error, neutrally)
+        except UnusableDefinitionError as error:
+            problem = str(error)
+        except Exception as error:
+            self._problem(question.experiment_pk, error)
+        return CheckAnswer(question=question.question, experiment_pk=question.experiment_pk, problem=problem)
 
     def _problem(self, experiment_pk: int, error: Exception) -> str:
         """Return the text shown with the experiment; the traceback goes to the log of the service, once."""

@@ -55,6 +55,14 @@ class PruneQuestion(_Line):
     attempt: int
 
 
+class CheckQuestion(_Line):
+    """A request to check the definition of a new experiment, by creating what will run it."""
+
+    kind: Literal["check"] = "check"
+    question: int
+    experiment_pk: int
+
+
 class MadeJob(_Line):
     """A suggestion in the form in which it is stored."""
 
@@ -93,6 +101,15 @@ class PruneAnswer(_Line):
     problem: Reason = ""
 
 
+class CheckAnswer(_Line):
+    """The fault of a definition, empty if there is none."""
+
+    kind: Literal["checked"] = "checked"
+    question: int
+    experiment_pk: int
+    problem: Reason = ""
+
+
 class ProcessEnded(_Line):
     """The end of a process, and with it of all open questions; reported by the service's end of the pipes."""
 
@@ -101,8 +118,8 @@ class ProcessEnded(_Line):
     reason: str
 
 
-Question = SuggestQuestion | PruneQuestion
-SearchAnswer = SuggestAnswer | PruneAnswer | ProcessEnded
+Question = SuggestQuestion | PruneQuestion | CheckQuestion
+SearchAnswer = SuggestAnswer | PruneAnswer | CheckAnswer | ProcessEnded
 
 _QUESTION: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Field(discriminator="kind")])
 _ANSWER: TypeAdapter[SearchAnswer] = TypeAdapter(Annotated[SearchAnswer, Field(discriminator="kind")])

@@ -47,14 +47,16 @@ class AfterCommit:
             reply()
 
     def _reply(self, applied: AppliedMessage) -> Callable[[], None]:
-        """Return what sends the answer; an answer to a curve comes from the pruner, if there is one."""
-        incoming, answer, pruning = applied.incoming, applied.effects.answer, applied.effects.pruning
+        """Return what sends the answer; an answer to a curve, or to a new search, comes from its process."""
+        incoming, answer, effects = applied.incoming, applied.effects.answer, applied.effects
         if incoming is None or answer is None:
             return _nothing
-        if pruning is None or not isinstance(answer, ReportAnswer):
-            return partial(self._link.reply, incoming, answer)
-        is_asked = self._searches.ask_pruner(incoming, answer, pruning)
-        return _nothing if is_asked else partial(self._link.reply, incoming, answer)
+        is_held = False
+        if effects.pruning is not None and isinstance(answer, ReportAnswer):
+            is_held = self._searches.ask_pruner(incoming, answer, effects.pruning)
+        elif effects.checking is not None:
+            is_held = self._searches.ask_check(incoming, answer, effects.checking)
+        return _nothing if is_held else partial(self._link.reply, incoming, answer)
 
 
 def _nothing() -> None:

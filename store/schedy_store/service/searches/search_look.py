@@ -10,7 +10,7 @@ from schedy_store.lifecycle.effects import Effects
 from schedy_store.schema.engine import Transaction
 from schedy_store.search.wire import WantedNumber
 from schedy_store.service.searches.backlog import Backlog, WantedRow
-from schedy_store.service.searches.search_processes import SHARED
+from schedy_store.service.searches.search_processes import process_of
 from schedy_store.service.searches.search_rows import SearchRow, SearchRows
 from schedy_store.service.searches.search_state import NextQuestion, SearchState
 from schedy_store.service.searches.waiting_workers import Reply
@@ -87,8 +87,7 @@ class SearchLook:
             self._backlog.want_again(known=self._ended)
             self._wanted = self._backlog.wanted()
         wanted = [WantedNumber(number=row.suggestion, known=row.known) for row in self._wanted[:_ASKED_AT_ONCE]]
-        process = SHARED if self._row.scheduler in ALGORITHMS else self._row.scheduler
-        state.next_question = NextQuestion(process, wanted)
+        state.next_question = NextQuestion(process_of(self._row.scheduler), wanted)
 
     def _is_resting(self) -> bool:
         """Return whether the algorithm has failed a short time ago."""

@@ -5,13 +5,19 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from schedy_store.lifecycle.effects import PrunerCall
+from schedy.search.algorithms import ALGORITHMS, MANUAL
+from schedy_store.lifecycle.effects import PrunerCall, SearchCheck
 from schedy_store.search.process import SearchProcess
-from schedy_store.search.wire import PruneQuestion, SearchAnswer, SuggestAnswer, SuggestQuestion
+from schedy_store.search.wire import CheckQuestion, PruneQuestion, SearchAnswer, SuggestAnswer, SuggestQuestion
 from schedy_store.service.searches.search_state import OpenQuestion, SearchState
 
 SHARED = ""
 """Name of the process for Schedy's own algorithms and all pruners."""
+
+
+def process_of(scheduler: str) -> str:
+    """Return the name of the process that runs an algorithm."""
+    return SHARED if scheduler in ALGORITHMS or scheduler == MANUAL else scheduler
 
 
 @dataclass(slots=True)
@@ -62,6 +68,13 @@ class SearchProcesses:
         self._named(SHARED).process.ask(
             PruneQuestion(question=number, experiment_pk=call.experiment_pk, job_pk=call.job_pk, attempt=call.attempt)
         )
+        return number
+
+    def ask_check(self, check: SearchCheck) -> int:
+        """Ask whether what will run a new experiment takes its definition; return the number of the question."""
+        number = next(self._numbers)
+        question = CheckQuestion(question=number, experiment_pk=check.experiment_pk)
+        self._named(process_of(check.scheduler)).process.ask(question)
         return number
 
     def accept(self, search: SearchState, answer: SuggestAnswer) -> bool:

@@ -14,10 +14,12 @@ from schedy.amqp.channel import Incoming
 from schedy.wire.answers import ReportAnswer
 from schedy.wire.base import Answer
 from schedy.wire.records import SEARCH_FAILED
-from schedy_store.lifecycle.effects import Effects, PrunerCall
+from schedy_store.lifecycle.effects import Effects, PrunerCall, SearchCheck
+from schedy_store.lifecycle.experiment_changes import withdraw
 from schedy_store.schema.engine import Transaction
-from schedy_store.search.wire import ProcessEnded, PruneAnswer, SearchAnswer, SuggestAnswer
+from schedy_store.search.wire import CheckAnswer, ProcessEnded, PruneAnswer, SearchAnswer, SuggestAnswer
 from schedy_store.service.searches.backlog import Backlog
+from schedy_store.service.searches.held_checks import HeldChecks
 from schedy_store.service.searches.held_reports import HeldReports, store_pruner_state
 from schedy_store.service.searches.search_look import SearchLook
 from schedy_store.service.searches.search_processes import SHARED, SearchProcesses
@@ -53,6 +55,7 @@ class Searches:
         self._processes = SearchProcesses(store_url, patience_seconds=patience_seconds)
         self._searches: dict[int, SearchState] = {}
         self._held_reports = HeldReports()
+        self._held_checks = HeldChecks()
         self._to_look_at: set[int] = set()
         self._to_ask: list[SearchState] = []
         self._replies: list[Reply] = []
@@ -67,6 +70,7 @@ class Searches:
         self._processes.reset(on_answer)
         self._searches.clear()
         self._held_reports.clear()
+        self._held_checks.clear()
         self._to_ask.clear()
         self._replies.clear()
         self._next_look = 0.0
@@ -102,6 +106,8 @@ class Searches:
                     self._take_suggestions(transaction, answer, effects)
                 case PruneAnswer():
                     self._take_verdict(transaction, answer)
+                case CheckAnswer():
+                    self._take_check(transaction, answer, effects)
                 case ProcessEnded():
                     self._take_end(transaction, answer, effects)
         return effects
@@ -130,8 +136,21 @@ class Searches:
         self._held_reports.hold(self._processes.ask_pruner(call), incoming, answer)
         return True
 
+    def ask_check(self, incoming: Incoming, answer: Answer, check: SearchCheck) -> bool:
+        """Hold the answer to a new search until its process has checked the definition; False if it has enough to do.
+
+        A process that takes long, or dies, does not keep the experiment from being added: it fails later, if at all.
+        """
+        if self._held_checks.replace(incoming, check):
+            return True
+        if self._held_checks.is_full:
+            return False
+        self._held_checks.hold(self._processes.ask_check(check), incoming, answer, check)
+        return True
+
     def send(self, reply: Callable[[Incoming, Answer], None]) -> None:
         """Ask the search processes, and answer what is due."""
+        self._replies += self._held_checks.release_due(time.monotonic())
         to_ask, self._to_ask = self._to_ask, []
         for search in to_ask:
             self._processes.ask(search)
@@ -195,6 +214,23 @@ class Searches:
             _log.error("The pruner failed: %s", answer.problem)
         self._replies += self._held_reports.release(answer)
 
+    def _take_check(self, transaction: Transaction, answer: CheckAnswer, effects: Effects) -> None:
+        """Answer to a new search; the experiment is removed if its definition was refused.
+
+        If the refusal is late, and the experiment stands, its search ends.
+        """
+        held = self._held_checks.take(answer.question)
+        if held is None:
+            row = SearchRows(transaction).find(answer.experiment_pk)
+            if answer.problem and row is not None:
+                self._give_up(transaction, row, f"{SEARCH_FAILED}: {answer.problem}", effects)
+                self._to_look_at.add(row.pk)
+            return
+        removal = withdraw(transaction, held.check, answer.problem) if answer.problem else Effects()
+        effects.queues += removal.queues
+        effects.log += removal.log
+        self._replies.append(Reply(held.incoming, removal.answer or held.answer))
+
     def _take_end(self, transaction: Transaction, ended: ProcessEnded, effects: Effects) -> None:
         """Ask the questions of a process that has ended again; the search that it worked for may be to blame."""
         _log.error("%s", ended.reason)
@@ -204,6 +240,7 @@ class Searches:
             self._note_failure(transaction, searches[0], ended.reason, effects)
         if ended.process == SHARED:
             self._replies += self._held_reports.release_all()
+        self._replies += self._held_checks.release_of(ended.process)
 
     def _note_failure(self, transaction: Transaction, search: SearchState, problem: str, effects: Effects) -> None:
         """Let a failed algorithm rest, and show the failure with its experiment; end a search that fails for good."""
