@@ -279,7 +279,7 @@ class AppliedChange(Base):
 class Service(Base):
     """One row: which instance is active, and its lease. Every transaction of the service checks its epoch here.
 
-    `broker_id` names the broker through which the store is served, which has an exchange named after it; empty before
+    `broker_id` names the broker through which the store is served, which has an exchange named after it; none before
     the first service. The active instance notes every few seconds in `seen_at` that it works, and empties it when it
     stops.
     """
@@ -292,5 +292,5 @@ class Service(Base):
     instance: Mapped[str] = mapped_column(Text)
     active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lease_seconds: Mapped[float | None] = mapped_column(Double)
-    broker_id: Mapped[str] = mapped_column(Text, default="", server_default="")
+    broker_id: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

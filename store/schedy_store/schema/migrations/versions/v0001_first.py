@@ -236,7 +236,7 @@ def _create_service_tables() -> None:
         sa.Column("instance", sa.Text(), nullable=False),
         sa.Column("active_since", _TIME, nullable=True),
         sa.Column("lease_seconds", sa.Double(), nullable=True),
-        sa.Column("broker_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("broker_id", sa.Text(), nullable=True),
         sa.Column("seen_at", _TIME, nullable=True),
         sa.CheckConstraint("pk = 1", name=op.f("ck_service_one_row")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_service")),
