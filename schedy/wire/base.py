@@ -1,8 +1,8 @@
 """Base classes and common types of all messages: statuses, names, ids, the worker.
 
-A message is a frozen pydantic model, JSON on the wire. It has the schema version, a `kind`, and nothing that its model
-does not name. A message that wants an answer names it: ``class GetJobs(Request[JobsAnswer])``. docs/protocol.md says
-who sends what, and what happens then.
+A message is a frozen pydantic model, JSON on the wire. It has the schema version and a `kind`, and, if a client sends
+it, nothing that its model does not name. A message that wants an answer names it:
+``class GetJobs(Request[JobsAnswer])``. docs/protocol.md says who sends what, and what happens then.
 """
 
 import re
@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from schedy.errors import InvalidValueError
 from schedy.wire.values import LONGEST_NAME
+from schedy.wire.versions import SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
 MOST_IN_A_MESSAGE = 1000
 """Jobs that one message may name: far below what a database takes in one statement."""
 QUEUED: Final = "QUEUED"
@@ -89,9 +89,13 @@ class Part(BaseModel):
 
 
 class Message(Part):
-    """A message. Each class narrows `kind` to its own text."""
+    """A message. Each class narrows `kind` to its own text.
 
-    schema_version: Literal[1] = 1
+    `by_service`: the service sends it, and it is read by programs of other versions, without what they do not know.
+    """
+
+    by_service: ClassVar[bool] = False
+    schema_version: int = SCHEMA_VERSION
     kind: str
 
     @classmethod
@@ -102,7 +106,9 @@ class Message(Part):
 
 
 class Answer(Message):
-    """An answer of the results service."""
+    """An answer of the results service. A field that a later version adds has a default."""
+
+    by_service: ClassVar[bool] = True
 
 
 A = TypeVar("A", bound=Answer)

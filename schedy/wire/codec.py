@@ -2,20 +2,17 @@
 
 import json
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError
 from schedy.wire import changes, reports, requests  # noqa: F401 - so that `MESSAGES` has all kinds
-from schedy.wire.base import MESSAGES, SCHEMA_VERSION, Answer, Message, Sendable
+from schedy.wire.base import MESSAGES, Answer, Message, Sendable
 from schedy.wire.service import Ticket
+from schedy.wire.versions import VERSIONS, RawMessage, UndecodableError
 
 M = TypeVar("M", bound=Message)
-
-
-class UndecodableError(Exception):
-    """A body that is no message of this schema; the text says why."""
 
 
 def routing_key(message: Sendable) -> str:
@@ -50,23 +47,27 @@ def decode_ticket(body: bytes) -> Ticket:
 
 
 def _decode(wanted: type[M], body: bytes) -> M:
+    raw = _read(body)
+    kind = raw.get("kind")
+    model = MESSAGES.get(kind) if isinstance(kind, str) else None
+    if model is None or not model.by_service:
+        raw = VERSIONS.upgraded(raw)
+    if model is None or not issubclass(model, wanted):
+        raise UndecodableError(f"not a known message: the kind is {kind!r}")
     try:
-        raw = json.loads(body)
+        return model.model_validate(raw, extra="ignore" if model.by_service else "forbid")
+    except (ValidationError, InvalidValueError, RecursionError) as error:
+        raise UndecodableError(f"not a known message: {kind}.{_first_line(error)}") from None
+
+
+def _read(body: bytes) -> RawMessage:
+    try:
+        raw: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UndecodableError(f"not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise UndecodableError("not a JSON object")
-    version = raw.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise UndecodableError(f"schema version {version!r}, this program speaks {SCHEMA_VERSION}")
-    kind = raw.get("kind")
-    model = MESSAGES.get(kind) if isinstance(kind, str) else None
-    if model is None or not issubclass(model, wanted):
-        raise UndecodableError(f"not a known message: the kind is {kind!r}")
-    try:
-        return model.model_validate(raw)
-    except (ValidationError, InvalidValueError, RecursionError) as error:
-        raise UndecodableError(f"not a known message: {kind}.{_first_line(error)}") from None
+    return raw
 
 
 def _first_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ class Tick(Sendable):
     """Sent each second by every instance; whoever receives it judges the leases."""
 
     kind: Literal["tick"] = "tick"
+    by_service: ClassVar[bool] = True
     routing_prefix: ClassVar[str] = names.SERVICE_KEY_PREFIX
     instance: Line
 
@@ -28,6 +29,7 @@ class Ticket(Message):
     """A permission to ask for a job. `hyperparameters` are for people and absent when large; the answer has them."""
 
     kind: Literal["ticket"] = "ticket"
+    by_service: ClassVar[bool] = True
     experiment_uid: Uid
     experiment: str
     job_id: JobId

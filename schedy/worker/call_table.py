@@ -25,7 +25,8 @@ from schedy.errors import (
 from schedy.settings import Settings
 from schedy.wire import names
 from schedy.wire.base import Answer
-from schedy.wire.codec import UndecodableError, decode_answer
+from schedy.wire.codec import decode_answer
+from schedy.wire.versions import UndecodableError
 
 _log = logging.getLogger(__name__)
 

@@ -8,10 +8,11 @@ import uuid
 from schedy.errors import BrokerError, NoJobError, ServiceUnavailableError, StopTimeError
 from schedy.wire import names
 from schedy.wire.answers import DemandAnswer
-from schedy.wire.codec import UndecodableError, decode_ticket
+from schedy.wire.codec import decode_ticket
 from schedy.wire.records import search_failure
 from schedy.wire.reports import Demand
 from schedy.wire.service import Ticket
+from schedy.wire.versions import UndecodableError
 from schedy.worker.claims import Claimed
 from schedy.worker.session import Session
 from schedy.worker.tickets import HeldTicket, QueueMissingError

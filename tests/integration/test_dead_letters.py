@@ -101,7 +101,8 @@ def test_what_still_cannot_be_handled_comes_back_as_it_was(experiment: schedy.Ma
         after = wait_until(lambda: dead_letters(url), what="the letter to come back")
         assert shown(after) == shown(before)
         assert after[0].content == EARLY
-    assert shown(before) == [("report.finish", user_of(url), "schema version 2, this program speaks 1")]
+    reason = "schema version 2, this program speaks 1; upgrade the results service, then replay the message"
+    assert shown(before) == [("report.finish", user_of(url), reason)]
 
 
 def push_message(x: object) -> Push:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from schedy.amqp.channel import Incoming
 from schedy.wire import names
 from schedy.wire.base import Sendable
-from schedy.wire.codec import UndecodableError, decode, routing_key
+from schedy.wire.codec import decode, routing_key
 from schedy.wire.service import Replay
+from schedy.wire.versions import UndecodableError
 
 _REPLAY_KEY = names.SERVICE_KEY_PREFIX + "replay"
 

@@ -7,8 +7,8 @@ import threading
 from schedy.amqp.channel import Incoming
 from schedy.errors import SchedyError
 from schedy.wire.answers import Refusal
-from schedy.wire.codec import UndecodableError
 from schedy.wire.requests import Request
+from schedy.wire.versions import UndecodableError
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store
 from schedy_store.service.broker.link import Link
