@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 BROKER_URL_FORM = (
     "amqp://USER:PASSWORD@HOST:5672/VHOST (amqps:// for TLS), with %2F for the vhost / and %XX for characters like"
@@ -10,7 +10,8 @@ BROKER_URL_FORM = (
 )
 
 _PASSWORD = re.compile(r"^([^:/]+://[^:@/]*):.*@", re.DOTALL)
-_PASSWORD_PARAMETER = re.compile(r"([?&][^=&]*(?:password|passwd|passphrase|pwd)=)[^&]*", re.IGNORECASE)
+_PARAMETER = re.compile(r"([?&])([^=&]*)=[^&]*")
+_PASSWORD_NAME = re.compile("password|passwd|passphrase|pwd", re.IGNORECASE)
 _NEXT_URL = re.compile(r"\s*,\s*(?=amqps?://)")
 
 
@@ -44,5 +45,10 @@ def without_password(urls: str) -> str:
 
     A password may hold any character, even `/` and `@`. One in the query (`?password=`) is hidden, too.
     """
-    hidden = (_PASSWORD_PARAMETER.sub(r"\1***", url) for url in split_urls(urls))
+    hidden = (_PARAMETER.sub(_hidden_parameter, url) for url in split_urls(urls))
     return ", ".join(_PASSWORD.sub(r"\1@", url) for url in hidden)
+
+
+def _hidden_parameter(parameter: re.Match[str]) -> str:
+    is_password = _PASSWORD_NAME.search(unquote(parameter[2]))  # libraries decode the names as well
+    return f"{parameter[1]}{parameter[2]}=***" if is_password else parameter[0]

@@ -9,6 +9,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from schedy.errors import NotStoredYetError
+from schedy.escaping import printable
 from schedy.settings import Settings
 from schedy.wire.answers import JobOutcome
 from schedy.wire.base import JobId
@@ -17,7 +18,6 @@ from schedy.wire.records import ExperimentRecord
 from schedy_cli.context import session_and_reader
 from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.printing.messages import print_message
-from schedy_cli.printing.text import printable
 from schedy_cli.reading import find_experiment
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from schedy.errors import StoreError
+from schedy.escaping import printable
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings, origin_of
 from schedy.wire.answers import expected
 from schedy.wire.base import A
 from schedy.wire.requests import Request
-from schedy_cli.printing.text import printable
 from schedy_cli.reading import Reader
 
 if TYPE_CHECKING:

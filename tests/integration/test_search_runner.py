@@ -77,7 +77,9 @@ def test_the_traceback_of_a_failure_is_logged_once(desk: Desk, capsys: pytest.Ca
     for _ in range(3):
         answer = suggest(runner, 1)
         assert (answer.end, answer.reason) == ("failed", "ZeroDivisionError: division by zero")
-    assert capsys.readouterr().err.count("Traceback") == 1
+    logged = capsys.readouterr().err
+    assert logged.count("Traceback") == 1
+    assert all(line.startswith("    ") and line.isprintable() for line in logged.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,13 @@ class TestPasswords:
             ("amqp://u@h/", "amqp://u@h/"),
             ("amqp://h/", "amqp://h/"),
             ("sqlite:////home/a:b@c/x", "sqlite:////home/a:b@c/x"),
+            (
+                f"postgresql+psycopg:///db?host=h&user=u&password={SECRET}&x=1",
+                "postgresql+psycopg:///db?host=h&user=u&password=***&x=1",
+            ),
+            (f"postgresql+psycopg://u:p@h/db?sslpassword={SECRET}", "postgresql+psycopg://u@h/db?sslpassword=***"),
+            (f"postgresql+psycopg:///db?%70assword={SECRET}", "postgresql+psycopg:///db?%70assword=***"),
+            (f"amqp://u@h/?Password={SECRET}", "amqp://u@h/?Password=***"),
             (f"{broker('a')},{broker('b')}", "amqp://u@a/%2F, amqp://u@b/%2F"),
             (f"{broker('a')} , amqps://v:{SECRET}@b/", "amqp://u@a/%2F, amqps://v@b/"),
             (f"amqp://u:a,{SECRET}@a/,{broker('b')}", "amqp://u@a/, amqp://u@b/%2F"),

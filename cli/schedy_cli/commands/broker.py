@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from schedy.errors import BrokerError
+from schedy.escaping import printable
 from schedy.settings import Settings
 from schedy.tls import TlsFiles
 from schedy_broker_setup.connecting import addresses_of
@@ -17,7 +18,6 @@ from schedy_broker_setup.permissions import Role, users_from
 from schedy_broker_setup.users import create_users
 from schedy_cli.context import settings_of
 from schedy_cli.interruption import accounted
-from schedy_cli.printing.text import printable
 
 _PASSWORDS = ", ".join(role.password_variable for role in Role)
 

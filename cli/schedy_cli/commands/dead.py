@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import click
 
+from schedy.escaping import printable
 from schedy_broker_setup.dead_letters import (
     DeadLetter,
     Fate,
@@ -17,7 +18,7 @@ from schedy_cli.interruption import accounted
 from schedy_cli.parsing.option_groups import FORCE_OPTION, JSON_OPTION
 from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.tables import print_table
-from schedy_cli.printing.text import JsonForm, json_line, local_time, print_paragraphs, printable
+from schedy_cli.printing.text import JsonForm, json_line, local_time, print_paragraphs
 
 _HEADER = ("number", "routing key", "kind", "user", "reason", "body")
 _BODY_CHARACTERS = 60

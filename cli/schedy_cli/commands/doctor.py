@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import click
 
 from schedy.errors import PermissionDeniedError, SchedyError
+from schedy.escaping import printable, printable_lines
 from schedy.settings import Settings
 from schedy.urls import without_password
 from schedy.wire.requests import GetExperiments
@@ -12,8 +13,6 @@ from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
-from schedy_cli.printing.messages import printable_lines
-from schedy_cli.printing.text import printable
 from schedy_store.schema.engine import Store
 
 _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.UNKNOWN: "cyan"}

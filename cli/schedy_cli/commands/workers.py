@@ -6,12 +6,13 @@ from datetime import datetime
 
 import click
 
+from schedy.escaping import printable
 from schedy.wire.records import WorkerRecord
 from schedy.wire.requests import GetWorkers, pages
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.tables import print_table
-from schedy_cli.printing.text import JsonForm, age, json_line, local_time, printable
+from schedy_cli.printing.text import JsonForm, age, json_line, local_time
 from schedy_cli.reading import Reader
 
 _HEADER = ("program", "host", "pid", "since", "jobs", "heard", "done", "crashed", "lost", "state")

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from schedy.escaping import printable
 from schedy.wire.records import JobEvent
-from schedy_cli.printing.text import JsonForm, json_line, local_time, printable, values_lines
+from schedy_cli.printing.text import JsonForm, json_line, local_time, values_lines
 from schedy_cli.printing.width import padded, width
 
 

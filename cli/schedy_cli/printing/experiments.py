@@ -5,11 +5,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from schedy.escaping import printable
 from schedy.settings import Settings
 from schedy.wire.base import JOB_STATUSES
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy_cli.printing.searches import search_lines
-from schedy_cli.printing.text import JsonForm, coloured_status, json_line, local_time, printable
+from schedy_cli.printing.text import JsonForm, coloured_status, json_line, local_time
 
 _DEFAULT_ATTEMPTS = Settings.model_fields["max_attempts"].default
 

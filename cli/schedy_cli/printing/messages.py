@@ -4,17 +4,12 @@ import logging
 
 import click
 
-from schedy_cli.printing.text import printable
+from schedy.escaping import indented_lines, printable, printable_lines
 
 
 def print_message(text: str) -> None:
     """Print a message on stderr, line by line, with the control characters escaped."""
     click.echo(printable_lines(text), err=True)
-
-
-def printable_lines(text: str) -> str:
-    """Return a text of several lines with the control characters in each line escaped."""
-    return "\n".join(map(printable, text.split("\n")))
 
 
 class EscapingFormatter(logging.Formatter):
@@ -26,4 +21,4 @@ class EscapingFormatter(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, ei: "logging._SysExcInfoType") -> str:
-        return "\n".join(f"    {printable(line)}" for line in super().formatException(ei).split("\n"))
+        return indented_lines(super().formatException(ei))

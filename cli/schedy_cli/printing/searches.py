@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from schedy.errors import InvalidValueError
+from schedy.escaping import printable
 from schedy.random import Distribution
 from schedy.search.algorithms import MANUAL
 from schedy.search.definition import Constraint, Definition, read_definition
 from schedy.wire.records import ExperimentRecord
 from schedy_cli.parsing.values_text import format_name, format_value
-from schedy_cli.printing.text import printable
 
 _BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready")
 

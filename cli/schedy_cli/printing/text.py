@@ -13,11 +13,6 @@ from schedy_cli.parsing.values_text import format_name, format_value
 _COLOURS = {"QUEUED": "blue", "RUNNING": "cyan", "DONE": "green", "CRASHED": "red", "PRUNED": "yellow"}
 
 
-def printable(text: str) -> str:
-    """Return a text with its control characters escaped, so that none acts on the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def coloured_status(status: str) -> str:
     """Return a status in its colour; click drops the colour in a pipe."""
     return click.style(status, fg=_COLOURS.get(status))

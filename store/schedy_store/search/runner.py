@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from schedy.errors import InvalidValueError, SchedyError
+from schedy.escaping import indented_lines
 from schedy.search.algorithms import MANUAL
 from schedy.search.errors import message_of, neutrally
 from schedy.wire.values import plain_values
@@ -205,7 +206,7 @@ class Runner:
         is_known = search is not None and problem in search.problems
         if not is_known and not isinstance(error, SchedyError):
             with contextlib.suppress(Exception):  # an algorithm of a user's own may raise anything, in its text too
-                traceback.print_exception(error, file=sys.stderr)
+                print(indented_lines("".join(traceback.format_exception(error)).rstrip()), file=sys.stderr)
         if search is not None:
             search.problems.add(problem)
         return problem

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from schedy.escaping import printable
 from schedy.wire.base import JobId
 
 _REASON_CHARACTERS = 1000
@@ -22,8 +23,7 @@ class _Line(BaseModel):
 
 def _shown(text: str) -> str:
     """Return a text of an algorithm as it can be stored and shown: one line, with odd characters escaped."""
-    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-    return shown[:_REASON_CHARACTERS]
+    return printable(text)[:_REASON_CHARACTERS]
 
 
 Reason = Annotated[str, AfterValidator(_shown)]
