@@ -1,9 +1,10 @@
 """Servers that all processes of a test run share: the first that needs one starts it, the end of the run ends it."""
 
+import contextlib
 import fcntl
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from schedy_broker_setup.node.node import recorded_node
@@ -25,12 +26,18 @@ class SharedServers:
     def described(self, name: str, start: Callable[[Path], Description]) -> Description:
         """Return the description of a server; if this run has none yet, start it, with a folder to keep its data in."""
         file = self.folder / f"{name}.json"
-        with (self.folder / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self.locked(name):
             if not file.exists():
                 file.write_text(json.dumps(start(self.folder / name)))
         described: Description = json.loads(file.read_text())
         return described
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Keep something of this machine from all other processes of the run; waits for it."""
+        with (self.folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def postgresql(self) -> PostgreSQL:
         return PostgreSQL(**self.described(_POSTGRESQL, _started_postgresql))

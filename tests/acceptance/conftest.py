@@ -12,6 +12,7 @@ import pytest
 from schedy.python_process import module_command
 from schedy.settings import Settings
 from tests import fork_server
+from tests.conftest import SHARED
 from tests.fork_server import Forked
 from tests.support import wait_until
 
@@ -86,6 +87,13 @@ class Machine:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
+
+
+@pytest.fixture
+def usual_ports(pytestconfig: pytest.Config) -> Iterator[None]:
+    """For `schedy up`, which prefers RabbitMQ's usual ports: two that start at once can take them from each other."""
+    with pytestconfig.stash[SHARED].locked("usual-ports"):
+        yield
 
 
 @pytest.fixture

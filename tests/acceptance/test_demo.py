@@ -10,7 +10,8 @@ import pytest
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("usual_ports")
 def test_the_demo_ends_with_its_result_and_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(DEMO)],

@@ -20,6 +20,8 @@ from tests import fork_server
 from tests.acceptance.conftest import SCHEDY
 from tests.support import wait_until
 
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("usual_ports")]
+
 
 class Home:
     """A user's machine on which nothing runs yet."""
