@@ -290,10 +290,10 @@ class PopulationBasedTraining(_OwnSearch):
         PbtOptions, "explore", default=None, form=_explore_form
     )
     initial_distributions: InitVar[Distributions | None] = field(
-        default=None, metadata=documented(f"{_DISTRIBUTIONS} Needed.")
+        default=None, metadata=documented(f"{_DISTRIBUTIONS} None: the members are pushed.")
     )
-    population_size: Option[int, int | None] = Option(PbtOptions, "population_size")
-    max_generations: Option[int, int | None] = Option(PbtOptions, "max_generations")
+    population_size: Option[int | None, int | None] = Option(PbtOptions, "population_size")
+    max_generations: Option[int | None, int | None] = Option(PbtOptions, "max_generations")
 
     def __post_init__(
         self, name: str, objective: str, result_name: str, initial_distributions: Distributions | None

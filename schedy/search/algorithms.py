@@ -28,6 +28,8 @@ class Algorithm:
     """It prefers jobs that keep all constraints."""
     starts_from_others: bool = True
     """It learns from the jobs of other experiments."""
+    needs_space: bool = True
+    """It has at least one hyperparameter, with its distribution."""
 
 
 _ANY = (0, MOST_OBJECTIVES)
@@ -42,7 +44,14 @@ ALGORITHMS: dict[str, Algorithm] = {
         "NSGA2Search", "genetic algorithm for several objectives", (2, MOST_OBJECTIVES), ready=0, constraints=True
     ),
     "gp": Algorithm("GPSearch", "Gaussian process", (1, 1), ready=0, constraints=True),
-    "pbt": Algorithm("PopulationBasedTraining", "population based training", (1, 1), ready=1, starts_from_others=False),
+    "pbt": Algorithm(
+        "PopulationBasedTraining",
+        "population based training",
+        (1, 1),
+        ready=1,
+        starts_from_others=False,
+        needs_space=False,
+    ),
 }
 """Schedy's own algorithms. Others are found by the entry points of the group `schedy.algorithms`."""
 

@@ -51,9 +51,9 @@ def check_definition(scheduler: str, definition: Definition) -> None:
     _check_objectives(definition)
     if scheduler == MANUAL:
         return _check_manual(definition)
-    if not space.parameters:
-        raise DefinitionError(f"{scheduler} needs at least one hyperparameter, as ", _EXAMPLE, ".")
     algorithm = ALGORITHMS.get(scheduler)
+    if not space.parameters and (algorithm is None or algorithm.needs_space):
+        raise DefinitionError(f"{scheduler} needs at least one hyperparameter, as ", _EXAMPLE, ".")
     if algorithm is not None:
         options = options_of(scheduler).read(definition.options, algorithm=scheduler)
         options.check(space.parameters)

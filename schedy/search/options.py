@@ -111,8 +111,15 @@ class PbtOptions(Options):
     """
 
     algorithm: ClassVar[str] = "pbt"
-    population_size: int = Field(ge=2, description="Number of members, each of which has one job at a time.")
-    max_generations: int = Field(ge=1, description="Number of jobs that each member has, one after the other.")
+    population_size: int | None = Field(
+        default=None,
+        ge=2,
+        description="Number of members, each of which has one job at a time. None: 20, or as many as are pushed where"
+        " there are no distributions.",
+    )
+    max_generations: int | None = Field(
+        default=None, ge=1, description="Number of jobs that each member has, one after the other. None: no limit."
+    )
     exploit: dict[str, Any] = Field(
         default={"truncate": {}}, description="Selection of the members that continue from the job of a better one."
     )
@@ -127,10 +134,10 @@ class PbtOptions(Options):
         except InvalidValueError as error:
             raise DefinitionError(exploit, f": {error}") from None
         for name, form in self.explore.items():
-            if name not in hyperparameters:
+            if hyperparameters and name not in hyperparameters:
                 hint = did_you_mean(name, hyperparameters)
                 raise DefinitionError(explore, f": there is no hyperparameter {name!r}. {hint}")
-            if not isinstance(hyperparameters[name], Numeric):
+            if hyperparameters and not isinstance(hyperparameters[name], Numeric):
                 kind = hyperparameters[name].kind
                 raise DefinitionError(explore, f": {name} is a {kind}; only numbers are perturbed.")
             try:

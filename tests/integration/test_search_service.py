@@ -385,6 +385,35 @@ class TestPopulationBasedTraining:
                 assert job.results["steps"] == parent.results["steps"] + 1
                 assert math.isclose(job.results["score"], parent.results["score"] + job.hyperparameters["x"])
 
+    def test_the_members_may_be_pushed_by_hand_and_go_on_without_end(self, db: schedy.SchedyDB) -> None:
+        """The two ways in which programs for the hosted Schedy did it."""
+        explore = {"rate": schedy.pbt.Perturb(), "absent": schedy.pbt.Perturb()}
+        pushed = schedy.PopulationBasedTraining("H", schedy.pbt.MAXIMIZE, "best", schedy.pbt.Truncate(), explore)
+        drawn = schedy.PopulationBasedTraining(
+            "D",
+            schedy.pbt.MAXIMIZE,
+            "best",
+            exploit=schedy.pbt.Truncate(),
+            explore={"rate": schedy.pbt.Perturb()},
+            initial_distributions={"layers": schedy.random.Choice(range(1, 6)), "rate": Uniform(0, 1)},
+            population_size=3,
+        )
+
+        def _play(job: Job) -> None:
+            job.results.setdefault("all", []).append(job.hyperparameters["rate"])
+            job.results["best"] = max(job.results["all"])
+
+        for search in (pushed, drawn):
+            db.add_experiment(search)
+        with pytest.raises(schedy.NoJobError):
+            pushed.next_job()
+        for rate in (0.1, 0.2, 0.3):
+            pushed.add_job(hyperparameters={"rate": rate, "layers": 2})
+        for search in (pushed, drawn):
+            assert work(search, most=12, timeout=20, play=_play) == 12
+            assert max(len(job.results.get("all", [])) for job in search.all_jobs()) >= 4
+            assert not is_done(search)
+
     def test_workers_that_find_none_yet_get_an_answer_and_the_rest_go_on(
         self, db: schedy.SchedyDB, settings: Settings
     ) -> None:

@@ -14,7 +14,16 @@ from sqlalchemy.exc import IntegrityError
 from schedy.amqp.channel import Channel, Incoming
 from schedy.wire.answers import ExperimentChangedAnswer, Refusal
 from schedy.wire.base import Answer
-from schedy.wire.changes import AddExperiment, CancelJobs, Change, DeleteExperiment, NewJob, Push, UpdateExperiment
+from schedy.wire.changes import (
+    AddExperiment,
+    CancelJobs,
+    Change,
+    DeleteExperiment,
+    DeleteJob,
+    NewJob,
+    Push,
+    UpdateExperiment,
+)
 from schedy.wire.records import ExperimentRecord
 from schedy.wire.requests import GetExperiments
 from schedy_store.lifecycle.changes import Changes
@@ -241,6 +250,39 @@ def test_a_search_that_cannot_go_on_yet_is_asked_when_a_job_has_ended(desk: Sear
     (answer,) = desk.go_round()
     assert 2 in desk.numbers()
     assert desk.record().problem is None
+
+
+def test_a_search_whose_queued_jobs_were_removed_ends(desk: SearchDesk) -> None:
+    objectives = [{"result": "r", "direction": "minimize"}]
+    options = {"population_size": 2, "max_generations": 2}
+    experiment = desk.add("pbt", objectives=objectives, options=options, ready=3)
+    desk.go_round()
+    assert (desk.numbers(), desk.wanted()) == ([0, 1], [2])
+    assert desk.go_round() == []
+    for job_id in desk._all(select(Job.job_id)):
+        desk.change(DeleteJob(request_id=fresh(), experiment_uid=experiment.uid, job_id=job_id))
+    (answer,) = desk.go_round()
+    assert answer.end == "exhausted"
+    desk.look()
+    assert (desk.record().status, desk.numbers()) == ("DONE", [])
+    assert desk.record().search_end == "The search waits for a job to end, but none is queued or running."
+
+
+def test_a_population_of_pushed_jobs_waits_for_them(desk: SearchDesk) -> None:
+    objectives = [{"result": "r", "direction": "minimize"}]
+    experiment = desk.add("pbt", objectives=objectives, hyperparameters={}, ready=1)
+    (answer,) = desk.go_round()
+    assert answer.end == "not_yet"
+    for _ in range(3):
+        assert desk.go_round() == [], "it is not asked again and again"
+    for number in range(2):
+        jobs = [NewJob(hyperparameters={"lr": 0.1 * number})]
+        desk.change(Push(request_id=fresh(), experiment_name="E", jobs=jobs, worker=WORKER))
+    assert desk.go_round() == []
+    desk.end_jobs(experiment)
+    desk.go_round()
+    assert 0 in desk.numbers()
+    assert desk.record().status == "RUNNING"
 
 
 def test_a_failure_is_shown_and_what_was_made_before_it_is_stored(desk: SearchDesk) -> None:

@@ -123,6 +123,83 @@ def test_a_restart_changes_nothing() -> None:
     assert ways[0] == ways[1]
 
 
+def _by_hand(**options: Any) -> Any:
+    options = {"explore": {"lr": {"perturb": {}}}, **options}
+    return define({}, objectives=[{"result": "score", "direction": "maximize"}], options=options)
+
+
+def _pushed(key: int, score: float | None, **hyperparameters: Any) -> Trial:
+    values = None if score is None else (score,)
+    return Trial(f"P{key:05}", None, 2**32 + key, "DONE", hyperparameters, {"score": score}, values)
+
+
+class TestMembersPushedByHand:
+    def test_each_has_a_successor_without_end(self) -> None:
+        ended = [_pushed(key, float(key), lr=0.1 * key, layers=3, kind="a") for key in range(1, 6)]
+        algorithm = Pbt(_by_hand())
+        assert algorithm.suggest(0, History([], [])) == NotYet(for_pushed=True)
+        for number, parent in enumerate(ended):
+            made = algorithm.suggest(number, History(ended[: number + 1], []))
+            assert isinstance(made, Suggestion)
+            assert (made.generation, made.state) == (2, {"member": parent.key})
+            assert made.hyperparameters.keys() == {"lr", "layers", "kind"}
+        assert algorithm.suggest(5, History(ended, [])) == NotYet(for_pushed=True)
+
+    def test_a_bad_one_goes_on_from_a_good_one_and_changes_in_its_own_type(self) -> None:
+        ended = [_pushed(1, 9.0, lr=0.1, layers=1), _pushed(2, 0.0, lr=0.5, layers=7)]
+        for seed in range(9):
+            definition = _by_hand(explore={"lr": {"perturb": {}}, "layers": {"perturb": {}}, "none": {"perturb": {}}})
+            made = Pbt(definition.model_copy(update={"seed": seed})).suggest(1, History(ended, []))
+            assert isinstance(made, Suggestion)
+            assert (made.parent, made.results) == (ended[0].job_id, ended[0].results)
+            assert 0.08 <= made.hyperparameters["lr"] <= 0.12
+            assert made.hyperparameters["layers"] in (0, 2)
+            assert type(made.hyperparameters["layers"]) is int
+
+    def test_what_is_no_number_stays(self) -> None:
+        for value in ("a", True, None, [1], float("inf"), float("nan"), 10**400):
+            ended = [_pushed(1, 9.0, lr=value), _pushed(2, 0.0, lr=0.5)]
+            made = Pbt(_by_hand()).suggest(1, History(ended, []))
+            assert isinstance(made, Suggestion)
+            assert made.hyperparameters["lr"] is value
+
+    def test_one_that_crashed_goes_on_by_itself_while_nobody_has_a_result(self) -> None:
+        crashed = replace(_pushed(1, None, lr=0.5), status="CRASHED", results={})
+        made = Pbt(_by_hand()).suggest(0, History([crashed], []))
+        assert made == Suggestion({"lr": 0.5}, generation=2, state={"member": crashed.key})
+
+    @pytest.mark.parametrize("population", [None, 2])
+    def test_they_end_at_the_last_generation(self, population: int | None) -> None:
+        size = {} if population is None else {"population_size": population}
+        algorithm = Pbt(_by_hand(max_generations=3, **size))
+        ended = [_pushed(key, float(key), lr=0.5) for key in (1, 2)]
+        for number in range(4):
+            made = algorithm.suggest(number, History(ended, []))
+            assert isinstance(made, Suggestion)
+            assert made.generation == 2 + number // 2
+            ended.append(
+                trial(number, status="DONE", values=(1.0,), hyperparameters=made.hyperparameters, state=made.state)
+            )
+            ended[-1] = replace(ended[-1], generation=made.generation)
+        over = Exhausted("All 2 members have come to generation 3.")
+        assert algorithm.suggest(4, History(ended, [])) == over
+        if population is None:
+            assert algorithm.suggest(4, History(ended, [_pushed(3, None, lr=1.0)])) == NotYet(for_pushed=True)
+
+
+def test_without_a_limit_the_generations_go_on() -> None:
+    definition = define(SPACE, objectives=[{"result": "score", "direction": "maximize"}])
+    check_definition("pbt", definition)
+    experiment, algorithm = Experiment(definition), Pbt(definition)
+    for number in range(200):
+        if number >= 20:
+            oldest = experiment.pending[0]
+            experiment.end(oldest, {"score": oldest.hyperparameters["lr"]})
+        experiment.make(number, algorithm)
+    assert {job.state["member"] for job in experiment.ended} == set(range(20))
+    assert max(job.generation or 0 for job in experiment.ended) >= 9
+
+
 @pytest.mark.parametrize(
     ("distribution", "number", "wanted"),
     [

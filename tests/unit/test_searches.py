@@ -111,7 +111,6 @@ def test_budget_and_pruner_may_be_written_and_all_else_not() -> None:
         (lambda: schedy.RandomSearch("E", X, from_experiment="A"), "random cannot start from another experiment"),
         (lambda: schedy.Search("E", "mine", X, {"a": object()}), "The value of 'a' is not JSON"),
         (lambda: schedy.PopulationBasedTraining("E", "minimise", "r"), "schedy.pbt.MINIMIZE"),
-        (lambda: schedy.PopulationBasedTraining("E", "minimize", "r", initial_distributions=X), "population_size"),
     ],
 )
 def test_what_cannot_be_is_said_at_once(make: Callable[[], object], said: str) -> None:

@@ -89,7 +89,12 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """No suggestion until another job has ended."""
+    """No suggestion until another job has ended. If no job is queued or running, the search is over.
+
+    Unless pushed jobs are waited for, too.
+    """
+
+    for_pushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,10 @@ class Runner:
         if patience is not None and search.memory.without_improvement(wanted.known) >= patience:
             return Exhausted(f"{patience} jobs have ended without a better one.")
         history = search.memory.history(number=wanted.number, known=wanted.known)
-        return search.algorithm.suggest(wanted.number, history)
+        suggestion = search.algorithm.suggest(wanted.number, history)
+        if isinstance(suggestion, NotYet) and not suggestion.for_pushed and not history.pending:
+            return Exhausted("The search waits for a job to end, but none is queued or running.")
+        return suggestion
 
     def _prune(self, question: PruneQuestion) -> PruneAnswer:
         prune, state, problem = False, None, ""

@@ -86,6 +86,7 @@ class SearchLook:
             state.not_yet_at = None
             self._backlog.want_again(known=self._ended)
             self._wanted = self._backlog.wanted()
+        state.has_asked_idle = not self._backlog.has_unfinished()
         wanted = [WantedNumber(number=row.suggestion, known=row.known) for row in self._wanted[:_ASKED_AT_ONCE]]
         state.next_question = NextQuestion(process_of(self._row.scheduler), wanted)
 
@@ -94,8 +95,13 @@ class SearchLook:
         return self._now < self._state.retry_at
 
     def _is_waiting_for_results(self) -> bool:
-        """Return whether the algorithm had no suggestion, and no job has ended since."""
-        return self._state.not_yet_at == self._ended
+        """Return whether the algorithm had no suggestion, and no job has ended since.
+
+        If all jobs that it waited for were removed, it is asked once more.
+        """
+        if self._state.not_yet_at != self._ended:
+            return False
+        return self._state.has_asked_idle or self._backlog.has_unfinished()
 
     def _answer_waiting(self) -> list[Reply]:
         waiting = self._state.waiting

@@ -36,6 +36,8 @@ class SearchState:
     open_question: OpenQuestion | None = None
     not_yet_at: int | None = None
     """Number of jobs that had ended when the algorithm answered NotYet. It is asked again when more have ended."""
+    has_asked_idle: bool = False
+    """No job was queued or running when the algorithm answered NotYet."""
     retry_at: float = 0.0
     """When an algorithm that has failed is asked again."""
     failures: int = 0

@@ -195,6 +195,7 @@ class Searches:
                 self._give_up(transaction, row, f"{SEARCH_FAILED}: {answer.reason}", effects)
             case "not_yet":
                 search.not_yet_at = missing[0].known if missing else 0
+                search.has_asked_idle &= not answer.made
             case "failed":
                 self._note_failure(transaction, search, answer.reason, effects)
 
