@@ -17,8 +17,8 @@ import psycopg
 import pytest
 
 from schedy.settings import Settings
-from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.node.node import free_port
+from schedy_broker_setup.serving import ServedBroker
 from schedy_store.schema.engine import Store
 from schedy_store.service.loop import ResultsService
 
@@ -110,9 +110,7 @@ def postgresql_program(name: str) -> Path | None:
 def running_service(settings: Settings) -> Iterator[ResultsService]:
     """Run the results service in a thread of this process."""
     store = Store.open(settings.effective_store_url)
-    service = ResultsService(
-        settings, store, prepare_broker=lambda: setup(settings.broker_url, tls=settings.broker_tls)
-    )
+    service = ResultsService(settings, store, broker=ServedBroker(settings.broker_url, settings.broker_tls))
     thread = threading.Thread(target=service.run, name="service")
     thread.start()
     try:

@@ -13,6 +13,9 @@ REPORTS_QUEUE = "schedy.reports"
 REQUESTS_QUEUE = "schedy.requests"
 DEAD_QUEUE = "schedy.dead"
 
+STORE_EXCHANGE_PREFIX = "schedy.store."
+"""Fanout exchange, durable, without messages: the store knows its broker by the id that follows."""
+
 JOBS_QUEUE_PREFIX = "schedy.jobs."
 
 REPORT_KEY_PREFIX = "report."

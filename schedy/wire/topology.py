@@ -94,6 +94,11 @@ BINDINGS = (
 )
 
 
+def store_exchange(broker_id: str) -> Exchange:
+    """Return the exchange that names the broker of a store; the results service declares it."""
+    return Exchange(name=names.STORE_EXCHANGE_PREFIX + broker_id, kind="fanout")
+
+
 def jobs_queue(experiment_name: str) -> Queue:
     """Return the queue with the tickets of an experiment; the results service declares it."""
     return Queue(name=names.jobs_queue(experiment_name), arguments=_never_losing())

@@ -149,10 +149,12 @@ def test_an_instance_that_subscribed_before_another_took_over_commits_nothing(se
     """It may hold a batch that its successor has applied and answered: it must look anew before it takes an epoch."""
     store = Store.open(settings.effective_store_url)
     store.migrate(from_older=False)
-    epochs = Epochs(store, instance="test", lease_seconds=settings.lease_seconds)
+    epochs = Epochs(store, instance="test", broker_id="b", lease_seconds=settings.lease_seconds)
     epochs.look()
     with store.transaction() as transaction:
-        transaction.sql.execute(update(ServiceRow).values(epoch=ServiceRow.epoch + 1, instance="another"))
+        transaction.sql.execute(
+            update(ServiceRow).values(epoch=ServiceRow.epoch + 1, broker_id="b", instance="another")
+        )
     with pytest.raises(DeposedError), store.transaction() as transaction:
         epochs.check(transaction, Turn())
     with store.transaction() as transaction:

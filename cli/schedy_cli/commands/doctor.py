@@ -13,6 +13,7 @@ from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
+from schedy_cli.home_check import home_checks
 from schedy_store.schema.engine import Store
 
 _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.UNKNOWN: "cyan"}
@@ -44,7 +45,10 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield from broker
     if broker[0].status is Status.OK:
         yield _service_check(settings)
-    yield _store_check(settings)
+    store = _store_check(settings)
+    yield store
+    if broker[0].status is Status.OK and store.status is Status.OK:
+        yield from home_checks(settings)
 
 
 def _service_check(settings: Settings) -> Check:

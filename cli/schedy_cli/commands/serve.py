@@ -21,7 +21,7 @@ def serve_command(ctx: click.Context, *, migrate: bool) -> None:
 
     Several instances may run, on one machine or many: one is active, and another takes over when it ends.
     """
-    from schedy_broker_setup.declaring import setup  # noqa: PLC0415 - heavy, and only this command serves
+    from schedy_broker_setup.serving import ServedBroker  # noqa: PLC0415 - heavy, and only this command serves
     from schedy_store.schema.engine import Store  # noqa: PLC0415
     from schedy_store.service.loop import ResultsService  # noqa: PLC0415
 
@@ -29,10 +29,8 @@ def serve_command(ctx: click.Context, *, migrate: bool) -> None:
     start_logging(settings.log_level)
     store = Store.open(settings.effective_store_url)
 
-    def _prepare() -> list[str]:
-        return setup(settings.broker_url, tls=settings.broker_tls)
-
-    service = ResultsService(settings, store, prepare_broker=_prepare, migrate_older=migrate)
+    broker = ServedBroker(settings.broker_url, settings.broker_tls)
+    service = ResultsService(settings, store, broker=broker, migrate_older=migrate)
 
     def _stop(_number: int, _frame: FrameType | None) -> None:
         service.stop()

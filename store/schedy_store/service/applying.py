@@ -62,6 +62,7 @@ class Applier:
         link: Link,
         *,
         instance: str,
+        broker_id: str,
         tickets: TicketDispatcher,
         searches: Searches,
         timers: Timers,
@@ -73,7 +74,7 @@ class Applier:
         self._tickets = tickets
         self._searches = searches
         self._timers = timers
-        self._epochs = Epochs(store, instance=instance, lease_seconds=settings.lease_seconds)
+        self._epochs = Epochs(store, instance=instance, broker_id=broker_id, lease_seconds=settings.lease_seconds)
         self._turn = Turn()
 
     @property
@@ -85,6 +86,11 @@ class Applier:
         """Read the epoch before a new subscription: over a new connection another instance may have been active."""
         self._turn = Turn()
         self._epochs.look()
+
+    def leave(self) -> None:
+        """Note that this instance has stopped. Raises StoreError."""
+        if self.is_active:
+            self._epochs.leave(self._turn)
 
     def apply_batch(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> AppliedBatch:
         """Apply what has arrived in one transaction, all or nothing.
@@ -162,7 +168,7 @@ class Applier:
 
     def _apply_message(self, transaction: Transaction, decoded: DecodedMessage, batch: AppliedBatch) -> AppliedMessage:
         if isinstance(decoded.message, Tick):
-            batch.turn = batch.turn.ticked(transaction)
+            batch.turn = self._epochs.ticked(transaction, batch.turn)
         effects = self._effects(transaction, decoded.message, decoded.incoming.user)
         self._searches.note(decoded.incoming, effects)
         if effects.claimed is not None:

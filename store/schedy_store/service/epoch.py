@@ -16,6 +16,7 @@ from schedy_store.schema.engine import Store, Transaction
 from schedy_store.schema.tables import Service as ServiceRow
 
 _LONGEST_GAP_SECONDS = 5.0
+_SEEN_SECONDS = 5.0
 _EPOCH = select(ServiceRow.epoch)
 _LOCKED_EPOCH = _EPOCH.with_for_update()
 
@@ -55,11 +56,15 @@ class Turn:
 class Epochs:
     """Takes epochs and checks them. Lives in the service thread."""
 
-    def __init__(self, store: Store, *, instance: str, lease_seconds: float) -> None:
+    def __init__(self, store: Store, *, instance: str, broker_id: str, lease_seconds: float) -> None:
+        """`broker_id` is that of the store's broker; once it has another, no epoch can be taken."""
         self._store = store
+        self._broker_id = broker_id
         self._instance = instance
         self._lease_seconds = lease_seconds
         self._before = 0
+        self._seen = 0.0
+        """Time at which the store was last told that this instance works, by `time.monotonic`."""
 
     def look(self) -> None:
         """Read the epoch before a subscription: only the one that follows it can be taken.
@@ -81,15 +86,28 @@ class Epochs:
             raise DeposedError(was_active=True)
         return turn
 
+    def ticked(self, transaction: Transaction, turn: Turn) -> Turn:
+        """Return the turn with the tick that came; notes every few seconds in the store that this instance works."""
+        if time.monotonic() - self._seen >= _SEEN_SECONDS:
+            self._seen = time.monotonic()
+            transaction.sql.execute(update(ServiceRow).values(seen_at=transaction.now))
+        return turn.ticked(transaction)
+
+    def leave(self, turn: Turn) -> None:
+        """Note in the store that this instance has stopped, so that another broker may follow at once."""
+        with self._store.transaction() as transaction:
+            transaction.sql.execute(update(ServiceRow).where(ServiceRow.epoch == turn.epoch).values(seen_at=None))
+
     def _take(self, transaction: Transaction) -> Turn:
         taken = transaction.sql.scalars(
             update(ServiceRow)
-            .where(ServiceRow.epoch == self._before)
+            .where(ServiceRow.epoch == self._before, ServiceRow.broker_id == self._broker_id)
             .values(
                 epoch=ServiceRow.epoch + 1,
                 instance=self._instance,
                 active_since=transaction.now,
                 lease_seconds=self._lease_seconds,
+                seen_at=transaction.now,
             )
             .returning(ServiceRow.epoch)
         ).one_or_none()

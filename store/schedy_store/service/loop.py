@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from schedy.errors import SchedyError, TopologyMissingError
 from schedy.settings import Settings
@@ -21,6 +21,7 @@ from schedy_store.service.applying import Applier
 from schedy_store.service.batch import BatchHandler
 from schedy_store.service.broker.link import Link
 from schedy_store.service.epoch import DeposedError
+from schedy_store.service.home import Broker, Home
 from schedy_store.service.inbox import Arrivals
 from schedy_store.service.reader import Reader
 from schedy_store.service.searches.searches import Searches
@@ -41,8 +42,7 @@ _BATCH_BYTES = 16_000_000
 class ResultsService:
     """One instance. `run` blocks until `stop`.
 
-    `prepare_broker` is called before each subscription, and declares what is missing on the broker; it returns the
-    changes, one line each.
+    The broker is prepared before each subscription.
 
     Lives in the thread that calls `run`, the service thread; `stop` may be called from any.
     """
@@ -52,12 +52,13 @@ class ResultsService:
         settings: Settings,
         store: Store,
         *,
-        prepare_broker: Callable[[], Sequence[str]],
+        broker: Broker,
         migrate_older: bool = False,
     ) -> None:
         self._settings = settings
         self._store = store
-        self._prepare_broker = prepare_broker
+        self._broker = broker
+        self._home = Home(store, broker)
         self._migrate_older = migrate_older
         self._instance = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = False
@@ -81,7 +82,7 @@ class ResultsService:
             try:
                 self._store.migrate(from_older=self._migrate_older)
                 self._prepare()
-                self._serve()
+                self._serve(self._home.settle())
                 if self._missing is not None:
                     is_rare = time.monotonic() - self._repaired_at > _REPAIRED_OFTEN_SECONDS
                     self._pause(_FIRST_PAUSE_SECONDS if is_rare else _REPAIR_PAUSE_SECONDS)
@@ -99,7 +100,7 @@ class ResultsService:
 
     def _prepare(self) -> None:
         """Declare what is missing on the broker, and say so."""
-        changes = self._prepare_broker()
+        changes = self._broker.prepare()
         if self._missing is not None:
             _log.warning("%s It was declared again%s.", self._missing.what, _listed(changes))
             self._missing = None
@@ -124,7 +125,7 @@ class ResultsService:
             _log.info("Everything works again.")
             self._complaint = ""
 
-    def _serve(self) -> None:
+    def _serve(self, broker_id: str) -> None:
         """Serve over one link, until `stop`, or until something of Schedy is missing on the broker.
 
         Raises StoreError when the database is away, DeposedError when superseded.
@@ -132,7 +133,7 @@ class ResultsService:
         self._was_connected = False
         reader = Reader(self._store.url)
         link = Link(self._settings, instance=self._instance, on_request=reader.requests.put)
-        applier = self._applier(link)
+        applier = self._applier(link, broker_id)
         batches = BatchHandler(link, applier, AfterCommit(link, self._searches))
         connection = 0
         link.start()
@@ -157,13 +158,15 @@ class ResultsService:
             self._searches.end()
             link.end()
             reader.end()
+        applier.leave()
 
-    def _applier(self, link: Link) -> Applier:
+    def _applier(self, link: Link, broker_id: str) -> Applier:
         return Applier(
             self._settings,
             self._store,
             link,
             instance=self._instance,
+            broker_id=broker_id,
             tickets=self._tickets,
             searches=self._searches,
             timers=self._timers,
