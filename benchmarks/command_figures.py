@@ -171,6 +171,7 @@ def _experiment_row(name: str) -> dict[str, object]:
         "paused": False,
         "max_attempts": 3,
         "created_at": datetime.now(UTC),
+        "timed_from": datetime.now(UTC),
     }
 
 

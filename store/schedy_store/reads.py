@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
@@ -53,6 +54,9 @@ _EVENTS_SHOWN = 200
 _JOBS_AT_ONCE = 50
 _SILENT_LEASES = 0.7
 """Part of a lease after which a worker is silent: by then two heartbeats in a row have not come."""
+
+_MEASURED_SECONDS = 10.0
+"""Seconds after its latest noted tick in which a service surely measures the time."""
 
 _DELETED = Refusal(code="not_found", reason="The experiment was deleted.")
 _SORT_COLUMNS = {name: Job.__table__.columns["job_id" if name == "id" else name] for name in JOB_COLUMNS}
@@ -110,14 +114,22 @@ def _jobs(transaction: Transaction, request: GetJobs) -> Answer:
 
 def _records(transaction: Transaction, found: Select[*tuple[Any, ...]]) -> Iterator[JobRecord]:
     """Yield records; that of a running job whose worker should have been heard of says how long it is silent."""
-    lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
+    lease, until = _measured(transaction)
     for row in itertools.starmap(RecordRow, transaction.sql.execute(found)):
         record = job_record(row)
         if row.status == "RUNNING" and row.heard_at is not None:
-            silent = (transaction.now - row.heard_at).total_seconds()
+            silent = (until - row.heard_at).total_seconds()
             if silent > lease * _SILENT_LEASES:
                 record = record.model_copy(update={"silent_seconds": silent})
         yield record
+
+
+def _measured(transaction: Transaction) -> tuple[float, datetime]:
+    """Return the lease, and the time until which a worker's silence counts: no longer than a service listened."""
+    service = transaction.sql.execute(select(Service.lease_seconds, Service.measured_until)).one()
+    until, now = service.measured_until, transaction.now
+    is_measured = until is None or abs((now - until).total_seconds()) < _MEASURED_SECONDS
+    return service.lease_seconds or math.inf, now if is_measured else until
 
 
 def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
@@ -210,10 +222,15 @@ def _workers(transaction: Transaction, request: GetWorkers) -> Answer:
     if not request.gone:
         found = found.where(Worker.state != "ended")
     rows = [WorkerRow(*row) for row in transaction.sql.execute(found)]
-    lease = transaction.sql.scalar(select(Service.lease_seconds)) or math.inf
+    lease, until = _measured(transaction)
     page = rows[: request.limit]
     jobs = _jobs_of_workers(transaction, [row.pk for row in page])
-    workers = [worker_record(row, jobs.get(row.pk, []), transaction.now, lease) for row in page]
+    workers = [
+        worker_record(
+            row, jobs.get(row.pk, []), now=transaction.now, silent=(until - row.heard_at).total_seconds() > lease
+        )
+        for row in page
+    ]
     return WorkersAnswer.model_construct(workers=workers, more=len(rows) > request.limit)
 
 

@@ -117,8 +117,8 @@ class SearchDesk:
     def grow_older(self, seconds: float) -> None:
         """Set back the time at which the experiment was added."""
         with self.store.transaction() as transaction:
-            (created_at,) = transaction.sql.scalars(select(Experiment.created_at))
-            transaction.sql.execute(update(Experiment).values(created_at=created_at - timedelta(seconds=seconds)))
+            (timed_from,) = transaction.sql.scalars(select(Experiment.timed_from))
+            transaction.sql.execute(update(Experiment).values(timed_from=timed_from - timedelta(seconds=seconds)))
 
     def end_jobs(self, experiment: ExperimentRecord) -> None:
         """Make everything that is queued final."""

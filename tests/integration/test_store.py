@@ -95,9 +95,9 @@ class Desk:
         with self.store.transaction() as transaction:
             return Leases(self.later(transaction), lease_seconds=LEASE_SECONDS).expire(1000)
 
-    def renew(self) -> None:
+    def renew(self, unmeasured: timedelta = timedelta()) -> None:
         with self.store.transaction() as transaction:
-            Leases(self.later(transaction), lease_seconds=LEASE_SECONDS).renew()
+            Leases(self.later(transaction), lease_seconds=LEASE_SECONDS).renew(unmeasured=unmeasured)
 
     def read(self, request: Request[Any]) -> Answer:
         with self.store.transaction() as transaction:

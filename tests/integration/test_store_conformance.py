@@ -232,7 +232,7 @@ BULK_EVENTS = [
         lambda bench: bench.leases.stop_overdue(1000),
         lambda job, terms, now: transitions.overdue(job, terms, "job_timeout", now).state,
     ),
-    BulkEvent("renew", lambda bench: bench.leases.renew(), _renewed),
+    BulkEvent("renew", lambda bench: bench.leases.renew(unmeasured=timedelta()), _renewed),
     BulkEvent("pause", _turned(paused=True), _closed),
     BulkEvent("end", _turned(status="DONE"), _closed),
     BulkEvent("mark", _mark(older=0), lambda job, *_rest: transitions.ticket_published(job, job.ticket)),
@@ -277,6 +277,7 @@ def _columns(experiment_pk: int, number: int, state: JobState) -> dict[str, Any]
         "created_at": LONG_AGO,
         "started_at": LONG_AGO if state.attempt else None,
         "reported_at": LONG_AGO,
+        "timed_from": LONG_AGO,
         "finished_at": NOW if state.is_final else None,
         "status": state.status,
         "token": state.token,
@@ -309,6 +310,7 @@ class Laboratory:
                     max_attempts=MAX_ATTEMPTS,
                     job_timeout=JOB_TIMEOUT,
                     created_at=LONG_AGO,
+                    timed_from=LONG_AGO,
                 )
                 .returning(Experiment.pk)
             ).one()

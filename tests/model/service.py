@@ -133,7 +133,7 @@ def _transaction(
 
 
 def _begin(setup: Setup, draft: Draft, which: int) -> None:
-    """Take an epoch if there is none: `Epochs.check`; renew the leases after a gap: `Turn.has_gap`.
+    """Take an epoch if there is none: `Epochs.check`; renew the leases after a gap: `Turn.gap`.
 
     The epoch follows the one that the store had when the instance subscribed. So an instance that was cut off with its
     first batch in hand, and wakes up after another has taken one, has missed its own.

@@ -105,6 +105,7 @@ class ExperimentChanges:
                 status=change.status,
                 paused=False,
                 created_at=self._now,
+                timed_from=self._now,
                 **definition_columns(definition),
                 **self._limits(change.limits),
             )

@@ -87,6 +87,7 @@ class JobChanges:
             "started_at": self._now,
             "heard_at": self._now,
             "reported_at": self._now,
+            "timed_from": self._now,
             "worker": worker,
             "worker_pk": self._workers.pk_of(push.worker),
             "user": user,

@@ -1,10 +1,10 @@
 """Rows of jobs: reading them for a verdict, and writing verdicts, guarded by the revision that was judged."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal_column, select, update
 
 from schedy.search.definition import as_observation
 from schedy.wire.base import FINAL_STATUSES
@@ -12,6 +12,7 @@ from schedy.wire.stopping import Stop, stop_text
 from schedy.wire.values import Values, dump_values, load_values, sort_keys
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.transitions import JobState, Terms
+from schedy_store.schema.column_types import After
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
 from schedy_store.schema.tables import Experiment, Job, JobValue
@@ -23,6 +24,16 @@ _ROW = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment)
 # Every report runs these: building a statement takes ten times as long as running it.
 _ROW_OF_JOB = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id == bindparam("id_is"))
 _ROW_AGAIN = _ROW.where(Job.pk == bindparam("pk_is"))
+_RUNNING = Job.status == literal_column("'RUNNING'")  # no parameter, so that SQLite uses the index of the leases
+_JOB_TIMEOUT_IS_OVER = After(Job.timed_from, Experiment.job_timeout) <= bindparam("at_now")
+_STALL_TIMEOUT_IS_OVER = After(Job.reported_at, Experiment.stall_timeout) <= bindparam("at_now")
+_OVERDUE = (
+    select(*JOB_ROW_COLUMNS, case((_JOB_TIMEOUT_IS_OVER, "job_timeout"), else_="stall_timeout"))
+    .join_from(Job, Experiment)
+    .where(_RUNNING, Job.stop.is_(None), _JOB_TIMEOUT_IS_OVER | _STALL_TIMEOUT_IS_OVER)
+    .order_by(Job.lease_until)
+    .limit(bindparam("most"))
+)
 _MOVE = (
     update(Job)
     .where(Job.pk == bindparam("pk_is"), Job.revision == bindparam("revision_is"), Job.status == bindparam("status_is"))
@@ -61,17 +72,13 @@ class JobRows:
 
     def with_lease_over(self, limit: int) -> list[JobRow]:
         """Return running jobs whose lease is over, the oldest first."""
-        over = _ROW.where(Job.status == "RUNNING", Job.lease_until <= self._now).order_by(Job.lease_until)
+        over = _ROW.where(_RUNNING, Job.lease_until <= self._now).order_by(Job.lease_until)
         return [JobRow(*found) for found in self._sql.execute(over.limit(limit))]
 
-    def running_since(
-        self, experiment_pk: int, since: ColumnElement[datetime], before: datetime, limit: int
-    ) -> list[JobRow]:
-        """Return jobs of an experiment that run, are not to stop, and whose time `since` lies before another."""
-        overdue = _ROW.where(
-            Job.experiment_pk == experiment_pk, Job.status == "RUNNING", Job.stop.is_(None), since <= before
-        )
-        return [JobRow(*found) for found in self._sql.execute(overdue.order_by(Job.pk).limit(limit))]
+    def overdue(self, limit: int) -> list[tuple[JobRow, Stop]]:
+        """Return running jobs that exceed a timeout of their experiment, and are not to stop yet, with the timeout."""
+        found = self._sql.execute(_OVERDUE, {"at_now": self._now, "most": limit})
+        return [(JobRow(*columns), stop) for *columns, stop in found]
 
     def experiment_pk(self, uid: str) -> int | None:
         """Return the primary key of an experiment, None if there is none."""
@@ -111,7 +118,7 @@ class JobRows:
 
     def queue_again(self, row: JobRow, state: JobState, results: str) -> None:
         """Write a verdict that queues a job again, without a holder; `results` is what its last attempt leaves."""
-        nobody = {"started_at": None, "finished_at": None, "worker": None, "worker_pk": None, "user": None}
+        nobody = dict.fromkeys(("started_at", "timed_from", "finished_at", "worker", "worker_pk", "user"))
         self.move(row, state, ended=None, **nobody, **self.fresh_start(row, results))
         if row.status in FINAL_STATUSES:
             self.rewrite(row.experiment_pk)

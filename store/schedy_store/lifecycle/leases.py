@@ -1,28 +1,37 @@
 """Leases: what a tick judges, jobs whose workers are lost and jobs that run for too long."""
 
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Double, bindparam, update
 
+from schedy.search.algorithms import MANUAL
 from schedy.wire.stopping import Stop
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.job_rows import JobRows, reason_to_stop, state_of
 from schedy_store.lifecycle.transitions import Verdict
 from schedy_store.lifecycle.workers import Workers
+from schedy_store.schema.column_types import After
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JobRow
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import Experiment, Job, Worker
 
-_WITH_TIMEOUT = select(Experiment.pk, Experiment.job_timeout, Experiment.stall_timeout).where(
-    Experiment.job_timeout.is_not(None) | Experiment.stall_timeout.is_not(None)
-)
-_RENEW = (
+_GAP = bindparam("gap", type_=Double)
+_RENEW_JOBS = (
     update(Job)
     .where(Job.status == "RUNNING")
-    .values(lease_until=bindparam("until"), reported_at=bindparam("at_now"), revision=Job.revision + 1)
+    .values(
+        lease_until=bindparam("until"),
+        timed_from=After(Job.timed_from, _GAP),
+        reported_at=After(Job.reported_at, _GAP),
+        heard_at=After(Job.heard_at, _GAP),
+        revision=Job.revision + 1,
+    )
 )
+_RENEW_SEARCHES = (
+    update(Experiment).where(Experiment.scheduler != MANUAL).values(timed_from=After(Experiment.timed_from, _GAP))
+)
+_RENEW_WORKERS = update(Worker).where(Worker.state != "ended").values(heard_at=After(Worker.heard_at, _GAP))
 
 
 class Leases:
@@ -52,23 +61,22 @@ class Leases:
         return self._rows.again(row)
 
     def stop_overdue(self, limit: int) -> Effects:
-        """Tell the workers of jobs that exceed a timeout to stop; at most `limit` for each timeout."""
+        """Tell the workers of jobs that exceed a timeout to stop; at most `limit` at a time."""
         effects = Effects()
-        for experiment in self._sql.execute(_WITH_TIMEOUT).all():
-            limits: tuple[tuple[Stop, Any, float | None], ...] = (
-                ("job_timeout", Job.started_at, experiment.job_timeout),
-                ("stall_timeout", Job.reported_at, experiment.stall_timeout),
-            )
-            for stop, since, seconds in limits:
-                if seconds is not None:
-                    before = self._now - timedelta(seconds=seconds)
-                    for row in self._rows.running_since(experiment.pk, since, before, limit):
-                        self._stop(row, stop, effects)
+        for row, stop in self._rows.overdue(limit):
+            self._stop(row, stop, effects)
         return effects
 
-    def renew(self) -> None:
-        """Give every running job a whole lease: no worker loses a job because no service listened."""
-        self._sql.execute(_RENEW, {"until": self._now + self._lease, "at_now": self._now})
+    def renew(self, *, unmeasured: timedelta) -> None:
+        """Give every running job a whole lease: no worker loses a job because no service listened.
+
+        `unmeasured` is how far the database's clock has gone while no service measured the time, or was set back. No
+        timer counts that: of jobs, of searches, or of the silence of workers.
+        """
+        gap = {"gap": unmeasured.total_seconds()}
+        self._sql.execute(_RENEW_JOBS, {"until": self._now + self._lease, **gap})
+        self._sql.execute(_RENEW_SEARCHES, gap)
+        self._sql.execute(_RENEW_WORKERS, gap)
 
     def _stop(self, row: JobRow, stop: Stop, effects: Effects) -> None:
         verdict = transitions.overdue(state_of(row), self._rows.terms(row), stop, self._now)

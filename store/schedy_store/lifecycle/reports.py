@@ -100,6 +100,7 @@ class Reports:
             **self._rows.fresh_start(row),
             "started_at": self._now,
             "reported_at": self._now,
+            "timed_from": self._now,
             "heard_at": self._now,
             "worker": worker,
             "worker_pk": self._workers.pk_of(message.worker),

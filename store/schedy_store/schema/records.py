@@ -70,9 +70,8 @@ def event_record(row: EventRow) -> JobEvent:
     )
 
 
-def worker_record(row: WorkerRow, jobs: list[str], now: datetime, lease: float) -> WorkerRecord:
-    """Return the record of a worker, at the time `now` of the store."""
-    heard_seconds_ago = (now - row.heard_at).total_seconds()
+def worker_record(row: WorkerRow, jobs: list[str], *, now: datetime, silent: bool) -> WorkerRecord:
+    """Return the record of a worker, at the time `now` of the store. `silent`: not heard of for a lease."""
     return WorkerRecord(
         position=row.pk,
         host=row.host,
@@ -80,10 +79,10 @@ def worker_record(row: WorkerRow, jobs: list[str], now: datetime, lease: float) 
         program=row.program,
         state=row.state,
         detail=row.detail,
-        silent=row.state != "ended" and heard_seconds_ago > lease,
+        silent=row.state != "ended" and silent,
         since=row.since,
         heard_at=row.heard_at,
-        heard_seconds_ago=heard_seconds_ago,
+        heard_seconds_ago=max(0.0, (now - row.heard_at).total_seconds()),
         jobs=jobs,
         done=row.done,
         crashed=row.crashed,

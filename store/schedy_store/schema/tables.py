@@ -55,8 +55,9 @@ class Experiment(Base):
 
     `objectives` is a JSON list of the names of the objectives, and `prunes` tells whether there is a pruner: both are
     in `settings` too, which reports need not read. `made` counts the jobs that the search was asked for; `search_end`
-    says why it makes no more. `completed`: it is DONE because no job is left, not at a user's request. `rewritten`
-    grows when a job that had ended is retried, amended or deleted.
+    says why it makes no more. `timed_from` is the time from which its search is timed: when it was added, later by the
+    time that nobody has measured since. `completed`: it is DONE because no job is left, not at a user's request.
+    `rewritten` grows when a job that had ended is retried, amended or deleted.
     """
 
     __tablename__ = "experiment"
@@ -78,6 +79,7 @@ class Experiment(Base):
     stall_timeout: Mapped[float | None] = mapped_column(Double)
     retry_timeouts: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    timed_from: Mapped[datetime] = mapped_column(UtcDateTime)
     objectives: Mapped[str] = mapped_column(Text, default="[]")
     prunes: Mapped[bool] = mapped_column(default=False)
     made: Mapped[int] = mapped_column(default=0)
@@ -92,7 +94,9 @@ class Job(Base):
 
     `dispatched_at` is when ticket number `ticket` was published; while it is NULL, a QUEUED job wants a ticket.
     `revision` grows with every change and guards every update. Each attempt starts from the initial results and
-    quality, those of the push; the results of earlier ones are in `previous_results`. `user` is the broker's user that
+    quality, those of the push; the results of earlier ones are in `previous_results`. `timed_from` is the time from
+    which the attempt is timed: when it started, later by the time that nobody has measured since. `heard_at` and
+    `reported_at` are moved so, too. `user` is the broker's user that
     claimed the job. A job that a search has made has the number of its suggestion, from 0, and what the search keeps
     with it in `search_state`, which no message may set: some libraries keep pickled objects there. `ended` numbers the
     jobs of an experiment in the order in which they ended.
@@ -150,6 +154,7 @@ class Job(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     heard_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    timed_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
     worker: Mapped[str | None] = mapped_column(Text)
     worker_pk: Mapped[int | None] = mapped_column(Key)
     user: Mapped[str | None] = mapped_column(Text)
@@ -281,7 +286,7 @@ class Service(Base):
 
     `broker_id` names the broker through which the store is served, which has an exchange named after it; none before
     the first service. The active instance notes every few seconds in `seen_at` that it works, and empties it when it
-    stops.
+    stops. `measured_until` is the time of its latest tick, noted as often.
     """
 
     __tablename__ = "service"
@@ -294,3 +299,4 @@ class Service(Base):
     lease_seconds: Mapped[float | None] = mapped_column(Double)
     broker_id: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    measured_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

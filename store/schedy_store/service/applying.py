@@ -123,9 +123,10 @@ class Applier:
             self._tickets.reset(transaction)
             self._searches.reset(self._link.inbox.put_answer)
             self._link.open_queues(self._tickets.open_experiments(transaction))
-        if turn.has_gap(transaction):
-            self._leases(transaction).renew()
-            turn = turn.ticked(transaction)
+        gap = turn.gap(transaction)
+        if gap is not None:
+            self._leases(transaction).renew(unmeasured=gap)
+            turn = self._epochs.ticked(transaction, turn)
         return turn
 
     def _apply_all(

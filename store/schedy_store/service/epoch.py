@@ -6,7 +6,7 @@ an instance raises when it becomes active, and which every transaction checks.
 
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from sqlalchemy import select, update
@@ -39,18 +39,25 @@ class Turn:
     epoch: int | None = None
     last_tick: tuple[float, datetime] | None = None
     """The time in seconds by this machine's clock, and the time by the database's."""
+    measured_until: datetime | None = None
+    """The time of the latest tick that the instance before has noted, by the database's clock."""
 
     def ticked(self, transaction: Transaction) -> Self:
         return replace(self, last_tick=(time.monotonic(), transaction.now))
 
-    def has_gap(self, transaction: Transaction) -> bool:
-        """Return whether no tick has come for a while, by one of the clocks, or at all: no lease may be judged then."""
+    def gap(self, transaction: Transaction) -> timedelta | None:
+        """Return the time without a measure since the last tick, or since that of the instance before.
+
+        None if ticks come regularly, by both clocks. No lease may be judged after a gap. The time is the database's, so
+        it is negative after its clock was set back.
+        """
         if self.last_tick is None:
-            return True
+            return timedelta() if self.measured_until is None else transaction.now - self.measured_until
         seconds, database_time = self.last_tick
         passed = time.monotonic() - seconds
-        drift = (transaction.now - database_time).total_seconds() - passed
-        return passed >= _LONGEST_GAP_SECONDS or abs(drift) >= _LONGEST_GAP_SECONDS
+        elapsed = transaction.now - database_time
+        drift = elapsed.total_seconds() - passed
+        return elapsed if passed >= _LONGEST_GAP_SECONDS or abs(drift) >= _LONGEST_GAP_SECONDS else None
 
 
 class Epochs:
@@ -64,7 +71,7 @@ class Epochs:
         self._lease_seconds = lease_seconds
         self._before = 0
         self._seen = 0.0
-        """Time at which the store was last told that this instance works, by `time.monotonic`."""
+        """The time at which a tick was last noted in the store, by `time.monotonic`."""
 
     def look(self) -> None:
         """Read the epoch before a subscription: only the one that follows it can be taken.
@@ -87,10 +94,11 @@ class Epochs:
         return turn
 
     def ticked(self, transaction: Transaction, turn: Turn) -> Turn:
-        """Return the turn with the tick that came; notes every few seconds in the store that this instance works."""
+        """Return the turn with the tick that came; every few seconds its time is noted in the store."""
         if time.monotonic() - self._seen >= _SEEN_SECONDS:
             self._seen = time.monotonic()
-            transaction.sql.execute(update(ServiceRow).values(seen_at=transaction.now))
+            now = transaction.now
+            transaction.sql.execute(update(ServiceRow).values(seen_at=now, measured_until=now))
         return turn.ticked(transaction)
 
     def leave(self, turn: Turn) -> None:
@@ -99,7 +107,7 @@ class Epochs:
             transaction.sql.execute(update(ServiceRow).where(ServiceRow.epoch == turn.epoch).values(seen_at=None))
 
     def _take(self, transaction: Transaction) -> Turn:
-        taken = transaction.sql.scalars(
+        taken = transaction.sql.execute(
             update(ServiceRow)
             .where(ServiceRow.epoch == self._before, ServiceRow.broker_id == self._broker_id)
             .values(
@@ -109,10 +117,10 @@ class Epochs:
                 lease_seconds=self._lease_seconds,
                 seen_at=transaction.now,
             )
-            .returning(ServiceRow.epoch)
+            .returning(ServiceRow.epoch, ServiceRow.measured_until)
         ).one_or_none()
         if taken is None:
             raise DeposedError(was_active=False)
         detail = f"The results service {self._instance} is active."
         Journal(transaction).record("service", detail, experiment_pk=None)
-        return Turn(taken)
+        return Turn(taken.epoch, measured_until=taken.measured_until)

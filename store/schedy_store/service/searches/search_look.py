@@ -135,6 +135,6 @@ def _end_reason(row: SearchRow, definition: Definition, now: datetime) -> str:
     """Return why a search wants no further job, empty if it does."""
     if definition.max_jobs is not None and row.made >= definition.max_jobs:
         return f"All {definition.max_jobs} jobs have been made."
-    if definition.max_time is not None and (now - row.created_at).total_seconds() > definition.max_time:
+    if definition.max_time is not None and (now - row.timed_from).total_seconds() > definition.max_time:
         return f"The time for making jobs ({definition.max_time:g} s) is over."
     return row.search_end or ""

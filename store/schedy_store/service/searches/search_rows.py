@@ -28,7 +28,7 @@ class SearchRow:
     made: int
     search_end: str | None
     problem: str | None
-    created_at: datetime
+    timed_from: datetime
 
     @property
     def is_open(self) -> bool:

@@ -39,6 +39,7 @@ def _create_experiment() -> None:
         sa.Column("stall_timeout", sa.Double(), nullable=True),
         sa.Column("retry_timeouts", sa.Boolean(), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("timed_from", _TIME, nullable=False),
         sa.Column("objectives", sa.Text(), nullable=False),
         sa.Column("prunes", sa.Boolean(), nullable=False),
         sa.Column("made", sa.Integer(), nullable=False),
@@ -74,6 +75,7 @@ def _create_job() -> None:
         sa.Column("finished_at", _TIME, nullable=True),
         sa.Column("heard_at", _TIME, nullable=True),
         sa.Column("reported_at", _TIME, nullable=True),
+        sa.Column("timed_from", _TIME, nullable=True),
         sa.Column("worker", sa.Text(), nullable=True),
         sa.Column("worker_pk", _KEY, nullable=True),
         sa.Column("user", sa.Text(), nullable=True),
@@ -238,6 +240,7 @@ def _create_service_tables() -> None:
         sa.Column("lease_seconds", sa.Double(), nullable=True),
         sa.Column("broker_id", sa.Text(), nullable=True),
         sa.Column("seen_at", _TIME, nullable=True),
+        sa.Column("measured_until", _TIME, nullable=True),
         sa.CheckConstraint("pk = 1", name=op.f("ck_service_one_row")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_service")),
     )
