@@ -278,14 +278,18 @@ class Job(StoredJob):
             raise
         try:
             values, quality = self._checked()
-            self._report_end(hold, status, error_text, results=values, quality=quality)
         except InvalidValueError as fault:
-            lines = filter(None, [error_text, f"The results could not be sent: {fault}"])
-            self._report_unsendable(hold, "\n".join(lines), fault)
+            self._report_unsendable(hold, error_text, fault)
+            raise
+        try:
+            self._report_end(hold, status, error_text, results=values, quality=quality)
+        except MessageTooLargeError as fault:
+            self._report_unsendable(hold, error_text, fault)
             raise
 
-    def _report_unsendable(self, hold: Hold, error_text: str, fault: InvalidValueError) -> None:
+    def _report_unsendable(self, hold: Hold, error_text: str | None, fault: InvalidValueError) -> None:
         """End as CRASHED, with those of the results that can be sent."""
+        error_text = "\n".join(filter(None, [error_text, f"The results could not be sent: {fault}"]))
         limit = self._session.settings.max_message_bytes
         while True:
             if isinstance(fault, MessageTooLargeError):
