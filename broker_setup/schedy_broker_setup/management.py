@@ -46,6 +46,15 @@ class QueueInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueuePolicy:
+    """A queue, the policies that hold for it (an empty text if none does), and what they define together."""
+
+    name: str
+    policy: str
+    definition: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Answer:
     status: int
     body: bytes = field(repr=False)
@@ -91,6 +100,21 @@ class Management:
             QueueInfo(name=queue["name"], messages=queue.get("messages", 0), consumers=queue.get("consumers", 0))
             for queue in self._get("queues", vhost)
         ]
+
+    def queue_policies(self, vhost: str) -> list[QueuePolicy]:
+        """Return the queues of a vhost with their policies and operator policies."""
+        return [
+            QueuePolicy(
+                name=queue["name"],
+                policy=" and ".join(filter(None, [queue.get("policy"), queue.get("operator_policy")])),
+                definition=queue.get("effective_policy_definition") or {},
+            )
+            for queue in self._get("queues", vhost)
+        ]
+
+    def put_policy(self, vhost: str, name: str, *, pattern: str, definition: Mapping[str, Any]) -> None:
+        """Set a policy on queues, in place of any of that name."""
+        self._put({"pattern": pattern, "definition": definition, "apply-to": "queues"}, "policies", vhost, name)
 
     def put_vhost(self, vhost: str) -> bool:
         """Create a vhost; its creator gets all permissions in it."""

@@ -202,7 +202,7 @@ def test_the_password_is_wrong(vhost_url: str) -> None:
     host = vhost_url.split("@", 1)[1]
     check = _only(broker_checks(f"amqp://guest:{PASSWORD}@{host}"))
     assert "refused the login of user 'guest'" in check.detail
-    assert "only from the broker's own machine" in check.remedy
+    assert "whom this broker does not let in" in check.remedy
 
 
 def test_the_vhost_is_missing(vhost_url: str) -> None:

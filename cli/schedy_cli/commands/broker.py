@@ -13,11 +13,14 @@ from schedy.tls import TlsFiles
 from schedy_broker_setup.connecting import addresses_of
 from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.definitions_file import definitions
+from schedy_broker_setup.doctor.check import Status
 from schedy_broker_setup.management import Management
 from schedy_broker_setup.permissions import Role, users_from
 from schedy_broker_setup.users import create_users
 from schedy_cli.context import settings_of
 from schedy_cli.interruption import accounted
+from schedy_cli.policy_check import policies
+from schedy_cli.printing.messages import print_message
 
 _PASSWORDS = ", ".join(role.password_variable for role in Role)
 
@@ -55,6 +58,9 @@ def setup_command(ctx: click.Context, *, url: str | None, management_url: str | 
     settings = settings_of(ctx, broker_url=url)
     with accounted(lambda: "Some of it may exist by now. Run the command again: it is safe to repeat."):
         _set_up(settings, management_url)
+    for check in policies(settings, management_url=management_url):
+        if check.status in {Status.WARNING, Status.FAILED}:
+            print_message(f"Warning: {check.name}: {check.detail} {check.remedy}")
 
 
 def _set_up(settings: Settings, management_url: str | None) -> None:

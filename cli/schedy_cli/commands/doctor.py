@@ -14,6 +14,7 @@ from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.home_check import home_checks
+from schedy_cli.policy_check import policies
 from schedy_store.schema.engine import Store
 
 _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.UNKNOWN: "cyan"}
@@ -45,6 +46,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield from broker
     if broker[0].status is Status.OK:
         yield _service_check(settings)
+        yield from policies(settings)
     store = _store_check(settings)
     yield store
     if broker[0].status is Status.OK and store.status is Status.OK:
