@@ -1,6 +1,8 @@
-"""The check of `schedy doctor` that store and broker belong together."""
+"""The checks of `schedy doctor` on what the store says of its service: its broker, and whether it works."""
 
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from schedy.errors import SchedyError
 from schedy.settings import Settings
@@ -28,6 +30,9 @@ def home_checks(settings: Settings) -> Iterator[Check]:
         if found.broker_id is not None:
             state = ServedBroker(settings.broker_url, settings.broker_tls).mark_state(found.broker_id)
             yield _check(found, state.presence)
+            instance = instance_check(found)
+            if instance is not None:
+                yield instance
     except SchedyError as error:
         yield Check(name=_NAME, status=Status.UNKNOWN, detail=str(error))
 
@@ -50,3 +55,28 @@ def _check(found: Served, presence: Presence) -> Check:
         remedy="Give all services of a store the same SCHEDY_BROKER_URL. Reports and pushes that wait at the other"
         " broker are stored once the store is served there again.",
     )
+
+
+def instance_check(found: Served) -> Check | None:
+    """Check the instance that was active last; None if it has stopped in good order, or there was none."""
+    name, instance = "instance", found.instance
+    if found.silent_seconds is None:
+        return None
+    if found.is_active:
+        return Check(name=name, status=Status.OK, detail=f"{instance} stores what arrives.")
+    runs_here = _runs_here(instance)
+    why = "It runs, but" if runs_here else "It was killed, or"
+    elsewhere = " If it is gone, start another: `schedy serve` (or `schedy up`)."
+    return Check(
+        name=name,
+        status=Status.FAILED,
+        detail=f"{instance} was last seen {found.silent_seconds:.0f} s ago and has not stopped. {why} cannot write to"
+        " the store, or reach the broker.",
+        remedy=f"Its log says what it waits for.{'' if runs_here else elsewhere}",
+    )
+
+
+def _runs_here(instance: str) -> bool:
+    """Return whether an instance, HOST:PID, is a process of this machine."""
+    host, _, pid = instance.rpartition(":")
+    return host == socket.gethostname() and Path(f"/proc/{pid}").exists()

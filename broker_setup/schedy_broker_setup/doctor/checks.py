@@ -170,8 +170,9 @@ def _service(reports: QueueState) -> Check:
         return Check(
             name=name,
             status=Status.FAILED,
-            detail="No results service is running: running jobs go on, but no job starts and nothing new is stored.",
-            remedy="Run `schedy serve` (or `schedy up`) on a machine that reaches the store.",
+            detail="No results service takes reports: running jobs go on, but no job starts and nothing new is stored.",
+            remedy="Run `schedy serve` (or `schedy up`) on a machine that reaches the store. If one runs, its log says"
+            " what it waits for: the database, or room on its disk.",
         )
     return Check(name=name, status=Status.OK, detail="An instance is active.")  # waiting ones are not counted
 

@@ -17,6 +17,7 @@ from schedy_cli.home_check import home_checks
 from schedy_cli.policy_check import policies
 from schedy_store.schema.engine import Store
 
+_LITTLE_ROOM_BYTES = 20_000_000
 _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.UNKNOWN: "cyan"}
 
 
@@ -83,10 +84,18 @@ def _store_check(settings: Settings) -> Check:
         store = Store.open(settings.effective_store_url, read_only=True)
         try:
             store.check_schema()
+            free = store.free_bytes()
         finally:
             store.close()
     except SchedyError as error:
         return Check(name="store", status=Status.FAILED, detail=str(error))
+    if free is not None and free < _LITTLE_ROOM_BYTES:
+        return Check(
+            name="store",
+            status=Status.FAILED,
+            detail=f"{place} has {free / 1_000_000:.0f} MB left on its disk: soon nothing can be stored.",
+            remedy="Make room; reports wait in the broker until there is some.",
+        )
     return Check(name="store", status=Status.OK, detail=f"{place} is reachable and up to date.")
 
 

@@ -7,6 +7,7 @@ itself, in the statement that asks for the time.
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from schedy.errors import StoreError
 from schedy.urls import without_password
 from schedy_store.schema.faults import is_fault_of_data, store_error
-from schedy_store.schema.migrating import MIGRATIONS, Migrations, revision_of
+from schedy_store.schema.migrating import MIGRATIONS, Migrations, revision_of, sqlite_file
 
 SCHEMA_REVISION = MIGRATIONS.latest
 """The revision of the schema that this code works with."""
@@ -151,6 +152,13 @@ class Store:
                 if self.schema_revision() != latest:  # else another instance did it at the same moment
                     raise store_error(error, self.url) from error
         self.check_schema()
+
+    def free_bytes(self) -> int | None:
+        """Return the room that is left on the disk of a SQLite store, None for another store."""
+        if self._engine.dialect.name != "sqlite":
+            return None
+        with self._mapped_errors(), self._engine.connect() as sql:
+            return shutil.disk_usage(sqlite_file(sql).parent).free
 
     def close(self) -> None:
         self._engine.dispose()

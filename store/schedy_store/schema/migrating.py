@@ -83,6 +83,12 @@ def revision_of(sql: Connection) -> str | None:
     return revision
 
 
+def sqlite_file(sql: Connection) -> Path:
+    """Return the file of a SQLite store."""
+    databases = sql.exec_driver_sql("PRAGMA database_list")
+    return next(Path(file) for _number, name, file in databases if name == "main")
+
+
 @contextlib.contextmanager
 def _connection(engine: Engine) -> Iterator[Connection]:
     """Connect, on SQLite without foreign keys.
@@ -100,7 +106,7 @@ def _connection(engine: Engine) -> Iterator[Connection]:
 
 def _back_up(sql: Connection, revision: str) -> None:
     """Copy a SQLite store, as it is at the start of this transaction. Replaces a backup of the same revision."""
-    store = next(Path(file) for _number, name, file in sql.exec_driver_sql("PRAGMA database_list") if name == "main")
+    store = sqlite_file(sql)
     backup = store.with_name(f"{store.name}.backup-{revision}")
     unfinished = store.with_name(f"{backup.name}.unfinished")
     try:

@@ -8,7 +8,6 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import select, update
@@ -42,19 +41,26 @@ class Broker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The broker by which a store is served, and the instance that was active last."""
+    """The broker by which a store is served, and the instance that was active last.
+
+    `silent_seconds`: since it was last seen; None if it has stopped, or there was none.
+    """
 
     broker_id: str | None
     instance: str
-    seen_at: datetime | None
-    is_active: bool
+    silent_seconds: float | None
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether it was seen a short time ago."""
+        return self.silent_seconds is not None and self.silent_seconds < _SILENT_SECONDS
 
 
 def served(transaction: Transaction) -> Served:
     """Return how the store is served."""
     row = transaction.sql.execute(_ROW).one()
     silence = None if row.seen_at is None else (transaction.now - row.seen_at).total_seconds()
-    return Served(row.broker_id, row.instance, row.seen_at, silence is not None and silence < _SILENT_SECONDS)
+    return Served(row.broker_id, row.instance, silence)
 
 
 class Home:
