@@ -570,7 +570,7 @@ def test_a_report_of_another_user_with_the_right_token_is_refused(node: Node, se
                 refused = wait_until(
                     lambda: [e for e in events_of(experiment) if e.kind == "refused" and e.times == 2], what="refusals"
                 )
-                assert "it comes from another user of the broker than the claim" in refused[0].detail
+                assert "it comes from another user of the broker than the first claim" in refused[0].detail
                 assert experiment.get_job(job.job_id).status == Job.RUNNING
                 job.results["r"] = 1
             assert experiment.get_job(job.job_id).results == {"r": 1}

@@ -83,9 +83,9 @@ class Desk:
     def later(self, transaction: Transaction) -> Transaction:
         return Transaction(transaction.sql, transaction.now + self.ahead)
 
-    def report(self, report: Report[Any]) -> Effects:
+    def report(self, report: Report[Any], user: str | None = None) -> Effects:
         with self.store.transaction() as transaction:
-            return Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).apply(report)
+            return Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).apply(report, user)
 
     def change(self, change: Change[Any]) -> Effects:
         with self.store.transaction() as transaction:
@@ -706,6 +706,24 @@ class TestReports:
         assert not desk.claim(experiment, job_id, fresh()).granted
         assert desk.job(experiment, job_id).status == "QUEUED"
         assert desk.events(experiment, job_id) == ["claimed", "lost", "denied"]
+
+    @pytest.mark.parametrize("other", ["mallory", None])
+    def test_a_claim_of_another_user_with_the_right_token_is_denied(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str, other: str | None
+    ) -> None:
+        claim = Claim(experiment_uid=experiment.uid, job_id=job_id, token=fresh(), worker=WORKER)
+        assert told(desk.report(claim, "worker"), ClaimAnswer).granted
+        before = desk.rows(select(Job.__table__))
+        denied = told(desk.report(claim, other), ClaimAnswer)
+        assert not denied.granted
+        assert denied.reason == "it comes from another user of the broker than the first claim."
+        assert denied.job is None, "the hyperparameters are not for everybody"
+        assert desk.rows(select(Job.__table__)) == before
+        assert desk.events(experiment, job_id) == ["claimed", "denied"]
+        assert told(desk.report(claim, "worker"), ClaimAnswer).granted, "asked again, as after a lost answer"
+        desk.pass_seconds(LEASE_SECONDS + 1)
+        desk.tick()
+        assert not told(desk.report(claim, other), ClaimAnswer).granted, "nor once its lease is over"
 
     def test_the_holder_of_a_job_goes_on_in_a_paused_experiment(
         self, desk: Desk, experiment: ExperimentRecord, job_id: str

@@ -28,7 +28,7 @@ from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Experiment
 
 _DELETED = "it was deleted."
-_FORGED = "it comes from another user of the broker than the claim."
+_FORGED = "it comes from another user of the broker than the first claim."
 
 _EXPERIMENT = select(Experiment.pk, Experiment.scheduler).where(Experiment.uid == bindparam("uid_is"))
 _HeldReport = Progress | Curve | Finish | Release
@@ -58,6 +58,8 @@ class Reports:
         effects = Effects()
         if row.token != message.token:
             row = self._leases.judged(row, effects)
+        if _is_forged(row, message.token, user):
+            return self._denied(row, message, Verdict(state_of(row), False, _FORGED), effects)
         verdict = transitions.claim(state_of(row), self._rows.terms(row), message.token, self._now)
         if not verdict.accepted:
             return self._denied(row, message, verdict, effects)
@@ -87,7 +89,7 @@ class Reports:
 
     def _denied(self, row: JobRow, message: Claim, verdict: Verdict, effects: Effects) -> Effects:
         self._rows.move(row, verdict.state)
-        if row.token != message.token:
+        if row.token != message.token or verdict.reason == _FORGED:
             detail = f"A claim was denied: {verdict.reason}"
             self._note_again(row, "denied", detail, token=message.token, worker=str(message.worker))
         effects.answer = ClaimAnswer(granted=False, reason=verdict.reason)
@@ -280,5 +282,5 @@ def _unobserved(objective: str, results: Values) -> str | None:
 
 
 def _is_forged(row: JobRow, token: str, user: str | None) -> bool:
-    """Tell whether another user of the broker than the one that claimed the job reports under its token."""
+    """Tell whether another user of the broker than the one that claimed the job claims or reports with its token."""
     return token == row.token and row.user is not None and user != row.user
