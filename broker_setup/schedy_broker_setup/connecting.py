@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
-from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError
+from pika.exceptions import AMQPChannelError, AMQPConnectionError
 
 from schedy.amqp.errors import broker_error
 from schedy.amqp.parameters import Address, address_of, parameters_of
@@ -55,7 +55,7 @@ def _connect_to_any(nodes: list[pika.URLParameters], purpose: str) -> BlockingCo
             parameters.blocked_connection_timeout = ALARM_PATIENCE_S
         try:
             return BlockingConnection(parameters)
-        except (AMQPError, OSError) as error:
+        except Exception as error:  # pika lets others through, also those over what is not AMQP
             errors.append(broker_error(error, address_of(parameters)))
             errors[-1].__cause__ = error
     if len(errors) == 1:

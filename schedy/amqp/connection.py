@@ -245,11 +245,20 @@ class Connection:
         try:
             self._loop.start()
         except Exception as error:
-            _log.exception("The connection to RabbitMQ failed in an unexpected way; making a new one.")
+            is_handshake = self._opened_at is None
+            if is_handshake:  # what is not AMQP may break anything in pika
+                _log.debug("The attempt to connect has failed", exc_info=True)
+            else:
+                _log.exception("The connection to RabbitMQ failed in an unexpected way; making a new one.")
             self._services.shut_down_socket()
             self._services.forget_socket()
             self._pika = self._blocked = None
-            self._on_lost(BrokerError(f"The connection to RabbitMQ failed: {type(error).__name__}: {error}."))
+            self._opened_at = None
+            self._on_lost(
+                broker_error(error, self._nodes[0].address)
+                if is_handshake
+                else BrokerError(f"The connection to RabbitMQ failed: {type(error).__name__}: {error}.")
+            )
             self._loop.call_later(_FAILURE_PAUSE_SECONDS, self._connect)
             return False
         return True

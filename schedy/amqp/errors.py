@@ -5,6 +5,7 @@ import socket
 
 from pika import exceptions as pika_errors
 
+from schedy.amqp.handshake import handshake_error
 from schedy.amqp.parameters import Address
 from schedy.errors import (
     AuthenticationError,
@@ -56,6 +57,9 @@ def broker_error(error: BaseException, address: Address, *, was_open: bool = Fal
     fault = None if was_open else tls_fault(repr(causes), str(address))
     if fault is not None:
         return BrokerUnreachableError(fault[0], remedy=fault[1])
+    odd = None if was_open else handshake_error(causes, address)
+    if odd is not None:
+        return odd
     for cause in causes:
         found = _login_error(cause, address) or _channel_error(cause, address) or _other_error(cause, address)
         if found is not None:
@@ -121,13 +125,15 @@ def plain_reason(error: BaseException) -> str:
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
+        if "Transport indicated EOF" in str(cause):
+            return "it closed the connection"
         if isinstance(cause, pika_errors.ConnectionClosed | pika_errors.ChannelClosed):
             return str(cause.reply_text)
     quoted = _QUOTED_ERROR.search(str(error))
     return quoted[1].partition(" (_ssl.c")[0] if quoted else str(error) or type(error).__name__
 
 
-def _login_error(error: BaseException, address: Address) -> AuthenticationError | None:
+def _login_error(error: BaseException, address: Address) -> BrokerError | None:
     code = getattr(error, "reply_code", None) if isinstance(error, pika_errors.ConnectionClosedByBroker) else None
     if isinstance(error, _LOGIN_ERRORS) or code == ACCESS_REFUSED:
         remedy = "Check user and password in SCHEDY_BROKER_URL (special characters as %XX)."
@@ -139,7 +145,18 @@ def _login_error(error: BaseException, address: Address) -> AuthenticationError 
     return None
 
 
-def _vhost_error(reason: str, address: Address) -> AuthenticationError:
+def _vhost_error(reason: str, address: Address) -> BrokerError:
+    if "limit" in reason:
+        return BrokerUnreachableError(
+            f"RabbitMQ at {address} takes no more connections of user {address.user!r} in vhost {address.vhost!r}"
+            f" ({reason}).",
+            remedy="End some, or raise the limit: rabbitmqctl set_vhost_limits, set_user_limits.",
+        )
+    if "is down" in reason:
+        return BrokerUnreachableError(
+            f"The vhost {address.vhost!r} of RabbitMQ at {address} is down ({reason}).",
+            remedy="See RabbitMQ's log, and start it again: rabbitmqctl restart_vhost.",
+        )
     if "not found" in reason:
         return AuthenticationError(
             f"RabbitMQ at {address} has no vhost {address.vhost!r}.",
@@ -172,27 +189,17 @@ def _channel_error(error: BaseException, address: Address) -> BrokerError | None
 def _other_error(error: BaseException, address: Address) -> BrokerError | None:
     if isinstance(error, pika_errors.ConnectionBlockedTimeout):
         return blocked_error(address, "short of memory or disk")
-    if isinstance(error, pika_errors.IncompatibleProtocolError):
-        return _not_amqp(error, address)
+    if isinstance(error, pika_errors.IncompatibleProtocolError) and address.tls:
+        return BrokerUnreachableError(
+            f"The server at {address} closed the TLS connection at once ({plain_reason(error)}).",
+            remedy="If it is RabbitMQ, it may require a client certificate (SCHEDY_BROKER_CERT_FILE): see its log.",
+        )
     if isinstance(error, socket.gaierror):
         return BrokerUnreachableError(
             f"Cannot reach RabbitMQ at {address}: the host name is unknown ({plain_reason(error)}).",
             remedy="Check the host in SCHEDY_BROKER_URL.",
         )
     return None
-
-
-def _not_amqp(error: BaseException, address: Address) -> BrokerUnreachableError:
-    if address.tls:
-        return BrokerUnreachableError(
-            f"The server at {address} closed the TLS connection at once ({plain_reason(error)}).",
-            remedy="If it is RabbitMQ, it may require a client certificate (SCHEDY_BROKER_CERT_FILE): see its log.",
-        )
-    return BrokerUnreachableError(
-        f"The server at {address} does not speak plain AMQP ({plain_reason(error)}).",
-        remedy="Check the port in SCHEDY_BROKER_URL: AMQP usually has 5672 (15672 is the management UI's); for the TLS"
-        " port, usually 5671, write amqps://.",
-    )
 
 
 def _lost(error: BaseException, address: Address) -> BrokerError:

@@ -1,6 +1,7 @@
 """The address of a broker: pika's parameters for a URL, and the part of them that may be shown."""
 
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pika
 from pika.connection import Parameters
@@ -27,8 +28,10 @@ class Address:
 def parameters_of(url: str, tls: TlsFiles = NO_TLS_FILES) -> pika.URLParameters:
     """Read a broker URL. Raises SettingsError, which does not repeat the URL, since it may hold a password."""
     try:
-        checked_url(url)
+        path = checked_url(url).path[1:]
         parameters = pika.URLParameters(url)
+        if "/" in path:  # pika takes what is before it, and nothing of //
+            parameters.virtual_host = unquote(path)
     except (ValueError, TypeError) as error:
         raise SettingsError(
             f"The broker URL cannot be used: {error}. Set SCHEDY_BROKER_URL to {BROKER_URL_FORM}."

@@ -141,6 +141,16 @@ def test_errors_of_the_connection(kinds: set[type[BaseException]], expected: typ
         (pika_errors.ConnectionClosedByBroker(541, "INTERNAL_ERROR"), BrokerFaultError, "was lost (INTERNAL_ERROR)"),
         (pika_errors.ConnectionClosedByBroker(403, "ACCESS_REFUSED"), AuthenticationError, "refused the login of user"),
         (pika_errors.ConnectionClosedByBroker(530, "vhost lab not found"), AuthenticationError, "has no vhost 'lab'"),
+        (
+            pika_errors.ConnectionClosedByBroker(530, "access to vhost 'lab' refused: connection limit (3) is reached"),
+            BrokerUnreachableError,
+            "takes no more connections of user 'ada' in vhost 'lab'",
+        ),
+        (
+            pika_errors.ConnectionClosedByBroker(530, "access to vhost 'lab' refused: vhost 'lab' is down"),
+            BrokerUnreachableError,
+            "The vhost 'lab' of RabbitMQ at head1:5673 is down",
+        ),
         (pika_errors.ConnectionClosedByBroker(530, "refused"), AuthenticationError, "may not use vhost 'lab'"),
     ],
 )
@@ -198,3 +208,19 @@ def test_guest_is_explained_to_who_never_heard_of_it() -> None:
     assert "Without a configured URL, Schedy uses guest" in str(error)
     assert "Set SCHEDY_BROKER_URL" in str(error)
     assert "schedy up" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("end", "vhost"),
+    [
+        ("", "/"),
+        ("/", "/"),
+        ("//", "/"),
+        ("/%2F", "/"),
+        ("/lab", "lab"),
+        ("/a/b", "a/b"),
+        ("/a%20b?heartbeat=5", "a b"),
+    ],
+)
+def test_the_vhost_at_the_end_of_a_url(end: str, vhost: str) -> None:
+    assert address_of(parameters_of(f"amqp://h{end}")).vhost == vhost
