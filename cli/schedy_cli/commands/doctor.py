@@ -48,8 +48,8 @@ def _checks(settings: Settings) -> Iterator[Check]:
     if broker[0].status is Status.OK:
         yield _service_check(settings)
         yield from policies(settings)
-    store = _store_check(settings)
-    yield store
+    store, *room = _store_checks(settings)
+    yield from (store, *room)
     if broker[0].status is Status.OK and store.status is Status.OK:
         yield from home_checks(settings)
 
@@ -70,16 +70,17 @@ def _service_check(settings: Settings) -> Check:
     return Check(name="answers", status=Status.OK, detail="The results service answers.")
 
 
-def _store_check(settings: Settings) -> Check:
-    """Check the store; a worker's machine has none, which is not a failure."""
+def _store_checks(settings: Settings) -> Iterator[Check]:
+    """Check the store, and its disk if that is nearly full. A worker's machine has none, which is not a failure."""
     place = without_password(settings.effective_store_url)
     if settings.store_url is None and not settings.sqlite_path.exists():
-        return Check(
+        yield Check(
             name="store",
             status=Status.UNKNOWN,
             detail="No store is configured here; only the results service needs one.",
             remedy="To check it, run this on the machine of the service, or set SCHEDY_STORE_URL.",
         )
+        return
     try:
         store = Store.open(settings.effective_store_url, read_only=True)
         try:
@@ -88,15 +89,16 @@ def _store_check(settings: Settings) -> Check:
         finally:
             store.close()
     except SchedyError as error:
-        return Check(name="store", status=Status.FAILED, detail=str(error))
+        yield Check(name="store", status=Status.FAILED, detail=str(error))
+        return
+    yield Check(name="store", status=Status.OK, detail=f"{place} is reachable and up to date.")
     if free is not None and free < _LITTLE_ROOM_BYTES:
-        return Check(
-            name="store",
+        yield Check(
+            name="room",
             status=Status.FAILED,
-            detail=f"{place} has {free / 1_000_000:.0f} MB left on its disk: soon nothing can be stored.",
+            detail=f"The disk of the store has {free / 1_000_000:.1f} MB left: soon nothing can be stored.",
             remedy="Make room; reports wait in the broker until there is some.",
         )
-    return Check(name="store", status=Status.OK, detail=f"{place} is reachable and up to date.")
 
 
 def _show_dead_letters(settings: Settings) -> None:
