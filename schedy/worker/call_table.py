@@ -5,6 +5,7 @@ whatever is not over is sent again: everything the service applies is idempotent
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from schedy.amqp.errors import MessageSizeError
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
+    BrokerFaultError,
     MessageTooLargeError,
     PermissionDeniedError,
     SchedyError,
@@ -34,6 +36,8 @@ _NACK_PAUSE_SECONDS = 1.0
 _TOPOLOGY_SECONDS = 3.0
 _TOPOLOGY_PAUSE_SECONDS = 0.3
 _MOST_REFUSALS = 10
+_FAULT_SECONDS = 30.0
+"""Time within which a second fault of RabbitMQ is worth a warning."""
 
 
 @dataclass(slots=True, eq=False)
@@ -142,6 +146,10 @@ class CallTable:
         self._held: dict[str, Call] = {}
         """Calls that wait for the broker to take messages again."""
         self._channel: Channel | None = None
+        self._fault_at = -math.inf
+        """Time of the latest fault of RabbitMQ, by `time.monotonic`."""
+        self._has_warned = False
+        """True if the loss of the connection was worth a warning."""
         self._on_ready: list[Callable[[], None]] = []
         self._on_lost: list[Callable[[BrokerError], None]] = []
         self._on_ended: list[Callable[[], None]] = []
@@ -244,7 +252,7 @@ class CallTable:
     def _channel_ready(self, channel: Channel) -> None:
         """Publish everything that is not over."""
         known = self.reachability
-        if known.was_ever_ready and not known.ready.is_set():
+        if self._has_warned and not known.ready.is_set():
             _log.warning("Connected to RabbitMQ again.")
         self._channel = channel
         known.was_ever_ready = True
@@ -284,7 +292,10 @@ class CallTable:
     def _lost(self, error: BrokerError) -> None:
         self.connection.assert_io_thread()
         if self.reachability.ready.is_set():
-            _log.warning("%s Trying again; running jobs go on.", error)
+            self._has_warned = not self._passes(error)
+            _log.log(
+                logging.WARNING if self._has_warned else logging.INFO, "%s Trying again; running jobs go on.", error
+            )
         self._channel = None
         self.reachability.last_error = error
         self.reachability.ready.clear()
@@ -294,6 +305,17 @@ class CallTable:
                 self._fail(call, lasting)
         for listener in self._on_lost:
             listener(error)
+
+    def _passes(self, error: BrokerError) -> bool:
+        """Return True for a fault of RabbitMQ that no other preceded.
+
+        It ends the connection of a worker that looks into a queue at the moment in which that is deleted, as happens
+        at the end of a search. If a queue is dead instead, the next look ends it again.
+        """
+        if not isinstance(error, BrokerFaultError):
+            return False
+        fault_before, self._fault_at = self._fault_at, time.monotonic()
+        return self._fault_at - fault_before > _FAULT_SECONDS
 
     def _ended(self) -> None:
         """Fail all calls: this connection does not come back."""
