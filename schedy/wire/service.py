@@ -2,17 +2,25 @@
 
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from schedy.wire import names
 from schedy.wire.base import JobId, Line, Message, Sendable, Uid
 
 
 class Tick(Sendable):
-    """Sent each second by every instance; whoever receives it judges the leases."""
+    """Sent each second by every instance; whoever receives it judges the leases.
+
+    `confirmed` is the number of ticks with the same `series` that the broker had confirmed before: all of them come
+    before this one, unless the queue has lost messages.
+    """
 
     kind: Literal["tick"] = "tick"
     by_service: ClassVar[bool] = True
     routing_prefix: ClassVar[str] = names.SERVICE_KEY_PREFIX
     instance: Line
+    series: Line = ""
+    confirmed: int = Field(default=0, ge=0)
 
 
 class Replay(Sendable):

@@ -141,7 +141,8 @@ class ExperimentChanges:
             return Effects(Refusal(code="not_found", reason=_GONE))
         record = self._rows.record(experiment.pk)
         self._sql.execute(delete(Experiment).where(Experiment.pk == experiment.pk))
-        self._journal.record("deleted", f"The experiment {experiment.name} was deleted.", experiment_pk=None)
+        detail = f"The experiment {experiment.name} was deleted."
+        self._journal.record("deleted", detail, experiment_pk=None, token=change.experiment_uid)
         return Effects(
             ExperimentChangedAnswer(experiment=record),
             queues=[("gone", experiment.name)],

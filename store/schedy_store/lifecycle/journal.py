@@ -8,6 +8,9 @@ from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Event
 
+LOST_MESSAGES = "lost_messages"
+"""The kind of an event of the service: the queue of the reports has lost messages."""
+
 _INSERT = insert(Event)
 _LATEST = (
     select(func.max(Event.pk))
@@ -77,6 +80,15 @@ class Journal:
                 "results": results,
             },
         )
+
+    def was_deleted(self, *, experiment_pk: int | None, experiment_uid: str, job_id: str) -> bool:
+        """Return whether there is a record of the deletion of a job, or of its experiment, which has no key then."""
+        found = select(Event.pk).where(Event.kind == "deleted").limit(1)
+        if experiment_pk is None:
+            found = found.where(Event.experiment_pk.is_(None), Event.job_id.is_(None), Event.token == experiment_uid)
+        else:
+            found = found.where(Event.experiment_pk == experiment_pk, Event.job_id == job_id)
+        return self._sql.scalar(found) is not None
 
     def of_job(
         self,

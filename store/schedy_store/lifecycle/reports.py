@@ -28,6 +28,7 @@ from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Experiment
 
 _DELETED = "it was deleted."
+_UNKNOWN = "the store does not know it: the store was restored from an older backup, or it is another store."
 _FORGED = "it comes from another user of the broker than the first claim."
 
 _EXPERIMENT = select(Experiment.pk, Experiment.scheduler).where(Experiment.uid == bindparam("uid_is"))
@@ -54,7 +55,8 @@ class Reports:
     def _claim(self, message: Claim, user: str | None) -> Effects:
         row = self._rows.find(message.experiment_uid, message.job_id)
         if row is None:
-            return Effects(ClaimAnswer(granted=False, reason=_DELETED))
+            reason = self._why_unknown(message.experiment_uid, message.job_id)
+            return Effects(ClaimAnswer(granted=False, reason=reason))
         effects = Effects()
         if row.token != message.token:
             row = self._leases.judged(row, effects)
@@ -228,11 +230,20 @@ class Reports:
         return effects
 
     def _of_deleted(self, message: _HeldReport) -> Effects:
-        detail = f"A {message.kind} report on job {message.job_id} was refused: {_DELETED}"
+        reason = self._why_unknown(message.experiment_uid, message.job_id)
+        detail = f"A {message.kind} report on job {message.job_id} was refused: {reason}"
         experiment_pk = self._rows.experiment_pk(message.experiment_uid)
         if experiment_pk is not None and not isinstance(message, Release):
             self._journal.again(experiment_pk, message.job_id, "refused", detail, token=message.token, worker=None)
-        return Effects(ReportAnswer(accepted=False, reason=_DELETED), log=[detail])
+        return Effects(ReportAnswer(accepted=False, reason=reason), log=[detail])
+
+    def _why_unknown(self, experiment_uid: str, job_id: str) -> str:
+        """Return why there is no such job."""
+        experiment_pk = self._rows.experiment_pk(experiment_uid)
+        was_deleted = self._journal.was_deleted(
+            experiment_pk=experiment_pk, experiment_uid=experiment_uid, job_id=job_id
+        )
+        return _DELETED if was_deleted else _UNKNOWN
 
     def _note_again(
         self, row: JobRow, kind: str, detail: str, *, token: str, worker: str | None, attempt: int | None = None
@@ -245,7 +256,8 @@ class Reports:
         for held in message.held:
             row = self._rows.find(held.experiment_uid, held.job_id)
             if row is None:
-                answer.lost.append(JobNotice(token=held.token, reason=_DELETED))
+                reason = self._why_unknown(held.experiment_uid, held.job_id)
+                answer.lost.append(JobNotice(token=held.token, reason=reason))
             else:
                 self._beat(row, held, user, answer)
         return Effects(answer)

@@ -23,6 +23,7 @@ from schedy_store.service.broker.link import Link
 from schedy_store.service.decoding import DecodedMessage
 from schedy_store.service.epoch import DeposedError, Epochs, Turn
 from schedy_store.service.inbox import Arrivals
+from schedy_store.service.lost_messages import TickLedger
 from schedy_store.service.searches.searches import Searches
 from schedy_store.service.timers import Timers
 
@@ -76,6 +77,7 @@ class Applier:
         self._timers = timers
         self._epochs = Epochs(store, instance=instance, broker_id=broker_id, lease_seconds=settings.lease_seconds)
         self._turn = Turn()
+        self._ledger = TickLedger()
 
     @property
     def is_active(self) -> bool:
@@ -85,6 +87,7 @@ class Applier:
     def look(self) -> None:
         """Read the epoch before a new subscription: over a new connection another instance may have been active."""
         self._turn = Turn()
+        self._ledger.reset()
         self._epochs.look()
 
     def leave(self) -> None:
@@ -171,6 +174,8 @@ class Applier:
         if isinstance(decoded.message, Tick):
             batch.turn = self._epochs.ticked(transaction, batch.turn)
         effects = self._effects(transaction, decoded.message, decoded.incoming.user)
+        if isinstance(decoded.message, Tick):
+            effects.log += self._ledger.note(transaction, decoded.message).log
         self._searches.note(decoded.incoming, effects)
         if effects.claimed is not None:
             self._tickets.note_claim(*effects.claimed, transaction.now)

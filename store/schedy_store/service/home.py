@@ -14,9 +14,10 @@ from sqlalchemy import select, update
 
 from schedy.errors import StoreError
 from schedy.urls import without_password
-from schedy_store.lifecycle.journal import Journal
+from schedy_store.lifecycle.journal import LOST_MESSAGES, Journal
 from schedy_store.schema.engine import Store, Transaction
 from schedy_store.schema.tables import Service as ServiceRow
+from schedy_store.service.lost_messages import DELETED
 
 _log = logging.getLogger(__name__)
 
@@ -71,10 +72,11 @@ class Home:
         self._broker = broker
         self._settled: str | None = None
 
-    def settle(self) -> str:
+    def settle(self, *, lost_reports: bool = False) -> str:
         """Return the id of the broker, with which the store may be served.
 
-        Raises StoreError while the store is served through another broker.
+        `lost_reports`: the queue of the reports was missing there, which is noted if this was the store's broker
+        before. Raises StoreError while the store is served through another broker.
         """
         with self._store.transaction() as transaction:
             found = served(transaction)
@@ -82,6 +84,10 @@ class Home:
             self._broker.leave_mark(found.broker_id)  # it may have been deleted meanwhile, with all else
         elif found.broker_id is None or not self._broker.has_mark(found.broker_id):
             return self._move(found)
+        if lost_reports:
+            with self._store.transaction() as transaction:
+                Journal(transaction).record(LOST_MESSAGES, DELETED, experiment_pk=None)
+            _log.warning("%s", DELETED)
         self._settled = found.broker_id
         return found.broker_id
 

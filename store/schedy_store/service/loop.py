@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from schedy.errors import SchedyError, TopologyMissingError
 from schedy.settings import Settings
+from schedy.wire import names
 from schedy_store.lifecycle.tickets import TicketDispatcher
 from schedy_store.schema.engine import Store
 from schedy_store.service.after_commit import AfterCommit
@@ -81,8 +82,9 @@ class ResultsService:
         while not self._stopping:
             try:
                 self._store.migrate(from_older=self._migrate_older)
-                self._prepare()
-                self._serve(self._home.settle())
+                changes = self._prepare()
+                lost_reports = any(names.REPORTS_QUEUE in change for change in changes)
+                self._serve(self._home.settle(lost_reports=lost_reports))
                 if self._missing is not None:
                     is_rare = time.monotonic() - self._repaired_at > _REPAIRED_OFTEN_SECONDS
                     self._pause(_FIRST_PAUSE_SECONDS if is_rare else _REPAIR_PAUSE_SECONDS)
@@ -98,8 +100,8 @@ class ResultsService:
                 pause = min(pause * 2, self._settings.reconnect_max_seconds)
         _log.info("The results service has stopped; what it had not handled is back in the queue.")
 
-    def _prepare(self) -> None:
-        """Declare what is missing on the broker, and say so."""
+    def _prepare(self) -> Sequence[str]:
+        """Declare what is missing on the broker, and say so; return the changes."""
         changes = self._broker.prepare()
         if self._missing is not None:
             _log.warning("%s It was declared again%s.", self._missing.what, _listed(changes))
@@ -107,6 +109,7 @@ class ResultsService:
             self._repaired_at = time.monotonic()
         elif changes:
             _log.info("Prepared the broker%s.", _listed(changes))
+        return changes
 
     def _pause(self, seconds: float) -> None:
         """Sleep in slices, so that `stop` is seen."""

@@ -45,11 +45,15 @@ class Ticker:
         self._instance = instance
         self._on_failed = on_failed
         self._confirmed_at = 0.0
+        self._series = ""
+        self._confirmed = 0
+        """Ticks of this series that the broker has confirmed."""
 
     def opened(self, channel: Channel, then: Callable[[], None]) -> None:
         """Tick over this channel until it closes; call `then` once the broker has taken the first tick."""
         self._connection.assert_io_thread()
         self._confirmed_at = time.monotonic()
+        self._series, self._confirmed = uuid.uuid4().hex, 0
 
         def _ready() -> None:
             self._tick(channel)
@@ -67,7 +71,7 @@ class Ticker:
         self._connection.later(_TICK_SECONDS, lambda: self._tick(channel))
 
     def _publish(self, channel: Channel) -> None:
-        tick = Tick(instance=self._instance)
+        tick = Tick(instance=self._instance, series=self._series, confirmed=self._confirmed)
         channel.publish(
             Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex),
             lambda outcome: self._answered(channel, outcome),
@@ -75,6 +79,7 @@ class Ticker:
 
     def _answered(self, channel: Channel, outcome: PublishOutcome) -> None:
         self._confirmed_at = time.monotonic()
+        self._confirmed += outcome.stored and channel.is_open
         if outcome.returned:
             self._on_failed(
                 channel, TopologyMissingError(f"The queue {names.REPORTS_QUEUE} or its binding is missing.")
