@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from schedy.errors import BrokerUnreachableError, ResourceExistsError
@@ -117,6 +118,30 @@ def test_ctrl_c_in_a_push_of_many(
     assert "Interrupted. 400 of 2000 job(s) are stored. 600 more may be stored" in printed.err
     assert "`schedy list E -d --limit 600`" in printed.err
     assert "nothing was done" not in printed.err.lower()
+
+
+@pytest.fixture
+def file(use: Callable[[Session], None], tmp_path: Path) -> str:
+    """A file of 2,000 jobs, and a service that stores them."""
+    use(Session(stored))
+    return file_of(tmp_path, 2000)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 1)], ids=["ctrl-c", "head"]
+)
+def test_an_end_while_ids_are_printed(
+    error: BaseException,
+    code: int,
+    file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in `schedy push E --from FILE | head`."""
+    monkeypatch.setattr(push, "click", types.SimpleNamespace(**{**vars(click), "echo": raising(error)}))
+    monkeypatch.setattr("schedy_cli.main._leave_quietly", lambda: 1)
+    assert run(["push", "E", "--from", file]) == code
+    assert "200 of 2000 job(s) are stored. 400 more may be stored" in capsys.readouterr().err
 
 
 def test_a_push_of_many_that_loses_the_broker(

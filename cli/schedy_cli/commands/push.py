@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -100,9 +100,10 @@ def _push_file(settings: Settings, name: str, source: str, *, nan_as_text: bool)
         push = _Push(name, total=total)
         with session_for(settings) as session, accounted(push.account), _progress(total) as advance:
             try:
-                for chunk, answer in push.chunks(session, file.jobs()):
-                    click.echo("\n".join(job.job_id for job in answer.jobs))
-                    advance(len(chunk))
+                with contextlib.closing(push.chunks(session, file.jobs())) as chunks:
+                    for chunk, answer in chunks:
+                        click.echo("\n".join(job.job_id for job in answer.jobs))
+                        advance(len(chunk))
             except NotStoredYetError as error:
                 print_message(f"{push.stored} of {total} jobs are stored. {error}")
 
@@ -116,7 +117,9 @@ class _Push:
         self._end = PushEnd()
         self.stored = 0
 
-    def chunks(self, session: "Session", jobs: Iterable[CheckedJob]) -> Iterator[tuple[list[NewJob], PushAnswer]]:
+    def chunks(
+        self, session: "Session", jobs: Iterable[CheckedJob]
+    ) -> Generator[tuple[list[NewJob], PushAnswer], None, None]:
         """Push the jobs; yield each chunk with its answer."""
         with contextlib.closing(push_chunks(session, self._name, None, jobs, end=self._end)) as pushed:
             for chunk, answer in pushed:
