@@ -25,6 +25,8 @@ from schedy_broker_setup.connecting import address_behind, open_connection
 
 BODY_CHARACTERS = 200
 
+_BACK_SECONDS = 1.0
+_BACK_PAUSE_SECONDS = 0.05
 _BURIED = "dead"
 """The message type that the results service sets on dead letters."""
 _REPLAY_KEY = f"{names.SERVICE_KEY_PREFIX}replay"
@@ -135,13 +137,27 @@ def _taken(channel: BlockingChannel, *, whole: bool = False) -> Iterator[tuple[D
 def _chosen(channel: BlockingChannel, numbers: Collection[int] | None) -> Iterator[tuple[DeadLetter, int]]:
     """Take the letters with these numbers; checks that they exist before it yields the first."""
     if numbers is not None:
-        there = int(channel.queue_declare(names.DEAD_QUEUE, passive=True).method.message_count)
+        there = _count(channel, at_least=max(numbers, default=0))
         missing = sorted(number for number in numbers if number > there)
         if missing:
             raise NotFoundError(f"There is no dead letter {missing[0]}, only {there} in all; `schedy dead` lists them.")
     for letter, tag in _taken(channel):
         if numbers is None or letter.number in numbers:
             yield letter, tag
+
+
+def _count(channel: BlockingChannel, *, at_least: int) -> int:
+    """Return the number of letters in the queue.
+
+    Letters that somebody has just looked at are back a moment after the channel that took them was closed: with fewer
+    than `at_least` they are waited for.
+    """
+    deadline = time.monotonic() + _BACK_SECONDS
+    while True:
+        count = int(channel.queue_declare(names.DEAD_QUEUE, passive=True).method.message_count)
+        if count >= at_least or time.monotonic() > deadline:
+            return count
+        time.sleep(_BACK_PAUSE_SECONDS)
 
 
 def _replay(channel: BlockingChannel, letter: DeadLetter) -> Fate:

@@ -1,5 +1,6 @@
 """What could not be handled: looking at it, putting it back, dropping it."""
 
+import threading
 import uuid
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -153,6 +154,18 @@ def test_a_ticket_is_dropped_and_its_job_gets_another(experiment: schedy.ManualS
     assert [fate for _letter, fate in replay_dead_letters(settings.broker_url, {1})] == [Fate.DROPPED]
     assert dead_letters(settings.broker_url) == []
     assert experiment.next_job(timeout=60).job_id == job.job_id
+
+
+def test_a_letter_that_somebody_looks_at_is_waited_for(vhost_url: str) -> None:
+    setup(vhost_url)
+    bury(vhost_url, b"1")
+    looking = pika.BlockingConnection(pika.URLParameters(vhost_url))
+    taken, _properties, _body = looking.channel().basic_get(names.DEAD_QUEUE)
+    assert taken is not None
+    ending = threading.Timer(0.3, looking.close)  # after the drop has found no letter
+    ending.start()
+    assert [letter.body for letter in drop_dead_letters(vhost_url, {1})] == ["1"]
+    ending.join()
 
 
 def test_what_was_no_message_to_the_service_is_left(vhost_url: str) -> None:
