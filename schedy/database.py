@@ -17,6 +17,7 @@ from schedy.wire.base import A
 from schedy.wire.requests import GetExperiments, Request, pages
 from schedy.wire.values import checked_size
 from schedy.worker.session import Session
+from schedy.worker.signals import ends_at_ctrl_c
 
 _TOPOLOGY_PAUSE_SECONDS = 1.0
 
@@ -67,12 +68,14 @@ class SchedyDB:
                 weakref.finalize(self, session.close_sometime).atexit = False
             return self._session
 
+    @ends_at_ctrl_c
     def add_experiment(self, experiment: Experiment) -> None:
         """Create an experiment. Raises ResourceExistsError if its name is taken."""
         creation = experiment.creation()
         checked_size(creation.settings, limit_bytes=self._settings.max_message_bytes, what="settings of the experiment")
         experiment.attach(self, self.session.change(creation).experiment)
 
+    @ends_at_ctrl_c
     def get_experiment(self, name: str) -> Experiment:
         """Read an experiment, typed by its scheduler. Waits for broker and results service (`service_wait_seconds`).
 
@@ -81,6 +84,7 @@ class SchedyDB:
         """
         return experiment_from_record(self, self._read(GetExperiments(name=name)).experiments[0])
 
+    @ends_at_ctrl_c
     def get_experiments(self) -> list[Experiment]:
         """Read all experiments, oldest first."""
         return [

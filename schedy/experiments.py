@@ -1,12 +1,15 @@
 """Experiments as users see them."""
 
+import logging
+import math
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from schedy.errors import InvalidValueError, NotFoundError, SchedyError
+from schedy.errors import InvalidValueError, NoJobError, NotFoundError, SchedyError
 from schedy.jobs import Job
 from schedy.pushing import check_fields, push_chunks
 from schedy.search.checks import changed_definition, check_search
@@ -15,14 +18,16 @@ from schedy.wire.answers import PushAnswer
 from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name, check_experiment_status
 from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Limits
-from schedy.wire.requests import GetJobs, pages
+from schedy.wire.requests import GetExperiments, GetJobs, pages
 from schedy.worker.holds import Hold
-from schedy.worker.pulling import pull
+from schedy.worker.pulling import ExperimentRemovedError, pull
 from schedy.worker.session import Session
-from schedy.worker.signals import handle_stop_signals
+from schedy.worker.signals import ends_at_ctrl_c, handle_stop_signals
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
+
+_log = logging.getLogger(__name__)
 
 
 class Experiment:
@@ -149,6 +154,7 @@ class Experiment:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name!r}: {self.status}>"
 
+    @ends_at_ctrl_c
     def add_job(
         self,
         hyperparameters: Mapping[str, Any] | None = None,
@@ -164,6 +170,7 @@ class Experiment:
         job = {"hyperparameters": hyperparameters or {}, "status": status, "results": results or {}, "quality": quality}
         return self.add_jobs([job])[0]
 
+    @ends_at_ctrl_c
     def add_jobs(self, jobs: Iterable[Mapping[str, Any]]) -> list[Job]:
         """Store many jobs, each a dict with the arguments of `add_job`; return them in order.
 
@@ -180,34 +187,58 @@ class Experiment:
 
     def _pushed(self, session: Session, chunk: list[NewJob], answer: PushAnswer) -> Iterator[Job]:
         for new, record in zip(chunk, answer.jobs, strict=True):
-            hold = None
-            if new.token is not None:
-                hold = Hold(answer.experiment_uid, record.job_id, new.token, answer.lease_seconds)
+            if new.token is None:
+                yield Job(self, record, session=session)
+                continue
+            hold = Hold(answer.experiment_uid, record.job_id, new.token, answer.lease_seconds)
+            try:
                 session.leases.hold(hold)
-            yield Job(self, record, session=session, hold=hold)
+                job = Job(self, record, session=session, hold=hold)
+            except BaseException:
+                session.leases.release(hold)
+                raise
+            yield job
 
+    @ends_at_ctrl_c
     def next_job(self, timeout: float | None = 0) -> Job:
         """Claim the next job.
 
         Raises NoJobError within half a second if nothing is queued; with a timeout in seconds, or None for ever, it
-        waits for a job, woken by the broker. Raises NoJobError when the experiment is done or deleted. In the main
+        waits for a job, woken by the broker. Raises NoJobError when the experiment is done or removed; one that was
+        removed and added again under its name is read again, and its jobs are taken. In the main
         thread the signals of the setting `stop_signals` then end the program as Ctrl-C does.
         """
+        handle_stop_signals(self._session.settings.stop_signal_names)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return self._pull(deadline)
+            except ExperimentRemovedError:
+                self._follow_name()
+
+    def _pull(self, deadline: float) -> Job:
         session = self._session
-        handle_stop_signals(session.settings.stop_signal_names)
-        claimed = pull(
+        return pull(
             session,
+            lambda record, hold: Job(self, record, session=session, hold=hold),
             experiment_name=self._name,
             experiment_uid=self.uid,
             makes_jobs=self._stored.scheduler != "manual",
-            timeout_seconds=timeout,
+            deadline=deadline,
         )
-        try:
-            return Job(self, claimed.record, session=session, hold=claimed.hold)
-        except BaseException:
-            session.release_soon(claimed.hold)
-            raise
 
+    def _follow_name(self) -> None:
+        """Become the experiment that has the name of this one, which was removed. Raises NoJobError if none has."""
+        session = self._session
+        try:
+            record = session.read(GetExperiments(name=self._name)).experiments[0]
+        except NotFoundError:
+            raise NoJobError(self._name, "The experiment was removed.") from None
+        assert self._db is not None  # noqa: S101 - there is a session
+        _log.warning("The experiment %s was removed and added again; going on with the new one.", self._name)
+        self.attach(self._db, record)
+
+    @ends_at_ctrl_c
     def get_job(self, job_id: str) -> Job:
         """Read one job. Raises NotFoundError."""
         session = self._session

@@ -31,9 +31,10 @@ from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, QUEUED, FinalStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
 from schedy.wire.records import JobRecord
 from schedy.wire.values import checked_values
+from schedy.worker.claims import new_hold
 from schedy.worker.holds import Hold
 from schedy.worker.session import Session
-from schedy.worker.signals import handle_stop_signals, stop_signal_since
+from schedy.worker.signals import ends_at_ctrl_c, handle_stop_signals, stop_signal_since
 
 if TYPE_CHECKING:
     from schedy.experiments import Experiment
@@ -84,6 +85,7 @@ class Job(StoredJob):
         hold = self._hold
         return hold is not None and (hold.stop is not None or hold.lost is not None)
 
+    @ends_at_ctrl_c
     def put(self, safe: bool = True) -> None:
         """Report results and quality so far; durable when it returns.
 
@@ -143,7 +145,7 @@ class Job(StoredJob):
         answer = self._session.change(
             AmendJob(
                 request_id=uuid.uuid4().hex,
-                experiment_uid=self._experiment.uid,
+                experiment_uid=self._experiment_uid,
                 job_id=self.job_id,
                 results=values,
                 quality=quality,
@@ -152,14 +154,19 @@ class Job(StoredJob):
         )
         self._update_record(revision=answer.revision)
 
+    @ends_at_ctrl_c
     def try_run(self) -> None:
         """Claim this very job. Raises UnsafeUpdateError if another holds it, or it cannot be run now."""
         if self._hold is not None:
             return
         handle_stop_signals(self._session.settings.stop_signal_names)
-        record, hold = self._session.claims.by_id(self._experiment.uid, self.job_id)
-        self._take_record(record)
-        self._take_hold(hold)
+        hold = new_hold(self._experiment_uid, self.job_id)
+        try:
+            self._take_record(self._session.claims.by_id(hold))
+            self._take_hold(hold)
+        except BaseException:
+            self._session.leases.release(hold)
+            raise
 
     def cancel(self) -> None:
         """Cancel the job: PRUNED at once if it is QUEUED, if it is RUNNING when its worker has stopped.
@@ -176,7 +183,7 @@ class Job(StoredJob):
         self._change_status(RetryJobs)
 
     def _change_status(self, kind: type[CancelJobs] | type[RetryJobs]) -> None:
-        change = kind(request_id=uuid.uuid4().hex, experiment_uid=self._experiment.uid, job_ids=[self.job_id])
+        change = kind(request_id=uuid.uuid4().hex, experiment_uid=self._experiment_uid, job_ids=[self.job_id])
         answer = self._session.change(change)
         if not answer.outcomes[0].changed:
             raise UnsafeUpdateError(f"Job {self.job_id} stays as it is: {answer.outcomes[0].detail}")
@@ -188,7 +195,7 @@ class Job(StoredJob):
             self._let_go()
         try:
             self._session.change(
-                DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=self._experiment.uid, job_id=self.job_id)
+                DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=self._experiment_uid, job_id=self.job_id)
             )
         except NotFoundError:
             if ensure:

@@ -24,6 +24,7 @@ class StoredJob:
 
     def __init__(self, experiment: "Experiment", record: JobRecord) -> None:
         self._experiment = experiment
+        self._experiment_uid = experiment.uid  # the object may follow its name to another one
         self._take_record(record)
 
     def _take_record(self, record: JobRecord) -> None:

@@ -4,18 +4,23 @@ import logging
 import math
 import time
 import uuid
+from collections.abc import Callable
+from typing import TypeVar
 
-from schedy.errors import BrokerError, NoJobError, ServiceUnavailableError, StopTimeError
+from schedy.errors import BrokerError, NoJobError, NotFoundError, ServiceUnavailableError, StopTimeError
 from schedy.wire import names
 from schedy.wire.answers import DemandAnswer
 from schedy.wire.codec import decode_ticket
-from schedy.wire.records import search_failure
+from schedy.wire.records import JobRecord, search_failure
 from schedy.wire.reports import Demand
 from schedy.wire.service import Ticket
 from schedy.wire.versions import UndecodableError
-from schedy.worker.claims import Claimed
+from schedy.worker.claims import new_hold
+from schedy.worker.holds import Hold
 from schedy.worker.session import Session
-from schedy.worker.tickets import HeldTicket, QueueMissingError
+from schedy.worker.tickets import HeldTicket, QueueMissingError, Taking
+
+J = TypeVar("J")
 
 _log = logging.getLogger(__name__)
 
@@ -28,20 +33,30 @@ _QUEUE_PATIENCE_SECONDS = 3.0
 _NO_SEARCH = DemandAnswer(there=False)
 
 
+class ExperimentRemovedError(Exception):
+    """The experiment of a pull is not there any more; another may have its name."""
+
+
 def pull(
-    session: Session, *, experiment_name: str, experiment_uid: str, makes_jobs: bool, timeout_seconds: float | None
-) -> Claimed:
+    session: Session,
+    make_job: Callable[[JobRecord, Hold], J],
+    *,
+    experiment_name: str,
+    experiment_uid: str,
+    makes_jobs: bool,
+    deadline: float,
+) -> J:
     """Claim the next job of an experiment; one that `makes_jobs` is asked for one where nothing is queued.
 
-    Raises NoJobError when none is left in time, StopTimeError near the worker's stop time, and
-    UnhealthyWorkerError.
+    Returns what `make_job` makes of it: until then, whatever ends the pull gives the job and its ticket back.
+    `deadline` is by `time.monotonic`, infinity for none. Raises NoJobError when no job is left in time, StopTimeError
+    near the worker's stop time, ExperimentRemovedError, and UnhealthyWorkerError.
     """
     session.crash_loop.check()
     session.leases.join()
     stop_at = _stop_at(session, experiment_name)
-    deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
     try:
-        return _Pull(session, experiment_name, experiment_uid, makes_jobs, min(deadline, stop_at)).run()
+        return _Pull(session, experiment_name, experiment_uid, makes_jobs, min(deadline, stop_at)).run(make_job)
     except NoJobError:
         _stop_at(session, experiment_name)
         raise
@@ -64,7 +79,6 @@ class _Pull:
     def __init__(
         self, session: Session, experiment_name: str, experiment_uid: str, makes_jobs: bool, deadline: float
     ) -> None:
-        """`deadline` is by `time.monotonic`, infinity for none."""
         self._session = session
         self._experiment_name = experiment_name
         self._experiment_uid = experiment_uid
@@ -77,9 +91,23 @@ class _Pull:
         """True if the search has a job for us, or is making one: its ticket is waited for beyond the deadline."""
         self._wait_seconds = 0.0 if makes_jobs else math.inf
         """Longest wait for a ticket before the search is asked."""
+        self._taking = Taking()
+        self._hold: Hold | None = None
+        """The job that is claimed."""
 
-    def run(self) -> Claimed:
-        """Return the first job whose claim is granted. Raises NoJobError."""
+    def run(self, make_job: Callable[[JobRecord, Hold], J]) -> J:
+        """Make a job of the first one whose claim is granted. Raises NoJobError."""
+        try:
+            job = make_job(*self._granted())
+            self._hold, self._taking = None, Taking()
+            return job
+        except BaseException:
+            if self._hold is not None:
+                self._session.leases.release(self._hold)
+            self._session.tickets.abandon(self._taking)
+            raise
+
+    def _granted(self) -> tuple[JobRecord, Hold]:
         while True:
             try:
                 ticket = self._take_ticket()
@@ -89,9 +117,9 @@ class _Pull:
             if ticket is None:
                 self._ask_search()
                 continue
-            claimed = self._claim(ticket)
-            if claimed is not None:
-                return claimed
+            record = self._claim(ticket)
+            if record is not None and self._hold is not None:
+                return record, self._hold
 
     def _take_ticket(self) -> HeldTicket | None:
         wait_seconds = self._wait_seconds
@@ -99,6 +127,7 @@ class _Pull:
             wait_seconds = min(wait_seconds, max(0.0, self._deadline - time.monotonic()))
         ticket = self._session.tickets.take(
             names.jobs_queue(self._experiment_name),
+            self._taking,
             wait_seconds=_finite(wait_seconds),
             patience_seconds=self._patience_seconds,
         )
@@ -109,8 +138,10 @@ class _Pull:
         """Leave the service time to make the queue. Raises NoJobError if the experiment is done or deleted."""
         self._queue_missing_since = self._queue_missing_since or time.monotonic()
         record = self._session.experiment_record(uid=self._experiment_uid)
-        if record is None or record.status != "RUNNING":
-            raise NoJobError(self._experiment_name, search_failure(record.search_end if record else None))
+        if record is None:
+            raise ExperimentRemovedError
+        if record.status != "RUNNING":
+            raise NoJobError(self._experiment_name, search_failure(record.search_end))
         if time.monotonic() > max(self._deadline, self._queue_missing_since + _QUEUE_PATIENCE_SECONDS):
             raise NoJobError(self._experiment_name)
         time.sleep(_QUEUE_PAUSE_SECONDS)
@@ -136,39 +167,37 @@ class _Pull:
                 patience_seconds=self._patience_seconds,
                 resend_seconds=self._session.settings.claim_retry_seconds,
             )
+        except NotFoundError:
+            raise ExperimentRemovedError from None
         except (ServiceUnavailableError, BrokerError):
             if time.monotonic() >= self._deadline:
                 raise
             return _NO_SEARCH
 
-    def _claim(self, held: HeldTicket) -> Claimed | None:
-        """Claim the job of a ticket; None if it is denied. Whatever ends this early gives the ticket back."""
-        try:
-            ticket = _readable(held)
-            if ticket is None:
-                return None
-            self._check_same_experiment(ticket)
-            claimed = self._session.claims.by_ticket(
-                held,
-                experiment_uid=ticket.experiment_uid,
-                job_id=ticket.job_id,
-                wait_id=self._demand.wait_id,
-                patience_seconds=_finite(max(self._deadline - time.monotonic(), self._patience_seconds)),
-            )
-        except BaseException:
-            held.give_up()
-            raise
-        if claimed is None:
+    def _claim(self, held: HeldTicket) -> JobRecord | None:
+        """Claim the job of a ticket; None if it is denied."""
+        ticket = _readable(held)
+        if ticket is None:
+            return None
+        self._check_same_experiment(ticket)
+        self._hold = new_hold(ticket.experiment_uid, ticket.job_id, held)
+        record = self._session.claims.by_ticket(
+            self._hold,
+            wait_id=self._demand.wait_id,
+            patience_seconds=_finite(max(self._deadline - time.monotonic(), self._patience_seconds)),
+        )
+        if record is None:
+            self._hold = None
             held.ack()
         else:
             held.ack_later(self._session.settings.ticket_hold_seconds)
-        return claimed
+        return record
 
     def _check_same_experiment(self, ticket: Ticket) -> None:
-        """Raise NoJobError if our experiment was deleted and another has its name and queue now."""
+        """Raise ExperimentRemovedError if another experiment has the name and queue of ours now."""
         other = ticket.experiment_uid != self._experiment_uid
         if other and self._session.experiment_record(uid=self._experiment_uid) is None:
-            raise NoJobError(self._experiment_name)
+            raise ExperimentRemovedError
 
 
 def _finite(seconds: float) -> float | None:

@@ -1,15 +1,20 @@
 """Stop signals and forks: what a process does that holds a job or a connection."""
 
+import functools
 import os
 import signal
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType
+from typing import ParamSpec, TypeVar
 
 from schedy.amqp.connection import Connection
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
@@ -67,6 +72,23 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     _stop_signals.note(number)
     signal.default_int_handler(number, frame)
+
+
+def ends_at_ctrl_c(function: Callable[P, R]) -> Callable[P, R]:
+    """Have Ctrl-C leave a function by one frame of ours: those below say nothing to users.
+
+    A notebook keeps the frames of the last traceback, and with them a job that was claimed in that moment.
+    """
+
+    @functools.wraps(function)
+    def _call(*arguments: P.args, **keywords: P.kwargs) -> R:
+        try:
+            return function(*arguments, **keywords)
+        except KeyboardInterrupt:
+            pass
+        raise KeyboardInterrupt  # here it has no context, which would keep the other frames
+
+    return _call
 
 
 def close_in_children(connection: Connection) -> None:

@@ -49,13 +49,16 @@ class HeldTicket:
         """Acknowledge when the job has run for this time, so that no timeout of the broker matters."""
         self._connection.run(lambda: self._delivered.ack_later(seconds))
 
-    def give_up(self) -> None:
-        """Give the ticket back to its queue, for another worker."""
-        self._connection.run(self._delivered.give_up)
-
     def discard(self) -> None:
         """Reject a ticket that cannot be read: the broker sends it to the dead letters."""
         self._connection.run(self._delivered.discard)
+
+
+@dataclass(slots=True)
+class Taking:
+    """The latest attempt of a thread to take a ticket: known from before it starts, so that it can always be ended."""
+
+    attempt: "_Attempt | None" = None
 
 
 class TicketSource:
@@ -67,8 +70,12 @@ class TicketSource:
         self._channels = TicketChannels(calls.connection, consumer_tag=consumer_tag)
         calls.listen(on_ready=self._channels.connected, on_lost=self._channels.lost, on_ended=self._channels.ended)
 
-    def take(self, queue: str, *, wait_seconds: float | None, patience_seconds: float) -> HeldTicket | None:
+    def take(
+        self, queue: str, taking: Taking, *, wait_seconds: float | None, patience_seconds: float
+    ) -> HeldTicket | None:
         """Take the next ticket, waiting `wait_seconds` for one (None: for ever); None if none came.
+
+        If anything is raised, here or before the ticket is over, the caller abandons `taking`.
 
         Without a connection it waits at least `patience_seconds` for one, then raises BrokerError. Raises
         QueueMissingError and PermissionDeniedError.
@@ -77,24 +84,30 @@ class TicketSource:
         patience_ends = time.monotonic() + patience_seconds
         while True:
             try:
-                return self._take_once(queue, deadline, patience_ends)
+                return self._take_once(queue, taking, deadline, patience_ends)
             except BrokerBrokenError:
                 time.sleep(_FAULT_PAUSE_SECONDS)
             except ConnectionLostError:
                 continue
 
-    def _take_once(self, queue: str, deadline: float | None, patience_ends: float) -> HeldTicket | None:
+    def abandon(self, taking: Taking) -> None:
+        """End the latest attempt; a ticket that it has got goes back to its queue, unless it is over."""
+        attempt = taking.attempt
+        if attempt is not None:
+            self._connection.run(lambda: self._channels.abandon(attempt))
+
+    def _take_once(self, queue: str, taking: Taking, deadline: float | None, patience_ends: float) -> HeldTicket | None:
         patience = None if deadline is None else max(deadline, patience_ends) - time.monotonic()
-        delivered = self._attempt(queue, patience, waits=False)
+        delivered = self._attempt(_Attempt(queue, waits=False), taking, patience)
         if delivered is None:
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
                 return None
-            delivered = self._attempt(queue, remaining, waits=True)
+            delivered = self._attempt(_Attempt(queue, waits=True), taking, remaining)
         return None if delivered is None else HeldTicket(delivered, self._calls)
 
-    def _attempt(self, queue: str, timeout_seconds: float | None, *, waits: bool) -> "_DeliveredTicket | None":
-        attempt = _Attempt(queue, waits)
+    def _attempt(self, attempt: "_Attempt", taking: Taking, timeout_seconds: float | None) -> "_DeliveredTicket | None":
+        taking.attempt = attempt
         taken: _DeliveredTicket | None = None
         try:
             if not self._connection.is_alive:
@@ -106,11 +119,14 @@ class TicketSource:
             error = self._calls.last_error
             if error is not None:
                 raise error from None
-            if not waits:
+            if not attempt.waits:
                 raise BrokerUnreachableError("RabbitMQ does not answer. Is it overloaded or out of memory?") from None
             return None
         finally:
-            self._connection.run(lambda: self._channels.end(attempt, taken=taken is not None))
+            if taken is None:
+                self.abandon(taking)
+            else:
+                self._connection.run(lambda: self._channels.end(attempt))
 
 
 @dataclass(slots=True, eq=False)
@@ -132,6 +148,12 @@ class _Attempt:
     def fail(self, error: Exception) -> None:
         if not self.result.done():
             self.result.set_exception(error)
+
+    @property
+    def delivered(self) -> "_DeliveredTicket | None":
+        """The ticket that has come."""
+        has_ended_well = self.result.done() and self.result.exception() is None
+        return self.result.result() if has_ended_well else None
 
 
 class TicketChannels:
@@ -188,11 +210,18 @@ class TicketChannels:
         attempt.opening = True
         self.connection.open_channel(lambda opened: self._look(attempt, opened), self._channel_closed)
 
-    def end(self, attempt: _Attempt, *, taken: bool) -> None:
-        """End an attempt, since its thread has left; a ticket that it has not taken goes back to the queue."""
+    def end(self, attempt: _Attempt) -> None:
+        """End an attempt whose thread has its ticket."""
         self.connection.assert_io_thread()
         self._attempts.discard(attempt)
-        if attempt.channel is not None and not taken:
+
+    def abandon(self, attempt: _Attempt) -> None:
+        """End an attempt whose thread has left; a ticket that is not over goes back to the queue."""
+        self.end(attempt)
+        ticket = attempt.delivered
+        if ticket is not None:
+            ticket.give_up()
+        elif attempt.channel is not None:
             attempt.channel.close()
 
     def give_back(self, channel: Channel) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select, update
 
 from schedy.search.algorithms import MANUAL
 from schedy.search.definition import as_observation
-from schedy.wire.answers import ClaimAnswer, DemandAnswer, HeartbeatAnswer, JobNotice, ReportAnswer
+from schedy.wire.answers import ClaimAnswer, DemandAnswer, HeartbeatAnswer, JobNotice, Refusal, ReportAnswer
 from schedy.wire.base import CRASHED, DONE, PRUNED, RUNNING
 from schedy.wire.records import JobRecord
 from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Progress, Release, Report
@@ -84,7 +84,7 @@ class Reports:
         """Note that a worker waits for a job to be made; the searches answer it."""
         row = self._sql.execute(_EXPERIMENT, {"uid_is": message.experiment_uid}).one_or_none()
         if row is None:
-            return Effects(DemandAnswer(there=False, reason="the experiment was deleted."))
+            return Effects(Refusal(code="not_found", reason="The experiment was removed."))
         if row.scheduler == MANUAL:
             return Effects(DemandAnswer(there=False, reason="nothing is queued."))
         return Effects(touched={row.pk}, waiting=WaitingWorker(row.pk, message.wait_id))

@@ -6,6 +6,9 @@ channel. A queue that cannot be used stops its own experiment alone.
 RabbitMQ (seen in 3.10) leaves a quorum queue dead whose node is killed within about a second of its declaration: it can
 be declared and looks empty, but takes no message and gives none. Only deleting it helps, and nothing is lost with it,
 because a ticket is only a permission to ask.
+
+It also forgets consumers of a quorum queue that is deleted and declared again at once (seen in 3.10): they are neither
+cancelled nor given the messages of the new queue, which are lost. So a queue stays deleted for a moment.
 """
 
 import logging
@@ -21,6 +24,9 @@ from schedy_store.lifecycle.effects import QueueChange
 from schedy_store.service.broker.channel_steps import Action, ChannelSteps, Step
 
 _log = logging.getLogger(__name__)
+
+_DELETED_SECONDS = 0.5
+"""Time between the end of a queue and another of its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,13 @@ class JobsQueues:
         """Go on after a queue was deleted; what has come to wait for it meanwhile gets a new one."""
         self._suspects.discard(experiment)
         then()
-        for each in self._in_work.pop(experiment, []):
+        waiting = self._in_work.get(experiment)
+        self._connection.later(_DELETED_SECONDS, lambda: self._may_come_again(experiment, waiting))
+
+    def _may_come_again(self, experiment: str, waiting: list[_Waiting] | None) -> None:
+        if waiting is None or self._in_work.get(experiment) is not waiting:
+            return  # the connection was lost meanwhile
+        for each in self._in_work.pop(experiment):
             self.want(experiment, each.go_on, each.give_up)
 
     def _refused(self, experiment: str, error: BrokerError) -> None:
