@@ -55,6 +55,7 @@ class Claims:
             wait_id=wait_id,
         )
         call = self._calls.call(claim, resend_seconds=self._settings.claim_retry_seconds)
+        hold.claimed = True
         try:
             answer = self._calls.wait(claim, call, patience_seconds=patience_seconds)
         finally:

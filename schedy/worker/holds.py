@@ -36,6 +36,8 @@ class Hold:
     token: str
     lease_seconds: float
     ticket: HeldTicket | None = None
+    claimed: bool = False
+    """True once the claim was sent: its ticket is then used up, granted or not."""
     lost: str | None = None
     """The service's reason why the job is no longer ours."""
     stop: str | None = None

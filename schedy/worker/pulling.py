@@ -102,10 +102,16 @@ class _Pull:
             self._hold, self._taking = None, Taking()
             return job
         except BaseException:
-            if self._hold is not None:
-                self._session.leases.release(self._hold)
-            self._session.tickets.abandon(self._taking)
+            self._give_back()
             raise
+
+    def _give_back(self) -> None:
+        """Give back the job that was claimed, and a ticket that was not used."""
+        if self._hold is not None:
+            if not self._hold.claimed:
+                self._hold.ticket = None
+            self._session.leases.release(self._hold)
+        self._session.tickets.abandon(self._taking)
 
     def _granted(self) -> tuple[JobRecord, Hold]:
         while True:

@@ -1,6 +1,7 @@
 """Ctrl-C while a job is claimed: at every line of ours, and in a notebook, which keeps the last traceback."""
 
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,14 +17,14 @@ from tests.support import wait_until
 FOLDER = str(Path(schedy.__file__).parent)
 
 
-class InterruptAt:
-    """Raises KeyboardInterrupt once, before the given line of ours that this thread comes to."""
+class InterruptAtNewLine:
+    """Raises KeyboardInterrupt once, before the first line of ours that this thread comes to and that is not `seen`."""
 
-    def __init__(self, line: int) -> None:
-        self.left = line
+    def __init__(self, seen: set[str]) -> None:
+        self._seen = seen
         self.fired = ""
 
-    def __enter__(self) -> "InterruptAt":
+    def __enter__(self) -> "InterruptAtNewLine":
         sys.settrace(self._trace)
         return self
 
@@ -34,13 +35,20 @@ class InterruptAt:
         return self._line if frame.f_code.co_filename.startswith(FOLDER) else None
 
     def _line(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "line":
-            self.left -= 1
-            if self.left == 0:
-                sys.settrace(None)
-                self.fired = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-                raise KeyboardInterrupt
+        place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if event == "line" and place not in self._seen and not _is_in_finaliser(frame):
+            self._seen.add(place)
+            sys.settrace(None)
+            self.fired = place
+            raise KeyboardInterrupt
         return self._line
+
+
+def _is_in_finaliser(frame: FrameType | None) -> bool:
+    """Python ignores what is raised there, Ctrl-C too: the job is then lost after its lease."""
+    while frame is not None and frame.f_code.co_name != "release_soon":
+        frame = frame.f_back
+    return frame is not None
 
 
 def held_tokens(experiment: schedy.Experiment) -> list[str]:
@@ -48,18 +56,19 @@ def held_tokens(experiment: schedy.Experiment) -> list[str]:
 
 
 def interrupted(claim: Callable[[], object]) -> Iterator[str]:
-    """Interrupt a claim at its first line, then at its second, and so on to its last; yield where."""
-    line = 0
+    """Interrupt a claim at its first line, then at its next, and so on to its last; yield where."""
+    seen: set[str] = set()
     while True:
-        line += 1
         kept: KeyboardInterrupt | None = None
-        with InterruptAt(line) as interrupt:
+        begun = time.monotonic()
+        with InterruptAtNewLine(seen) as interrupt:
             try:
                 claim()
             except KeyboardInterrupt as error:
                 kept = error  # as IPython keeps the last error, with its frames
         if not interrupt.fired or kept is None:
             return
+        assert time.monotonic() - begun < 8, "the ticket was used up, and is missed by the service in the end"
         ours = [frame for frame in traceback.extract_tb(kept.__traceback__) if frame.filename.startswith(FOLDER)]
         assert len(ours) == 1
         assert kept.__context__ is None
