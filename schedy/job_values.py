@@ -2,13 +2,14 @@
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from schedy.errors import InvalidValueError
+from schedy.search.definition import Objective, as_observation
 from schedy.user_text import LONGEST_MESSAGE, shown_value
 from schedy.wire.records import Point
-from schedy.wire.values import dump_values, split_sendable
+from schedy.wire.values import LONGEST_NAME, Values, dump_values, split_sendable
 
 
 def checked_quality(quality: object) -> float:
@@ -28,15 +29,53 @@ def sendable_quality(quality: object) -> float:
         return 0.0
 
 
-def checked_point(step: object, values: Mapping[str, Any]) -> Point:
-    """Return a point of a learning curve. Raises InvalidValueError."""
+def sendable_point(step: object, values: Mapping[str, Any]) -> tuple[Point | None, str | None]:
+    """Return a point of a learning curve without the values that cannot be one, and what is wrong with them.
+
+    Without a usable step there is no point. A step that equals a whole number is one: trainers count epochs in floats.
+    """
     try:
-        return Point(step=operator.index(step), values={name: float(value) for name, value in values.items()})  # type: ignore[arg-type]
-    except Exception:  # a user's object may raise anything when it is converted
-        shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values.items())
-        raise InvalidValueError(
-            f"report({shown_value(step)}, {shown}): the step is a whole number, values are numbers."
-        ) from None
+        return Point(step=_whole(step), values={name: float(value) for name, value in values.items()}), None
+    except Exception:  # a user's object may raise anything when it is converted; the slow way finds which one it was
+        return _usable_part(step, values)
+
+
+def _usable_part(step: object, values: Mapping[str, Any]) -> tuple[Point | None, str | None]:
+    try:
+        point = Point(step=_whole(step), values={})
+    except Exception:  # as above
+        return None, f"the step {shown_value(step)} is no whole number of up to 16 digits."
+    usable: dict[str, float] = {}
+    faults: list[str] = []
+    for name, value in values.items():
+        try:
+            usable |= Point(step=point.step, values={name: float(value)}).values
+        except Exception:  # as above
+            faults.append(f"{shown_value(name)}: {shown_value(value)}")
+    fault = f"these values are no numbers, or their names have no 1 to {LONGEST_NAME} characters: {', '.join(faults)}."
+    return (point.model_copy(update={"values": usable}) if usable else None), fault
+
+
+def _whole(step: Any) -> int:
+    """Return a step that equals a whole number as one. Raises whatever the conversion does."""
+    try:
+        return operator.index(step)
+    except TypeError:
+        number = int(step)
+        if isinstance(step, str | bytes) or number != step:
+            raise
+        return number
+
+
+def unobserved_result(objectives: Iterable[Objective], results: Values) -> str | None:
+    """Return what the results of a DONE job lack of the objectives of its experiment, None if they have all."""
+    for objective in objectives:
+        name = objective.result
+        if as_observation(results.get(name)) is None:
+            what = f"is {shown_value(results[name])}, no number" if name in results else "is missing"
+            there = ", ".join(map(repr, results)) or "none"
+            return f"its result {name!r}, to {objective.direction}, {what}. Its results: {there}."
+    return None
 
 
 def sendable_results(results: object, *, limit_bytes: int) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from schedy.errors import (
 )
 from schedy.job_endings import ending_of
 from schedy.job_values import (
-    checked_point,
     checked_quality,
+    sendable_point,
     sendable_quality,
     sendable_results,
     storable_error,
+    unobserved_result,
 )
 from schedy.stored_job import StoredJob
 from schedy.wire.answers import ReportAnswer
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from schedy.experiments import Experiment
 
 _log = logging.getLogger(__name__)
+
+_BY_NAME = object()
+"""No step was given by position."""
 
 
 class Job(StoredJob):
@@ -60,6 +64,7 @@ class Job(StoredJob):
         self._session = session
         self._hold: Hold | None = None
         self._entered = math.inf
+        self._has_bad_points = False
         self._drop_finaliser: weakref.finalize[..., Any] | None = None
         if hold is not None:
             self._take_hold(hold)
@@ -119,19 +124,27 @@ class Job(StoredJob):
                 f"Job {self.job_id} must end now: {hold.stop} This report is stored. Leave the `with` block."
             )
 
-    def report(self, step: int, **values: float) -> None:
+    def report(self, step: object = _BY_NAME, /, **values: Any) -> None:
         """Record values of the learning curve at a step, such as ``job.report(epoch, loss=0.3)``.
 
         Does not wait: it is durable when the next `put` returns, or the job ends. Of a step reported twice the later
-        values count. Raises InvalidValueError for a step or value that is no number, and UnsafeUpdateError if the job
-        is not, or no longer, held by this worker.
+        values count. What cannot be recorded (a step that is no whole number, a value that is no number) is left out,
+        with one warning in the log for each job. Raises UnsafeUpdateError if the job is not, or no longer, held by
+        this worker.
         """
         if not self._session.is_ours:
             return
         if self._hold is None:
             raise UnsafeUpdateError(f"Job {self.job_id} is not held by this worker; only its holder can report.")
         self._hold.check_not_lost()
-        self._session.curves.add(self._hold, checked_point(step, values))
+        if step is _BY_NAME:
+            step = values.pop("step", None)
+        point, fault = sendable_point(step, values)
+        if fault is not None and not self._has_bad_points:
+            self._has_bad_points = True
+            _log.warning("Job %s: a point is left out, or a part of it, as more may be: %s", self.job_id, fault)
+        if point is not None:
+            self._session.curves.add(self._hold, point)
 
     def should_prune(self) -> bool:
         """Return True if the pruner would end the job, by the service's latest answer, or the job is `cancelled`.
@@ -293,6 +306,19 @@ class Job(StoredJob):
         except MessageTooLargeError as fault:
             self._report_unsendable(hold, error_text, fault)
             raise
+        if status == DONE:
+            self._warn_of_unobserved(values)
+
+    def _warn_of_unobserved(self, results: dict[str, Any]) -> None:
+        """Warn, once for each experiment, that a search learns nothing from this worker's results."""
+        try:
+            lack = unobserved_result(self._experiment.objectives, results)
+        except InvalidValueError:  # a newer Schedy has stored the definition
+            return
+        if lack is not None and self._experiment_uid not in self._session.warned_of_unobserved:
+            self._session.warned_of_unobserved.add(self._experiment_uid)
+            name = self._experiment.name
+            _log.warning("Job %s of %s is DONE, and the search learns nothing from it: %s", self.job_id, name, lack)
 
     def _report_unsendable(self, hold: Hold, error_text: str | None, fault: InvalidValueError) -> None:
         """End as CRASHED, with those of the results that can be sent."""

@@ -49,6 +49,8 @@ class Session:
         self.claims = Claims(self.calls, self.leases, self.worker, settings)
         self.curves = Curves(self.calls, self.leases)
         self.reports = Reports(self.calls, self.leases)
+        self.warned_of_unobserved: set[str] = set()
+        """Experiments, by uid, with a DONE job from here that lacked an objective."""
         self.crash_loop = CrashLoop(limit=settings.crash_limit, within_seconds=settings.crash_seconds)
         close_in_children(self.calls.connection)
         atexit.register(self.close)

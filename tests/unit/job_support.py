@@ -24,6 +24,7 @@ class NotingSession:
     ended: list[tuple[str, Mapping[str, Any], float, str | None]] = field(default_factory=list)
     released: list[Hold] = field(default_factory=list)
     points: list[Any] = field(default_factory=list)
+    warned_of_unobserved: set[str] = field(default_factory=set)
     crash_loop: CrashLoop = field(default_factory=lambda: CrashLoop(limit=2, within_seconds=60))
 
     @property
