@@ -18,6 +18,7 @@ from schedy.wire.base import Line, Seconds, Uid
 
 LARGEST_SEED = 2**63 - 1
 MOST_READY = 10_000
+DEFAULT_NO_RESULT = 5
 
 Hyperparameters = Annotated[
     dict[str, Distribution],
@@ -77,6 +78,8 @@ class Definition(Part):
     """Seconds since the experiment was added."""
     stop_after_no_improvement: int | None = Field(default=None, ge=1)
     """Number of jobs that have ended without a new best value."""
+    stop_after_no_result: int | None = Field(default=DEFAULT_NO_RESULT, ge=1)
+    """Number of made jobs in a row that were DONE without the result of an objective."""
     seed: int | None = Field(default=None, ge=0, le=LARGEST_SEED)
     ready: int | None = Field(default=None, ge=0, le=MOST_READY)
     """Number of jobs made ahead of demand; a worker that waits gets one in any case."""
@@ -110,6 +113,15 @@ def observed(definition: Definition, results: Mapping[str, Any]) -> tuple[float,
     values = [as_observation(results.get(objective.result)) for objective in definition.objectives]
     found = tuple(value for value in values if value is not None)
     return found if len(found) == len(values) else None
+
+
+def missing_result(definition: Definition, results: Mapping[str, Any]) -> str | None:
+    """Return the first objective of which a job has no number, not even NaN; None if it has all."""
+    for objective in definition.objectives:
+        value = results.get(objective.result)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return objective.result
+    return None
 
 
 def as_observation(value: Any) -> float | None:

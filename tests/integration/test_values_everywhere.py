@@ -2,20 +2,17 @@
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from schedy.search.definition import read_definition
-from schedy.wire.answers import JobsAnswer
 from schedy.wire.changes import NewJob, Push
-from schedy.wire.codec import decode, decode_answer, encode
-from schedy.wire.records import ExperimentRecord, JobRecord, Point
+from schedy.wire.codec import decode, encode
+from schedy.wire.records import Point
 from schedy.wire.reports import Curve, Finish, Progress
-from schedy.wire.requests import GetJobs
 from schedy.wire.values import dump_values, load_values
 from schedy_store.lifecycle.effects import PrunerCall
 from schedy_store.schema.engine import Store
@@ -34,6 +31,7 @@ from schedy_store.search.wire import (
 )
 from schedy_store.service.searches.held_reports import store_pruner_state
 from tests.integration.searching import install_algorithms
+from tests.integration.simulation import Simulation, read_job, stored
 from tests.integration.test_search_store import SearchDesk
 from tests.integration.test_store import WORKER, Desk, fresh
 from tests.odd_values import odd_text, odd_values, same
@@ -80,18 +78,6 @@ def desk(store: Store) -> Iterator[SearchDesk]:
     made.end()
 
 
-def stored(desk: SearchDesk, *columns: Any) -> list[Any]:
-    with desk.store.transaction() as transaction:
-        return list(transaction.sql.execute(select(*columns).order_by(Job.pk)))
-
-
-def read(desk: Desk, experiment: ExperimentRecord, job_id: str) -> JobRecord:
-    """A job as a client gets it."""
-    answer = decode_answer(encode(desk.read(GetJobs(experiment_uid=experiment.uid, job_id=job_id))))
-    assert isinstance(answer, JobsAnswer)
-    return answer.jobs[0]
-
-
 def test_lines_of_the_search_process_bring_values_back() -> None:
     for values in VALUES:
         made = MadeJob(number=1, hyperparameters=values, results=values, state=values)
@@ -126,7 +112,7 @@ def test_messages_and_records_bring_values_back(store: Store) -> None:
     push = decode(encode(Push(request_id=fresh(), experiment_name="E", jobs=jobs, worker=WORKER)))
     assert isinstance(push, Push)
     for job_id, values in zip(desk.push(experiment, *push.jobs), VALUES, strict=True):
-        job = read(desk, experiment, job_id)
+        job = read_job(desk, experiment, job_id)
         assert same(job.hyperparameters, values)
         assert same(job.results, values)
 
@@ -142,11 +128,11 @@ def test_results_of_an_attempt_become_previous_results(store: Store) -> None:
         report = decode(encode(Progress(**held, results=values, quality=math.nan)))
         assert isinstance(report, Progress)
         desk.report(report)
-        assert same(read(desk, experiment, job_id).results, values)
+        assert same(read_job(desk, experiment, job_id).results, values)
         desk.pass_seconds(100)
         desk.tick()
         desk.claim(experiment, job_id, fresh())
-        assert same(read(desk, experiment, job_id).previous_results, values)
+        assert same(read_job(desk, experiment, job_id).previous_results, values)
 
 
 def test_a_definition_brings_values_back(store: Store) -> None:
@@ -170,32 +156,6 @@ def test_a_search_process_brings_values_back(desk: SearchDesk, tmp_path: Path, m
         assert same(load_values(hyperparameters), VALUES[place])
         assert same(load_values(results), VALUES[place])
         assert same(load_values(state), VALUES[place if place % 2 else max(place - 1, 0)])
-
-
-class Simulation:
-    """An experiment whose jobs a test runs at once, made by a real search process."""
-
-    def __init__(self, desk: SearchDesk, scheduler: str, **settings: Any) -> None:
-        self.desk = desk
-        self.reports = Desk(desk.store)
-        self.experiment = desk.add(scheduler, objectives=LOSS, **settings)
-
-    def next_job(self) -> tuple[JobRecord, dict[str, Any]]:
-        """Claim a new job; return it with what its reports have in common."""
-        self.desk.go_round()
-        (job_id,) = stored(self.desk, Job.job_id)[-1]
-        token = fresh()
-        self.reports.claim(self.experiment, job_id, token)
-        common = {"experiment_uid": self.experiment.uid, "job_id": job_id, "token": token}
-        return read(self.reports, self.experiment, job_id), common
-
-    def run(self, results: Mapping[str, Any] | None = None) -> JobRecord:
-        """Run a job to its end, by default with a loss that is its only hyperparameter, but 10 for Infinity."""
-        job, common = self.next_job()
-        (value,) = job.hyperparameters.values()
-        results = {"loss": 10 if value == math.inf else value} if results is None else results
-        self.reports.report(Finish(**common, sequence=1, status="DONE", results=dict(results), quality=0.0))
-        return job
 
 
 def test_tpe_learns_that_infinity_is_the_worst_of_its_values(desk: SearchDesk) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import click
 from pydantic import BaseModel, ValidationError
 
-from schedy.search.definition import MOST_READY, Definition
+from schedy.search.definition import DEFAULT_NO_RESULT, MOST_READY, Definition
 from schedy.wire.base import LONGEST_SECONDS
 from schedy.wire.records import MOST_ATTEMPTS, Limits
 from schedy_cli.parsing.option_groups import option_group
@@ -47,6 +47,7 @@ class BudgetOptions:
     max_jobs: Number
     max_time: Number
     stop_after_no_improvement: Number
+    stop_after_no_result: Number
     ready: Number
     pruner: str | None
 
@@ -126,6 +127,13 @@ budget_options = option_group(
         "--stop-after-no-improvement",
         "N",
         "Stop making jobs after N jobs without a new best value (default: never).",
+        "a whole number of at least 1",
+        of=Definition,
+    ),
+    _option(
+        "--stop-after-no-result",
+        "N",
+        f"Stop making jobs after N in a row without the objective (default: {DEFAULT_NO_RESULT}).",
         "a whole number of at least 1",
         of=Definition,
     ),

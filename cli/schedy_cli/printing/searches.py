@@ -7,7 +7,7 @@ from schedy.errors import InvalidValueError
 from schedy.escaping import printable
 from schedy.random import Distribution
 from schedy.search.algorithms import MANUAL
-from schedy.search.definition import Constraint, Definition, read_definition
+from schedy.search.definition import DEFAULT_NO_RESULT, Constraint, Definition, read_definition
 from schedy.wire.records import ExperimentRecord
 from schedy_cli.parsing.values_text import format_name, format_value
 
@@ -78,3 +78,5 @@ def _budget(definition: Definition) -> Iterator[str]:
         value = getattr(definition, name)
         if value is not None:
             yield f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}"
+    if definition.stop_after_no_result != DEFAULT_NO_RESULT:
+        yield f"stop_after_no_result: {definition.stop_after_no_result or 'none'}"

@@ -5,11 +5,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import select
 
-from schedy.search.definition import Definition, as_observation, observed, read_definition
+from schedy.search.definition import Definition, as_observation, missing_result, observed, read_definition
 from schedy.wire.base import DONE, RUNNING, JobStatus
 from schedy.wire.values import load_values, stored_name
 from schedy_store.schema.engine import Transaction
@@ -120,6 +121,15 @@ class Memory:
         """Return how many of the first `known` jobs to end did so since the best of them; 0 before there is one."""
         end = bisect_right(self._order, known) - len(self._borrowed or ())
         return self._since_best[end - 1] if end > 0 else 0
+
+    def without_result(self, known: int) -> list[Trial]:
+        """Return the made jobs that were DONE in a row without an objective, when `known` jobs had ended; last first.
+
+        Jobs that crashed or were pruned, or were pushed, stand for nothing here.
+        """
+        end = bisect_right(self._order, known)
+        own = (trial for trial in reversed(self._ended[:end]) if trial.number is not None and trial.status == DONE)
+        return list(takewhile(lambda trial: missing_result(self.definition, trial.results) is not None, own))
 
     def remember(self, made: MadeJob) -> None:
         """Count a suggestion as made until the store has it."""

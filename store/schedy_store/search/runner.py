@@ -20,6 +20,7 @@ from schedy.search.errors import message_of, neutrally
 from schedy.wire.values import plain_values
 from schedy_store.schema.engine import Store, Transaction
 from schedy_store.search.catalogue import make_algorithm, make_pruner
+from schedy_store.search.endings import ending
 from schedy_store.search.memory import Memory, read_source, running_experiments
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
 from schedy_store.search.wire import (
@@ -144,9 +145,9 @@ class Runner:
         return "", ""
 
     def _next(self, search: _Search, wanted: WantedNumber) -> Suggestion | NotYet | Exhausted:
-        patience = search.memory.definition.stop_after_no_improvement
-        if patience is not None and search.memory.without_improvement(wanted.known) >= patience:
-            return Exhausted(f"{patience} jobs have ended without a better one.")
+        end = ending(search.memory, wanted.known)
+        if end is not None:
+            return end
         history = search.memory.history(number=wanted.number, known=wanted.known)
         suggestion = search.algorithm.suggest(wanted.number, history)
         if isinstance(suggestion, NotYet) and not suggestion.for_pushed and not history.pending:
