@@ -33,7 +33,7 @@ def set_paused(settings: Settings, name: str, *, paused: bool) -> None:
     """Pause or resume the experiment of that name. Raises NotFoundError."""
     done = f"{name} was {'paused' if paused else 'resumed'}"
     change = OneChange(done, check=schedy_words("show", name))
-    with session_and_reader(settings) as (session, reader), accounted(change.account):
+    with accounted(change.account), session_and_reader(settings) as (session, reader):
         uid = find_experiment(reader, name).uid
         change.send(session, UpdateExperiment(request_id=uuid.uuid4().hex, experiment_uid=uid, paused=paused))
 

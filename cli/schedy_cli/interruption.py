@@ -45,12 +45,15 @@ class OneChange:
         self._done = done
         self._check = check
         self._session: Session | None = None
+        self._is_stored = False
 
     def send(self, session: "Session", change: Change[A]) -> A:
         """Send the change, and return its answer. Raises as `Session.change` does."""
         self._session = session
         try:
-            return session.change(change)
+            answer = session.change(change)
+            self._is_stored = True
+            return answer
         except (BrokerError, ServiceUnavailableError):
             raise
         except SchedyError:
@@ -59,6 +62,8 @@ class OneChange:
 
     def account(self) -> str:
         """Return the account, for `accounted`."""
+        if self._is_stored:
+            return f"But {self._done}."
         if self._session is None or not self._session.calls.could_send:
             return ""
         return f"It is unknown whether {self._done}: it may still be done. `{self._check}` shows it."

@@ -45,10 +45,16 @@ class Calls:
 class Session:
     worker = this_worker()
 
-    def __init__(self, effect: Effect, *, could_send: bool = True) -> None:
+    def __init__(self, effect: Effect, *, could_send: bool = True, at_close: BaseException | None = None) -> None:
+        self.at_close = at_close
         self.calls = Calls(effect, could_send=could_send)
         self.settings = types.SimpleNamespace(service_wait_seconds=1.0, store_wait_seconds=1.0)
         self.change = effect
+
+
+def close(session: Session) -> None:
+    if session.at_close is not None:
+        raise session.at_close
 
 
 @pytest.fixture
@@ -62,10 +68,12 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Session], None]:
         @contextlib.contextmanager
         def _session(_settings: object) -> Iterator[Session]:
             yield session
+            close(session)
 
         @contextlib.contextmanager
         def _both(_settings: object) -> Iterator[tuple[Session, Any]]:
             yield session, reader
+            close(session)
 
         for command in (add, push):
             monkeypatch.setattr(command, "session_for", _session)
@@ -212,6 +220,18 @@ class TestOneChange:
         use(Session(raising(KeyboardInterrupt()), could_send=False))
         assert run(command) == 130
         assert capsys.readouterr().err == "\nInterrupted. Nothing was done.\n"
+
+    def test_ctrl_c_while_the_session_is_closed(
+        self,
+        command: list[str],
+        done: str,
+        check: str,
+        use: Callable[[Session], None],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        use(Session(lambda _change: None, at_close=KeyboardInterrupt()))
+        assert run(command) == 130
+        assert capsys.readouterr().err == f"\nInterrupted. But {done}.\n"
 
     def test_a_refusal_is_an_error_and_nothing_more(
         self,

@@ -91,7 +91,7 @@ def add_command(
         limits=changed_limits(file.limits, parse_limits(limits)),
     )
     one = OneChange(f"the experiment {name} was added", check=schedy_words("show", name))
-    with session_for(settings) as session, accounted(one.account):
+    with accounted(one.account), session_for(settings) as session:
         one.send(session, change)
 
 

@@ -80,7 +80,7 @@ def push_command(
 
 def _push_one(settings: Settings, name: str, new: CheckedJob, *, form: JsonForm | None) -> None:
     push = _Push(name, total=1)
-    with session_for(settings) as session, accounted(push.account):
+    with accounted(push.account), session_for(settings) as session:
         try:
             for _chunk, answer in push.chunks(session, [new]):
                 (job,) = answer.jobs
@@ -98,7 +98,7 @@ def _push_file(settings: Settings, name: str, source: str, *, nan_as_text: bool)
         if file.running_lines:
             print_message(f"RUNNING in the file, pushed as QUEUED: {len(file.running_lines)} job(s).")
         push = _Push(name, total=total)
-        with session_for(settings) as session, accounted(push.account), _progress(total) as advance:
+        with accounted(push.account), session_for(settings) as session, _progress(total) as advance:
             try:
                 with contextlib.closing(push.chunks(session, file.jobs())) as chunks:
                     for chunk, answer in chunks:

@@ -25,16 +25,15 @@ def rm_command(ctx: click.Context, name: str, *, job: str | None, force: bool) -
     what = f"the experiment {name}" if job is None else f"job {job} of {name}"
     check = schedy_words("show", name) if job is None else schedy_words("show", name, job)
     removal = OneChange(f"{what} was removed", check=check)
-    with session_and_reader(settings_of(ctx)) as (session, reader):
+    with accounted(removal.account), session_and_reader(settings_of(ctx)) as (session, reader):
         experiment = find_experiment(reader, name)
         question = _question(reader, experiment, job)
         if not force:
             ask_first(question)
-        with accounted(removal.account):
-            if job is None:
-                removal.send(session, DeleteExperiment(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid))
-            else:
-                removal.send(session, DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job))
+        if job is None:
+            removal.send(session, DeleteExperiment(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid))
+        else:
+            removal.send(session, DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job))
 
 
 def _question(reader: Reader, experiment: ExperimentRecord, job_id: str | None) -> str:

@@ -47,7 +47,7 @@ def set_command(
     if status is None and not settings_changes and not limit_changes:
         raise click.UsageError("Nothing to change: give --status, or a limit.")
     change = OneChange(f"{name} was changed", check=schedy_words("show", name))
-    with session_and_reader(settings_of(ctx)) as (session, reader), accounted(change.account):
+    with accounted(change.account), session_and_reader(settings_of(ctx)) as (session, reader):
         experiment = find_experiment(reader, name)
         change.send(
             session,
