@@ -279,7 +279,7 @@ try:
             pass
 except schedy.UnhealthyWorkerError as error:
     print(error, flush=True)
-    threading.Event().wait()
+    while not threading.Event().wait(0.2): pass
 """
 
 
@@ -349,7 +349,7 @@ def test_a_stopping_job_is_marked(machine: Machine) -> None:
 import schedy, threading
 with schedy.SchedyDB().get_experiment("E").next_job(timeout=None):
     print("running", flush=True)
-    threading.Event().wait()
+    while not threading.Event().wait(0.2): pass
 """
     )
     assert line_of(worker) == "running"

@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.conftest import Machine
 from tests.support import wait_until
 
+# A wait without end misses a signal that comes just before it blocks: Python handles it only after the wait.
 SLOW_WORKER = """
 import schedy, threading
 experiment = schedy.SchedyDB().get_experiment("MinimizeManual")
@@ -18,7 +19,7 @@ with experiment.next_job(timeout=None) as job:
     job.results["partial"] = 1
     job.put()
     print("running", job.attempt, flush=True)
-    threading.Event().wait()
+    while not threading.Event().wait(0.2): pass
 """
 
 QUICK_WORKER = """
@@ -67,7 +68,7 @@ import schedy, sys, threading
 experiment = schedy.SchedyDB().get_experiment("MinimizeManual")
 with experiment.get_job(next(experiment.all_jobs()).job_id) as job:
     print("running", job.attempt, flush=True)
-    threading.Event().wait()
+    while not threading.Event().wait(0.2): pass
 """
 
 
@@ -228,12 +229,12 @@ def test_a_living_child_does_not_keep_a_killed_workers_connection(served: Machin
 import multiprocessing, os, schedy, threading, pathlib
 def child():
     pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))
-    threading.Event().wait()
+    while not threading.Event().wait(0.2): pass
 experiment = schedy.SchedyDB().get_experiment("MinimizeManual")
 with experiment.next_job(timeout=None) as job:
     multiprocessing.get_context("fork").Process(target=child).start()
     print("running", flush=True)
-    threading.Event().wait()
+    while not threading.Event().wait(0.2): pass
 """
     )
     assert line_of(first) == "running"
