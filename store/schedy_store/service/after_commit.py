@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from schedy.wire.answers import ReportAnswer
+from schedy.amqp.channel import Incoming
+from schedy.wire.answers import ExperimentChangedAnswer, ReportAnswer
+from schedy.wire.base import Answer
 from schedy_store.service.applying import AppliedBatch, AppliedMessage
 from schedy_store.service.broker.link import Link
 from schedy_store.service.searches.searches import Searches
@@ -28,7 +30,7 @@ class AfterCommit:
         """
         for applied in batch.messages:
             self._send_one(applied)
-        self._searches.send(self._link.reply)
+        self._searches.send(self._reply_once_queued)
         self._link.publish_tickets(batch.tickets)
 
     def _send_one(self, applied: AppliedMessage) -> None:
@@ -44,6 +46,14 @@ class AfterCommit:
         if applied.awaited:
             self._link.reply_after(applied.awaited, reply)
         elif not queues:
+            reply()
+
+    def _reply_once_queued(self, incoming: Incoming, answer: Answer) -> None:
+        """Send a held answer; one to a new search once its queue is there, which may take longer than the check."""
+        reply = partial(self._link.reply, incoming, answer)
+        if isinstance(answer, ExperimentChangedAnswer) and answer.experiment.status == "RUNNING":
+            self._link.change_queue("wanted", answer.experiment.name, reply)
+        else:
             reply()
 
     def _reply(self, applied: AppliedMessage) -> Callable[[], None]:

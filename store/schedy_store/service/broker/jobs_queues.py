@@ -131,16 +131,16 @@ class JobsQueues:
         self.steps.put(Step(step, lambda: self._there(experiment), lambda error: self._refused(experiment, error)))
 
     def _there(self, experiment: str) -> None:
-        """Go on with what waited for a queue, which was created or emptied."""
+        """Go on with what waited for a queue, which was created or emptied.
+
+        Each of them wants the queue again: it may have become suspect, and one before may delete or empty it.
+        """
         waiting = self._in_work.pop(experiment, [])
-        if experiment in self._suspects:  # it has become suspect meanwhile
-            for each in waiting:
-                self.want(experiment, each.go_on, each.give_up)
-            return
-        self._known.add(experiment)
-        self._complained.discard(experiment)
+        if experiment not in self._suspects:
+            self._known.add(experiment)
+            self._complained.discard(experiment)
         for each in waiting:
-            each.go_on()
+            self.want(experiment, each.go_on, each.give_up)
 
     def _gone(self, experiment: str, then: Action) -> None:
         """Go on after a queue was deleted; what has come to wait for it meanwhile gets a new one."""
