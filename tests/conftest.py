@@ -24,6 +24,8 @@ from tests.support import PostgreSQL, missing_server, postgresql_program, runnin
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a script runs in the background; children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 SHARED = pytest.StashKey[SharedServers]()
