@@ -1,13 +1,14 @@
 """The base classes of distributions, and their form in JSON."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar
 
 from schedy.close_names import did_you_mean
 from schedy.errors import InvalidValueError
 from schedy.random.axes import Axis, Reals
 from schedy.random.parameters import Parametrized, kind_and_parameters
+from schedy.wire.values import json_key
 
 _LARGEST_QUANTILE = 1 - 2.0**-53
 
@@ -61,6 +62,10 @@ class Distribution(Parametrized, ABC):
         """
         return Axis(Reals(0, 1), self.rank, lambda point: self.at(min(point, _LARGEST_QUANTILE)))
 
+    def key(self, value: Any) -> Hashable:
+        """Return a key that two values share only if they are the same one for this distribution."""
+        return json_key(value)
+
     @property
     def branches(self) -> Mapping[str, Mapping[str, "Distribution"]]:
         """The hyperparameters that exist only with a value, by that value; none by default."""
@@ -73,6 +78,10 @@ class Distribution(Parametrized, ABC):
 
 class Numeric(Distribution):
     """A distribution of numbers."""
+
+    def key(self, value: Any) -> Hashable:
+        """Return the number itself: 3 and 3.0 are the same."""
+        return self.nearest(value)
 
     @abstractmethod
     def nearest(self, number: float) -> float:

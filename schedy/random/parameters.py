@@ -27,12 +27,12 @@ class Parametrized:
     @classmethod
     def parameter_names(cls) -> list[str]:
         """Return the names of the parameters."""
-        return [each.name for each in fields(cls)]  # type: ignore[arg-type]
+        return [each.name for each in fields(cls) if each.init]  # type: ignore[arg-type]
 
     @classmethod
     def from_parameters(cls, parameters: Any) -> Self:
         """Return the object with these parameters. Raises InvalidValueError naming the parameter at fault."""
-        known = {each.name: each for each in fields(cls)}  # type: ignore[arg-type]
+        known = {each.name: each for each in fields(cls) if each.init}  # type: ignore[arg-type]
         takes = ", ".join(known)
         if not isinstance(parameters, Mapping):
             raise InvalidValueError(f"{cls.kind} takes a JSON object with {takes}, not {json.dumps(parameters)}.")

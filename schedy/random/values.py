@@ -12,14 +12,15 @@ from schedy.errors import InvalidValueError
 from schedy.random.axes import Axis, Categories
 from schedy.random.distribution import Distribution, distributions_from_json, distributions_to_json
 from schedy.random.parameters import finite
-from schedy.wire.values import plain_values
+from schedy.wire.values import json_key, plain_values
 
 
 @dataclass(frozen=True, slots=True)
 class Choice(Distribution):
     """One of `values`, any JSON; `weights` are their relative probabilities.
 
-    `then` maps a value (as text: itself, or its JSON) to the hyperparameters that exist only with it.
+    `then` maps a value to the hyperparameters that exist only with it: a text as it is, another value as its JSON. If
+    the values have both 1 and "1", the text is written as JSON, with its quotes.
     """
 
     kind: ClassVar[str] = "choice"
@@ -28,6 +29,11 @@ class Choice(Distribution):
     then: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Distributions, or their JSON."""
 
+    _opened: Mapping[str, Mapping[str, Distribution]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """What `then` says, by the `json_key` of the value."""
+
     def __post_init__(self) -> None:
         if isinstance(self.values, str) or not isinstance(self.values, Sequence) or not self.values:
             raise InvalidValueError("choice: 'values' is a list with at least one value.")
@@ -35,6 +41,7 @@ class Choice(Distribution):
         if self.weights is not None:
             object.__setattr__(self, "weights", tuple(self._checked_weights()))
         object.__setattr__(self, "then", self._checked_branches())
+        object.__setattr__(self, "_opened", {self._named(name): opened for name, opened in self.then.items()})
 
     def _checked_weights(self) -> list[float]:
         weights = self.weights
@@ -50,11 +57,29 @@ class Choice(Distribution):
     def _checked_branches(self) -> dict[str, dict[str, Distribution]]:
         if not isinstance(self.then, Mapping):
             raise InvalidValueError("choice: 'then' is an object: for a value, the hyperparameters that it opens.")
-        keys = [_branch(value) for value in self.values]
-        for value in self.then:
-            if value not in keys:
-                raise InvalidValueError(f"choice: 'then' names {value!r}, which is none of {', '.join(keys)}.")
+        named: dict[str | None, str] = {}
+        for name in self.then:
+            key = self._named(name)
+            if key is None:
+                known = ", ".join(value if isinstance(value, str) else json_key(value) for value in self.values)
+                raise InvalidValueError(f"choice: 'then' names {name!r}, which is none of {known}.")
+            if key in named:
+                raise InvalidValueError(f"choice: 'then' names one value twice, as {named[key]!r} and as {name!r}.")
+            named[key] = name
         return {value: distributions_from_json(opened) for value, opened in self.then.items()}
+
+    def _named(self, name: str) -> str | None:
+        """Return the key of the value that a name in `then` stands for, None if it is none of the values.
+
+        A name that is the JSON of one value and the text of another stands for the first.
+        """
+        keys = [json_key(value) for value in self.values]
+        text = json_key(name)
+        try:
+            written = json_key(json.loads(name))
+        except (ValueError, RecursionError):
+            written = text
+        return next((key for key in (written, text) if key in keys), None)
 
     def at(self, quantile: float) -> Any:
         if self.weights is None:
@@ -64,11 +89,8 @@ class Choice(Distribution):
 
     def _index(self, value: Any) -> int | None:
         """Return the place of a value, None if it is none of them. 1, 1.0 and true are three values."""
-        wanted = _branch(value), type(value) is str
-        for place, known in enumerate(self.values):
-            if (_branch(known), type(known) is str) == wanted:
-                return place
-        return None
+        wanted = json_key(value)
+        return next((place for place, known in enumerate(self.values) if json_key(known) == wanted), None)
 
     def rank(self, value: Any) -> float | None:
         place = self._index(value)
@@ -96,7 +118,7 @@ class Choice(Distribution):
         return self.then
 
     def opens(self, value: Any) -> Mapping[str, Distribution]:
-        return self.then.get(_branch(value), {})
+        return self._opened.get(json_key(value), {}) if self._opened else {}
 
     def parameters(self) -> dict[str, Any]:
         shown: dict[str, Any] = {"values": list(self.values)}
@@ -105,11 +127,6 @@ class Choice(Distribution):
         if self.then:
             shown["then"] = {value: distributions_to_json(opened) for value, opened in self.then.items()}
         return shown
-
-
-def _branch(value: Any) -> str:
-    """Return a value of a choice as `Choice.then` names it."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +144,7 @@ class Constant(Distribution):
         return self.value
 
     def rank(self, value: Any) -> float | None:
-        return 0.0 if json.dumps(value) == json.dumps(self.value) else None
+        return 0.0 if json_key(value) == json_key(self.value) else None
 
     @property
     def count(self) -> int:

@@ -1,10 +1,23 @@
 """The hyperparameters of an experiment together: all there are, and those that exist only with a value of another."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from schedy.errors import InvalidValueError
 from schedy.random import Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How hyperparameters lie in a space, by their names. Where all are empty they lie in it."""
+
+    missing: tuple[str, ...] = ()
+    """Hyperparameters that a job with the other values has."""
+    outside: tuple[str, ...] = ()
+    """Those with a value that their distribution cannot draw."""
+    strange: tuple[str, ...] = ()
+    """Those that the space does not have, or not with the other values."""
 
 
 class Space:
@@ -24,21 +37,31 @@ class Space:
         """Return hyperparameters whose values `choose` picks, asked in order, and only for those that exist."""
         return dict(_draw(self._top, choose))
 
-    def fault(self, hyperparameters: Mapping[str, Any]) -> str | None:
-        """Return why no job of this space has these hyperparameters, None if one may."""
+    def fit(self, hyperparameters: Mapping[str, Any]) -> Fit:
+        """Return how hyperparameters lie in the space."""
         missing: list[str] = []
+        outside: list[str] = []
+        known: set[str] = set()
 
-        def _given(name: str, distribution: Distribution) -> Any:
-            if name not in hyperparameters or distribution.rank(hyperparameters[name]) is None:
-                missing.append(name)
-            return hyperparameters.get(name)
+        def _look(expected: Mapping[str, Distribution]) -> None:
+            for name, distribution in expected.items():
+                if name not in hyperparameters:
+                    missing.append(name)
+                    continue
+                known.add(name)
+                value = hyperparameters[name]
+                if distribution.rank(value) is None:
+                    outside.append(name)
+                else:
+                    _look(distribution.opens(value))
 
-        known = self.draw(_given)
-        if missing:
-            name = missing[0]
-            return f"{name} is missing" if name not in hyperparameters else f"{name} lies outside"
-        strange = next((name for name in hyperparameters if name not in known), None)
-        return None if strange is None else f"{strange} is not in it"
+        _look(self._top)
+        strange = (name for name in hyperparameters if name not in known)
+        return Fit(tuple(missing), tuple(outside), tuple(strange))
+
+    def holds(self, hyperparameters: Mapping[str, Any]) -> bool:
+        """Return whether a job of this space may have these hyperparameters."""
+        return self.fit(hyperparameters) == Fit()
 
 
 def _walk(hyperparameters: Mapping[str, Distribution]) -> Iterator[tuple[str, Distribution]]:

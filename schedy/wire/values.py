@@ -47,6 +47,14 @@ def plain_values(values: Values) -> dict[str, Any]:
     return load_values(dump_values(values))
 
 
+def json_key(value: Any) -> str:
+    """Return a text that two JSON values share only if they are the same one: 1, 1.0, true and "1" are four.
+
+    Python's own comparison takes the first three for equal. The order of the keys of an object does not matter.
+    """
+    return json.dumps(value, sort_keys=True)
+
+
 def split_sendable(values: Values) -> tuple[dict[str, Any], list[str]]:
     """Return the entries that are JSON, and a line for each one that is not."""
     sendable: dict[str, Any] = {}

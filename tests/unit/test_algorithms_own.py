@@ -33,7 +33,7 @@ def _point(made: Any) -> dict[str, Any]:
 def test_points_lie_in_the_space_and_differ(algorithm: Any) -> None:
     definition = define(SPACE)
     points = [_point(algorithm(definition).suggest(number, NOTHING)) for number in range(64)]
-    assert all(definition.space().fault(point) is None for point in points)
+    assert all(definition.space().holds(point) for point in points)
     assert len({point["x"] for point in points}) == 64
 
 

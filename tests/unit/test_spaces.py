@@ -6,7 +6,7 @@ import pytest
 
 from schedy.errors import InvalidValueError
 from schedy.random import distributions_from_json
-from schedy.search.space import Space
+from schedy.search.space import Fit, Space
 
 FORM = {
     "kind": {
@@ -36,17 +36,33 @@ def test_only_what_exists_is_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "fault"),
+    ("values", "fit"),
     [
-        ({"kind": "svm", "c": 0.5, "x": 1}, None),
-        ({"kind": "svm", "c": 0.5}, "x is missing"),
-        ({"kind": "svm", "c": 1.5, "x": 1}, "c lies outside"),
-        ({"kind": "2", "c": 0.5, "x": 1}, "kind lies outside"),
-        ({"kind": "svm", "c": 0.5, "x": 1, "n": 1}, "n is not in it"),
+        ({"kind": "svm", "c": 0.5, "x": 1}, Fit()),
+        ({"kind": 2, "deep": True, "n": 1, "x": 1}, Fit()),
+        ({"kind": "svm", "c": 0.5}, Fit(missing=("x",))),
+        ({}, Fit(missing=("kind", "x"))),
+        ({"kind": "svm", "c": 1.5, "x": 1}, Fit(outside=("c",))),
+        ({"kind": "2", "deep": True, "x": 1}, Fit(outside=("kind",), strange=("deep",))),
+        ({"kind": 2, "deep": 1, "x": 1}, Fit(outside=("deep",))),
+        ({"kind": "svm", "c": 0.5, "x": 1, "n": 1}, Fit(strange=("n",))),
     ],
 )
-def test_a_fault_is_named(values: dict[str, Any], fault: str | None) -> None:
-    assert _space().fault(values) == fault
+def test_tells_what_is_wrong_with_hyperparameters(values: dict[str, Any], fit: Fit) -> None:
+    assert _space().fit(values) == fit
+    assert _space().holds(values) == (fit == Fit())
+
+
+def test_then_tells_1_true_and_text_apart() -> None:
+    opened = {key: {f"x{place}": {"const": place}} for place, key in enumerate(["1", "true", "1.0", '"1"', "one"])}
+    choice = {"choice": {"values": [1, "1", True, 1.0, "one", "true"], "then": opened}}
+    kind = distributions_from_json({"kind": choice})["kind"]
+    assert kind.to_json() == choice
+    names = [list(kind.opens(value)) for value in (1, "1", True, 1.0, "one", "true", 2, "x")]
+    assert names == [["x0"], ["x3"], ["x1"], ["x2"], ["x4"], [], [], []]
+    assert [kind.rank(value) is None for value in (1, 1.0, True, False, "1.0")] == [False, False, False, True, True]
+    with pytest.raises(InvalidValueError, match="names one value twice, as 'one' and as '\"one\"'"):
+        distributions_from_json({"kind": {"choice": {"values": ["one"], "then": {"one": {}, '"one"': {}}}}})
 
 
 def test_a_name_stands_once() -> None:

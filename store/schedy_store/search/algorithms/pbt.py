@@ -96,7 +96,7 @@ class Pbt:
     def _is_guest(self, trial: Trial) -> bool:
         if self._is_of_member(trial) or trial.values is None:
             return False
-        return self._space.fault(trial.hyperparameters) is None
+        return self._space.holds(trial.hyperparameters)
 
     def _beginner(self, drawn: random.Random, *, member: int, generation: int) -> Suggestion:
         hyperparameters = self._space.draw(lambda _name, distribution: distribution.at(drawn.random()))

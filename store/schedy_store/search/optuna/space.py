@@ -40,7 +40,7 @@ class Axes:
 
     def inward(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return hyperparameters as Optuna's, None if they lie outside of the space."""
-        if self.space.fault(hyperparameters) is not None:
+        if not self.space.holds(hyperparameters):
             return None
         return {name: self._axes[name].inward(value) for name, value in hyperparameters.items() if name in self._axes}
 
