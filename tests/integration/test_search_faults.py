@@ -31,9 +31,11 @@ from tests.processes import search_processes_of
 from tests.support import running_service, wait_until
 
 _OWN = '''
+import os
 import pathlib
 import random
 import time
+import warnings
 
 from schedy.errors import InvalidValueError
 from schedy_store.search.protocol import Exhausted, Suggestion, generator
@@ -91,7 +93,9 @@ class Talking(Failing):
     """Prints, remembers, and ends."""
 
     def suggest(self, number, history):
-        print("not a line of JSON")
+        print("not a line of JSON\\r\\x1b[2J\\n2026-11-23 07:19:22,599 INFO forged \\ud800")
+        warnings.warn("of a library", stacklevel=1)
+        os.write(1, b"from below \\xff, without an end")
         if number == 3:
             return Exhausted("Three are enough.")
         seen = sorted(trial.state["seen"] for trial in history.ended)
@@ -336,7 +340,12 @@ class TestOwnAlgorithms:
             assert work(search, play=_nothing) == 3
             wait_until(lambda: is_done(search), what="the end of the search")
             assert (record_of(search).made, record_of(search).search_end) == (3, "Three are enough.")
-            assert "not a line of JSON" in service.log
+        lines = service.log.splitlines()
+        printed = [line.partition(" WARNING Search talking: ")[2] for line in lines if " WARNING Search " in line]
+        assert printed[:2] == [r"not a line of JSON\r\x1b[2J", r"2026-11-23 07:19:22,599 INFO forged \ud800"]
+        assert [line[-26:] for line in printed].count(" UserWarning: of a library") == 1
+        assert r"from below \xff, without an end" in printed
+        assert all(line.isprintable() for line in lines)
         assert states_of(settings) == [
             {"seen": 0, "before": []},
             {"seen": 1, "before": [0]},

@@ -1,5 +1,6 @@
 """The search process from within, on SQLite: what it logs, and what it forgets."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from schedy.wire.answers import ExperimentChangedAnswer
 from schedy.wire.changes import AddExperiment, DeleteExperiment, UpdateExperiment
 from schedy.wire.records import ExperimentRecord
 from schedy_store.schema.engine import Store
+from schedy_store.search.output import log_output
 from schedy_store.search.runner import Runner
 from schedy_store.search.wire import SuggestAnswer, SuggestQuestion, WantedNumber
 from tests.integration.searching import install_algorithms
@@ -17,7 +19,10 @@ from tests.integration.test_search_store import SPACE
 from tests.integration.test_store import Desk, fresh, told
 
 _OWN = '''
-import pathlib
+import sys
+import time
+
+import numpy as np
 
 from schedy.errors import InvalidValueError
 from schedy_store.search.protocol import Suggestion
@@ -41,6 +46,11 @@ class Failing:
             raise UnreadableError
         if self.kind == "odd":
             raise ValueError("two\\nlines, \\ud800 and \\x1b[31m")
+        if self.kind == "address":
+            raise ValueError(f"failed at {time.monotonic_ns()}")
+        if self.kind == "printing":
+            print("one", file=sys.stderr)
+            return Suggestion({"x": np.bool_(True)}, state={"seen": np.bool_(True)}, generation=np.int64(1))
         if self.kind == "generation":
             return Suggestion({}, generation=2**70)
         return Suggestion({"x": 1 / self.kind})
@@ -77,9 +87,37 @@ def test_the_traceback_of_a_failure_is_logged_once(desk: Desk, capsys: pytest.Ca
     for _ in range(3):
         answer = suggest(runner, 1)
         assert (answer.end, answer.reason) == ("failed", "ZeroDivisionError: division by zero")
-    logged = capsys.readouterr().err
-    assert logged.count("Traceback") == 1
-    assert all(line.startswith("    ") and line.isprintable() for line in logged.splitlines())
+    assert capsys.readouterr().err.count("Traceback") == 1
+
+
+def test_a_failure_whose_text_changes_is_logged_once_too(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    add(desk, "E", "failing", kind="address")
+    runner = Runner(desk.store)
+    assert suggest(runner, 1).reason != suggest(runner, 1).reason
+    assert capsys.readouterr().err.count("Traceback") == 1
+
+
+def test_each_line_in_the_log_has_the_name_of_its_search(
+    desk: Desk, capfdbinary: pytest.CaptureFixture[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    add(desk, "A", "failing", kind="printing")
+    add(desk, "B", "failing", kind="printing")
+    runner = Runner(desk.store)
+    for pk in (1, 1, 2, 1):
+        assert suggest(runner, pk).made
+    log_output(io.BytesIO(b"before\n" + capfdbinary.readouterr().err), process="failing")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Search failing: before",
+        "Search A: one",
+        "Search A: one",
+        "Search B: one",
+        "Search A: one",
+    ]
+
+
+def test_a_long_line_is_logged_in_parts(caplog: pytest.LogCaptureFixture) -> None:
+    log_output(io.BytesIO(b"x" * 20_000), process="")
+    assert [len(record.getMessage()) - len("Search process: ") for record in caplog.records] == [8192, 8192, 3616]
 
 
 @pytest.mark.parametrize(
@@ -114,4 +152,4 @@ def test_searches_that_are_done_or_deleted_are_forgotten(desk: Desk, capsys: pyt
     runner._next_sweep = 0.0
     assert suggest(runner, 3, number=1).made
     assert runner._searches.keys() == {3}
-    assert capsys.readouterr().err == ""
+    assert "Traceback" not in capsys.readouterr().err

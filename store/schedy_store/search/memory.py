@@ -30,6 +30,7 @@ class SearchSource:
     """The columns of an experiment from which its search is created: again, if one of them changes."""
 
     pk: int
+    name: str
     scheduler: str
     settings: str
     rewritten: int

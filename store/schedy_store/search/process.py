@@ -1,12 +1,14 @@
 """The service's end of a search process: starts it, sends it questions, and hands over its answers."""
 
 import contextlib
+import os
 import queue
 import subprocess
 import threading
 from collections.abc import Callable
 
 from schedy.python_process import module_command
+from schedy_store.search.output import log_output
 from schedy_store.search.wire import ProcessEnded, Question, SearchAnswer, read_answer, write_line
 
 _END_SECONDS = 2.0
@@ -46,7 +48,8 @@ class SearchProcess:
 class _Child:
     """One run of the process, with a thread for each of its pipes.
 
-    `_read` and `_write` run in these threads, everything else in the service's; two events and a queue connect them.
+    `_read`, `_write` and `_log` run in these threads, everything else in the service's; two events and a queue connect
+    them.
     """
 
     def __init__(self, *, name: str, on_answer: Callable[[SearchAnswer], None]) -> None:
@@ -60,9 +63,11 @@ class _Child:
             module_command("schedy_store.search.runner"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             bufsize=1,
         )
+        threading.Thread(target=self._log, name="schedy-search-log", daemon=True).start()
         threading.Thread(target=self._write, name="schedy-search-out", daemon=True).start()
         threading.Thread(target=self._read, name="schedy-search-in", daemon=True).start()
 
@@ -90,6 +95,12 @@ class _Child:
         if not self._is_abandoned.is_set():
             how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
             self._on_answer(ProcessEnded(process=self._name, reason=f"The search process {how}."))
+
+    def _log(self) -> None:
+        assert self.process.stderr is not None  # noqa: S101 - it is a pipe
+        with contextlib.suppress(OSError), self.process.stderr:
+            raw = os.fdopen(self.process.stderr.fileno(), "rb", closefd=False)
+            log_output(raw, process=self._name)
 
     def _write(self) -> None:
         """Write what `lines` brings; a process that does not read blocks only this thread."""

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from schedy.errors import InvalidValueError, SchedyError
-from schedy.escaping import indented_lines
 from schedy.search.algorithms import MANUAL
 from schedy.search.errors import message_of, neutrally
 from schedy.wire.values import plain_values
@@ -22,6 +21,7 @@ from schedy_store.schema.engine import Store, Transaction
 from schedy_store.search.catalogue import make_algorithm, make_pruner
 from schedy_store.search.endings import ending
 from schedy_store.search.memory import Memory, read_source, running_experiments
+from schedy_store.search.output import begin_output, name_output
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
 from schedy_store.search.wire import (
     CheckAnswer,
@@ -42,6 +42,10 @@ from schedy_store.search.wire import (
 _SWEEP_SECONDS = 60.0
 _NICENESS = 10
 """Lower priority than the service, which handles claims and reports."""
+
+
+_Failure = tuple[type[Exception], tuple[tuple[str, int | None], ...]]
+"""The type of an exception, and the files and lines through which it came: its text may be another each time."""
 
 
 class DeletedError(SchedyError):
@@ -65,8 +69,8 @@ class _Search:
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
-        self.problems: set[str] = set()
-        """Failures whose tracebacks are in the log."""
+        self.failures: set[_Failure] = set()
+        """Those that are in the log."""
         self._algorithm: Algorithm | None = None
         self._pruner: Pruner | None = None
 
@@ -92,6 +96,8 @@ class Runner:
         self._store = store
         self._searches: dict[int, _Search] = {}
         self._next_sweep = time.monotonic() + _SWEEP_SECONDS
+        self._named = ""
+        """The experiment whose search has the output."""
 
     def answer(self, question: Question) -> SearchAnswer:
         """Answer a question; an exception of the algorithm becomes part of the answer."""
@@ -155,20 +161,15 @@ class Runner:
         return suggestion
 
     def _prune(self, question: PruneQuestion) -> PruneAnswer:
-        prune, state, problem = False, None, ""
+        prune, state = False, None
         try:
             prune, state = self._judge(question)
         except DeletedError:
             pass  # nobody waits for the verdict
         except Exception as error:
-            problem = self._problem(question.experiment_pk, error)
+            self._problem(question.experiment_pk, error)
         return PruneAnswer(
-            question=question.question,
-            job_pk=question.job_pk,
-            attempt=question.attempt,
-            prune=prune,
-            state=state,
-            problem=problem,
+            question=question.question, job_pk=question.job_pk, attempt=question.attempt, prune=prune, state=state
         )
 
     def _judge(self, question: PruneQuestion) -> tuple[bool, dict[str, Any] | None]:
@@ -204,15 +205,15 @@ class Runner:
         return CheckAnswer(question=question.question, experiment_pk=question.experiment_pk, problem=problem)
 
     def _problem(self, experiment_pk: int, error: Exception) -> str:
-        """Return the text shown with the experiment; the traceback goes to the log of the service, once."""
+        """Return the text shown with the experiment; the failure goes to the log of the service, once."""
         problem = _description(error)
         search = self._searches.get(experiment_pk)
-        is_known = search is not None and problem in search.problems
-        if not is_known and not isinstance(error, SchedyError):
+        failure = _failure(error)
+        if search is None or failure not in search.failures:
             with contextlib.suppress(Exception):  # an algorithm of a user's own may raise anything, in its text too
-                print(indented_lines("".join(traceback.format_exception(error)).rstrip()), file=sys.stderr)
+                print(problem if isinstance(error, SchedyError) else _traceback(error), file=sys.stderr)
         if search is not None:
-            search.problems.add(problem)
+            search.failures.add(failure)
         return problem
 
     def _search(self, transaction: Transaction, experiment_pk: int) -> _Search:
@@ -223,6 +224,9 @@ class Runner:
         search = self._searches.get(experiment_pk)
         if search is None or search.memory.source != source:
             search = self._searches[experiment_pk] = _Search(Memory(source))
+        if source.name != self._named:
+            name_output(source.name)
+            self._named = source.name
         return search
 
 
@@ -235,6 +239,14 @@ def _made_job(number: int, suggestion: Suggestion) -> MadeJob:
         generation=suggestion.generation,
         state=plain_values(suggestion.state),
     )
+
+
+def _failure(error: Exception) -> _Failure:
+    return type(error), tuple((frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
 
 
 def _description(error: Exception) -> str:
@@ -261,6 +273,7 @@ def main() -> None:
     os.nice(_NICENESS)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # an algorithm's prints go to the log
+    begin_output()
     url = sys.stdin.readline().strip()
     store = Store.open(url, read_only=True)
     try:

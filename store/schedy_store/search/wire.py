@@ -98,7 +98,6 @@ class PruneAnswer(_Line):
     attempt: int
     prune: bool
     state: dict[str, Any] | None = None
-    problem: Reason = ""
 
 
 class CheckAnswer(_Line):

@@ -211,8 +211,6 @@ class Searches:
 
     def _take_verdict(self, transaction: Transaction, answer: PruneAnswer) -> None:
         store_pruner_state(transaction, answer)
-        if answer.problem:
-            _log.error("The pruner failed: %s", answer.problem)
         self._replies += self._held_reports.release(answer)
 
     def _take_check(self, transaction: Transaction, answer: CheckAnswer, effects: Effects) -> None:
