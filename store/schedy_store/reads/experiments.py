@@ -1,0 +1,44 @@
+"""The experiments, with the numbers of their jobs."""
+
+from sqlalchemy import func, select
+
+from schedy.wire.answers import ExperimentsAnswer
+from schedy.wire.base import Answer
+from schedy.wire.requests import GetExperiments
+from schedy_store.lifecycle.experiment_changes import missing_experiment
+from schedy_store.reads.common import DELETED
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import experiment_record, findable
+from schedy_store.schema.rows import EXPERIMENT_RECORD_COLUMNS, ExperimentRecordRow
+from schedy_store.schema.tables import Experiment, Job
+
+
+def read_experiments(transaction: Transaction, request: GetExperiments) -> Answer:
+    found = select(*EXPERIMENT_RECORD_COLUMNS).order_by(Experiment.pk).limit(request.limit + 1)
+    if request.name is not None:
+        found = found.where(Experiment.name == findable(request.name))
+    elif request.uid is not None:
+        found = found.where(Experiment.uid == request.uid)
+    else:
+        found = found.where(Experiment.pk > request.after)
+    rows = [ExperimentRecordRow(*row) for row in transaction.sql.execute(found)]
+    if not rows and request.name is not None:
+        return missing_experiment(transaction.sql, request.name)
+    if not rows and request.uid is not None:
+        return DELETED
+    page = rows[: request.limit]
+    counts = _job_counts(transaction, [row.pk for row in page])
+    records = [experiment_record(row, counts.get(row.pk, {})) for row in page]
+    return ExperimentsAnswer(experiments=records, more=len(rows) > request.limit)
+
+
+def _job_counts(transaction: Transaction, experiments: list[int]) -> dict[int, dict[str, int]]:
+    grouped = (
+        select(Job.experiment_pk, Job.status, func.count())
+        .where(Job.experiment_pk.in_(experiments))
+        .group_by(Job.experiment_pk, Job.status)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for experiment_pk, status, count in transaction.sql.execute(grouped):
+        counts.setdefault(experiment_pk, {})[status] = count
+    return counts

@@ -1,0 +1,83 @@
+"""The jobs of an experiment: a page of them, those at given positions, or one with its events."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from schedy.wire.answers import JobsAnswer
+from schedy.wire.base import Answer
+from schedy.wire.records import JobRecord
+from schedy.wire.requests import GetHistory, GetJobs
+from schedy.wire.values import dump_values
+from schedy_store.reads.common import DELETED, PAGE_CHARACTERS, experiment_pk, measured, missing_job
+from schedy_store.reads.events import page_of_events
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import findable, job_record
+from schedy_store.schema.rows import RECORD_COLUMNS, RecordRow
+from schedy_store.schema.tables import Job
+
+_EVENTS_SHOWN = 200
+_JOBS_AT_ONCE = 50
+_SILENT_LEASES = 0.7
+"""Part of a lease after which a worker is silent: by then two heartbeats in a row have not come."""
+
+
+def read_jobs(transaction: Transaction, request: GetJobs) -> Answer:
+    experiment = experiment_pk(transaction, request.experiment_uid)
+    if experiment is None:
+        return DELETED
+    found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment)
+    if request.job_id is not None:
+        return _one_job(transaction, found, experiment, request.job_id)
+    if request.positions is not None:
+        return cut(_in_given_order(transaction, found, request.positions), len(request.positions))
+    if request.statuses:
+        found = found.where(Job.status.in_(request.statuses))
+    found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
+    return cut(records(transaction, found), request.limit)
+
+
+def records(transaction: Transaction, found: Select[*tuple[Any, ...]]) -> Iterator[JobRecord]:
+    """Yield records; that of a running job whose worker should have been heard of says how long it is silent."""
+    lease, until = measured(transaction)
+    for row in itertools.starmap(RecordRow, transaction.sql.execute(found)):
+        record = job_record(row)
+        if row.status == "RUNNING" and row.heard_at is not None:
+            silent = (until - row.heard_at).total_seconds()
+            if silent > lease * _SILENT_LEASES:
+                record = record.model_copy(update={"silent_seconds": silent})
+        yield record
+
+
+def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
+    jobs = list(records(transaction, found.where(Job.job_id == findable(job_id))))
+    if not jobs:
+        return missing_job(job_id)
+    newest = GetHistory(job_id=job_id, newest=True, limit=_EVENTS_SHOWN)
+    events = page_of_events(transaction, newest, experiment)[0]
+    return JobsAnswer.model_construct(jobs=jobs, events=events)
+
+
+def _in_given_order(
+    transaction: Transaction, found: Select[*tuple[Any, ...]], positions: list[int]
+) -> Iterator[JobRecord]:
+    """Yield the records at these positions, in their order; those that were deleted are left out."""
+    for start in range(0, len(positions), _JOBS_AT_ONCE):
+        some = positions[start : start + _JOBS_AT_ONCE]
+        jobs = {record.position: record for record in records(transaction, found.where(Job.pk.in_(some)))}
+        yield from (jobs[position] for position in some if position in jobs)
+
+
+def cut(jobs: Iterator[JobRecord], limit: int) -> JobsAnswer:
+    """Return a page of at most `limit` jobs, or fewer where it gets too large for a message."""
+    page: list[JobRecord] = []
+    characters = 0
+    for job in jobs:
+        if page and (len(page) == limit or characters > PAGE_CHARACTERS):
+            return JobsAnswer.model_construct(jobs=page, more=True)
+        page.append(job)
+        values = (job.hyperparameters, job.results, job.previous_results)
+        characters += sum(len(dump_values(some)) for some in values) + 6 * len(job.error or "")
+    return JobsAnswer.model_construct(jobs=page)
