@@ -14,6 +14,7 @@ from schedy.jobs import Job
 from schedy.pushing import check_fields, push_chunks
 from schedy.search.checks import changed_definition, check_search
 from schedy.search.definition import Definition, Objective, read_definition
+from schedy.search.pushed import check_before_sending
 from schedy.wire.answers import PushAnswer
 from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name, check_experiment_status
 from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, UpdateExperiment
@@ -167,21 +168,24 @@ class Experiment:
         With ``status=RUNNING`` this process holds it. Raises InvalidValueError before anything is sent, and
         NotStoredYetError if the broker has the job but the service has not answered in time.
         """
-        job = {"hyperparameters": hyperparameters or {}, "status": status, "results": results or {}, "quality": quality}
+        job = {"hyperparameters": hyperparameters, "status": status, "results": results, "quality": quality}
         return self.add_jobs([job])[0]
 
     @ends_at_ctrl_c
     def add_jobs(self, jobs: Iterable[Mapping[str, Any]]) -> list[Job]:
         """Store many jobs, each a dict with the arguments of `add_job`; return them in order.
 
-        All are checked before the first is sent.
+        All are checked before the first is sent: a job of a search has all its hyperparameters.
         """
         session = self._session
         new_jobs = [check_fields(job, limit_bytes=session.settings.max_message_bytes) for job in jobs]
+        check_before_sending(self._stored, (job.new.hyperparameters for job in new_jobs))
         if any(job.new.token is not None for job in new_jobs):
             handle_stop_signals(session.settings.stop_signal_names)
         stored: list[Job] = []
         for chunk, answer in push_chunks(session, self._name, self.uid, new_jobs):
+            if answer.warnings:
+                _log.warning("%s: %s", self._name, " ".join(answer.warnings))
             stored.extend(self._pushed(session, chunk, answer))
         return stored
 

@@ -10,7 +10,7 @@ from typing import Any
 from schedy.errors import InvalidValueError, NotStoredYetError
 from schedy.job_values import checked_quality
 from schedy.user_text import shown_value
-from schedy.wire.answers import PushAnswer, expected
+from schedy.wire.answers import PushAnswer, Refusal, expected
 from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.changes import NewJob, Push
 from schedy.wire.values import checked_values
@@ -162,11 +162,15 @@ class _ChunksUnderWay:
         settings = self._session.settings
         try:
             call.stored.result(settings.service_wait_seconds)
-            return expected(push, call.answer.result(0.0 if self._unanswered else settings.store_wait_seconds))
+            answer = call.answer.result(0.0 if self._unanswered else settings.store_wait_seconds)
         except FutureTimeoutError:
             if call.stored.done():
                 return None
             raise self._session.calls.why_silent() from None
+        if isinstance(answer, Refusal):  # then none of its jobs will be stored
+            self._session.calls.cancel(call)
+            self._calls.popleft()
+        return expected(push, answer)
 
     def cancel(self) -> None:
         """Send none of the chunks again."""

@@ -79,6 +79,8 @@ class PushAnswer(Answer):
     experiment_uid: Uid
     jobs: list[JobRecord]
     lease_seconds: float
+    warnings: list[str] = []
+    """Sentences about jobs that a search does not learn from."""
 
 
 class ExperimentChangedAnswer(Answer):

@@ -206,12 +206,18 @@ class TestPushedJobs:
         wait_until(lambda: is_done(search), what="the second end of the search")
 
     @pytest.mark.parametrize("kind", [schedy.TPESearch, schedy.CMAESSearch])
-    def test_outside_of_the_space_they_do_no_harm(self, db: schedy.SchedyDB, kind: Any) -> None:
+    def test_outside_of_the_space_they_do_no_harm(
+        self, db: schedy.SchedyDB, kind: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
         search = kind("T", SPACE, minimize="loss", max_jobs=6, seed=2, startup_jobs=1)
         db.add_experiment(search)
-        for values in ({"x": 100.0, "y": 0.0}, {"x": "text", "y": 0.0}, {"other": None}, {}):
-            search.add_job(values)
-        assert work(search, play=lambda job: job.results.update(loss=len(job.hyperparameters))) == 10
+        for values in ({"x": 100.0, "y": 0.0}, {"x": "text", "y": 0.0}, {"x": 0.1, "y": 0.1, "other": None}):
+            caplog.clear()
+            pushed = search.add_job(values)
+            assert f"T: The search does not learn from job {pushed.job_id}: " in caplog.text
+        with pytest.raises(schedy.errors.InvalidValueError, match="lacks 'x'"):
+            search.add_jobs([{"hyperparameters": {"x": 0.1, "y": 0.1}}, {"hyperparameters": {"y": 0.1}}])
+        assert work(search, play=lambda job: job.results.update(loss=len(job.hyperparameters))) == 9
         assert record_of(search).problem is None
         assert all(0 <= values["x"] <= 1 for number, values in suggestions(search) if number is not None)
 

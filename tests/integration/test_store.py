@@ -26,6 +26,7 @@ from schedy.wire.answers import (
     ExperimentsAnswer,
     FieldsAnswer,
     HeartbeatAnswer,
+    HistoryAnswer,
     JobAmendedAnswer,
     JobOrderAnswer,
     JobsAnswer,
@@ -46,7 +47,7 @@ from schedy.wire.changes import (
 )
 from schedy.wire.records import ExperimentRecord, JobRecord, Limits, Point
 from schedy.wire.reports import Claim, Curve, Finish, Heartbeat, HeldJob, Progress, Release, Report
-from schedy.wire.requests import GetExperiments, GetFields, GetJobOrder, GetJobs, Request, SortField
+from schedy.wire.requests import GetExperiments, GetFields, GetHistory, GetJobOrder, GetJobs, Request, SortField
 from schedy_cli.main import run
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.lifecycle.effects import Effects
@@ -333,6 +334,40 @@ class TestChanges:
         refusal = told(desk.change(push.model_copy(update={"request_id": fresh()})), Refusal)
         assert refusal.code == "not_found"
         assert refusal.reason == "There is no experiment 'MinimiseManual'. Did you mean 'MinimizeManual'?"
+
+    def test_a_push_that_a_search_cannot_use_is_refused_and_recorded(self, desk: Desk) -> None:
+        space = {
+            "lr": {"loguniform": {"low": 1e-5, "high": 1.0}},
+            "opt": {"choice": {"values": ["adam", "sgd"], "then": {"sgd": {"momentum": {"const": 0.9}}}}},
+        }
+        add = AddExperiment(request_id=fresh(), name="S", scheduler="random", settings={"hyperparameters": space})
+        search = told(desk.change(add), ExperimentChangedAnswer).experiment
+
+        def push(*jobs: dict[str, Any]) -> Effects:
+            new = [NewJob(hyperparameters=job) for job in jobs]
+            return desk.change(Push(request_id=fresh(), experiment_name="S", jobs=new, worker=WORKER))
+
+        good = {"lr": 0.1, "opt": "adam"}
+        for bad, words in (
+            ({}, "has no hyperparameters. A job of this search needs 'lr', 'opt'."),
+            ({"lr": 0.1}, """with {"lr": 0.1} lacks 'opt', which"""),
+            ({"lr": 0.1, "optt": "adam"}, "search has. 'optt' is unknown. Did you mean 'opt'?"),
+            ({"lr": 0.1, "opt": "sgd"}, "lacks 'momentum',"),
+        ):
+            assert words in told(push(good, bad), Refusal).reason
+        assert desk.rows(sa.select(Job.pk)) == []
+        history = desk.read(GetHistory(experiment_uid=search.uid))
+        assert isinstance(history, HistoryAnswer)
+        assert [event.kind for event in history.events] == ["refused"] * 4
+
+        odd = [{**good, "lr": 7}, {**good, "lr": 8}, {**good, "momentum": 0.9}, {**good, "note": "x"}, good]
+        answer = told(push(*odd), PushAnswer)
+        ids = [job.job_id for job in answer.jobs]
+        assert answer.warnings == [
+            f"The search does not learn from 2 jobs, {ids[0]} and others: 'lr' lies outside of its loguniform.",
+            f"The search does not learn from job {ids[2]}: 'momentum' does not exist with the other values.",
+            f"The search does not learn from job {ids[3]}: 'note' is unknown. There are: lr, opt, momentum.",
+        ]
 
     def test_a_name_is_given_once(self, desk: Desk, experiment: ExperimentRecord) -> None:
         refusal = told(desk.change(AddExperiment(request_id=fresh(), name="E", scheduler="manual")), Refusal)

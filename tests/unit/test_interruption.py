@@ -13,7 +13,7 @@ import click
 import pytest
 
 from schedy.errors import BrokerUnreachableError, ResourceExistsError
-from schedy.wire.answers import JobOutcome, JobsChangedAnswer, PushAnswer
+from schedy.wire.answers import JobOutcome, JobsChangedAnswer, PushAnswer, Refusal
 from schedy.wire.changes import CancelJobs
 from schedy.wire.records import JobRecord
 from schedy.worker.worker_name import this_worker
@@ -160,6 +160,21 @@ def test_a_push_of_many_that_loses_the_broker(
     error = capsys.readouterr().err
     assert "400 of 500 job(s) are stored. 100 more may be stored" in error
     assert error.endswith(f"Error: {UNREACHED}\n")
+
+
+def test_a_refused_push_says_which_jobs_may_be_stored(
+    use: Callable[[Session], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refusal = Refusal(code="invalid", reason="The job lacks 'x'.")
+    use(Session(lambda _message: refusal))
+    assert run(["push", "E", "-p", "y", "1"]) == 2
+    assert capsys.readouterr().err == "Error: The job lacks 'x'.\n"
+    answers = iter([None, refusal])
+    use(Session(lambda message: next(answers) or stored(message)))
+    assert run(["push", "E", "--from", file_of(tmp_path, 1000)]) == 2
+    error = capsys.readouterr().err
+    assert "200 of 1000 job(s) are stored. 400 more may be stored" in error
+    assert error.endswith("Error: The job lacks 'x'.\n")
 
 
 def test_a_push_that_never_reached_the_broker_has_only_the_error(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from schedy.search.algorithms import ALGORITHMS
+from schedy.wire.values import json_key
 from schedy_store.search.catalogue import make_algorithm, missing_requirement
 from tests.unit.search_support import define, minimize, run
 
@@ -39,3 +40,9 @@ def test_each_value_opens_its_own(name: str) -> None:
     assert len({type(job.hyperparameters["kind"]) for job in jobs}) == 4
     if name == "tpe":
         assert sum("text" in job.hyperparameters for job in jobs[10:]) > 10
+
+
+def test_keys_of_values() -> None:
+    assert json_key({"values": [1, 1.0, True, "1"]}) != json_key({"values": [1, 1, True, "1"]})
+    assert json_key({"a": 1, "b": [None]}) == json_key({"b": [None], "a": 1})
+    assert len({json_key(value) for value in (1, 1.0, True, "1", "true", None, "null", [1], {"1": 1})}) == 9

@@ -85,6 +85,8 @@ def _push_one(settings: Settings, name: str, new: CheckedJob, *, form: JsonForm 
             for _chunk, answer in push.chunks(session, [new]):
                 (job,) = answer.jobs
                 click.echo(job_paragraph(job) if form is None else job_json(job, form))
+                if not job.hyperparameters:
+                    print_message("The job has no hyperparameters; -p gives them.")
         except NotStoredYetError as error:
             print_message(str(error))
 
@@ -124,6 +126,8 @@ class _Push:
         with contextlib.closing(push_chunks(session, self._name, None, jobs, end=self._end)) as pushed:
             for chunk, answer in pushed:
                 self.stored += len(chunk)
+                for warning in answer.warnings:
+                    print_message(warning)
                 yield chunk, answer
 
     def account(self) -> str:
@@ -132,11 +136,11 @@ class _Push:
             return ""
         text = f"{self.stored} of {self._total} job(s) are stored."
         if not self._end.sent:
-            return f"{text} No other was sent."
+            return f"{text} No other will be."
         newest = schedy_words("list", self._name, "-d", "--limit", str(self._end.sent))
         return (
             f"{text} {self._end.sent} more may be stored, now or once the service has them: look with `{newest}`"
-            " before you push them again. No other was sent."
+            " before you push them again. No other will be."
         )
 
 

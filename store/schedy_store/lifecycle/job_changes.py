@@ -6,7 +6,10 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
+from schedy.errors import InvalidValueError
 from schedy.search.algorithms import MANUAL
+from schedy.search.definition import read_definition
+from schedy.search.pushed import PushedJobs
 from schedy.wire.answers import (
     JobAmendedAnswer,
     JobDeletedAnswer,
@@ -17,6 +20,7 @@ from schedy.wire.answers import (
 )
 from schedy.wire.base import FINAL_STATUSES, QUEUED, RUNNING
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, JobsChange, NewJob, Push, RetryJobs
+from schedy.wire.values import load_values
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.experiment_changes import ExperimentRows, missing_experiment
@@ -49,6 +53,11 @@ class JobChanges:
         experiment = rows.named(push.experiment_name) if uid is None else rows.with_uid(uid)
         if experiment is None:
             return Effects(missing_experiment(self._sql, push.experiment_name))
+        try:
+            pushed = PushedJobs(experiment.scheduler, read_definition(load_values(experiment.settings)))
+            faults = [pushed.fault(job.hyperparameters) for job in push.jobs]
+        except InvalidValueError as fault:
+            return self._refuse(experiment, push, str(fault))
         job_ids = self._new_jobs.fresh_ids(experiment.pk, len(push.jobs))
         newcomers = [
             Newcomer(new, self._holder(new, push, experiment.pk, job_id, user))
@@ -59,12 +68,19 @@ class JobChanges:
             experiment_uid=experiment.uid,
             jobs=[job_record(row) for row in stored],
             lease_seconds=self._lease.total_seconds(),
+            warnings=_warnings(pushed, faults, job_ids),
         )
         queued = [row.pk for row in stored if row.status == QUEUED]
         effects = Effects(answer, tickets_awaited=queued, tickets_wanted={experiment.pk} if queued else set())
         if experiment.scheduler != MANUAL:
             self._go_first(experiment, effects)
         return effects
+
+    def _refuse(self, experiment: ExperimentRow, push: Push, reason: str) -> Effects:
+        """Refuse a push and record it: its sender may not wait for the answer any more."""
+        detail = f"A push of {len(push.jobs)} job(s) was refused: {reason}"
+        self._journal.record("refused", detail, experiment_pk=experiment.pk, worker=str(push.worker))
+        return Effects(Refusal(code="invalid", reason=reason), log=[f"{experiment.name}: {detail}"])
 
     def _go_first(self, experiment: ExperimentRow, effects: Effects) -> None:
         """Let pushed jobs overtake those that the search has made and no worker has claimed."""
@@ -179,6 +195,15 @@ class JobChanges:
         self._rows.rewrite(row.experiment_pk)
         self._journal.of_job(row, "amended", "Results or quality were changed afterwards.")
         return Effects(JobAmendedAnswer(revision=row.revision + 1))
+
+
+def _warnings(pushed: PushedJobs, faults: list[str | None], job_ids: list[str]) -> list[str]:
+    """Return a sentence for each different fault of pushed jobs."""
+    ids_by_fault: dict[str, list[str]] = {}
+    for fault, job_id in zip(faults, job_ids, strict=True):
+        if fault is not None:
+            ids_by_fault.setdefault(fault, []).append(job_id)
+    return [pushed.warning(fault, ids) for fault, ids in ids_by_fault.items()]
 
 
 def _no_job(job_id: str) -> Refusal:

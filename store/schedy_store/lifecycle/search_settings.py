@@ -14,7 +14,7 @@ from schedy.search.checks import check_definition
 from schedy.search.definition import Definition, WarmStart, read_definition
 from schedy.search.errors import message_of, neutrally
 from schedy.wire.changes import AddExperiment
-from schedy.wire.values import dump_values, load_values
+from schedy.wire.values import dump_values, json_key, load_values
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import findable
 from schedy_store.schema.rows import ExperimentRow
@@ -71,8 +71,9 @@ class Definitions:
         """Return the new definition of an experiment that is changed. Raises InvalidValueError."""
         old = read_definition(load_values(before.settings))
         new = read_definition(settings)
+        before_json, after_json = old.as_json(), new.as_json()
         for name in Definition.model_fields:
-            if name not in _CHANGEABLE and getattr(new, name) != getattr(old, name):
+            if name not in _CHANGEABLE and json_key(after_json.get(name)) != json_key(before_json.get(name)):
                 raise InvalidValueError(
                     f"{name} cannot be changed once an experiment exists; {', '.join(_CHANGEABLE)} can."
                     " Add another experiment."
