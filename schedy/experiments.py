@@ -23,7 +23,7 @@ from schedy.wire.requests import GetExperiments, GetJobs, pages
 from schedy.worker.holds import Hold
 from schedy.worker.pulling import ExperimentRemovedError, pull
 from schedy.worker.session import Session
-from schedy.worker.signals import ends_at_ctrl_c, handle_stop_signals
+from schedy.worker.signals import end_if_stopped, ends_at_ctrl_c, handle_stop_signals
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
@@ -119,10 +119,12 @@ class Experiment:
         """True if it was paused when this object last read or changed it: none of its jobs starts then."""
         return self._stored.paused
 
+    @ends_at_ctrl_c
     def pause(self) -> None:
         """Stop starting jobs; running ones go on. Pausing twice is no error."""
         self._pause(True)
 
+    @ends_at_ctrl_c
     def resume(self) -> None:
         """Start jobs again."""
         self._pause(False)
@@ -181,6 +183,7 @@ class Experiment:
         new_jobs = [check_fields(job, limit_bytes=session.settings.max_message_bytes) for job in jobs]
         check_before_sending(self._stored, (job.new.hyperparameters for job in new_jobs))
         if any(job.new.token is not None for job in new_jobs):
+            end_if_stopped()
             handle_stop_signals(session.settings.stop_signal_names)
         stored: list[Job] = []
         for chunk, answer in push_chunks(session, self._name, self.uid, new_jobs):
@@ -210,7 +213,8 @@ class Experiment:
         Raises NoJobError within half a second if nothing is queued; with a timeout in seconds, or None for ever, it
         waits for a job, woken by the broker. Raises NoJobError when the experiment is done or removed; one that was
         removed and added again under its name is read again, and its jobs are taken. In the main
-        thread the signals of the setting `stop_signals` then end the program as Ctrl-C does.
+        thread the signals of the setting `stop_signals` then end the program as Ctrl-C does; after one it takes no job,
+        and ends the program again.
         """
         handle_stop_signals(self._session.settings.stop_signal_names)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -256,6 +260,7 @@ class Experiment:
             for record in page.jobs:
                 yield Job(self, record, session=session)
 
+    @ends_at_ctrl_c
     def push_updates(self) -> None:
         """Send status, limits, and the settings that were written. Raises NotFoundError if the experiment is gone."""
         self._session.change(
@@ -269,6 +274,7 @@ class Experiment:
         )
         self._redefined = False
 
+    @ends_at_ctrl_c
     def delete(self, ensure: bool = True) -> None:
         """Delete the experiment with its jobs. `ensure`: NotFoundError if it is already gone."""
         try:

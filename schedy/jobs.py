@@ -35,7 +35,7 @@ from schedy.wire.values import checked_values
 from schedy.worker.claims import new_hold
 from schedy.worker.holds import Hold
 from schedy.worker.session import Session
-from schedy.worker.signals import ends_at_ctrl_c, handle_stop_signals, stop_signal_since
+from schedy.worker.signals import end_if_stopped, ends_at_ctrl_c, handle_stop_signals, stop_signal_since
 
 if TYPE_CHECKING:
     from schedy.experiments import Experiment
@@ -172,6 +172,7 @@ class Job(StoredJob):
         """Claim this very job. Raises UnsafeUpdateError if another holds it, or it cannot be run now."""
         if self._hold is not None:
             return
+        end_if_stopped()
         handle_stop_signals(self._session.settings.stop_signal_names)
         hold = new_hold(self._experiment_uid, self.job_id)
         try:
@@ -181,6 +182,7 @@ class Job(StoredJob):
             self._session.leases.release(hold)
             raise
 
+    @ends_at_ctrl_c
     def cancel(self) -> None:
         """Cancel the job: PRUNED at once if it is QUEUED, if it is RUNNING when its worker has stopped.
 
@@ -188,6 +190,7 @@ class Job(StoredJob):
         """
         self._change_status(CancelJobs)
 
+    @ends_at_ctrl_c
     def retry(self) -> None:
         """Queue a final job again; its results so far will be in `previous_results`.
 
@@ -201,6 +204,7 @@ class Job(StoredJob):
         if not answer.outcomes[0].changed:
             raise UnsafeUpdateError(f"Job {self.job_id} stays as it is: {answer.outcomes[0].detail}")
 
+    @ends_at_ctrl_c
     def delete(self, ensure: bool = True) -> None:
         """Delete the job; its worker learns it by its next report. `ensure`: NotFoundError if it is already gone."""
         if self._hold is not None:
@@ -214,6 +218,7 @@ class Job(StoredJob):
             if ensure:
                 raise
 
+    @ends_at_ctrl_c
     def finish(self) -> None:
         """End the job as DONE now, with its results and quality, as leaving its block does; the block goes on.
 
@@ -236,6 +241,7 @@ class Job(StoredJob):
             self._entered = time.monotonic()
         return self
 
+    @ends_at_ctrl_c
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:

@@ -18,6 +18,7 @@ from schedy.wire.versions import UndecodableError
 from schedy.worker.claims import new_hold
 from schedy.worker.holds import Hold
 from schedy.worker.session import Session
+from schedy.worker.signals import end_if_stopped
 from schedy.worker.tickets import HeldTicket, QueueMissingError, Taking
 
 J = TypeVar("J")
@@ -50,8 +51,9 @@ def pull(
 
     Returns what `make_job` makes of it: until then, whatever ends the pull gives the job and its ticket back.
     `deadline` is by `time.monotonic`, infinity for none. Raises NoJobError when no job is left in time, StopTimeError
-    near the worker's stop time, ExperimentRemovedError, and UnhealthyWorkerError.
+    near the worker's stop time, ExperimentRemovedError, UnhealthyWorkerError, and as `end_if_stopped`.
     """
+    end_if_stopped()
     session.crash_loop.check()
     session.leases.join()
     stop_at = _stop_at(session, experiment_name)
@@ -186,6 +188,7 @@ class _Pull:
         if ticket is None:
             return None
         self._check_same_experiment(ticket)
+        end_if_stopped()
         self._hold = new_hold(ticket.experiment_uid, ticket.job_id, held)
         record = self._session.claims.by_ticket(
             self._hold,

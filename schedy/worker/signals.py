@@ -1,13 +1,15 @@
 """Stop signals and forks: what a process does that holds a job or a connection."""
 
 import functools
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
@@ -15,6 +17,8 @@ from schedy.amqp.connection import Connection
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_log = logging.getLogger(__name__)
 
 _connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
@@ -25,12 +29,15 @@ class _StopSignals:
 
     owner: int = 0
     """Process that handles them: in a fork of it they act as by default."""
-    latest: str = ""
+    came: list[signal.Signals] = field(default_factory=list)
     noted_at: float = 0.0
     """Time of the latest, by `time.monotonic`."""
+    is_told: bool = False
+    """True once the log says that no more jobs are taken."""
 
     def note(self, number: int) -> None:
-        self.latest, self.noted_at = signal.Signals(number).name, time.monotonic()
+        self.came.append(signal.Signals(number))
+        self.noted_at = time.monotonic()
 
 
 _stop_signals = _StopSignals()
@@ -57,7 +64,28 @@ def stop_signal_since(time_before: float) -> str | None:
     """Return the name of a stop signal that was handled in this thread since then, by `time.monotonic`."""
     if threading.current_thread() is not threading.main_thread() or _stop_signals.noted_at < time_before:
         return None
-    return _stop_signals.latest
+    return _stop_signals.came[-1].name
+
+
+def end_if_stopped() -> None:
+    """Raise again what a stop signal has raised before, so that this process takes no more jobs.
+
+    It was caught then, or ends another thread. Raises KeyboardInterrupt or SystemExit, in other threads than the main
+    one always SystemExit. At a prompt and in a notebook Ctrl-C ends what runs, and nothing more.
+    """
+    is_interactive = hasattr(sys, "ps1")
+    for number in _stop_signals.came:
+        if number != signal.SIGINT or not is_interactive:
+            _end_again(number)
+
+
+def _end_again(number: signal.Signals) -> None:
+    if not _stop_signals.is_told:
+        _stop_signals.is_told = True
+        _log.warning("%s came before: this process takes no more jobs.", number.name)
+    if number == signal.SIGINT and threading.current_thread() is threading.main_thread():
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -100,6 +128,7 @@ def _close_in_child() -> None:
     for connection in list(_connections):
         connection.close_in_child()
     _connections.clear()
+    _stop_signals.came.clear()
 
 
 os.register_at_fork(after_in_child=_close_in_child)

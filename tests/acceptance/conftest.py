@@ -57,7 +57,12 @@ class Machine:
     def start(self, *command: str) -> "subprocess.Popen[str]":
         """Start a process that ends with the test at the latest."""
         process = subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self._processes.append(process)
         return process

@@ -1,14 +1,17 @@
 """What becomes of a job, by the way in which its block ends."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 import schedy
+from schedy.worker import signals
 from tests.unit.job_support import NotingSession, held_job
 from tests.unit.test_user_text import Divides, Exits, Interrupts, Nameless, NoText, Recurses, ReprRecurses
 
@@ -86,13 +89,22 @@ STOP_SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Python's own handlers before the test and after it."""
+    """Python's own handlers before the test and after it, and no signal that has come."""
     before = {number: signal.getsignal(number) for number in (*STOP_SIGNALS, signal.SIGUSR1)}
     for number in before:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    signals._stop_signals.came.clear()
+    signals._stop_signals.is_told = False
+
+
+def swallow(session: NotingSession, number: signal.Signals) -> None:
+    """Run a job whose code catches the exception of a stop signal."""
+    with held_job(session):
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            signal.raise_signal(number)
 
 
 @pytest.mark.usefixtures("handlers")
@@ -180,6 +192,46 @@ class TestStopSignals:
         assert [status for status, *_ in session.ended] == ["DONE"]
         assert len(session.released) == 1
 
+    @pytest.mark.parametrize("number", STOP_SIGNALS)
+    def test_no_job_is_claimed_after_one(
+        self, session: NotingSession, number: signal.Signals, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        swallow(session, number)
+        in_thread: list[BaseException] = []
+
+        def _claim() -> None:
+            try:
+                signals.end_if_stopped()
+            except SystemExit as error:
+                in_thread.append(error)
+
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit) as raised:
+                signals.end_if_stopped()
+            thread = threading.Thread(target=_claim)
+            thread.start()
+            thread.join(10)
+        codes = [error.code for error in in_thread if isinstance(error, SystemExit)]
+        assert codes == [128 + number] * 2
+        if number != signal.SIGINT:
+            assert raised.value.code == 128 + number  # type: ignore[attr-defined]
+        assert caplog.text.count(f"{number.name} came before: this process takes no more jobs.") == 1
+
+    def test_ctrl_c_at_a_prompt_ends_nothing_more(
+        self, session: NotingSession, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+        swallow(session, signal.SIGINT)
+        signals.end_if_stopped()
+        swallow(session, signal.SIGTERM)
+        swallow(session, signal.SIGINT)
+        with pytest.raises(SystemExit):
+            signals.end_if_stopped()
+
+    def test_a_forked_child_takes_jobs_whatever_came_to_its_parent(self, session: NotingSession) -> None:
+        swallow(session, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(_in_child(signals.end_if_stopped)) == 0
+
     def test_the_setting_names_further_ones(self, session: NotingSession) -> None:
         session.settings = session.settings.model_copy(update={"stop_signals": "USR1"})
         with pytest.raises(SystemExit) as raised, held_job(session):
@@ -213,10 +265,12 @@ def _in_child(action: Callable[[], None]) -> int:
     """Return the wait status of a forked child that does this."""
     child = os.fork()
     if child == 0:
+        code = 1
         try:
             action()
+            code = 0
         finally:
-            os._exit(0)
+            os._exit(code)
     return os.waitpid(child, 0)[1]
 
 
