@@ -2,19 +2,18 @@
 
 import socket
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from schedy.errors import SchedyError
 from schedy.settings import Settings
-from schedy.wire import names
 from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.inspection import Presence
 from schedy_broker_setup.serving import ServedBroker
 from schedy_cli.printing.text import local_time
 from schedy_store.schema.engine import Store
 from schedy_store.service.home import Served, served
-from schedy_store.service.lost_messages import last_loss
+from schedy_store.service.lost_messages import Loss, last_loss
 
 _RECENT = timedelta(days=7)
 _NAME = "store and broker"
@@ -30,11 +29,11 @@ def home_checks(settings: Settings) -> Iterator[Check]:
         try:
             with store.transaction() as transaction:
                 found = served(transaction)
-                lost_at = last_loss(transaction, within=_RECENT)
+                loss = last_loss(transaction, within=_RECENT)
         finally:
             store.close()
-        if lost_at is not None:
-            yield _lost(lost_at)
+        if loss is not None:
+            yield _lost(loss)
         if found.broker_id is not None:
             state = ServedBroker(settings.broker_url, settings.broker_tls).mark_state(found.broker_id)
             yield _check(found, state.presence)
@@ -45,14 +44,12 @@ def home_checks(settings: Settings) -> Iterator[Check]:
         yield Check(name=_NAME, status=Status.UNKNOWN, detail=str(error))
 
 
-def _lost(at: datetime) -> Check:
+def _lost(loss: Loss) -> Check:
     return Check(
         name="lost reports",
         status=Status.WARNING,
-        detail=f"The queue {names.REPORTS_QUEUE} has lost messages, noticed last at {local_time(at)}: it was purged or"
-        " deleted, or a policy removes messages from it.",
-        remedy="`schedy log` has the event. Jobs whose end was among them run again by themselves; push again what is"
-        f" missing. This warning ends after {_RECENT.days} days.",
+        detail=f"Noticed at {local_time(loss.at)}: {loss.detail}",
+        remedy=f"This warning ends {_RECENT.days} days after that. `schedy log` keeps the event.",
     )
 
 

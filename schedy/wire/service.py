@@ -12,7 +12,8 @@ class Tick(Sendable):
     """Sent each second by every instance; whoever receives it judges the leases.
 
     `confirmed` is the number of ticks with the same `series` that the broker had confirmed before: all of them come
-    before this one, unless the queue has lost messages.
+    before this one, unless the queue has lost messages. The last tick of an instance that stops has a `name`, under
+    which the store waits for it; the next instance sends one that is `behind` it.
     """
 
     kind: Literal["tick"] = "tick"
@@ -21,6 +22,8 @@ class Tick(Sendable):
     instance: Line
     series: Line = ""
     confirmed: int = Field(default=0, ge=0)
+    name: Line = ""
+    behind: Line = ""
 
 
 class Replay(Sendable):

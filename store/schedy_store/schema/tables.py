@@ -286,7 +286,8 @@ class Service(Base):
 
     `broker_id` names the broker through which the store is served, which has an exchange named after it; none before
     the first service. The active instance notes every few seconds in `seen_at` that it works, and empties it when it
-    stops. `measured_until` is the time of its latest tick, noted as often.
+    stops. `measured_until` is the time of its latest tick, noted as often. `awaited_tick` is the last tick of an
+    instance that stopped at `awaited_since`; none once it has come.
     """
 
     __tablename__ = "service"
@@ -300,3 +301,5 @@ class Service(Base):
     broker_id: Mapped[str | None] = mapped_column(Text)
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     measured_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    awaited_tick: Mapped[str | None] = mapped_column(Text)
+    awaited_since: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,6 +1,7 @@
 """Applying a batch: all that has arrived, in one transaction."""
 
 import logging
+import uuid
 from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Incoming
@@ -23,7 +24,7 @@ from schedy_store.service.broker.link import Link
 from schedy_store.service.decoding import DecodedMessage
 from schedy_store.service.epoch import DeposedError, Epochs, Turn
 from schedy_store.service.inbox import Arrivals
-from schedy_store.service.lost_messages import TickLedger
+from schedy_store.service.lost_messages import TickLedger, note_last_tick
 from schedy_store.service.searches.searches import Searches
 from schedy_store.service.timers import Timers
 
@@ -91,9 +92,13 @@ class Applier:
         self._epochs.look()
 
     def leave(self) -> None:
-        """Note that this instance has stopped. Raises StoreError."""
+        """Note that this instance has stopped, and leave a tick by which the next one sees that nothing was purged.
+
+        Nothing may be applied afterwards. Raises StoreError.
+        """
         if self.is_active:
-            self._epochs.leave(self._turn)
+            name = uuid.uuid4().hex
+            self._epochs.leave(self._turn, last_tick=name if self._link.leave_tick(name) else None)
 
     def apply_batch(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> AppliedBatch:
         """Apply what has arrived in one transaction, all or nothing.
@@ -116,6 +121,8 @@ class Applier:
             raise BatchError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
         if batch.turn.epoch != self._turn.epoch:
             _log.info("This instance (%s) is active, epoch %d.", self._instance, batch.turn.epoch)
+            if batch.turn.awaited_tick is not None:
+                self._link.send_tick(behind=batch.turn.awaited_tick)
         self._turn = batch.turn
         return batch
 
@@ -176,6 +183,7 @@ class Applier:
         effects = self._effects(transaction, decoded.message, decoded.incoming.user)
         if isinstance(decoded.message, Tick):
             effects.log += self._ledger.note(transaction, decoded.message).log
+            effects.log += note_last_tick(transaction, decoded.message).log
         self._searches.note(decoded.incoming, effects)
         if effects.claimed is not None:
             self._tickets.note_claim(*effects.claimed, transaction.now)

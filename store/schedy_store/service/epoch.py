@@ -41,6 +41,8 @@ class Turn:
     """The time in seconds by this machine's clock, and the time by the database's."""
     measured_until: datetime | None = None
     """The time of the latest tick that the instance before has noted, by the database's clock."""
+    awaited_tick: str | None = None
+    """Name of the tick that an instance before has left, if it had not come at the beginning of this turn."""
 
     def ticked(self, transaction: Transaction) -> Self:
         return replace(self, last_tick=(time.monotonic(), transaction.now))
@@ -101,10 +103,19 @@ class Epochs:
             transaction.sql.execute(update(ServiceRow).values(seen_at=now, measured_until=now))
         return turn.ticked(transaction)
 
-    def leave(self, turn: Turn) -> None:
-        """Note in the store that this instance has stopped, so that another broker may follow at once."""
+    def leave(self, turn: Turn, *, last_tick: str | None = None) -> None:
+        """Note in the store that this instance has stopped, so that another broker may follow at once.
+
+        `last_tick` names a tick that is in the queue of the reports. If another instance has taken over, it may have
+        come already, and nothing is noted; nor if the store has moved to another broker.
+        """
         with self._store.transaction() as transaction:
-            transaction.sql.execute(update(ServiceRow).where(ServiceRow.epoch == turn.epoch).values(seen_at=None))
+            mine = update(ServiceRow).where(ServiceRow.epoch == turn.epoch)
+            transaction.sql.execute(mine.values(seen_at=None))
+            if last_tick is not None:
+                is_first = ServiceRow.awaited_tick.is_(None)  # else that one tells of more
+                noted = mine.where(ServiceRow.broker_id == self._broker_id, is_first)
+                transaction.sql.execute(noted.values(awaited_tick=last_tick, awaited_since=transaction.now))
 
     def _take(self, transaction: Transaction) -> Turn:
         taken = transaction.sql.execute(
@@ -117,10 +128,10 @@ class Epochs:
                 lease_seconds=self._lease_seconds,
                 seen_at=transaction.now,
             )
-            .returning(ServiceRow.epoch, ServiceRow.measured_until)
+            .returning(ServiceRow.epoch, ServiceRow.measured_until, ServiceRow.awaited_tick)
         ).one_or_none()
         if taken is None:
             raise DeposedError(was_active=False)
         detail = f"The results service {self._instance} is active."
         Journal(transaction).record("service", detail, experiment_pk=None)
-        return Turn(taken.epoch, measured_until=taken.measured_until)
+        return Turn(taken.epoch, measured_until=taken.measured_until, awaited_tick=taken.awaited_tick)

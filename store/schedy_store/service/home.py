@@ -87,6 +87,7 @@ class Home:
         if lost_reports:
             with self._store.transaction() as transaction:
                 Journal(transaction).record(LOST_MESSAGES, DELETED, experiment_pk=None)
+                transaction.sql.execute(update(ServiceRow).values(awaited_tick=None))
             _log.warning("%s", DELETED)
         self._settled = found.broker_id
         return found.broker_id
@@ -103,8 +104,8 @@ class Home:
         self._broker.leave_mark(broker_id)
         before = ServiceRow.broker_id.is_(None) if found.broker_id is None else ServiceRow.broker_id == found.broker_id
         with self._store.transaction() as transaction:
-            change = update(ServiceRow).where(before).values(broker_id=broker_id).returning(ServiceRow.broker_id)
-            if transaction.sql.scalars(change).one_or_none() is None:
+            change = update(ServiceRow).where(before).values(broker_id=broker_id, awaited_tick=None)
+            if transaction.sql.scalars(change.returning(ServiceRow.broker_id)).one_or_none() is None:
                 raise StoreError("Another instance of the results service has started at the same moment.")
             if found.broker_id is not None:
                 Journal(transaction).record("service", _MOVED.format(found.instance), experiment_pk=None)

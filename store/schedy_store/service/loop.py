@@ -157,11 +157,11 @@ class ResultsService:
                 if arrivals.deliveries or (arrivals.has_outcomes and applier.is_active):
                     batches.handle(arrivals)
                     self._stop_complaining()
+            applier.leave()
         finally:
             self._searches.end()
             link.end()
             reader.end()
-        applier.leave()
 
     def _applier(self, link: Link, broker_id: str) -> Applier:
         return Applier(

@@ -26,6 +26,7 @@ from schedy_store.service.inbox import Arrivals, Inbox
 _log = logging.getLogger(__name__)
 
 _DEAD_LETTER_SECONDS = 10.0
+_LAST_TICK_SECONDS = 1.0
 
 
 class Link:
@@ -112,6 +113,19 @@ class Link:
             )
             self._probe.connection.start()
 
+    def leave_tick(self, name: str) -> bool:
+        """Leave a last tick with this name behind all that was received. Waits a second; false if it may be missing."""
+        done: Future[bool] = Future()
+        self._connection.run(lambda: self._channels.ticker.send(name=name, then=done.set_result))
+        try:
+            return done.result(_LAST_TICK_SECONDS)
+        except FutureTimeoutError:
+            return False
+
+    def send_tick(self, *, behind: str) -> None:
+        """Send a tick that must come after the one with this name."""
+        self._connection.run(lambda: self._channels.ticker.send(behind=behind, then=_nothing))
+
     def bury(self, incoming: Incoming, reason: str) -> None:
         """Put a message among the dead letters and refuse it to its sender. Blocks until the broker has it.
 
@@ -125,3 +139,7 @@ class Link:
         except FutureTimeoutError:
             raise BrokerError("The broker does not take a dead letter.") from None
         self.reply(incoming, Refusal(code="invalid", reason=f"The results service cannot handle this: {reason}"))
+
+
+def _nothing(_stored: bool) -> None:
+    """Do nothing: a tick that is lost with its connection is sent again over the next one."""

@@ -45,6 +45,7 @@ class Ticker:
         self._instance = instance
         self._on_failed = on_failed
         self._confirmed_at = 0.0
+        self._channel: Channel | None = None
         self._series = ""
         self._confirmed = 0
         """Ticks of this series that the broker has confirmed."""
@@ -53,13 +54,19 @@ class Ticker:
         """Tick over this channel until it closes; call `then` once the broker has taken the first tick."""
         self._connection.assert_io_thread()
         self._confirmed_at = time.monotonic()
-        self._series, self._confirmed = uuid.uuid4().hex, 0
+        self._channel, self._series, self._confirmed = channel, uuid.uuid4().hex, 0
 
         def _ready() -> None:
             self._tick(channel)
             channel.flush(then)
 
         channel.confirm(_ready)
+
+    def send(self, *, name: str = "", behind: str = "", then: Callable[[bool], None]) -> None:
+        """Publish a tick now, and call `then` with whether the broker has taken it; never if the connection is lost."""
+        self._connection.assert_io_thread()
+        if self._channel is not None:
+            self._publish(self._channel, name=name, behind=behind, then=then)
 
     def _tick(self, channel: Channel) -> None:
         if not channel.is_open:
@@ -70,12 +77,18 @@ class Ticker:
             self._publish(channel)
         self._connection.later(_TICK_SECONDS, lambda: self._tick(channel))
 
-    def _publish(self, channel: Channel) -> None:
-        tick = Tick(instance=self._instance, series=self._series, confirmed=self._confirmed)
-        channel.publish(
-            Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex),
-            lambda outcome: self._answered(channel, outcome),
-        )
+    def _publish(
+        self, channel: Channel, *, name: str = "", behind: str = "", then: Callable[[bool], None] | None = None
+    ) -> None:
+        tick = Tick(instance=self._instance, series=self._series, confirmed=self._confirmed, name=name, behind=behind)
+
+        def _outcome(outcome: PublishOutcome) -> None:
+            self._answered(channel, outcome)
+            if then is not None:
+                then(outcome.stored)
+
+        outgoing = Outgoing(names.INBOX_EXCHANGE, routing_key(tick), encode(tick), tick.kind, uuid.uuid4().hex)
+        channel.publish(outgoing, _outcome)
 
     def _answered(self, channel: Channel, outcome: PublishOutcome) -> None:
         self._confirmed_at = time.monotonic()
