@@ -157,3 +157,12 @@ class TopologyMismatchError(BrokerError):
 
 class ManagementError(BrokerError):
     """RabbitMQ's management API does not answer, or refused a request."""
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Tell whether an error of a message says that it is not stored, and never will be: it was refused, not lost."""
+    if isinstance(error, BrokerError):
+        return isinstance(error, PermissionDeniedError | TopologyMissingError)
+    return isinstance(error, SchedyError) and not isinstance(
+        error, NotStoredYetError | ServiceUnavailableError | VersionMismatchError
+    )

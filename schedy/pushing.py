@@ -1,5 +1,6 @@
 """Pushing jobs: checked and written as JSON once, sent in chunks of bounded size, a few of them under way at a time."""
 
+import time
 import uuid
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -7,10 +8,10 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any
 
-from schedy.errors import InvalidValueError, NotStoredYetError
+from schedy.errors import InvalidValueError, NotStoredYetError, SchedyError, is_refusal
 from schedy.job_values import checked_quality
 from schedy.user_text import shown_value
-from schedy.wire.answers import PushAnswer, Refusal, expected
+from schedy.wire.answers import PushAnswer, expected
 from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.changes import NewJob, Push
 from schedy.wire.values import checked_values
@@ -20,6 +21,8 @@ from schedy.worker.session import CHANGE_RESEND_SECONDS, Session
 _CHUNK_JOBS = 200
 _CHUNK_BYTES = 262_144
 _CHUNKS_UNDER_WAY = 3
+_REFUSAL_SECONDS = 2.0
+"""Time within which the other chunks under way hear what one has heard: that they are refused, too."""
 _JOB_FIELDS = {"hyperparameters", "status", "results", "quality"}
 
 
@@ -146,7 +149,12 @@ class _ChunksUnderWay:
     def oldest(self) -> Iterator[tuple[list[NewJob], PushAnswer]]:
         """Wait for the oldest chunk; yield it with its answer, or nothing if only the broker has it."""
         push, call = self._calls[0]
-        answer = self._answer(push, call)
+        try:
+            answer = self._answer(push, call)
+        except SchedyError as error:
+            if is_refusal(error):
+                self._drop_refused()
+            raise
         self._session.calls.cancel(call)
         self._calls.popleft()
         if answer is None:
@@ -162,15 +170,19 @@ class _ChunksUnderWay:
         settings = self._session.settings
         try:
             call.stored.result(settings.service_wait_seconds)
-            answer = call.answer.result(0.0 if self._unanswered else settings.store_wait_seconds)
+            return expected(push, call.answer.result(0.0 if self._unanswered else settings.store_wait_seconds))
         except FutureTimeoutError:
             if call.stored.done():
                 return None
             raise self._session.calls.why_silent() from None
-        if isinstance(answer, Refusal):  # then none of its jobs will be stored
-            self._session.calls.cancel(call)
-            self._calls.popleft()
-        return expected(push, answer)
+
+    def _drop_refused(self) -> None:
+        """Forget the chunks that are never stored, as far as that is known soon."""
+        deadline = time.monotonic() + _REFUSAL_SECONDS
+        for under_way in list(self._calls):
+            if _is_refused(*under_way, wait_seconds=max(0.0, deadline - time.monotonic())):
+                self._session.calls.cancel(under_way[1])
+                self._calls.remove(under_way)
 
     def cancel(self) -> None:
         """Send none of the chunks again."""
@@ -185,3 +197,14 @@ class _ChunksUnderWay:
                 f"The broker has {self._unanswered} job(s), and they will be stored when the results service is back."
                 " `schedy doctor` looks for the cause."
             )
+
+
+def _is_refused(push: Push, call: Call, *, wait_seconds: float) -> bool:
+    """Return true if a chunk is never stored; waits for what becomes of it."""
+    try:
+        expected(push, call.answer.result(wait_seconds))
+    except FutureTimeoutError:
+        return False
+    except SchedyError as error:
+        return is_refusal(error)
+    return False

@@ -247,7 +247,8 @@ def _warn_of_unknown(environment: Mapping[str, str]) -> None:
     known = {ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields}
     for name in environment:
         if name.startswith(ENVIRONMENT_PREFIX) and name not in known | _OTHER_VARIABLES and not _is_for_tests(name):
-            _warn_of(name, *difflib.get_close_matches(name, known, n=1))
+            own, names = name.removeprefix(ENVIRONMENT_PREFIX), [key.upper() for key in Settings.model_fields]
+            _warn_of(name, *(ENVIRONMENT_PREFIX + close for close in difflib.get_close_matches(own, names, n=1)))
 
 
 def _is_for_tests(name: str) -> bool:

@@ -37,6 +37,8 @@ def checked_url(url: str, *, schemes: Collection[str] = ("amqp", "amqps")) -> Sp
         raise ValueError("it has no host or port that can be used")
     if "@" in parts.path + parts.query + parts.fragment:
         raise ValueError("it has an @ after the host")
+    if parts.username and parts.password is None:
+        raise ValueError("it has a user, but no password")
     return parts
 
 

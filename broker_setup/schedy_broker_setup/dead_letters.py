@@ -140,7 +140,9 @@ def _chosen(channel: BlockingChannel, numbers: Collection[int] | None) -> Iterat
         there = _count(channel, at_least=max(numbers, default=0))
         missing = sorted(number for number in numbers if number > there)
         if missing:
-            raise NotFoundError(f"There is no dead letter {missing[0]}, only {there} in all; `schedy dead` lists them.")
+            raise NotFoundError(
+                f"There is no dead letter {missing[0]}; `schedy dead` lists those that there are ({there})."
+            )
     for letter, tag in _taken(channel):
         if numbers is None or letter.number in numbers:
             yield letter, tag

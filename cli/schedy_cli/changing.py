@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from schedy.errors import NotStoredYetError
+from schedy.errors import NotStoredYetError, SchedyError, is_refusal
 from schedy.escaping import printable
 from schedy.settings import Settings
 from schedy.wire.answers import JobOutcome
@@ -89,6 +89,10 @@ class JobChanges:
         except NotStoredYetError as error:
             print_message(f"{len(ids)} job(s): {error}")
             return ()
+        except SchedyError as error:
+            if is_refusal(error):
+                self._under_way = 0
+            raise
         self._under_way = 0
         return answer.outcomes
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from schedy.errors import BrokerError, NotStoredYetError, SchedyError, ServiceUnavailableError
+from schedy.errors import NotStoredYetError, SchedyError, is_refusal
 from schedy.wire.base import A
 from schedy.wire.changes import Change
 from schedy_cli.printing.messages import print_message
@@ -19,15 +19,15 @@ _INTERRUPTED = 130
 
 
 @contextlib.contextmanager
-def accounted(account: Callable[[], str]) -> Iterator[None]:
+def accounted(account: Callable[[], str], *, nothing: str = "Nothing was done.") -> Iterator[None]:
     """Print the account if the command ends early: what was done, what may yet be done, and how to find out.
 
-    It is empty while nothing was done. Raises click's Exit for Ctrl-C.
+    It is empty while nothing was done; after Ctrl-C, `nothing` is said then. Raises click's Exit for Ctrl-C.
     """
     try:
         yield
     except KeyboardInterrupt:
-        print_message(f"\nInterrupted. {account() or 'Nothing was done.'}")
+        print_message(f"\nInterrupted. {account() or nothing}")
         raise click.exceptions.Exit(_INTERRUPTED) from None
     except NotStoredYetError:
         raise
@@ -54,10 +54,9 @@ class OneChange:
             answer = session.change(change)
             self._is_stored = True
             return answer
-        except (BrokerError, ServiceUnavailableError):
-            raise
-        except SchedyError:
-            self._session = None  # refused
+        except SchedyError as error:
+            if is_refusal(error):
+                self._session = None
             raise
 
     def account(self) -> str:

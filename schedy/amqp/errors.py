@@ -25,8 +25,18 @@ _NOT_ALLOWED = 530
 _INTERNAL_ERROR = 541
 """Reply codes of AMQP 0-9-1."""
 
-_DUTIES = {"schedy-worker": "take and report jobs", "schedy-pusher": "change experiments and jobs"}
-"""The duties of the users that `schedy broker setup` and `schedy up --listen` create for other machines."""
+_DUTIES = {
+    "schedy-worker": "take and report jobs",
+    "schedy-pusher": "change experiments and jobs",
+    "schedy-service": "run the results service, declare queues and handle dead letters",
+}
+"""The duties of the users that `schedy broker setup` creates, and but for the last one `schedy up --listen`."""
+
+MISSING_REMEDY = (
+    "Start the results service (`schedy serve` or `schedy up`): it makes what is missing. So does `schedy broker setup`"
+    " with the broker URL of schedy-service or of an administrator."
+)
+"""What to do about missing exchanges and queues, whoever reads it: workers and pushers may not declare any."""
 
 _LOGIN_ERRORS = (pika_errors.AuthenticationError, pika_errors.ProbableAuthenticationError)
 _SIZES = re.compile(r"message size (\d+) .*\bsize (\d+)")
@@ -36,6 +46,8 @@ _GUEST_REMEDY = (
     " run on another machine. Set SCHEDY_BROKER_URL to the URL of your broker, with user and password, or start one of"
     " your own with `schedy up`."
 )
+_QUOTED_REPLY = re.compile(r"^\w+: \(\d+\) (['\"])(.*)\1$")
+"""RabbitMQ's words as pika repeats them: ConnectionClosedByBroker: (530) "NOT_ALLOWED - access to vhost refused"."""
 _QUOTED_ERROR = re.compile(r"\w+Error\(\d+, \W*([^'\"\\]+)")
 """An error of the system as pika repeats it: ConnectionResetError(104, 'Connection reset by peer')."""
 
@@ -79,12 +91,12 @@ def channel_error(refusal: pika_errors.ChannelClosed, address: Address, *, actio
     if refusal.reply_code == ACCESS_REFUSED:
         return PermissionDeniedError(
             f"User {address.user!r} of the broker may not {action} ({text}).",
-            remedy=_permission_remedy(address.user),
+            remedy=permission_remedy(address.user),
         )
     if refusal.reply_code == NOT_FOUND:
         return TopologyMissingError(
             f"An exchange or queue of Schedy is missing on the broker ({text}).",
-            remedy="Run `schedy broker setup`, or start the results service (`schedy serve`), which declares it.",
+            remedy=MISSING_REMEDY,
         )
     if refusal.reply_code == _PRECONDITION_FAILED and "inequivalent" in text:
         return TopologyMismatchError(
@@ -99,17 +111,19 @@ def channel_error(refusal: pika_errors.ChannelClosed, address: Address, *, actio
     )
 
 
-def _permission_remedy(user: str) -> str:
+def permission_remedy(user: str) -> str:
     """Return what to do about a missing permission: not to give a worker the permissions of others."""
-    setup = "`schedy broker setup --management-url URL`"
-    duties = _DUTIES.get(user)
-    if duties is None:
-        return f"Use the broker URL of a user who may, or let an administrator grant this one its role: {setup}."
-    return (
-        f"Use the broker URL of a user who may. {user} is there to {duties}, and for nothing else; schedy-pusher"
-        " changes experiments and jobs, schedy-service runs the results service. If this happens within these duties,"
-        f" an administrator repairs the permissions: {setup}."
-    )
+    duties = "; ".join(f"{name} may {duty}" for name, duty in _DUTIES.items())
+    other = f"Use the broker URL of a user who may: {duties}"
+    if user not in _DUTIES:
+        return f"{other} (docs/cluster.md, Who may do what)."
+    return f"{other}. If {user} cannot do its own part, an administrator repairs its permissions: {_setup_of(user)}."
+
+
+def _setup_of(user: str) -> str:
+    """Return how an administrator sets up one of Schedy's users again, and with it its permissions."""
+    variable = f"{user.replace('-', '_').upper()}_PASSWORD"
+    return f"`schedy broker setup --url URL --management-url URL`, with its password in {variable}"
 
 
 def blocked_error(address: Address, reason: str) -> BrokerError:
@@ -129,6 +143,9 @@ def plain_reason(error: BaseException) -> str:
             return "it closed the connection"
         if isinstance(cause, pika_errors.ConnectionClosed | pika_errors.ChannelClosed):
             return str(cause.reply_text)
+    reply = _QUOTED_REPLY.search(str(error))
+    if reply is not None:
+        return reply[2]
     quoted = _QUOTED_ERROR.search(str(error))
     return quoted[1].partition(" (_ssl.c")[0] if quoted else str(error) or type(error).__name__
 
@@ -165,18 +182,22 @@ def _vhost_error(reason: str, address: Address) -> BrokerError:
         )
     return AuthenticationError(
         f"User {address.user!r} may not use vhost {address.vhost!r} of RabbitMQ at {address} ({reason}).",
-        remedy="Correct SCHEDY_BROKER_URL, or grant the user permissions there: `schedy broker setup --management-url"
-        " URL`, or rabbitmqctl set_permissions.",
+        remedy=f"Correct the end of SCHEDY_BROKER_URL (%2F is the vhost /), or {_vhost_grant(address)}.",
     )
+
+
+def _vhost_grant(address: Address) -> str:
+    """Return how an administrator lets a user into a vhost."""
+    if address.user in _DUTIES:
+        return f"let an administrator grant the user its permissions there: {_setup_of(address.user)}"
+    return "grant the user permissions there: rabbitmqctl set_permissions (docs/cluster.md, Who may do what)"
 
 
 def _channel_error(error: BaseException, address: Address) -> BrokerError | None:
     if isinstance(error, pika_errors.ChannelClosed):
         return channel_error(error, address)
     if isinstance(error, pika_errors.UnroutableError):
-        return TopologyMissingError(
-            f"RabbitMQ at {address} has no queue for a message.", remedy="Run `schedy broker setup`."
-        )
+        return TopologyMissingError(f"RabbitMQ at {address} has no queue for a message.", remedy=MISSING_REMEDY)
     if isinstance(error, pika_errors.NackError):
         return BrokerError(f"A queue of RabbitMQ at {address} did not take a message.", remedy="Run `schedy doctor`.")
     if isinstance(error, pika_errors.AMQPChannelError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Channel, Incoming, Outgoing, PublishOutcome
 from schedy.amqp.connection import Connection, Timer
-from schedy.amqp.errors import MessageSizeError
+from schedy.amqp.errors import MISSING_REMEDY, MessageSizeError
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
@@ -215,9 +215,7 @@ class CallTable:
         if outcome.returned and call.may_wait():
             self.connection.later(_TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
         elif outcome.returned:
-            self._fail(
-                call, TopologyMissingError("Schedy's queues are missing on the broker. Run `schedy broker setup`.")
-            )
+            self._fail(call, TopologyMissingError("Schedy's queues are missing on the broker.", remedy=MISSING_REMEDY))
         elif not outcome.stored:
             self.connection.later(_NACK_PAUSE_SECONDS, lambda: self._publish(call))
         else:
@@ -273,7 +271,8 @@ class CallTable:
         for outgoing in _blamed(channel.unconfirmed(), error):
             call = self._calls.get(outgoing.correlation_id)
             if call is not None and call.would_fail_again(error):
-                _log.warning("The broker refused a message (%s): %s", outgoing.routing_key, error)
+                level = logging.WARNING if call.waits_for_topology else logging.DEBUG  # who asked gets the error
+                _log.log(level, "The broker refused a message (%s): %s", outgoing.routing_key, error)
                 self._fail(call, error)
         self.connection.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
 

@@ -32,6 +32,7 @@ class Calls:
         self._table = CallTable(settings, connection_name=connection_name)
         self._known = self._table.reachability
         self.connection = self._table.connection
+        self._said = ""  # why an answer is waited for
 
     def start(self) -> None:
         self.connection.start()
@@ -108,9 +109,12 @@ class Calls:
         try:
             return call.answer.result(quiet_seconds)
         except FutureTimeoutError:
+            why = str(self.why_silent())
+            if why != self._said or not self._known.service_is_silent:
+                limit = "" if patience_seconds is None else f" up to {patience_seconds:.0f} s"
+                _log.warning("Waiting%s. %s", limit, why)
+            self._said = why
             self.note_silence()
-            limit = "" if patience_seconds is None else f" up to {patience_seconds:.0f} s"
-            _log.warning("Waiting%s. %s", limit, self.why_silent())
         return call.answer.result(None if patience_seconds is None else patience_seconds - quiet_seconds)
 
     def note_silence(self) -> None:

@@ -21,6 +21,7 @@ from schedy.errors import (
     TopologyMismatchError,
     TopologyMissingError,
 )
+from schedy_broker_setup.permissions import Role
 
 SECRET = "s3cret"
 ADDRESS = address_of(parameters_of(f"amqp://ada:{SECRET}@head1:5673/lab"))
@@ -152,6 +153,11 @@ def test_errors_of_the_connection(kinds: set[type[BaseException]], expected: typ
             "The vhost 'lab' of RabbitMQ at head1:5673 is down",
         ),
         (pika_errors.ConnectionClosedByBroker(530, "refused"), AuthenticationError, "may not use vhost 'lab'"),
+        (
+            pika_errors.ProbableAccessDeniedError("ConnectionClosedByBroker: (530) \"NOT_ALLOWED - no 'x'\""),
+            AuthenticationError,
+            "(NOT_ALLOWED - no 'x').",
+        ),
     ],
 )
 def test_errors_that_say_more(error: Exception, expected: type[BrokerError], words: str) -> None:
@@ -193,11 +199,15 @@ def refused(user: str) -> str:
 
 def test_a_worker_is_not_told_to_get_the_permissions_of_others() -> None:
     """They are withheld on purpose: the remedy is another user's URL."""
-    for user, duties in (("schedy-worker", "take and report jobs"), ("schedy-pusher", "change experiments and jobs")):
-        text = refused(user)
-        assert f"{user} is there to {duties}, and for nothing else" in text
+    for role in Role:
+        text = refused(role.user_name)
+        assert "Use the broker URL of a user who may: schedy-worker may take and report jobs; schedy-pusher may" in text
+        assert (
+            f"`schedy broker setup --url URL --management-url URL`, with its password in {role.password_variable}"
+            in text
+        )
         assert "grant" not in text
-    assert "let an administrator grant this one its role" in refused("ada")
+    assert "schedy broker setup" not in refused("ada"), "it sets up no other users"
 
 
 def test_guest_is_explained_to_who_never_heard_of_it() -> None:

@@ -12,7 +12,14 @@ from typing import Any
 import click
 import pytest
 
-from schedy.errors import BrokerUnreachableError, ResourceExistsError
+from schedy.errors import (
+    BrokerUnreachableError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExistsError,
+    SchedyError,
+    TopologyMissingError,
+)
 from schedy.wire.answers import JobOutcome, JobsChangedAnswer, PushAnswer, Refusal
 from schedy.wire.changes import CancelJobs
 from schedy.wire.records import JobRecord
@@ -170,7 +177,7 @@ def test_a_refused_push_says_which_jobs_may_be_stored(
     assert run(["push", "E", "-p", "y", "1"]) == 2
     assert capsys.readouterr().err == "Error: The job lacks 'x'.\n"
     answers = iter([None, refusal])
-    use(Session(lambda message: next(answers) or stored(message)))
+    use(Session(lambda message: next(answers, None) or stored(message)))
     assert run(["push", "E", "--from", file_of(tmp_path, 1000)]) == 2
     error = capsys.readouterr().err
     assert "200 of 1000 job(s) are stored. 400 more may be stored" in error
@@ -183,6 +190,23 @@ def test_a_push_that_never_reached_the_broker_has_only_the_error(
     use(Session(raising(LOST), could_send=False))
     assert run(["push", "E", "--from", file_of(tmp_path, 500)]) == 1
     assert capsys.readouterr().err == f"Error: {UNREACHED}\n"
+
+
+@pytest.mark.parametrize("kind", [NotFoundError, PermissionDeniedError, TopologyMissingError])
+def test_of_a_refused_push_nothing_may_be_stored_later(
+    kind: type[SchedyError], use: Callable[[Session], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(Session(raising(kind("No."))))
+    assert run(["push", "E", "--from", file_of(tmp_path, 2000)]) == 1
+    assert capsys.readouterr().err == "Error: No.\n"
+
+
+def test_a_push_that_is_refused_in_the_middle(
+    use: Callable[[Session], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(Session(raising(NotFoundError("No."), after=2, answer=stored)))
+    assert run(["push", "E", "--from", file_of(tmp_path, 2000)]) == 1
+    assert capsys.readouterr().err == "400 of 2000 job(s) are stored. No other will be.\nError: No.\n"
 
 
 def test_ctrl_c_in_the_push_of_one_job(use: Callable[[Session], None], capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,6 +280,7 @@ class TestOneChange:
         use: Callable[[Session], None],
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        use(Session(raising(ResourceExistsError("No."))))
-        assert run(command) == 1
-        assert capsys.readouterr().err == "Error: No.\n"
+        for kind in (ResourceExistsError, PermissionDeniedError):
+            use(Session(raising(kind("No."))))
+            assert run(command) == 1
+            assert capsys.readouterr().err == "Error: No.\n"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pika.adapters.blocking_connection import BlockingConnection
 
+from schedy.amqp.errors import MISSING_REMEDY
 from schedy.amqp.parameters import Address
 from schedy.errors import BrokerError, SettingsError
 from schedy.tls import NO_TLS_FILES, TlsFiles
@@ -147,7 +148,7 @@ def _presence(name: str, state: ObjectState) -> Check:
                 name=name,
                 status=Status.FAILED,
                 detail=f"Missing or down ({state.refusal}).",
-                remedy="Run `schedy broker setup`; if it finds nothing missing, see RabbitMQ's log.",
+                remedy=f"{MISSING_REMEDY} If that does not help, see RabbitMQ's log.",
             )
         case Presence.HIDDEN:
             return _hidden(name, state)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 
-from schedy.amqp.errors import ACCESS_REFUSED
+from schedy.amqp.errors import ACCESS_REFUSED, permission_remedy
 from schedy.amqp.parameters import Address
 from schedy.wire import names
 from schedy_broker_setup.doctor.check import Check, Status
@@ -45,7 +45,7 @@ def check_publishing(connection: BlockingConnection, address: Address) -> Check:
             name="permissions",
             status=Status.FAILED,
             detail=f"User {address.user} may publish nothing to {names.INBOX_EXCHANGE}.",
-            remedy="Grant it permissions: `schedy broker setup --management-url URL`.",
+            remedy=permission_remedy(address.user),
         )
     role = ROLES.get(frozenset(allowed))
     fits = f": the role {role.value}" if role else ""

@@ -56,7 +56,7 @@ def setup_command(ctx: click.Context, *, url: str | None, management_url: str | 
     variable is not set is not created.
     """
     settings = settings_of(ctx, broker_url=url)
-    with accounted(lambda: "Some of it may exist by now. Run the command again: it is safe to repeat."):
+    with accounted(str, nothing="Some of it may exist by now. Run the command again: it is safe to repeat."):
         _set_up(settings, management_url)
     for check in policies(settings, management_url=management_url):
         if check.status in {Status.WARNING, Status.FAILED}:

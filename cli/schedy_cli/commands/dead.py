@@ -22,6 +22,8 @@ from schedy_cli.printing.text import JsonForm, json_line, local_time, print_para
 
 _HEADER = ("number", "routing key", "kind", "user", "reason", "body")
 _BODY_CHARACTERS = 60
+_LEFT = "`schedy dead` lists those that are left."
+_INTERRUPTED = f"Perhaps one message was done. {_LEFT}"
 
 _numbers_argument = click.argument("numbers", metavar="[NUMBER]...", nargs=-1, type=click.IntRange(min=1))
 
@@ -68,7 +70,7 @@ def replay_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: 
     chosen = _chosen(numbers, everything=everything)
     fates: list[Fate] = []
     settings = settings_of(ctx)
-    with accounted(lambda: _account(len(fates))):
+    with accounted(lambda: _account(len(fates)), nothing=_INTERRUPTED):
         for letter, fate in replay_dead_letters(settings.broker_url, chosen, tls=settings.broker_tls):
             fates.append(fate)
             click.echo(f"{letter.number}\t{_name(letter)}\t{fate.value}", err=fate is Fate.LEFT)
@@ -89,7 +91,7 @@ def drop_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: bo
     if not force:
         ask_first("Drop all dead letters for good?" if chosen is None else f"Drop {_listed(chosen)} for good?")
     dropped: list[int] = []
-    with accounted(lambda: _account(len(dropped))):
+    with accounted(lambda: _account(len(dropped)), nothing=_INTERRUPTED):
         for letter in drop_dead_letters(settings.broker_url, chosen, tls=settings.broker_tls):
             dropped.append(letter.number)
             click.echo(f"{letter.number}\t{_name(letter)}\tdropped")
@@ -105,7 +107,7 @@ def _chosen(numbers: tuple[int, ...], *, everything: bool) -> set[int] | None:
 
 
 def _account(count: int) -> str:
-    return f"Done: {count} message(s), and perhaps the next one. `schedy dead` lists those that are left."
+    return f"Done: {count} message(s), and perhaps the next one. {_LEFT}" if count else ""
 
 
 def _listed(numbers: Iterable[int]) -> str:

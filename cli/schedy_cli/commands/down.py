@@ -24,7 +24,7 @@ def down_command(ctx: click.Context) -> None:
     settings = settings_of(ctx)
     record = RunRecord.load(settings.run_file)
     if record is not None and record.is_up:
-        with accounted(lambda: "What is stopping goes on stopping; run `schedy down` again to wait for it."):
+        with accounted(str, nothing="What is stopping goes on stopping; run `schedy down` again to wait for it."):
             record.supervisor.send(signal.SIGTERM)
             if wait_until_ended([record.supervisor], timeout_seconds=_STOP_SECONDS):
                 record.supervisor.send(signal.SIGKILL)

@@ -47,7 +47,7 @@ def choose_broker(settings: Settings, options: BrokerOptions, *, origin: str | N
     if kept_ports(settings.data_dir) is not None:
         return Choice(is_private=True, notes=(_KEPT,))
     try:
-        place = _answering(settings)
+        place = _answering(settings, private="`schedy up --private`")
     except AuthenticationError as error:
         return Choice(is_private=True, notes=(f"A private broker was started. {error.what}",))
     except BrokerError:
@@ -69,11 +69,12 @@ def _configured(settings: Settings, options: BrokerOptions, origin: str) -> Choi
             f" First: {removal_of(origin)}."
         )
     try:
-        place = _answering(settings)
+        place = _answering(settings, private=f"{removal_of(origin)}, then `schedy up --private`")
     except BrokerError as error:
+        remedy = "Correct the URL." if isinstance(error, AuthenticationError) else "Start it, or correct the URL."
         raise SchedyError(
-            f"{error.what} {origin} names this broker. Start it, or correct the URL. For a private broker instead:"
-            f" {removal_of(origin)}, then run `schedy up` again."
+            f"{error.what} {origin} names this broker. {remedy} For a private broker instead: {removal_of(origin)},"
+            " then run `schedy up` again."
         ) from None
     notes = [f"The broker is the one at {place}, which {origin} names."]
     if kept_ports(settings.data_dir) is not None:
@@ -99,13 +100,16 @@ def _is_own(settings: Settings, options: BrokerOptions) -> bool:
     return unquote(parts.password or "") in passwords and parts.port == (options.port or kept.amqp)
 
 
-def _answering(settings: Settings) -> str:
-    """Return the address of the configured broker if it answers. Raises BrokerError if not, SchedyError if in use."""
+def _answering(settings: Settings, *, private: str) -> str:
+    """Return the address of the configured broker if it answers; `private` starts another.
+
+    Raises BrokerError if it does not answer, and SchedyError if it is in use.
+    """
     with open_connection(settings.broker_url, purpose="up", tls=settings.broker_tls) as connection:
         place = address_behind(connection)
         if queue_state(connection, names.REPORTS_QUEUE).consumers:
             raise SchedyError(
                 f"A results service already serves the broker at {place}, perhaps with another store. Use that one,"
-                " stop it, or start a broker of your own: schedy up --private."
+                f" stop it, or start a broker of your own: {private}."
             )
         return str(place)
