@@ -1,6 +1,7 @@
 """Changes to experiments: added, updated, deleted; and how an experiment opens and closes."""
 
 import difflib
+import shlex
 import uuid
 from typing import Any
 
@@ -88,8 +89,9 @@ class ExperimentChanges:
             return Effects(
                 Refusal(
                     code="exists",
-                    reason=f"There is an experiment {change.name!r} already. Choose another name, or remove it:"
-                    f" schedy rm {change.name!r}.",
+                    reason=f"There is an experiment {change.name!r} already. Choose another name. `schedy set"
+                    f" {shlex.quote(change.name)}` changes its limits, `schedy rm {shlex.quote(change.name)}` removes"
+                    " it with its jobs.",
                 )
             )
         try:
