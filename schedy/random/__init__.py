@@ -2,7 +2,7 @@
 
 Each maps a quantile in [0, 1) to a value (its inverse cumulative distribution function) and back, so that one
 implementation serves random draws, quasi-random points and samplers that search the unit cube. In JSON a distribution
-is its kind and its parameters: ``{"uniform": {"low": 0, "high": 1}}``.
+is its kind and its parameters: ``{"uniform": {"low": 0, "high": 1}}``; people write ``uniform(0, 1)``.
 """
 
 from schedy.random.continuous import LogNormal, LogUniform, Normal, Uniform
@@ -11,9 +11,11 @@ from schedy.random.distribution import (
     KINDS,
     Distribution,
     Numeric,
+    distribution_class,
     distribution_from_json,
     distributions_from_json,
     distributions_to_json,
+    parse_distribution,
 )
 from schedy.random.values import Choice, Constant
 
@@ -29,7 +31,9 @@ __all__ = [
     "Numeric",
     "QUniform",
     "Uniform",
+    "distribution_class",
     "distribution_from_json",
     "distributions_from_json",
     "distributions_to_json",
+    "parse_distribution",
 ]

@@ -1,13 +1,15 @@
-"""The base classes of distributions, and their form in JSON."""
+"""The base classes of distributions, their form in JSON, and their short form."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from typing import Any, ClassVar
+from dataclasses import MISSING, fields
+from typing import Any, ClassVar, Self
 
 from schedy.close_names import did_you_mean
 from schedy.errors import InvalidValueError
 from schedy.random.axes import Axis, Reals
 from schedy.random.parameters import Parametrized, kind_and_parameters
+from schedy.random.short_form import Words, read_call, read_words, write_call
 from schedy.wire.values import json_key
 
 _LARGEST_QUANTILE = 1 - 2.0**-53
@@ -30,6 +32,28 @@ class Distribution(Parametrized, ABC):
         super().__init_subclass__(**settings)
         if "kind" in cls.__dict__:
             KINDS[cls.kind] = cls
+
+    def __str__(self) -> str:
+        """Return the short form, which `parse_distribution` reads: ``uniform(0, 1)``."""
+        return write_call(self.kind, self.words(), self.parameter_names())
+
+    def words(self) -> Words:
+        """Return the parameters of the short form: those with a default by name, where they differ from it."""
+        defaults = {each.name: each.default for each in fields(self) if each.default is not MISSING}  # type: ignore[arg-type]
+        values = {name: getattr(self, name) for name in self.parameter_names()}
+        listed = [value for name, value in values.items() if name not in defaults]
+        return Words(listed, {name: values[name] for name, default in defaults.items() if values[name] != default})
+
+    @classmethod
+    def from_words(cls, words: Words) -> Self:
+        """Return the distribution with these parameters. Raises InvalidValueError naming the parameter at fault."""
+        names = cls.parameter_names()
+        if len(words.listed) > len(names):
+            raise InvalidValueError(f"{cls.kind} takes {', '.join(names)}, not {len(words.listed)} values.")
+        listed = dict(zip(names, words.listed, strict=False))
+        if twice := listed.keys() & words.named.keys():
+            raise InvalidValueError(f"{cls.kind}: {min(twice)!r} is given twice.")
+        return cls.from_parameters(listed | words.named)
 
     @abstractmethod
     def at(self, quantile: float) -> Any:
@@ -105,18 +129,41 @@ class Numeric(Distribution):
         return self.beside(number, up=(factor > 1) == (number >= 0))
 
 
-def distribution_from_json(kind: str, parameters: Any) -> Distribution:
-    """Return the distribution of that name. Raises InvalidValueError, with names that are close to an unknown one."""
+def distribution_class(kind: str) -> type[Distribution]:
+    """Return the class of that name. Raises InvalidValueError, with names that are close to an unknown one."""
     found = KINDS.get(kind)
     if found is None:
         raise InvalidValueError(f"There is no distribution {kind!r}. {did_you_mean(kind, KINDS)}")
-    return found.from_parameters(parameters)
+    return found
+
+
+def distribution_from_json(kind: str, parameters: Any) -> Distribution:
+    """Return the distribution of that name. Raises InvalidValueError."""
+    return distribution_class(kind).from_parameters(parameters)
+
+
+def parse_distribution(text: str) -> Distribution:
+    """Return the distribution that a short form describes: ``loguniform(1e-4, 1)``, ``int(1, 64, log=true)``.
+
+    Values are JSON or plain text, as after `push -p`. Raises InvalidValueError naming the word at fault.
+    """
+    call = read_call(text)
+    if call is None and text in KINDS:
+        raise InvalidValueError(f"{text} has no parameters. Write {text}({', '.join(KINDS[text].parameter_names())}).")
+    if call is None:
+        raise InvalidValueError(f"{text!r} is not a distribution. Write one as uniform(0, 1).")
+    found = distribution_class(call.kind)
+    try:
+        words = read_words(call.inside, found.parameter_names())
+    except InvalidValueError as error:
+        raise InvalidValueError(f"{text}: {error}") from None
+    return found.from_words(words)
 
 
 def distributions_from_json(hyperparameters: Any) -> dict[str, Distribution]:
-    """Return distributions by the name of their hyperparameter; those that are distributions already stay.
+    """Return distributions by the name of their hyperparameter, from JSON or their short forms.
 
-    Raises InvalidValueError naming the hyperparameter.
+    Those that are distributions already stay. Raises InvalidValueError naming the hyperparameter.
     """
     if not isinstance(hyperparameters, Mapping):
         raise InvalidValueError('Hyperparameters are an object, as {"x": {"uniform": {"low": 0, "high": 1}}}.')
@@ -127,12 +174,13 @@ def _distribution(name: str, form: Any) -> Distribution:
     if isinstance(form, Distribution):
         return form
     found = kind_and_parameters(form)
-    if found is None:
+    if found is None and not isinstance(form, str):
         raise InvalidValueError(
-            f'{name}: a distribution is an object with one name, as {{"uniform": {{"low": 0, "high": 1}}}}.'
+            f'{name}: a distribution is a text, as "uniform(0, 1)", or an object with one name,'
+            ' as {"uniform": {"low": 0, "high": 1}}.'
         )
     try:
-        return distribution_from_json(*found)
+        return distribution_from_json(*found) if found else parse_distribution(form)
     except InvalidValueError as error:
         raise InvalidValueError(f"{name}: {error}") from None
 

@@ -12,6 +12,7 @@ from schedy.errors import InvalidValueError
 from schedy.random.axes import Axis, Categories
 from schedy.random.distribution import Distribution, distributions_from_json, distributions_to_json
 from schedy.random.parameters import finite
+from schedy.random.short_form import Words
 from schedy.wire.values import json_key, plain_values
 
 
@@ -128,6 +129,26 @@ class Choice(Distribution):
             shown["then"] = {value: distributions_to_json(opened) for value, opened in self.then.items()}
         return shown
 
+    def words(self) -> Words:
+        """Return the values as words. One that is a list by itself needs the name: ``choice([1, 2])`` is two values."""
+        named = self.parameters()
+        if self.then:
+            named["then"] = {
+                value: {name: str(each) for name, each in opened.items()} for value, opened in self.then.items()
+            }
+        return Words([] if _is_list(self.values) else named.pop("values"), named)
+
+    @classmethod
+    def from_words(cls, words: Words) -> Self:
+        if words.listed and "values" in words.named:
+            raise InvalidValueError("choice: 'values' is given twice.")
+        values = words.listed[0] if _is_list(words.listed) else words.listed
+        return cls.from_parameters({"values": values} | words.named)
+
+
+def _is_list(values: Sequence[Any]) -> bool:
+    return len(values) == 1 and isinstance(values[0], list)
+
 
 @dataclass(frozen=True, slots=True)
 class Constant(Distribution):
@@ -162,3 +183,10 @@ class Constant(Distribution):
     @classmethod
     def from_parameters(cls, parameters: Any) -> Self:
         return cls(parameters)
+
+    @classmethod
+    def from_words(cls, words: Words) -> Self:
+        values = [*words.listed, *words.named.values()]
+        if len(values) != 1:
+            raise InvalidValueError(f"const takes one value, not {len(values)}.")
+        return cls(values[0])

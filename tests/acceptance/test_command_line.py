@@ -260,7 +260,7 @@ def test_a_search_is_added_shown_changed_and_added_again(served: Machine) -> Non
     shown = served.ok("show", "R")
     assert "Scheduler: random\n" in shown
     assert (
-        'Hyperparameters:\n - x: normal {"mean": 0, "std": 5}\nObjective: minimize loss\n'
+        "Hyperparameters:\n - x: normal(0, 5)\nObjective: minimize loss\n"
         "Budget:\n - max_jobs: 0\nPruner: median\nSeed: 3\n"
     ) in shown
     served.ok("set", "R", "--pruner", "none")

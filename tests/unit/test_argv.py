@@ -9,9 +9,9 @@ from typing import Any
 import click
 import pytest
 
+from schedy.values_text import format_quality, format_value, parse_value
 from schedy_cli.commands.push import push_command
 from schedy_cli.parsing.argv import cut_pairs
-from schedy_cli.parsing.values_text import format_quality, format_value, parse_value
 from tests.unit.test_values import NASTY_TEXTS, WORDS, random_value
 
 

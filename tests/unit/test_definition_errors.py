@@ -53,7 +53,7 @@ def _population(**settings: Any) -> object:
             lambda: schedy.RandomSearch("E", {}),
             "random needs at least one hyperparameter, as {'x': {'uniform': {'low': 0, 'high': 1}}}.",
             ["random"],
-            """random needs at least one hyperparameter, as x uniform '{"low": 0, "high": 1}'.""",
+            "random needs at least one hyperparameter, as --x 'uniform(0, 1)'.",
         ),
         (
             lambda: schedy.RandomSearch("E", X, stop_after_no_improvement=3),

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from schedy.random import KINDS, Numeric, distributions_from_json, distributions_to_json
+from schedy.random import KINDS, Numeric, distributions_from_json, distributions_to_json, parse_distribution
 from schedy.search.checks import check_definition
 from schedy.search.definition import Definition
-from schedy_cli.parsing.search_options import parse_triples
+from schedy_cli.parsing.distribution_words import read_distribution
 from schedy_store.search.catalogue import make_algorithm
 from tests.unit.search_support import define, minimize, run
 
@@ -67,7 +67,7 @@ def test_json_and_the_command_line_know_it(triangular: type[Numeric]) -> None:
     made = distributions_from_json(SPACE)
     assert made == {"x": triangular(width=2)}  # type: ignore[call-arg]
     assert distributions_to_json(made) == SPACE
-    assert parse_triples(["x", "triangular", '{"width": 2}']) == made
+    assert read_distribution("triangular", '{"width": 2}') == made["x"] == parse_distribution(str(made["x"]))
     assert Definition(hyperparameters=made).as_json() == {"hyperparameters": SPACE}
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from schedy.wire.records import ExperimentRecord, Limits
 from schedy_cli.commands import add as experiments
 from schedy_cli.commands.add import add_command
 from schedy_cli.main import run
-from schedy_cli.parsing.argv import cut_triples
+from schedy_cli.parsing.space_line import SpaceCommand, cut_line
 from schedy_cli.printing.experiments import definition_text
 from schedy_cli.printing.searches import search_lines
 
@@ -61,48 +62,71 @@ def stored(message: AddExperiment) -> ExperimentRecord:
     )
 
 
+def cut(line: str, *, command: click.Command = add_command) -> tuple[str, dict[str, list[str]]]:
+    assert isinstance(command, SpaceCommand)
+    found = cut_line(shlex.split(line), command)
+    return shlex.join(found.rest), dict(found.hyperparameters)
+
+
 @pytest.mark.parametrize(
-    ("line", "rest", "triples"),
+    ("line", "rest", "hyperparameters"),
     [
-        ("E random x const -5", "-- E random", "x const -5"),
-        ("E random x const -s y const --seed", "-- E random", "x const -s y const --seed"),
-        ("--seed 3 E random x const 1 -sDONE y const 2", "--seed 3 -sDONE -- E random", "x const 1 y const 2"),
-        ("E --seed -3 random x --ready 2 const 1", "--seed -3 --ready 2 -- E random", "x const 1"),
-        ("E random --option a -b x const 1", "--option a -b -- E random", "x const 1"),
-        ("E random --retry-timeouts x const 1", "--retry-timeouts -- E random", "x const 1"),
-        ("E random --no-retry-timeouts x const 1", "--no-retry-timeouts -- E random", "x const 1"),
-        ("E random -- -x const 1", "-- E random", "-x const 1"),
-        ("E --from f.json", "--from f.json -- E", ""),
-        ("E random --help", "--help -- E random", ""),
+        ("E random x const -5", "-- E random", {"x": ["const", "-5"]}),
+        ("E random x const -s y const --seed", "-- E random", {"x": ["const", "-s"], "y": ["const", "--seed"]}),
+        ("--seed 3 E random x const 1 -sDONE", "--seed 3 -sDONE -- E random", {"x": ["const", "1"]}),
+        ("E --seed -3 random x --ready 2 const 1", "--seed -3 --ready 2 -- E random", {"x": ["const", "1"]}),
+        ("E random --option a -b x const 1", "--option a -b -- E random", {"x": ["const", "1"]}),
+        ("E random --no-retry-timeouts x const 1", "--no-retry-timeouts -- E random", {"x": ["const", "1"]}),
+        ("E random -- -x const 1", "-- E random", {"-x": ["const", "1"]}),
+        ("E --from f.json", "--from f.json -- E", {}),
+        ("E random --help", "--help -- E random", {}),
+        ("E random x", "-- E random", {"x": []}),
+        ("E random --lr 'int(1, 8)' --seed 3", "--seed 3 -- E random", {"lr": ["int(1, 8)"]}),
+        ("E --batch-size='choice(1, 2)' random", "-- E random", {"batch_size": ["choice(1, 2)"]}),
+        ("E random --lr 'unform(1'", "-- E random", {"lr": ["unform(1"]}),
+        ("E random x 'const(-5)' y const 1", "-- E random", {"x": ["const(-5)"], "y": ["const", "1"]}),
+        ("-p seed 'int(1, 8)' from -x -s DONE E", "-s DONE -- E", {"seed": ["int(1, 8)"], "from": ["-x"]}),
+        ("-p a-b 'const(1)' -- E random", "-- E random", {"a-b": ["const(1)"]}),
+        ("E random --minimize 'l(1)' --from 'a(1).json'", "--from 'a(1).json' -- E random", {}),
     ],
 )
-def test_a_command_line_is_cut_in_triples(line: str, rest: str, triples: str) -> None:
-    cut = cut_triples(line.split(), add_command)
-    assert (" ".join(cut.rest), " ".join(cut.triples)) == (rest, triples)
+def test_a_command_line_is_cut(line: str, rest: str, hyperparameters: dict[str, list[str]]) -> None:
+    assert cut(line) == (rest, hyperparameters)
+
+
+def test_a_program_follows_two_dashes() -> None:
+    command = SpaceCommand("run", takes_program=True, params=add_command.params)
+    line = cut_line(shlex.split("E tpe --lr 'int(1, 8)' -p x 'const(1)' -- a --lr {lr} -- -p"), command)
+    assert (line.rest, line.program) == (["--", "E", "tpe"], ["a", "--lr", "{lr}", "--", "-p"])
+    assert line.hyperparameters == [("lr", ["int(1, 8)"]), ("x", ["const(1)"])]
+    assert cut_line(["--help"], command).program is None
+    for words in (["E", "python", "train.py"], ["E", "--"]):
+        with pytest.raises(click.UsageError, match="There is no program"):
+            cut_line(words, command)
 
 
 def test_objectives_keep_their_order_across_both_options() -> None:
-    cut = cut_triples(["E", "--maximize", "a", "random", "--minimize=b", "--maximize", "c"], add_command)
-    assert cut.ordered == [("--maximize", "a"), ("--minimize", "b"), ("--maximize", "c")]
-
-
-def test_a_misspelt_option_is_shown_what_it_may_have_meant() -> None:
-    with pytest.raises(click.NoSuchOption) as caught:
-        cut_triples(["E", "random", "x", "const", "1", "--seeed", "3"], add_command)
-    assert "--seed" in caught.value.format_message()
+    line = cut_line(["E", "--maximize", "a", "random", "--minimize=b", "--maximize", "c"], add_command)
+    assert line.ordered == [("--maximize", "a"), ("--minimize", "b"), ("--maximize", "c")]
 
 
 def test_every_option_is_sent(recorder: Recorder) -> None:
     sent = added(
         recorder,
         *("E", "tpe", "x", "uniform", UNIFORM, "--minimize", "loss", "y", "const", "-5", "--max-jobs", "9"),
+        *("--batch-size", "choice(16, adam)", "-p", "seed", "int(1, 8)"),
         *("--max-time", "3600", "--stop-after-no-improvement", "4", "--seed", "7", "--ready", "2"),
         *("--pruner", 'median {"startup_jobs": 3}', "--constraint", "latency <= 10", "--from-experiment", "Old"),
         *("--option", "startup_jobs", "3", "--max-attempts", "5", "-s", "DONE"),
     )
     assert (sent.name, sent.scheduler, sent.status, sent.limits.max_attempts) == ("E", "tpe", "DONE", 5)
     assert sent.settings == {
-        "hyperparameters": {"x": {"uniform": {"low": -1, "high": 1}}, "y": {"const": -5}},
+        "hyperparameters": {
+            "x": {"uniform": {"low": -1, "high": 1}},
+            "y": {"const": -5},
+            "batch_size": {"choice": {"values": [16, "adam"]}},
+            "seed": {"int": {"low": 1, "high": 8, "log": False}},
+        },
         "objectives": [{"result": "loss", "direction": "minimize"}],
         "constraints": [{"result": "latency", "at_most": 10.0}],
         "max_jobs": 9,
@@ -191,8 +215,8 @@ def test_show_has_lines_for_what_is_set() -> None:
         "Ended: No more.",
         "Problem: It is stuck.",
         "Hyperparameters:",
-        ' - x: normal {"mean": 0, "std": 5}',
-        " - o: const adam",
+        " - x: normal(0, 5)",
+        " - o: const(adam)",
         "Objective: minimize loss",
         "Constraints:",
         " - latency <= 10",
@@ -218,15 +242,30 @@ def test_show_has_lines_for_what_is_set() -> None:
             "x: choice: 2 values need as many weights, not 1.",
         ),
         (["random", "x", "normal", "{"], 'x: normal {: it is not JSON. normal takes \'{"mean": ..., "std": ...}\'.'),
-        (["random", "x", "normal"], "x: normal has no parameters. Write name, distribution and parameters in turn."),
-        (["random", "x"], "'x' has no distribution."),
+        (["random", "x", "normal"], "x: normal has no parameters. Write normal(mean, std)."),
+        (["random", "x"], "x: a distribution is missing. Write one as uniform(0, 1)."),
+        (["random", "--lr", "normall(0, 1)"], "lr: There is no distribution 'normall'. Did you mean 'normal'?"),
+        (["random", "--lr", "normal(0, 1"], "lr: normal(0, 1: the closing parenthesis is missing."),
+        (["random", "-p", "lr", "0.1"], "lr: '0.1' is not a distribution. Write one as uniform(0, 1)."),
+        (["random", "-p", "lr"], "-p: 'lr' has no value. Write names and values in turn: -p seed 'int(1, 8)'"),
+        (["random", "-plr", "const(1)"], "-plr: write names and values as separate words: -p seed"),
+        (["random", "--lr", "const(1)", "lr", "const", "1"], "The hyperparameter 'lr' is given twice."),
+        (
+            ["random", "--seed", "int(1, 8)"],
+            "--seed is an option. A hyperparameter of that name is written -p seed 'int(1, 8)'.",
+        ),
+        (
+            ["random", "--maxjobs", "40"],
+            "No such option --maxjobs. Did you mean --max-jobs? A hyperparameter is written --maxjobs 'uniform(0, 1)'.",
+        ),
+        (["random", "-lr", "const(1)"], "No such option -lr. A hyperparameter is written --lr 'uniform(0, 1)'."),
         (["random", "x", "const", "True"], "x: const True: write true for the JSON value"),
         (["random", "x", "const", "1", "x", "const", "2"], "The hyperparameter 'x' is given twice."),
         (["random", "", "const", "1"], "A name has 1 to 200 characters"),
         (["manul"], "There is no scheduler 'manul'. Did you mean 'manual'?"),
         (["mine"], "mine needs at least one hyperparameter"),
         (["a\nb", "x", "const", "1"], "A scheduler has a name of 1 to 200 printable characters"),
-        ([], "Missing argument 'ALGORITHM'"),
+        ([], "Missing argument 'ALGORITHM'. Choose from manual, random, grid, sobol, tpe, "),
         (["manual", "x", "const", "1"], "A manual experiment makes no jobs, so it has no hyperparameters."),
         (["tpe", "x", "const", "1"], "tpe needs an objective: --minimize RESULT or --maximize RESULT."),
         (["random", "x", "const", "1", "--pruner", "medain"], "There is no pruner 'medain'. Did you mean 'median'?"),

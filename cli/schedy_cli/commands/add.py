@@ -4,13 +4,12 @@ import uuid
 
 import click
 
-from schedy.search.algorithms import ALGORITHMS
+from schedy.search.algorithms import ALGORITHMS, MANUAL
 from schedy.wire.base import EXPERIMENT_STATUSES, ExperimentStatus, check_experiment_name
 from schedy.wire.changes import AddExperiment
 from schedy.wire.values import checked_size
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.interruption import OneChange, accounted, schedy_words
-from schedy_cli.parsing.argv import TriplesCommand, given_in_order, given_triples
 from schedy_cli.parsing.definition_files import DefinitionFile, read_definition_file
 from schedy_cli.parsing.limits import (
     BudgetOptions,
@@ -23,25 +22,27 @@ from schedy_cli.parsing.limits import (
     parse_limits,
 )
 from schedy_cli.parsing.search_options import SearchOptions, merged_definition, parse_search, search_options
+from schedy_cli.parsing.space_line import SpaceCommand, given_line
 
 _EXAMPLE = """\b
 Examples:
   schedy add MinimizeManual manual
-  schedy add Tuned tpe lr loguniform '{"low": 1e-5, "high": 0.1}' \\
-      --minimize loss --max-jobs 100"""
+  schedy add Tuned tpe --lr 'loguniform(1e-5, 0.1)' --batch-size 'choice(16, 32, 64)' \\
+      --minimize loss --max-jobs 100 --pruner asha"""
 
 
 _HELP = f"""Add the experiment NAME.
 
 ALGORITHM makes its jobs: {", ".join(ALGORITHMS)}, or one of your own. With `manual` you push them: see `schedy push`.
-The hyperparameters of a search follow the algorithm, each as a name, a distribution and its parameters: x normal
-'{{"mean": 0, "std": 5}}' y const 1.
+Each hyperparameter of a search is an option with its distribution: --lr 'loguniform(1e-5, 0.1)'. --batch-size is named
+batch_size; -p takes any name. There are uniform(LOW, HIGH), loguniform(LOW, HIGH), int(LOW, HIGH), quniform(LOW, HIGH,
+STEP), normal(MEAN, STD), lognormal(MEAN, STD), choice(VALUE, VALUE, ...) and const(VALUE).
 
 `schedy show --definition` prints a file for --from; options override it.
 """
 
 
-@click.command("add", cls=TriplesCommand, help=_HELP, epilog=_EXAMPLE)
+@click.command("add", cls=SpaceCommand, help=_HELP, epilog=_EXAMPLE)
 @click.argument("name")
 @click.argument("algorithm", required=False)
 @click.option(
@@ -75,7 +76,7 @@ def add_command(
 ) -> None:
     check_experiment_name(name)
     settings = settings_of(ctx)
-    given = parse_search(search, objectives=given_in_order(ctx), triples=given_triples(ctx))
+    given = parse_search(search, given_line(ctx))
     file = DefinitionFile() if source is None else read_definition_file(source)
     scheduler = _scheduler(algorithm, file.scheduler)
     definition = merged_definition(
@@ -101,5 +102,5 @@ def _scheduler(algorithm: str | None, in_file: str | None) -> str:
         raise click.UsageError(f"The file has {in_file!r} and the command line {algorithm!r}. Remove one of them.")
     found = algorithm or in_file
     if not found:
-        raise click.UsageError("Missing argument 'ALGORITHM': manual, or an algorithm such as random.")
+        raise click.UsageError(f"Missing argument 'ALGORITHM'. Choose from {MANUAL}, {', '.join(ALGORITHMS)}.")
     return found

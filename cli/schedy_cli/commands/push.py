@@ -32,9 +32,18 @@ if TYPE_CHECKING:
     "-p",
     "--hyperparameters",
     name="hyperparameters",
+    metavar="NAME VALUE ...",
+    example="x 1 y 2",
     help_text="Hyperparameters, names and values in turn: -p x 1 opt adam.",
 )
-@pairs_option("-r", "--results", name="results", help_text="Results that are already known, in the same form.")
+@pairs_option(
+    "-r",
+    "--results",
+    name="results",
+    metavar="NAME VALUE ...",
+    example="loss 0.5 accuracy 0.9",
+    help_text="Results that are already known, in the same form.",
+)
 @click.option(
     "-s",
     "--status",

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import click
 
+from schedy.values_text import format_name
 from schedy.wire.answers import FieldsAnswer
 from schedy.wire.requests import JOB_COLUMNS, SortField
-from schedy_cli.parsing.values_text import format_name
 
 
 def parse_field(word: str, known: FieldsAnswer) -> SortField:

@@ -16,9 +16,9 @@ import click
 
 from schedy.errors import InvalidValueError
 from schedy.pushing import CheckedJob, check_new_job
+from schedy.values_text import parse_value
 from schedy.wire.base import JOB_STATUSES, QUEUED, RUNNING
 from schedy.wire.records import JobRecord
-from schedy_cli.parsing.values_text import parse_value
 
 PUSHED_STATUSES = tuple(status for status in JOB_STATUSES if status != RUNNING)
 _FIELDS = ("hyperparameters", "results", "status", "quality")

@@ -1,33 +1,31 @@
-"""The definition of a search, as `schedy add` takes it: hyperparameters in triples, options, and a file."""
+"""The definition of a search, as a command takes it: hyperparameters, options, and a file."""
 
 import difflib
-import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from schedy.errors import InvalidValueError
-from schedy.random import KINDS, Distribution, distribution_from_json, distributions_to_json
+from schedy.random import distributions_to_json
 from schedy.search.algorithms import ALGORITHMS, MANUAL, unknown_algorithm
 from schedy.search.checks import check_search
 from schedy.search.definition import Definition, read_definition
 from schedy.searches import warm_start_form
-from schedy_cli.parsing.argv import ordered_option
+from schedy.values_text import parse_value
+from schedy_cli.parsing.argv import pairs_option
 from schedy_cli.parsing.option_groups import option_group
-from schedy_cli.parsing.values_text import parse_value
+from schedy_cli.parsing.space_line import SpaceLine, ordered_option
 
 _CONSTRAINT = re.compile(r"\s*(?P<result>.*?)\s*(?P<sign><=|>=)\s*(?P<number>\S+)\s*")
-_EXAMPLE = """x uniform '{"low": 0, "high": 1}'"""
 _KNOWN = (MANUAL, *ALGORITHMS)
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """The options of a search that click parses; objectives and hyperparameters come from the cut command line."""
+    """The options of a search that click parses; objectives and hyperparameters are in the `SpaceLine`."""
 
     constraints: tuple[str, ...]
     seed: int | None
@@ -38,6 +36,14 @@ class SearchOptions:
 search_options = option_group(
     "search",
     SearchOptions,
+    pairs_option(
+        "-p",
+        "--hyperparameters",
+        name="hyperparameters",
+        metavar="NAME DISTRIBUTION ...",
+        example="seed 'int(1, 8)' lr 'loguniform(1e-4, 1)'",
+        help_text="Hyperparameters with any names: -p seed 'int(1, 8)'.",
+    ),
     ordered_option("--minimize", metavar="RESULT", help_text="Minimize RESULT; repeat for several objectives."),
     ordered_option("--maximize", metavar="RESULT", help_text="Maximize RESULT; repeat for several objectives."),
     click.option(
@@ -64,20 +70,14 @@ search_options = option_group(
         help="Set an option of the algorithm, as startup_jobs 20; repeatable.",
     ),
 )
-"""Give a command the options of `SearchOptions`, as `search`, and the objectives."""
+"""Give a `SpaceCommand` the options of `SearchOptions`, as `search`, and those of the `SpaceLine`."""
 
 
-def parse_search(
-    options: SearchOptions, *, objectives: Sequence[tuple[str, str]], triples: Sequence[str]
-) -> dict[str, Any]:
-    """Return the settings of a definition that the command line gives.
-
-    `objectives` are the options --minimize and --maximize in the order given, each with its result. Raises
-    click.UsageError and InvalidValueError.
-    """
+def parse_search(options: SearchOptions, line: SpaceLine) -> dict[str, Any]:
+    """Return the settings of a definition that the command line gives. Raises click.UsageError."""
     settings = {
-        "hyperparameters": distributions_to_json(parse_triples(triples)),
-        "objectives": [{"direction": option.removeprefix("--"), "result": result} for option, result in objectives],
+        "hyperparameters": distributions_to_json(line.distributions()),
+        "objectives": [{"direction": option.removeprefix("--"), "result": result} for option, result in line.ordered],
         "constraints": [parse_constraint(text) for text in options.constraints],
         "seed": options.seed,
         "warm_start": warm_start_form(options.from_experiments),
@@ -101,43 +101,6 @@ def merged_definition(scheduler: str, from_file: dict[str, Any], from_options: d
         raise unknown_algorithm(scheduler, dict.fromkeys(_KNOWN))
     check_search(scheduler, definition)
     return definition
-
-
-def parse_triples(words: Sequence[str]) -> dict[str, Distribution]:
-    """Return the hyperparameters in the words. Raises click.UsageError naming the word."""
-    found: dict[str, Distribution] = {}
-    for start in range(0, len(words), 3):
-        name, *described = words[start : start + 3]
-        if name in found:
-            raise click.UsageError(f"The hyperparameter {name!r} is given twice.")
-        if not described:
-            raise click.UsageError(
-                f"{name!r} has no distribution. Write name, distribution and parameters in turn: {_EXAMPLE}."
-            )
-        try:
-            found[name] = _parse_distribution(*described)
-        except InvalidValueError as error:
-            raise click.UsageError(f"{name}: {error}") from None
-    return found
-
-
-def _parse_distribution(kind: str, word: str | None = None) -> Distribution:
-    """Return the distribution of a kind with the parameters in a word. Raises InvalidValueError."""
-    if kind not in KINDS:
-        return distribution_from_json(kind, {})
-    if word is None:
-        raise InvalidValueError(f"{kind} has no parameters. Write name, distribution and parameters in turn.")
-    if KINDS[kind].takes_bare_value:
-        try:
-            return distribution_from_json(kind, parse_value(word))
-        except ValueError as error:
-            raise InvalidValueError(f"{kind} {word}: {error}.") from None
-    try:
-        parameters = json.loads(word)
-    except (ValueError, RecursionError):
-        takes = ", ".join(f'"{name}": ...' for name in KINDS[kind].parameter_names())
-        raise InvalidValueError(f"{kind} {word}: it is not JSON. {kind} takes '{{{takes}}}'.") from None
-    return distribution_from_json(kind, parameters)
 
 
 def parse_constraint(text: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import shlex
 from typing import Any
 
+from schedy.random import distributions_from_json
 from schedy.search.errors import Setting
 
 _METAVARS = {"minimize": " RESULT", "maximize": " RESULT"}
@@ -18,17 +19,16 @@ def as_option(setting: Setting) -> str:
         option = f"--option {setting.name}"
         return " or ".join(f"{option} {_word(example)}" for example in setting.examples) or option
     if not setting.name:
-        return " or ".join(_triples(example) for example in setting.examples)
+        return " or ".join(_space(example) for example in setting.examples)
     if setting.name in _WORDS:
         return setting.name
     option = _OPTIONS.get(setting.name, f"--{setting.name.replace('_', '-')}")
     return option + _METAVARS.get(setting.name, "")
 
 
-def _triples(hyperparameters: dict[str, dict[str, Any]]) -> str:
-    """Return hyperparameters as name, distribution and parameters in turn."""
-    described = ((name, *next(iter(form.items()))) for name, form in hyperparameters.items())
-    return " ".join(f"{name} {kind} {_word(parameters)}" for name, kind, parameters in described)
+def _space(hyperparameters: dict[str, Any]) -> str:
+    """Return hyperparameters as options with their distributions in short form."""
+    return " ".join(f"--{name} '{each}'" for name, each in distributions_from_json(hyperparameters).items())
 
 
 def _word(value: Any) -> str:

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from schedy.values_text import format_name
 from schedy.wire.records import Point
-from schedy_cli.parsing.values_text import format_name
 
 _WIDTH, _HEIGHT = 60, 8
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))

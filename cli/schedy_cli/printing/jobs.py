@@ -4,10 +4,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from schedy.escaping import printable
+from schedy.values_text import format_name, format_quality, format_value
 from schedy.wire.records import JobEvent, JobRecord
 from schedy.wire.requests import SortField
 from schedy.wire.stopping import stop_text
-from schedy_cli.parsing.values_text import format_name, format_quality, format_value
 from schedy_cli.printing.events import event_fields
 from schedy_cli.printing.text import JsonForm, age, coloured_status, json_line, local_time, values_lines
 

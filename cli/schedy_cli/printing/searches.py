@@ -8,8 +8,8 @@ from schedy.escaping import printable
 from schedy.random import Distribution
 from schedy.search.algorithms import MANUAL
 from schedy.search.definition import DEFAULT_NO_RESULT, Constraint, Definition, read_definition
+from schedy.values_text import format_name, format_value
 from schedy.wire.records import ExperimentRecord
-from schedy_cli.parsing.values_text import format_name, format_value
 
 _BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready")
 
@@ -57,7 +57,7 @@ def _listed(heading: str, items: Iterable[str]) -> Iterator[str]:
 
 def _distributions(hyperparameters: Mapping[str, Distribution]) -> Iterator[str]:
     for name, each in hyperparameters.items():
-        yield f"{format_name(name)}: {each.kind} {format_value(each.parameters())}"
+        yield f"{format_name(name)}: {each}"
 
 
 def _objectives(definition: Definition) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from schedy_cli.parsing.values_text import format_name, format_value
+from schedy.values_text import format_name, format_value
 
 _COLOURS = {"QUEUED": "blue", "RUNNING": "cyan", "DONE": "green", "CRASHED": "red", "PRUNED": "yellow"}
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 _NOT_JSON = {
@@ -13,6 +14,7 @@ _NOT_JSON = {
     "+inf": "Infinity",
     "-inf": "-Infinity",
 }
+_BARE_FRACTION = re.compile(r"-?\.\d+")
 _TEXT_STARTS = "/_"
 _NOT_IN_TEXT = set(" \t\r\n\"'`()[]{}")
 
@@ -27,6 +29,8 @@ def parse_value(word: str) -> Any:
         pass
     if is_plain_text(word):
         return word
+    if _BARE_FRACTION.fullmatch(word):
+        raise ValueError(f"it is not JSON; write {word.replace('.', '0.')}")
     raise ValueError(f"it is not JSON; for text write '{json.dumps(word, ensure_ascii=False)}'")
 
 
