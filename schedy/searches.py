@@ -177,6 +177,17 @@ class Search(_Configured):
         read=lambda definition: definition.ready,
         write=_unchanged,
     )
+    exact: Setting[bool, bool] = Setting(
+        "True: results are exact, the same hyperparameters give the same results. Then `no_repeats` is on by default"
+        " where the hyperparameters have finitely many values.",
+        default=False,
+        read=lambda definition: definition.exact,
+    )
+    no_repeats: Setting[bool, bool | None] = Setting(
+        "True: no point is made that was tried or runs, and the search ends when all were tried. None: see `exact`.",
+        default=None,
+        read=lambda definition: definition.avoids_repeats,
+    )
     from_experiment: Setting[list[str], Names] = Setting(
         "Experiment whose finished jobs are observations from the start, or a list of several.",
         default=(),
@@ -288,6 +299,8 @@ class PopulationBasedTraining(_OwnSearch):
     scheduler = "pbt"
     minimize: Setting[list[str], Names] = field(init=False)
     maximize: Setting[list[str], Names] = field(init=False)
+    exact: Setting[bool, bool] = field(init=False)
+    no_repeats: Setting[bool, bool | None] = field(init=False)
     objective: InitVar[str] = field(metadata=documented("Direction: schedy.pbt.MINIMIZE or schedy.pbt.MAXIMIZE."))
     result_name: InitVar[str] = field(metadata=documented("Result to minimize or maximize."))
     exploit: Option[dict[str, Any], Truncate | Mapping[str, Any]] = Option(

@@ -104,10 +104,13 @@ class Choice(Distribution):
 
     @property
     def count(self) -> int:
-        return len(self.values)
+        return len(self.grid(None))
 
     def grid(self, points: int | None) -> list[Any]:
-        return list(self.values)
+        """Return the values that can be drawn, each once."""
+        weights = self.weights or (1.0,) * len(self.values)
+        drawable = [value for value, weight in zip(self.values, weights, strict=True) if weight > 0]
+        return list({json_key(value): value for value in drawable}.values())
 
     def axis(self) -> Axis | None:
         if self.weights is not None:

@@ -30,13 +30,19 @@ class Algorithm:
     """It learns from the jobs of other experiments."""
     needs_space: bool = True
     """It has at least one hyperparameter, with its distribution."""
+    may_repeat: bool = True
+    """It may suggest a point twice."""
+    continues_jobs: bool = False
+    """Its jobs continue others, so that results depend on more than the hyperparameters."""
 
 
 _ANY = (0, MOST_OBJECTIVES)
 
 ALGORITHMS: dict[str, Algorithm] = {
     "random": Algorithm("RandomSearch", "independent random draws", _ANY, ready=10, starts_from_others=False),
-    "grid": Algorithm("GridSearch", "every combination of values, once", _ANY, ready=10, starts_from_others=False),
+    "grid": Algorithm(
+        "GridSearch", "every combination of values, once", _ANY, ready=10, starts_from_others=False, may_repeat=False
+    ),
     "sobol": Algorithm("SobolSearch", "quasi-random points", _ANY, ready=10, starts_from_others=False),
     "tpe": Algorithm("TPESearch", "tree-structured Parzen estimator", (1, MOST_OBJECTIVES), ready=0, constraints=True),
     "cmaes": Algorithm("CMAESSearch", "covariance matrix adaptation", (1, 1), ready=0),
@@ -51,6 +57,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         ready=1,
         starts_from_others=False,
         needs_space=False,
+        continues_jobs=True,
     ),
 }
 """Schedy's own algorithms. Others are found by the entry points of the group `schedy.algorithms`."""

@@ -93,6 +93,11 @@ def _check_algorithm(scheduler: str, algorithm: Algorithm, definition: Definitio
     if definition.constraints and not algorithm.constraints:
         able = _able(lambda other: other.constraints)
         raise DefinitionError(f"{scheduler} cannot respect constraints; {able} can.")
+    if algorithm.continues_jobs:
+        for name in ("exact", "no_repeats"):
+            if getattr(definition, name):
+                continues = f"{scheduler} continues jobs, at the same point or another, so it has no "
+                raise DefinitionError(continues, Setting(name), ".")
     if definition.warm_start and not algorithm.starts_from_others:
         able = _able(lambda other: other.starts_from_others)
         raise DefinitionError(f"{scheduler} cannot start from another experiment; {able} can.")

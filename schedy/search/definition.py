@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, StrictBool, model_validator
 
 from schedy.random import Distribution, distributions_from_json, distributions_to_json
 from schedy.search.algorithms import MOST_OBJECTIVES
@@ -88,6 +88,15 @@ class Definition(Part):
     warm_start: list[WarmStart] = Field(default=[], max_length=100)
     options: dict[str, Any] = Field(default={})
     """Options of the algorithm."""
+    exact: StrictBool = False
+    """The same hyperparameters give the same results."""
+    no_repeats: StrictBool | None = None
+    """No point is tried twice. None: where results are exact and the space is finite."""
+
+    @property
+    def avoids_repeats(self) -> bool:
+        """Whether no point is tried twice."""
+        return self.exact and self.space().count is not None if self.no_repeats is None else self.no_repeats
 
     @property
     def objective(self) -> Objective | None:

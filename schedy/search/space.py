@@ -1,6 +1,6 @@
 """The hyperparameters of an experiment together: all there are, and those that exist only with a value of another."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,17 @@ class Space:
             if name in self.parameters:
                 raise InvalidValueError(f"{name}: there are two hyperparameters of this name, in branches perhaps.")
             self.parameters[name] = distribution
+
+    @property
+    def count(self) -> int | None:
+        """The number of points, None for endless ones."""
+        return _count(self._top)
+
+    def key(self, hyperparameters: Mapping[str, Any]) -> Hashable | None:
+        """Return a key that two points share only if they are the same one, None for one that lies outside."""
+        if not self.holds(hyperparameters):
+            return None
+        return tuple((name, self.parameters[name].key(hyperparameters[name])) for name in sorted(hyperparameters))
 
     def draw(self, choose: Callable[[str, Distribution], Any]) -> dict[str, Any]:
         """Return hyperparameters whose values `choose` picks, asked in order, and only for those that exist."""
@@ -69,6 +80,20 @@ def _walk(hyperparameters: Mapping[str, Distribution]) -> Iterator[tuple[str, Di
         yield name, distribution
         for opened in distribution.branches.values():
             yield from _walk(opened)
+
+
+def _count(hyperparameters: Mapping[str, Distribution]) -> int | None:
+    total = 1
+    for distribution in hyperparameters.values():
+        if distribution.count is None:
+            return None
+        counts: list[int | None] = [distribution.count]
+        if distribution.branches:
+            counts = [_count(distribution.opens(value)) for value in distribution.grid(None)]
+        if None in counts:
+            return None
+        total *= sum(filter(None, counts))
+    return total
 
 
 def _draw(

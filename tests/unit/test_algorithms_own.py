@@ -43,7 +43,9 @@ def test_a_suggestion_depends_on_its_number_and_the_seed_alone(algorithm: Any) -
     kept = algorithm(definition)
     forward = [kept.suggest(number, NOTHING) for number in range(20)]
     assert [algorithm(definition).suggest(number, NOTHING) for number in range(20)] == forward
-    assert [kept.suggest(number, NOTHING) for number in (7, 3, 3, 19)] == [forward[n] for n in (7, 3, 3, 19)]
+    assert [kept.suggest(number, NOTHING) for number in (7, 3, 3, 0, 0, 19)] == [
+        forward[n] for n in (7, 3, 3, 0, 0, 19)
+    ]
     assert algorithm(define(SPACE, seed=8)).suggest(3, NOTHING) != forward[3]
 
 

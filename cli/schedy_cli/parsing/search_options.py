@@ -31,6 +31,8 @@ class SearchOptions:
     seed: int | None
     from_experiments: tuple[str, ...]
     own: tuple[tuple[str, str], ...]
+    exact: bool
+    no_repeats: bool
 
 
 search_options = option_group(
@@ -69,6 +71,8 @@ search_options = option_group(
         metavar="NAME VALUE",
         help="Set an option of the algorithm, as startup_jobs 20; repeatable.",
     ),
+    click.option("--exact", is_flag=True, help="The same hyperparameters always give the same results."),
+    click.option("--no-repeats", is_flag=True, help="Make no point that was tried; end when all were."),
 )
 """Give a `SpaceCommand` the options of `SearchOptions`, as `search`, and those of the `SpaceLine`."""
 
@@ -82,6 +86,8 @@ def parse_search(options: SearchOptions, line: SpaceLine) -> dict[str, Any]:
         "seed": options.seed,
         "warm_start": warm_start_form(options.from_experiments),
         "options": _parse_own(options.own),
+        "exact": options.exact or None,
+        "no_repeats": options.no_repeats or None,
     }
     return {name: value for name, value in settings.items() if value not in ([], {}, None)}
 

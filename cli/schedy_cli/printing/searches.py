@@ -39,6 +39,10 @@ def _definition_lines(definition: Definition) -> Iterator[str]:
         yield f"Pruner: {printable(name)}" + (f" {json.dumps(parameters)}" if parameters else "")
     yield from _listed("From experiments", (printable(start.experiment) for start in definition.warm_start))
     yield from _listed("Options", (f"{format_name(name)}: {format_value(x)}" for name, x in definition.options.items()))
+    if definition.exact:
+        yield "Exact: true"
+    if definition.no_repeats is not None:
+        yield f"No repeats: {json.dumps(definition.no_repeats)}"
     if definition.seed is not None:
         yield f"Seed: {definition.seed}"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from schedy.search.algorithms import ALGORITHMS
 from schedy.search.definition import Definition, as_observation, missing_result, observed, read_definition
 from schedy.wire.base import DONE, RUNNING, JobStatus
 from schedy.wire.values import load_values, stored_name
@@ -17,6 +18,7 @@ from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import CurvePoint, Experiment, Job
 from schedy_store.search.protocol import History, Trial
+from schedy_store.search.repeats import TriedPoints
 from schedy_store.search.wire import MadeJob
 
 _PUSHED_KEY = 2**32
@@ -90,6 +92,10 @@ class Memory:
         """Suggestions that are not stored yet, by number."""
         self._curves: dict[tuple[int, int], dict[int, float]] = {}
         self._last_point = 0
+        may_repeat = source.scheduler not in ALGORITHMS or ALGORITHMS[source.scheduler].may_repeat
+        wants_new = may_repeat and self.definition.avoids_repeats
+        self.tried = TriedPoints(self.definition.space()) if wants_new else None
+        """The points that are not to be suggested again; None if all may be."""
 
     def read(self, transaction: Transaction) -> None:
         """Catch up with the store."""
@@ -98,6 +104,8 @@ class Memory:
             self._ended = list(self._borrowed)
             self._order = [0] * len(self._borrowed)
         self._read_curves(transaction)
+        if self.tried is not None:
+            self.tried.read(transaction, self.source.pk)
         last = self._order[-1] if self._order else 0
         of_experiment = _TRIALS.where(Job.experiment_pk == self.source.pk)
         for row in transaction.sql.execute(of_experiment.where(Job.ended > last).order_by(Job.ended)):
@@ -134,6 +142,8 @@ class Memory:
 
     def remember(self, made: MadeJob) -> None:
         """Count a suggestion as made until the store has it."""
+        if self.tried is not None:
+            self.tried.remember(made.hyperparameters)
         self._made[made.number] = Trial(
             job_id="",
             number=made.number,

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TextIO
 
 from schedy.errors import InvalidValueError, SchedyError
@@ -23,6 +24,7 @@ from schedy_store.search.endings import ending
 from schedy_store.search.memory import Memory, read_source, running_experiments
 from schedy_store.search.output import begin_output, name_output
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
+from schedy_store.search.repeats import NoRepeats
 from schedy_store.search.wire import (
     CheckAnswer,
     CheckQuestion,
@@ -77,8 +79,10 @@ class _Search:
     @property
     def algorithm(self) -> Algorithm:
         if self._algorithm is None:
+            definition, tried = self.memory.definition, self.memory.tried
+            make = partial(make_algorithm, self.memory.source.scheduler)
             with _refusals():
-                self._algorithm = make_algorithm(self.memory.source.scheduler, self.memory.definition)
+                self._algorithm = make(definition) if tried is None else NoRepeats(definition, make, tried)
         return self._algorithm
 
     @property

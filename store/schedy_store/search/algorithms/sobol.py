@@ -19,6 +19,7 @@ class Sobol:
     def suggest(self, number: int, _history: History) -> Suggestion:
         if self._engine.num_generated != number:
             self._engine.reset()
-            self._engine.fast_forward(number)
+            if number:  # SciPy cannot go forward by nothing
+                self._engine.fast_forward(number)
         point = dict(zip(self._space.parameters, self._engine.random(1)[0].tolist(), strict=True))
         return Suggestion(self._space.draw(lambda name, distribution: distribution.at(point[name])))
