@@ -1,6 +1,6 @@
 """Population based training: the worst of the population go on from the networks of the best, at another rate.
 
-    schedy add Population pbt rate loguniform '{"low": 0.001, "high": 10}' --maximize accuracy --seed 1 \
+    schedy add Population pbt --rate 'loguniform(0.001, 10)' --maximize accuracy --seed 1 \
         --option population_size 6 --option max_generations 4 \
         --option explore '{"rate": {"perturb": {"min_factor": 0.5, "max_factor": 2}}}'
     python examples/population.py CHECKPOINTS

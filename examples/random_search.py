@@ -1,6 +1,6 @@
 """Random search, with the worker of the tutorial; only the name of the experiment is another.
 
-    schedy add MinimizeRandom random x normal '{"mean": 0, "std": 5}' y normal '{"mean": 0, "std": 2}'
+    schedy add MinimizeRandom random --x 'normal(0, 5)' --y 'normal(0, 2)'
     python examples/random_search.py
 """
 

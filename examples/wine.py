@@ -1,10 +1,8 @@
 """Which classifier fits the wine data, and with which hyperparameters? Those of each exist only when it was chosen.
 
-    schedy add Wine tpe model choice '{"values": ["svc", "forest"], "then": {
-            "svc": {"C": {"loguniform": {"low": 0.01, "high": 1000}},
-                    "gamma": {"loguniform": {"low": 0.0001, "high": 10}}},
-            "forest": {"depth": {"int": {"low": 1, "high": 12}},
-                       "features": {"uniform": {"low": 0.1, "high": 1}}}}}' \
+    schedy add Wine tpe --model 'choice(svc, forest, then={
+            "svc": {"C": "loguniform(0.01, 1000)", "gamma": "loguniform(0.0001, 10)"},
+            "forest": {"depth": "int(1, 12)", "features": "uniform(0.1, 1)"}})' \
         --maximize accuracy --max-jobs 30
     python examples/wine.py
 

@@ -3,7 +3,7 @@
 Install it where the results service runs, and start the service again:
 
     pip install examples/own_algorithm
-    schedy add MinimizeRandom hill-climbing x uniform '{"low": -5, "high": 5}' y uniform '{"low": -5, "high": 5}' \
+    schedy add MinimizeRandom hill-climbing --x 'uniform(-5, 5)' --y 'uniform(-5, 5)' \
         --minimize result --max-jobs 40 --seed 3 --option step 0.1
     python examples/random_search.py
 """

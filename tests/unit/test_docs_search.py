@@ -1,7 +1,6 @@
 """docs/search.md names all that a search can be told; its commands and files are ones that Schedy takes."""
 
 import inspect
-import json
 import re
 import shlex
 import tomllib
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schedy.pbt import Perturb, Truncate
-from schedy.random import KINDS, distribution_from_json
+from schedy.random import KINDS, parse_distribution
 from schedy.search.algorithms import ALGORITHMS
 from schedy.search.checks import check_definition
 from schedy.search.definition import Constraint, Definition, read_definition
@@ -80,10 +79,9 @@ def test_every_option_of_an_algorithm_is_there_with_its_default(name: str) -> No
 def test_every_distribution_has_a_row_whose_examples_can_be_read(name: str) -> None:
     ((_name, parameters, value),) = rows(name)
     assert value
-    made = [distribution_from_json(name, json.loads(text)) for text in re.findall(r"`(\{.*?\}|0)`", parameters)]
-    assert made
-    if name != "const":
-        assert all(f'"{parameter}"' in parameters for parameter in inspect.signature(KINDS[name]).parameters)
+    made = [parse_distribution(text) for text in re.findall(r"`(\w+\(.*?\))`", parameters)]
+    assert {each.kind for each in made} == {name}
+    assert all(f"`{parameter}`" in parameters for parameter in inspect.signature(KINDS[name]).parameters)
 
 
 @pytest.mark.parametrize("name", PRUNERS)

@@ -258,6 +258,7 @@ def test_show_has_lines_for_what_is_set() -> None:
             ["random", "--maxjobs", "40"],
             "No such option --maxjobs. Did you mean --max-jobs? A hyperparameter is written --maxjobs 'uniform(0, 1)'.",
         ),
+        (["random", "--lr", "0.1"], "No such option --lr. A hyperparameter is written --lr 'uniform(0, 1)'."),
         (["random", "-lr", "const(1)"], "No such option -lr. A hyperparameter is written --lr 'uniform(0, 1)'."),
         (["random", "x", "const", "True"], "x: const True: write true for the JSON value"),
         (["random", "x", "const", "1", "x", "const", "2"], "The hyperparameter 'x' is given twice."),

@@ -4,7 +4,6 @@ import json
 import shlex
 from typing import Any
 
-from schedy.random import distributions_from_json
 from schedy.search.errors import Setting
 
 _METAVARS = {"minimize": " RESULT", "maximize": " RESULT"}
@@ -28,6 +27,8 @@ def as_option(setting: Setting) -> str:
 
 def _space(hyperparameters: dict[str, Any]) -> str:
     """Return hyperparameters as options with their distributions in short form."""
+    from schedy.random import distributions_from_json  # noqa: PLC0415 - only this error needs it
+
     return " ".join(f"--{name} '{each}'" for name, each in distributions_from_json(hyperparameters).items())
 
 

@@ -180,7 +180,8 @@ def _refuse_distribution(option: str, values: list[str]) -> None:
 
 
 def _no_such_option(option: str, options: Options) -> click.UsageError:
-    close = difflib.get_close_matches(option, options, n=1)
-    hint = f" Did you mean {close[0]}?" if close else ""
+    known = [spelling.removeprefix("--") for spelling in options if spelling.startswith("--")]
+    close = difflib.get_close_matches(option.lstrip("-"), known, n=1)
+    hint = f" Did you mean --{close[0]}?" if close else ""
     example = f"--{option.lstrip('-')} 'uniform(0, 1)'"
     return click.UsageError(f"No such option {option}.{hint} A hyperparameter is written {example}.")
