@@ -27,9 +27,11 @@ from schedy.job_values import (
     unobserved_result,
 )
 from schedy.stored_job import StoredJob
+from schedy.tracebacks import traceback_text
 from schedy.wire.answers import ReportAnswer
 from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, QUEUED, FinalStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
+from schedy.wire.output import LONGEST_TRACEBACK, Tail, end_of
 from schedy.wire.records import JobRecord
 from schedy.wire.values import checked_values
 from schedy.worker.claims import new_hold
@@ -146,6 +148,20 @@ class Job(StoredJob):
         if point is not None:
             self._session.curves.add(self._hold, point)
 
+    def put_output(self, text: str, end: int, path: str | None = None) -> None:
+        """Store the output of the attempt, for `schedy output`; `schedy run` calls it.
+
+        `text` is what was written since the last call, or at least its last 64 KiB, and `end` the bytes of all output
+        up to there, counted in UTF-8 as the text is. `path` is the file with all of it. Does not wait: at most one
+        message per second is sent. Raises UnsafeUpdateError if the job is not held by this worker.
+        """
+        if not self._session.is_ours:
+            return
+        if self._hold is None:
+            raise UnsafeUpdateError(f"Job {self.job_id} is not held by this worker; only its holder can report.")
+        self._hold.check_not_lost()
+        self._session.outputs.add(self._hold, Tail.of(text, end), path)
+
     def should_prune(self) -> bool:
         """Return True if the pruner would end the job, by the service's latest answer, or the job is `cancelled`.
 
@@ -225,14 +241,21 @@ class Job(StoredJob):
         For a job that is complete although a stop signal came, or that has no block. Raises as leaving the block does,
         and UnsafeUpdateError if the job is not held by this worker.
         """
+        self._end_as(DONE, None, None)
+
+    def crash(self, error: str, traceback: str | None = None) -> None:
+        """End the job as CRASHED now, with this text as its error, as `finish` ends it as DONE."""
+        self._end_as(CRASHED, error, traceback)
+
+    def _end_as(self, status: FinalStatus, error: str | None, traceback: str | None) -> None:
         if not self._session.is_ours:
             return
         hold = self._hold
         if hold is None:
             raise UnsafeUpdateError(f"Job {self.job_id} is not held by this worker; only its holder can finish it.")
         with self._ending(hold):
-            self._finish(hold, DONE, None)
-            self._session.count_end(hold, error=None)
+            self._finish(hold, status, error, traceback)
+            self._session.count_end(hold, error=error)
 
     def __enter__(self) -> Self:
         if self._session.is_ours:
@@ -272,7 +295,7 @@ class Job(StoredJob):
         if ending.status is None:
             self._give_back(hold, ending.warning)
         elif ending.status == CRASHED:
-            self._crash(hold, ending.error)
+            self._crash(hold, ending.error, None if error is None else traceback_text(error))
         else:
             self._finish(hold, ending.status, None)
             self._session.count_end(hold, error=None)
@@ -281,21 +304,24 @@ class Job(StoredJob):
     def _give_back(self, hold: Hold, warning: str | None) -> None:
         if warning is not None:
             _log.warning("Job %s is given back: %s", self.job_id, warning)
+        if hold.stop is not None:  # else the attempt is forgotten, and its output
+            with hold.lock:
+                self._session.outputs.flush(hold)
         self._session.release(hold)
         self._update_record(status=QUEUED)
 
-    def _crash(self, hold: Hold, text: str | None) -> None:
+    def _crash(self, hold: Hold, text: str | None, traceback: str | None) -> None:
         """End as CRASHED; the user's exception goes on, so a refusal is only logged."""
         if hold.lost is not None:
             self._session.leases.drop(hold)
             return
         self._session.count_end(hold, error=text)
         try:
-            self._finish(hold, CRASHED, text)
+            self._finish(hold, CRASHED, text, traceback)
         except (UnsafeUpdateError, InvalidValueError) as refused:
             _log.warning("%s", refused)
 
-    def _finish(self, hold: Hold, status: FinalStatus, error_text: str | None) -> None:
+    def _finish(self, hold: Hold, status: FinalStatus, error_text: str | None, traceback: str | None = None) -> None:
         """Report the end. Results that cannot be sent make the job CRASHED; what can be sent is, then this raises."""
         try:
             hold.check_not_lost()
@@ -305,12 +331,12 @@ class Job(StoredJob):
         try:
             values, quality = self._checked()
         except InvalidValueError as fault:
-            self._report_unsendable(hold, error_text, fault)
+            self._report_unsendable(hold, error_text, traceback, fault)
             raise
         try:
-            self._report_end(hold, status, error_text, results=values, quality=quality)
+            self._report_end(hold, status, error_text, traceback, results=values, quality=quality)
         except MessageTooLargeError as fault:
-            self._report_unsendable(hold, error_text, fault)
+            self._report_unsendable(hold, error_text, traceback, fault)
             raise
         if status == DONE:
             self._warn_of_unobserved(values)
@@ -326,7 +352,9 @@ class Job(StoredJob):
             name = self._experiment.name
             _log.warning("Job %s of %s is DONE, and the search learns nothing from it: %s", self.job_id, name, lack)
 
-    def _report_unsendable(self, hold: Hold, error_text: str | None, fault: InvalidValueError) -> None:
+    def _report_unsendable(
+        self, hold: Hold, error_text: str | None, traceback: str | None, fault: InvalidValueError
+    ) -> None:
         """End as CRASHED, with those of the results that can be sent."""
         error_text = "\n".join(filter(None, [error_text, f"The results could not be sent: {fault}"]))
         limit = self._session.settings.max_message_bytes
@@ -335,19 +363,32 @@ class Job(StoredJob):
                 limit = min(limit, fault.limit_bytes) // 2
             values, quality = sendable_results(self.results, limit_bytes=limit), sendable_quality(self.quality)
             try:
-                self._report_end(hold, CRASHED, error_text, results=values, quality=quality)
+                self._report_end(hold, CRASHED, error_text, traceback, results=values, quality=quality)
             except MessageTooLargeError as too_large:
-                if not values:
+                if not values and traceback is None:
                     raise
+                traceback = traceback if values else None
                 fault = too_large
             else:
                 return
 
     def _report_end(
-        self, hold: Hold, status: FinalStatus, error_text: str | None, *, results: dict[str, Any], quality: float
+        self,
+        hold: Hold,
+        status: FinalStatus,
+        error_text: str | None,
+        traceback: str | None,
+        *,
+        results: dict[str, Any],
+        quality: float,
     ) -> None:
         answer = self._session.reports.finish(
-            hold, status=status, results=results, quality=quality, error=storable_error(error_text)
+            hold,
+            status=status,
+            results=results,
+            quality=quality,
+            error=storable_error(error_text),
+            traceback=None if traceback is None else end_of(traceback, LONGEST_TRACEBACK),
         )
         self._take_end(answer, status, error_text)
 

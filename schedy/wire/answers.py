@@ -170,6 +170,25 @@ class CurveAnswer(Answer):
     points: list[Point]
 
 
+class OutputAnswer(Answer):
+    """The end of the output of an attempt: `text`, ending with byte `end` of it. `path`: its file on the worker's host.
+
+    `running`: the attempt goes on. `status` is that of the job, `attempts` those of which anything is stored, `worker`
+    the one of this attempt if something is.
+    """
+
+    kind: Literal["output_answer"] = "output_answer"
+    attempt: int
+    text: str
+    end: int
+    traceback: str | None = None
+    path: str | None = None
+    worker: str | None = None
+    status: JobStatus
+    running: bool
+    attempts: list[int] = []
+
+
 class WorkersAnswer(Page):
     kind: Literal["workers_answer"] = "workers_answer"
     workers: list[WorkerRecord]

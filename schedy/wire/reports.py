@@ -69,8 +69,21 @@ class Progress(HeldReport):
     points: Points = []
 
 
+class Output(HeldReport):
+    """The latest output of the attempt; the job goes on.
+
+    `text` is the part that was not sent before, or its last 64 KiB; `end` the number of bytes of all output up to the
+    end of `text`, in UTF-8. `path` is the file on the worker's machine that has all of it.
+    """
+
+    kind: Literal["output"] = "output"
+    text: Text
+    end: int = Field(ge=0, le=2**53)
+    path: Text | None = None
+
+
 class Finish(HeldReport):
-    """The job is over."""
+    """The job is over. `traceback` is that of the exception which ended it, its last 16 KiB."""
 
     kind: Literal["finish"] = "finish"
     status: FinalStatus
@@ -78,6 +91,7 @@ class Finish(HeldReport):
     quality: float
     error: Text | None = None
     points: Points = []
+    traceback: Text | None = None
 
 
 class Release(HeldReport):

@@ -13,10 +13,12 @@ from schedy.wire.answers import (
     HistoryAnswer,
     JobOrderAnswer,
     JobsAnswer,
+    OutputAnswer,
     Page,
     WorkersAnswer,
 )
 from schedy.wire.base import MOST_IN_A_MESSAGE, A, JobStatus, Part, Question, Uid
+from schedy.wire.records import MOST_ATTEMPTS
 
 P = TypeVar("P", bound=Page)
 
@@ -118,6 +120,19 @@ class GetCurve(Request[CurveAnswer]):
     experiment_uid: Uid
     job_id: str
     limit: int = Field(default=1000, ge=2, le=10_000)
+
+
+class GetOutput(Request[OutputAnswer]):
+    """The end of the output of an attempt of a job, None for the latest, and its traceback.
+
+    Only what follows byte number `after` of the output, for one who has read so far.
+    """
+
+    kind: Literal["get_output"] = "get_output"
+    experiment_uid: Uid
+    job_id: str
+    attempt: int | None = Field(default=None, ge=0, le=MOST_ATTEMPTS)
+    after: int = Field(default=0, ge=0, le=2**53)
 
 
 class GetWorkers(PagedRequest[WorkersAnswer]):

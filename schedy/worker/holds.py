@@ -8,6 +8,7 @@ from typing import Any
 
 from schedy.errors import UnsafeUpdateError
 from schedy.wire.base import MOST_IN_A_MESSAGE, Worker, WorkerState, as_line
+from schedy.wire.output import Tail
 from schedy.wire.records import MOST_POINTS, Point
 from schedy.wire.reports import Heartbeat, HeldJob
 from schedy.worker.tickets import HeldTicket
@@ -28,7 +29,7 @@ class Hold:
     """A job held by this process under a token.
 
     The job's thread and the I/O thread share it: answers of the service set `lost`, `stop`, `prune` and `curve_due`
-    in the I/O thread; `lock` guards points and the order of reports; the rest is the job's thread's.
+    in the I/O thread; `lock` guards points, output and the order of reports; the rest is the job's thread's.
     """
 
     experiment_uid: str
@@ -51,6 +52,11 @@ class Hold:
     points_bytes: int = 0
     curve_due: float = 0.0
     """Time at which points go out even if the answer to the last ones has not come, by `time.monotonic`."""
+    output: Tail | None = None
+    """Output that was not sent yet."""
+    output_path: str | None = None
+    output_under_way: bool = False
+    """True while the broker has not confirmed an output, and for a while afterwards."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held from the numbering of a report until it is on its way. Finalisers do not take it."""
     started: float = field(default_factory=time.monotonic)

@@ -13,6 +13,7 @@ from schedy.worker.call_table import Call
 from schedy.worker.calls import Calls
 from schedy.worker.holds import Hold
 from schedy.worker.leases import Leases
+from schedy.worker.outputs import Outputs
 
 _ANSWER_SECONDS = 5.0
 
@@ -23,9 +24,10 @@ class Reports:
     The service has a few seconds to refuse a report; while it is down, no report waits for its answer.
     """
 
-    def __init__(self, calls: Calls, leases: Leases) -> None:
+    def __init__(self, calls: Calls, leases: Leases, outputs: Outputs) -> None:
         self._calls = calls
         self._leases = leases
+        self._outputs = outputs
 
     def progress(self, hold: Hold, *, results: Mapping[str, Any], quality: float) -> ReportAnswer | None:
         """Report results and quality so far; return the answer if there is one already.
@@ -39,13 +41,21 @@ class Reports:
         return self._wait(hold, report, call, curves)
 
     def finish(
-        self, hold: Hold, *, status: FinalStatus, results: Mapping[str, Any], quality: float, error: str | None
+        self,
+        hold: Hold,
+        *,
+        status: FinalStatus,
+        results: Mapping[str, Any],
+        quality: float,
+        error: str | None,
+        traceback: str | None,
     ) -> ReportAnswer | None:
-        """Report the end of a job. Its lease is kept until the broker has the report. Else as `progress`.
+        """Report the end of a job, behind its output. Its lease is kept until the broker has the report.
 
-        Raises MessageTooLargeError if the broker does not take it: the job is held as before.
+        Else as `progress`. Raises MessageTooLargeError if the broker does not take it: the job is held as before.
         """
         with hold.lock:
+            self._outputs.flush(hold)
             curves = self._send_points(hold)
             report = Finish(
                 **hold.report_fields(),
@@ -54,6 +64,7 @@ class Reports:
                 results=results,
                 quality=quality,
                 error=error,
+                traceback=traceback,
             )
             call = self._calls.call(report)
         hold.finishing = True

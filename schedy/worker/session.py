@@ -19,6 +19,7 @@ from schedy.worker.crash_loop import CrashLoop
 from schedy.worker.curves import Curves
 from schedy.worker.holds import Hold
 from schedy.worker.leases import Leases
+from schedy.worker.outputs import Outputs
 from schedy.worker.reports import Reports
 from schedy.worker.signals import close_in_children
 from schedy.worker.tickets import TicketSource
@@ -48,7 +49,8 @@ class Session:
         self.leases = Leases(self.calls, self.worker, lease_seconds=settings.lease_seconds)
         self.claims = Claims(self.calls, self.leases, self.worker, settings)
         self.curves = Curves(self.calls, self.leases)
-        self.reports = Reports(self.calls, self.leases)
+        self.outputs = Outputs(self.calls)
+        self.reports = Reports(self.calls, self.leases, self.outputs)
         self.warned_of_unobserved: set[str] = set()
         """Experiments, by uid, with a DONE job from here that lacked an objective."""
         self.crash_loop = CrashLoop(limit=settings.crash_limit, within_seconds=settings.crash_seconds)

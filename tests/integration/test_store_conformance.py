@@ -19,7 +19,7 @@ from sqlalchemy import insert, select, update
 from schedy.wire.answers import ClaimAnswer, HeartbeatAnswer, JobsChangedAnswer, ReportAnswer
 from schedy.wire.base import DONE, FINAL_STATUSES, QUEUED, RUNNING, Worker
 from schedy.wire.changes import CancelJobs, RetryJobs, UpdateExperiment
-from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Progress, Release
+from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Output, Progress, Release
 from schedy.wire.stopping import Stop
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.changes import Changes
@@ -130,8 +130,9 @@ def _report(kind: str, token: str, sequence: int) -> JobEvent:
     def _apply(bench: Bench, job_id: str) -> tuple[Effects, bool]:
         named = {**bench.naming(job_id, token), "sequence": sequence}
         put = {**named, "results": {"loss": sequence}, "quality": 0.5}
-        messages: dict[str, Callable[[], Progress | Finish | Release]] = {
+        messages: dict[str, Callable[[], Progress | Output | Finish | Release]] = {
             "progress": lambda: Progress(**put),
+            "output": lambda: Output(**named, text="text", end=sequence * 4),
             "finish": lambda: Finish(**put, status=DONE, error=None),
             "release": lambda: Release(**named),
         }
@@ -140,7 +141,7 @@ def _report(kind: str, token: str, sequence: int) -> JobEvent:
         return outcome, outcome.answer.accepted
 
     def _judge(job: JobState, terms: Terms, now: datetime) -> Verdict:
-        if kind == "progress":
+        if kind in {"progress", "output"}:
             return transitions.progress(job, terms, token, sequence, now)
         if kind == "finish":
             return transitions.finish(job, terms, token, sequence, DONE)
@@ -166,7 +167,7 @@ JOB_EVENTS = [
     *(_heartbeat(token) for token in (MINE, OTHER)),
     *(
         _report(kind, token, sequence)
-        for kind, token, sequence in product(("progress", "finish", "release"), (MINE, OTHER), (1, 2))
+        for kind, token, sequence in product(("progress", "output", "finish", "release"), (MINE, OTHER), (1, 2))
     ),
     _user_change(CancelJobs),
     _user_change(RetryJobs),

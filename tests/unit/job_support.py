@@ -39,7 +39,21 @@ class NotingSession:
     def curves(self) -> Any:
         return SimpleNamespace(add=lambda _hold, point: self.points.append(point))
 
-    def finish(self, hold: Hold, *, status: str, results: Mapping[str, Any], quality: float, error: str | None) -> None:
+    @property
+    def outputs(self) -> Any:
+        return SimpleNamespace(flush=lambda _hold: None)
+
+    def finish(
+        self,
+        hold: Hold,
+        *,
+        status: str,
+        results: Mapping[str, Any],
+        quality: float,
+        error: str | None,
+        traceback: str | None,
+    ) -> None:
+        assert (traceback is None) == (error is None)
         hold.finishing = True
         self.ended.append((status, results, quality, error))
 

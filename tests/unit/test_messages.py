@@ -33,7 +33,7 @@ from schedy.wire.changes import (
 )
 from schedy.wire.codec import decode, decode_answer, decode_ticket, encode, routing_key
 from schedy.wire.records import JobRecord, Point
-from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Progress, Release, Report
+from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Output, Progress, Release, Report
 from schedy.wire.requests import (
     GetCurve,
     GetExperiments,
@@ -41,6 +41,7 @@ from schedy.wire.requests import (
     GetHistory,
     GetJobOrder,
     GetJobs,
+    GetOutput,
     GetWorkers,
     Request,
     SortField,
@@ -57,8 +58,11 @@ HELD: dict[str, Any] = {"experiment_uid": A, "job_id": "_bcdef", "token": B}
 SENDABLE: list[Sendable] = [
     Claim(**HELD, worker=WORKER),
     Progress(**HELD, sequence=1, results=NASTY, quality=-math.inf),
-    Finish(**HELD, sequence=2, status="CRASHED", results=NASTY, quality=0.5, error="line 1\nline 2\t\x1b"),
+    Finish(
+        **HELD, sequence=2, status="CRASHED", results=NASTY, quality=0.5, error="line 1\nline 2\t\x1b", traceback="T"
+    ),
     Curve(**HELD, sequence=3, points=[Point(step=-1, values={"loss": math.inf})]),
+    Output(**HELD, sequence=4, text="\x1b[1mé\r\n", end=2**40, path="/runs/é"),
     Release(**HELD, sequence=3),
     Demand(experiment_uid=A, worker=WORKER, wait_id=B),
     Heartbeat(worker=WORKER, held=[HeldJob(**HELD)]),
@@ -83,6 +87,7 @@ SENDABLE: list[Sendable] = [
     GetFields(experiment_uid=A),
     GetHistory(experiment_uid=A, job_id="abcdef", newest=True),
     GetCurve(experiment_uid=A, job_id="abcdef"),
+    GetOutput(experiment_uid=A, job_id="abcdef", attempt=2, after=7),
     GetWorkers(gone=True),
 ]
 OF_CLIENTS = [message for message in SENDABLE if not message.by_service]

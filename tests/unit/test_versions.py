@@ -30,6 +30,7 @@ from schedy.wire.answers import (
     JobOutcome,
     JobsAnswer,
     JobsChangedAnswer,
+    OutputAnswer,
     PushAnswer,
     Refusal,
     ReportAnswer,
@@ -101,6 +102,7 @@ ANSWERS: list[Answer] = [
     FieldsAnswer(hyperparameters=["x"], results=["y"]),
     HistoryAnswer(events=[EVENT]),
     CurveAnswer(points=[Point(step=1, values={"loss": 1.0})]),
+    OutputAnswer(attempt=1, text="t", end=5, traceback="T", path="/f", worker="w", status="DONE", running=False),
     WorkersAnswer(workers=[WORKER]),
 ]
 TICKET = Ticket(experiment_uid=A, experiment="x", job_id="abcdef", hyperparameters=NASTY)

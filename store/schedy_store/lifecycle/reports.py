@@ -13,13 +13,14 @@ from schedy.search.definition import as_observation
 from schedy.wire.answers import ClaimAnswer, DemandAnswer, HeartbeatAnswer, JobNotice, Refusal, ReportAnswer
 from schedy.wire.base import CRASHED, DONE, PRUNED, RUNNING
 from schedy.wire.records import JobRecord
-from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Progress, Release, Report
+from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Output, Progress, Release, Report
 from schedy.wire.values import Values, dump_values, load_values
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.curves import Curves
 from schedy_store.lifecycle.effects import ClaimedTicket, Effects, PrunerCall, WaitingWorker
 from schedy_store.lifecycle.job_rows import JobRows, reason_to_stop, state_of, why_to_stop
 from schedy_store.lifecycle.leases import Leases
+from schedy_store.lifecycle.outputs import Outputs
 from schedy_store.lifecycle.transitions import JobState, Verdict
 from schedy_store.lifecycle.workers import Workers
 from schedy_store.schema.engine import Transaction
@@ -32,7 +33,7 @@ _UNKNOWN = "the store does not know it: the store was restored from an older bac
 _FORGED = "it comes from another user of the broker than the first claim."
 
 _EXPERIMENT = select(Experiment.pk, Experiment.scheduler).where(Experiment.uid == bindparam("uid_is"))
-_HeldReport = Progress | Curve | Finish | Release
+_HeldReport = Progress | Curve | Output | Finish | Release
 
 
 class Reports:
@@ -46,6 +47,7 @@ class Reports:
         self._journal = self._rows.journal
         self._workers = Workers(transaction)
         self._curves = Curves(transaction)
+        self._outputs = Outputs(transaction)
         self._leases = Leases(transaction, lease_seconds=lease_seconds)
 
     def apply(self, report: Report[Any], user: str | None = None) -> Effects:
@@ -132,8 +134,7 @@ class Reports:
         effects = Effects(ReportAnswer(accepted=True))
         if not verdict.reason:
             return effects  # it came twice, or was overtaken
-        if not isinstance(message, Release):
-            self._curves.add(row, message.points)
+        self._add_content(row, message)
         if verdict.state.status == RUNNING:
             self._progressed(row, verdict.state, message)
             if isinstance(message, Curve) and row.prunes:
@@ -151,12 +152,21 @@ class Reports:
         )
         return effects
 
+    def _add_content(self, row: JobRow, message: _HeldReport) -> None:
+        """Store what a report has for the current attempt beside results."""
+        if isinstance(message, Progress | Curve | Finish):
+            self._curves.add(row, message.points)
+        if isinstance(message, Output):
+            self._outputs.add(row, message)
+        if isinstance(message, Finish) and message.traceback is not None:
+            self._outputs.add_traceback(row, message.traceback)
+
     def _judge(self, row: JobRow, message: _HeldReport, user: str | None) -> Verdict:
         job, terms = state_of(row), self._rows.terms(row)
         if _is_forged(row, message.token, user):
             return Verdict(job, False, _FORGED)
         match message:
-            case Progress() | Curve():
+            case Progress() | Curve() | Output():
                 return transitions.progress(job, terms, message.token, message.sequence, self._now)
             case Finish():
                 return transitions.finish(job, terms, message.token, message.sequence, message.status)
@@ -165,7 +175,7 @@ class Reports:
 
     def _put(self, row: JobRow, message: _HeldReport) -> dict[str, Any]:
         """Return the columns with the results and quality of a report."""
-        if isinstance(message, Release | Curve):
+        if isinstance(message, Release | Curve | Output):
             return {}
         return self._rows.reported(row, message.results, message.quality)
 
@@ -185,7 +195,8 @@ class Reports:
 
     def _progressed(self, row: JobRow, state: JobState, message: _HeldReport) -> None:
         self._rows.move(row, state, heard_at=self._now, reported_at=self._now, **self._put(row, message))
-        self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
+        if not isinstance(message, Output):
+            self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
 
     def _ended(self, row: JobRow, state: JobState, message: _HeldReport, effects: Effects) -> None:
         error = message.error if isinstance(message, Finish) else None
@@ -212,8 +223,10 @@ class Reports:
         self._journal.of_job(row, "released", why, worker=row.worker, attempt=row.attempt)
         left = dump_values(message.results) if isinstance(message, Progress | Finish) else row.results
         self._rows.queue_again(row, state, left)
-        if state.attempt < row.attempt and self._curves.forget_attempt(row) and row.prunes:
-            self._rows.rewrite(row.experiment_pk)
+        if state.attempt < row.attempt:
+            self._outputs.forget_attempt(row)
+            if self._curves.forget_attempt(row) and row.prunes:
+                self._rows.rewrite(row.experiment_pk)
         effects.job_moved(row)
         effects.tickets_wanted.add(row.experiment_pk)
         effects.log.append(f"{row.experiment_name}: job {row.job_id} was given back by {row.worker}. {why}")
@@ -279,6 +292,7 @@ class Reports:
         Demand: _demand,
         Progress: _report,
         Curve: _report,
+        Output: _report,
         Finish: _report,
         Release: _report,
     }

@@ -14,10 +14,11 @@ from schedy.wire.requests import (
     GetHistory,
     GetJobOrder,
     GetJobs,
+    GetOutput,
     GetWorkers,
     Request,
 )
-from schedy_store.reads import curves, events, experiments, jobs, order, workers
+from schedy_store.reads import curves, events, experiments, jobs, order, outputs, workers
 from schedy_store.schema.engine import Transaction
 
 _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
@@ -27,6 +28,7 @@ _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
     GetFields: order.read_fields,
     GetHistory: events.read_history,
     GetCurve: curves.read_curve,
+    GetOutput: outputs.read_output,
     GetWorkers: workers.read_workers,
 }
 

@@ -203,6 +203,20 @@ class CurvePoint(Base):
     value: Mapped[float | None] = mapped_column(NanAsNull)
 
 
+class AttemptOutput(Base):
+    """The end of the output of an attempt, with its byte number `written`, and the traceback that ended it."""
+
+    __tablename__ = "attempt_output"
+
+    job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    text: Mapped[str] = mapped_column(Text, default="")
+    written: Mapped[int] = mapped_column(BigInteger, default=0)
+    traceback: Mapped[str | None] = mapped_column(Text)
+    path: Mapped[str | None] = mapped_column(Text)
+    worker: Mapped[str | None] = mapped_column(Text)
+
+
 class JobValue(Base):
     """A number or the beginning of a text that jobs can be sorted by; `name` is ASCII-escaped."""
 
