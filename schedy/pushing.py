@@ -194,8 +194,8 @@ class _ChunksUnderWay:
         """Raise NotStoredYetError if the broker has chunks that no service has answered."""
         if self._unanswered:
             raise NotStoredYetError(
-                f"The broker has {self._unanswered} job(s), and they will be stored when the results service is back."
-                " `schedy doctor` looks for the cause."
+                f"The broker has {self._unanswered} job(s), and they will be stored when the results service is back;"
+                " if it refuses them, `schedy log` has the reason. `schedy doctor` looks for the cause of its silence."
             )
 
 

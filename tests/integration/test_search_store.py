@@ -418,7 +418,8 @@ class TestChecksOfNewSearches:
 
     def test_one_that_has_jobs_already_is_not_removed(self, desk: SearchDesk) -> None:
         self.ask(desk, self.add(desk, hyperparameters=self.TOO_LARGE))
-        desk.change(Push(request_id=fresh(), experiment_name="E", jobs=[NewJob(hyperparameters={})], worker=WORKER))
+        job = NewJob(hyperparameters=dict.fromkeys(self.TOO_LARGE, 1))
+        desk.change(Push(request_id=fresh(), experiment_name="E", jobs=[job], worker=WORKER))
         desk.take(desk.arrived.get(timeout=60))
         ((_tag, answer),) = self.replies(desk)
         assert isinstance(answer, ExperimentChangedAnswer)

@@ -334,6 +334,9 @@ class TestChanges:
         refusal = told(desk.change(push.model_copy(update={"request_id": fresh()})), Refusal)
         assert refusal.code == "not_found"
         assert refusal.reason == "There is no experiment 'MinimiseManual'. Did you mean 'MinimizeManual'?"
+        log = desk.read(GetHistory())
+        assert isinstance(log, HistoryAnswer)
+        assert [event.kind for event in log.events] == ["refused", "refused"], "its sender may not wait any more"
 
     def test_a_push_that_a_search_cannot_use_is_refused_and_recorded(self, desk: Desk) -> None:
         space = {

@@ -33,6 +33,8 @@ from schedy_store.schema.records import job_record
 from schedy_store.schema.rows import ExperimentRow, JobRow
 from schedy_store.schema.tables import Job
 
+_DETAIL_CHARACTERS = 1000
+
 
 class JobChanges:
     """Applies changes to jobs within one transaction."""
@@ -52,12 +54,12 @@ class JobChanges:
         uid, rows = push.experiment_uid, self._experiments
         experiment = rows.named(push.experiment_name) if uid is None else rows.with_uid(uid)
         if experiment is None:
-            return Effects(missing_experiment(self._sql, push.experiment_name))
+            return self._refuse(None, push, missing_experiment(self._sql, push.experiment_name))
         try:
             pushed = PushedJobs(experiment.scheduler, read_definition(load_values(experiment.settings)))
             faults = [pushed.fault(job.hyperparameters) for job in push.jobs]
         except InvalidValueError as fault:
-            return self._refuse(experiment, push, str(fault))
+            return self._refuse(experiment.pk, push, Refusal(code="invalid", reason=str(fault)))
         job_ids = self._new_jobs.fresh_ids(experiment.pk, len(push.jobs))
         newcomers = [
             Newcomer(new, self._holder(new, push, experiment.pk, job_id, user))
@@ -76,11 +78,11 @@ class JobChanges:
             self._go_first(experiment, effects)
         return effects
 
-    def _refuse(self, experiment: ExperimentRow, push: Push, reason: str) -> Effects:
+    def _refuse(self, experiment_pk: int | None, push: Push, refusal: Refusal) -> Effects:
         """Refuse a push and record it: its sender may not wait for the answer any more."""
-        detail = f"A push of {len(push.jobs)} job(s) was refused: {reason}"
-        self._journal.record("refused", detail, experiment_pk=experiment.pk, worker=str(push.worker))
-        return Effects(Refusal(code="invalid", reason=reason), log=[f"{experiment.name}: {detail}"])
+        detail = f"A push of {len(push.jobs)} job(s) was refused: {refusal.reason}"[:_DETAIL_CHARACTERS]
+        self._journal.record("refused", detail, experiment_pk=experiment_pk, worker=str(push.worker))
+        return Effects(refusal, log=[f"{push.experiment_name}: {detail}"[:_DETAIL_CHARACTERS]])
 
     def _go_first(self, experiment: ExperimentRow, effects: Effects) -> None:
         """Let pushed jobs overtake those that the search has made and no worker has claimed."""
