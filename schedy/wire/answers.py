@@ -13,7 +13,7 @@ from schedy.errors import (
     VersionMismatchError,
 )
 from schedy.wire.base import A, Answer, JobId, JobStatus, Part, Question, Token, Uid
-from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Point, WorkerRecord
+from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Point, RunningJob, Standing, WorkerRecord
 
 ErrorCode = Literal["not_found", "exists", "unsafe", "invalid"]
 
@@ -139,6 +139,38 @@ class JobsAnswer(Page):
 
     def last_position(self) -> int | None:
         return self.jobs[-1].position if self.jobs else None
+
+
+class BestAnswer(Answer):
+    """Jobs that are DONE, have a number for each objective and keep the constraints; the best first.
+
+    With several objectives, those of the Pareto front, in the order of the first objective; of jobs with equal values
+    the oldest. `more`: the front has more than were asked for, or they are too large for one message.
+    """
+
+    kind: Literal["best_answer"] = "best_answer"
+    jobs: list[JobRecord]
+    more: bool = False
+
+
+class OverviewAnswer(Standing, Answer):
+    """How an experiment is getting on, and what its workers are doing.
+
+    `running` has the oldest of the jobs that run, with the latest values of the first objective.
+    """
+
+    kind: Literal["overview_answer"] = "overview_answer"
+    running: list[RunningJob]
+    last_ended: JobRecord | None
+    last_crashed: JobRecord | None
+
+
+class OverviewsAnswer(Page):
+    kind: Literal["overviews_answer"] = "overviews_answer"
+    overviews: list[Standing]
+
+    def last_position(self) -> int | None:
+        return self.overviews[-1].experiment.position if self.overviews else None
 
 
 class JobOrderAnswer(Answer):

@@ -68,6 +68,19 @@ class ExperimentRecord(Part):
     problem: str | None = None
 
 
+class RunningJob(Part):
+    """What a screen shows of a job that runs: for how many seconds by the store's clock, the end of its curve."""
+
+    job_id: str
+    worker: str | None
+    attempt: int
+    seconds: float
+    silent_seconds: float | None = None
+    stop: Stop | None = None
+    steps: list[int] = []
+    values: list[float] = []
+
+
 class JobEvent(Part):
     """Something that happened to a job or an experiment; `times` in a row, until `last_at`.
 
@@ -131,3 +144,21 @@ class JobRecord(Part):
     silent_seconds: float | None = None
     parent: str | None = None
     generation: int | None = None
+
+
+class Standing(Part):
+    """How an experiment is getting on.
+
+    `best` has for each objective the job that is best by it, of those that `GetBest` chooses from. `open_jobs` will
+    end, or are still to be made; None if nothing limits them. `mean_seconds` is that of the last 100 jobs to end.
+    `seconds_left`: until all are done at the present pace; None where nothing tells. `workers` counts those that are
+    alive, whatever they work on, `busy` those that hold jobs of this experiment.
+    """
+
+    experiment: ExperimentRecord
+    best: list[JobRecord]
+    open_jobs: int | None
+    mean_seconds: float | None
+    seconds_left: float | None
+    workers: int
+    busy: int

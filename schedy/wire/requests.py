@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from schedy.wire import names
 from schedy.wire.answers import (
+    BestAnswer,
     CurveAnswer,
     ExperimentsAnswer,
     FieldsAnswer,
@@ -14,6 +15,8 @@ from schedy.wire.answers import (
     JobOrderAnswer,
     JobsAnswer,
     OutputAnswer,
+    OverviewAnswer,
+    OverviewsAnswer,
     Page,
     WorkersAnswer,
 )
@@ -80,6 +83,28 @@ class GetJobs(PagedRequest[JobsAnswer]):
     job_id: str | None = None
     statuses: list[JobStatus] = []
     positions: list[int] | None = Field(default=None, max_length=MOST_IN_A_MESSAGE)
+
+
+class GetBest(Request[BestAnswer]):
+    """The best DONE jobs, the best first; the Pareto front if there are several objectives."""
+
+    kind: Literal["get_best"] = "get_best"
+    experiment_uid: Uid
+    limit: int = Field(default=1, ge=1, le=MOST_IN_A_MESSAGE)
+
+
+class GetOverview(Request[OverviewAnswer]):
+    """How an experiment is getting on: all that one look at it shows."""
+
+    kind: Literal["get_overview"] = "get_overview"
+    experiment_uid: Uid
+
+
+class GetOverviews(PagedRequest[OverviewsAnswer]):
+    """A page of the experiments with what a list shows of each; `running`: only those that are RUNNING."""
+
+    kind: Literal["get_overviews"] = "get_overviews"
+    running: bool = False
 
 
 class GetJobOrder(Request[JobOrderAnswer]):

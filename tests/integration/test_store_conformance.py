@@ -7,6 +7,7 @@ tickets write its verdicts and nothing else, the statements that change many row
 import contextlib
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from schedy.wire.stopping import Stop
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.job_counts import count_jobs, job_counts
 from schedy_store.lifecycle.job_rows import state_of
 from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.reports import Reports
@@ -76,6 +78,9 @@ class Bench:
         found = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment).where(Job.experiment_pk == self.experiment_pk)
         rows = [JobRow(*row) for row in self.transaction.sql.execute(found)]
         return {row.job_id: state_of(row) for row in rows}
+
+    def counts(self) -> dict[str, int]:
+        return job_counts(self.transaction.sql, [self.experiment_pk])[self.experiment_pk]
 
 
 @dataclass(frozen=True)
@@ -320,6 +325,7 @@ class Laboratory:
         with self.store.transaction() as transaction:
             rows = [_columns(self.experiment_pk, number, state) for number, state in enumerate(states)]
             transaction.sql.execute(insert(Job), rows)
+            count_jobs(transaction.sql, self.experiment_pk, Counter(state.status for state in states))
 
     def turn(self, *, turn: str, retry_timeouts: bool) -> Terms:
         with self.store.transaction() as transaction:
@@ -359,6 +365,7 @@ def test_an_event_leaves_every_kind_of_row_as_the_rules_say(
             before = bench.states()
             told = {job_id: event.apply(bench, job_id) for job_id in before}
             after = bench.states()
+            assert bench.counts() == Counter(state.status for state in after.values())
             for job_id, state in before.items():
                 verdict = event.judge(state, terms, NOW)
                 assert after[job_id] == verdict.state, (event.name, state)
@@ -380,6 +387,7 @@ def test_what_happens_to_many_rows_at_once_leaves_each_as_the_rules_say(
             before = bench.states()
             event.apply(bench)
             after = bench.states()
+            assert bench.counts() == Counter(state.status for state in after.values())
             for job_id, state in before.items():
                 assert after[job_id] == event.judge(state, terms, NOW), (event.name, state)
 
@@ -417,4 +425,5 @@ def test_a_random_life_goes_as_the_rules_say(laboratory: Laboratory, seed: int) 
                 event.apply(bench)
                 expected = event.judge(expected, terms, now)
             lived.append(f"{event.name}: {expected}")
+            assert bench.counts() == {expected.status: 1}
             assert bench.states() == {"j00000": expected}, "\n".join(lived)

@@ -35,6 +35,7 @@ from schedy.wire.codec import decode, decode_answer, decode_ticket, encode, rout
 from schedy.wire.records import JobRecord, Point
 from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Output, Progress, Release, Report
 from schedy.wire.requests import (
+    GetBest,
     GetCurve,
     GetExperiments,
     GetFields,
@@ -42,6 +43,8 @@ from schedy.wire.requests import (
     GetJobOrder,
     GetJobs,
     GetOutput,
+    GetOverview,
+    GetOverviews,
     GetWorkers,
     Request,
     SortField,
@@ -88,6 +91,9 @@ SENDABLE: list[Sendable] = [
     GetHistory(experiment_uid=A, job_id="abcdef", newest=True),
     GetCurve(experiment_uid=A, job_id="abcdef"),
     GetOutput(experiment_uid=A, job_id="abcdef", attempt=2, after=7),
+    GetBest(experiment_uid=A, limit=5),
+    GetOverview(experiment_uid=A),
+    GetOverviews(running=True),
     GetWorkers(gone=True),
 ]
 OF_CLIENTS = [message for message in SENDABLE if not message.by_service]

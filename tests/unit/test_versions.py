@@ -15,6 +15,7 @@ import pytest
 from schedy.amqp.channel import Channel, Incoming
 from schedy.wire import codec
 from schedy.wire.answers import (
+    BestAnswer,
     ClaimAnswer,
     CurveAnswer,
     DemandAnswer,
@@ -31,6 +32,8 @@ from schedy.wire.answers import (
     JobsAnswer,
     JobsChangedAnswer,
     OutputAnswer,
+    OverviewAnswer,
+    OverviewsAnswer,
     PushAnswer,
     Refusal,
     ReportAnswer,
@@ -38,7 +41,7 @@ from schedy.wire.answers import (
 )
 from schedy.wire.base import MESSAGES, Answer, Message
 from schedy.wire.codec import decode, decode_answer, decode_ticket, encode
-from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits, Point, WorkerRecord
+from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits, Point, RunningJob, Standing, WorkerRecord
 from schedy.wire.reports import Finish
 from schedy.wire.service import Replay, Tick, Ticket
 from schedy.wire.versions import SCHEMA_VERSION, RawMessage, UndecodableError, Versions
@@ -85,6 +88,10 @@ WORKER = WorkerRecord(
     crashed=0,
     lost=0,
 )
+STANDING = Standing(
+    experiment=EXPERIMENT, best=[JOB], open_jobs=3, mean_seconds=1.5, seconds_left=4.5, workers=2, busy=1
+)
+RUNNING = RunningJob(job_id="abcdef", worker="w", attempt=1, seconds=1.5, steps=[1], values=[0.5])
 ANSWERS: list[Answer] = [
     Refusal(code="invalid", reason="because"),
     ClaimAnswer(granted=True, job=JOB, lease_seconds=30.0),
@@ -104,6 +111,9 @@ ANSWERS: list[Answer] = [
     CurveAnswer(points=[Point(step=1, values={"loss": 1.0})]),
     OutputAnswer(attempt=1, text="t", end=5, traceback="T", path="/f", worker="w", status="DONE", running=False),
     WorkersAnswer(workers=[WORKER]),
+    BestAnswer(jobs=[JOB], more=True),
+    OverviewAnswer(**dict(STANDING), running=[RUNNING], last_ended=JOB, last_crashed=None),
+    OverviewsAnswer(overviews=[STANDING]),
 ]
 TICKET = Ticket(experiment_uid=A, experiment="x", job_id="abcdef", hyperparameters=NASTY)
 FINISH = Finish(**HELD, sequence=2, status="DONE", results={"loss": 1}, quality=0.5)

@@ -24,6 +24,7 @@ from schedy.wire.values import load_values
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.experiment_changes import ExperimentRows, missing_experiment
+from schedy_store.lifecycle.job_counts import count_jobs
 from schedy_store.lifecycle.job_rows import JobRows, state_of
 from schedy_store.lifecycle.new_jobs import Newcomer, NewJobs
 from schedy_store.lifecycle.transitions import Verdict
@@ -120,6 +121,7 @@ class JobChanges:
         if row is None:
             return Effects(_no_job(change.job_id))
         self._sql.execute(delete(Job).where(Job.pk == row.pk))
+        count_jobs(self._sql, row.experiment_pk, {row.status: -1})
         was = f"It was {row.status}." if row.worker is None else f"It was {row.status} ({row.worker})."
         self._journal.of_job(row, "deleted", f"The job was deleted. {was}")
         self._rows.rewrite(row.experiment_pk)

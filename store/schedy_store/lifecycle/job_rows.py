@@ -10,6 +10,7 @@ from schedy.search.definition import as_observation
 from schedy.wire.base import FINAL_STATUSES
 from schedy.wire.stopping import Stop, stop_text
 from schedy.wire.values import Values, dump_values, load_values, sort_keys
+from schedy_store.lifecycle.job_counts import count_move
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.transitions import JobState, Terms
 from schedy_store.schema.column_types import After
@@ -108,6 +109,8 @@ class JobRows:
         guard = {"pk_is": row.pk, "revision_is": row.revision, "status_is": row.status}
         if self._sql.execute(_MOVE, {**values, **guard}).one_or_none() is None:
             raise RuntimeError(f"Job {row.job_id} changed while it was judged: two writers in one store.")
+        if state.status != row.status:
+            count_move(self._sql, row.experiment_pk, row.status, state.status)
 
     def end(self, row: JobRow, state: JobState, *, error: str | None, **values: Any) -> None:
         """Write a final verdict."""

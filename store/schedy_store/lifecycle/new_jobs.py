@@ -3,6 +3,7 @@
 import json
 import secrets
 import string
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from schedy.search.definition import as_observation
 from schedy.wire.base import FINAL_STATUSES
 from schedy.wire.changes import NewJob
 from schedy.wire.values import dump_values
+from schedy_store.lifecycle.job_counts import count_jobs
 from schedy_store.lifecycle.job_rows import sort_key_rows
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import RECORD_COLUMNS, RecordRow
@@ -56,6 +58,7 @@ class NewJobs:
         self._count_as_ended(experiment_pk, rows)
         inserted = self._sql.execute(insert(Job).returning(*RECORD_COLUMNS, sort_by_parameter_order=True), rows)
         stored = [RecordRow(*row) for row in inserted]
+        count_jobs(self._sql, experiment_pk, Counter(row.status for row in stored))
         keys = [
             row
             for job, newcomer in zip(stored, newcomers, strict=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from schedy.wire.base import Answer
 from schedy.wire.requests import (
+    GetBest,
     GetCurve,
     GetExperiments,
     GetFields,
@@ -15,10 +16,12 @@ from schedy.wire.requests import (
     GetJobOrder,
     GetJobs,
     GetOutput,
+    GetOverview,
+    GetOverviews,
     GetWorkers,
     Request,
 )
-from schedy_store.reads import curves, events, experiments, jobs, order, outputs, workers
+from schedy_store.reads import best, curves, events, experiments, jobs, order, outputs, overview, workers
 from schedy_store.schema.engine import Transaction
 
 _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
@@ -29,6 +32,9 @@ _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
     GetHistory: events.read_history,
     GetCurve: curves.read_curve,
     GetOutput: outputs.read_output,
+    GetBest: best.read_best,
+    GetOverview: overview.read_overview,
+    GetOverviews: overview.read_overviews,
     GetWorkers: workers.read_workers,
 }
 

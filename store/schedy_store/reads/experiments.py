@@ -1,16 +1,17 @@
 """The experiments, with the numbers of their jobs."""
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from schedy.wire.answers import ExperimentsAnswer
 from schedy.wire.base import Answer
 from schedy.wire.requests import GetExperiments
 from schedy_store.lifecycle.experiment_changes import missing_experiment
+from schedy_store.lifecycle.job_counts import job_counts
 from schedy_store.reads.common import DELETED
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import experiment_record, findable
 from schedy_store.schema.rows import EXPERIMENT_RECORD_COLUMNS, ExperimentRecordRow
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import Experiment
 
 
 def read_experiments(transaction: Transaction, request: GetExperiments) -> Answer:
@@ -27,18 +28,6 @@ def read_experiments(transaction: Transaction, request: GetExperiments) -> Answe
     if not rows and request.uid is not None:
         return DELETED
     page = rows[: request.limit]
-    counts = _job_counts(transaction, [row.pk for row in page])
-    records = [experiment_record(row, counts.get(row.pk, {})) for row in page]
+    counts = job_counts(transaction.sql, [row.pk for row in page])
+    records = [experiment_record(row, counts[row.pk]) for row in page]
     return ExperimentsAnswer(experiments=records, more=len(rows) > request.limit)
-
-
-def _job_counts(transaction: Transaction, experiments: list[int]) -> dict[int, dict[str, int]]:
-    grouped = (
-        select(Job.experiment_pk, Job.status, func.count())
-        .where(Job.experiment_pk.in_(experiments))
-        .group_by(Job.experiment_pk, Job.status)
-    )
-    counts: dict[int, dict[str, int]] = {}
-    for experiment_pk, status, count in transaction.sql.execute(grouped):
-        counts.setdefault(experiment_pk, {})[status] = count
-    return counts

@@ -11,7 +11,7 @@ from schedy.wire.base import Answer
 from schedy.wire.records import JobRecord
 from schedy.wire.requests import GetHistory, GetJobs
 from schedy.wire.values import dump_values
-from schedy_store.reads.common import DELETED, PAGE_CHARACTERS, experiment_pk, measured, missing_job
+from schedy_store.reads.common import DELETED, PAGE_CHARACTERS, Silence, experiment_pk, missing_job
 from schedy_store.reads.events import page_of_events
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import findable, job_record
@@ -20,8 +20,6 @@ from schedy_store.schema.tables import Job
 
 _EVENTS_SHOWN = 200
 _JOBS_AT_ONCE = 50
-_SILENT_LEASES = 0.7
-"""Part of a lease after which a worker is silent: by then two heartbeats in a row have not come."""
 
 
 def read_jobs(transaction: Transaction, request: GetJobs) -> Answer:
@@ -32,7 +30,7 @@ def read_jobs(transaction: Transaction, request: GetJobs) -> Answer:
     if request.job_id is not None:
         return _one_job(transaction, found, experiment, request.job_id)
     if request.positions is not None:
-        return cut(_in_given_order(transaction, found, request.positions), len(request.positions))
+        return cut(records_at(transaction, found, request.positions), len(request.positions))
     if request.statuses:
         found = found.where(Job.status.in_(request.statuses))
     found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
@@ -41,14 +39,11 @@ def read_jobs(transaction: Transaction, request: GetJobs) -> Answer:
 
 def records(transaction: Transaction, found: Select[*tuple[Any, ...]]) -> Iterator[JobRecord]:
     """Yield records; that of a running job whose worker should have been heard of says how long it is silent."""
-    lease, until = measured(transaction)
+    silence = Silence(transaction)
     for row in itertools.starmap(RecordRow, transaction.sql.execute(found)):
         record = job_record(row)
-        if row.status == "RUNNING" and row.heard_at is not None:
-            silent = (until - row.heard_at).total_seconds()
-            if silent > lease * _SILENT_LEASES:
-                record = record.model_copy(update={"silent_seconds": silent})
-        yield record
+        silent = silence.of_job(row.heard_at) if row.status == "RUNNING" else None
+        yield record if silent is None else record.model_copy(update={"silent_seconds": silent})
 
 
 def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experiment: int, job_id: str) -> Answer:
@@ -60,9 +55,7 @@ def _one_job(transaction: Transaction, found: Select[*tuple[Any, ...]], experime
     return JobsAnswer.model_construct(jobs=jobs, events=events)
 
 
-def _in_given_order(
-    transaction: Transaction, found: Select[*tuple[Any, ...]], positions: list[int]
-) -> Iterator[JobRecord]:
+def records_at(transaction: Transaction, found: Select[*tuple[Any, ...]], positions: list[int]) -> Iterator[JobRecord]:
     """Yield the records at these positions, in their order; those that were deleted are left out."""
     for start in range(0, len(positions), _JOBS_AT_ONCE):
         some = positions[start : start + _JOBS_AT_ONCE]

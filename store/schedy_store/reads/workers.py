@@ -5,7 +5,7 @@ from sqlalchemy import select
 from schedy.wire.answers import WorkersAnswer
 from schedy.wire.base import Answer
 from schedy.wire.requests import GetWorkers
-from schedy_store.reads.common import measured
+from schedy_store.reads.common import IS_RUNNING, Silence
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import worker_record
 from schedy_store.schema.rows import WORKER_COLUMNS, WorkerRow
@@ -17,13 +17,11 @@ def read_workers(transaction: Transaction, request: GetWorkers) -> Answer:
     if not request.gone:
         found = found.where(Worker.state != "ended")
     rows = [WorkerRow(*row) for row in transaction.sql.execute(found)]
-    lease, until = measured(transaction)
+    silence = Silence(transaction)
     page = rows[: request.limit]
     jobs = _jobs_of_workers(transaction, [row.pk for row in page])
     workers = [
-        worker_record(
-            row, jobs.get(row.pk, []), now=transaction.now, silent=(until - row.heard_at).total_seconds() > lease
-        )
+        worker_record(row, jobs.get(row.pk, []), now=transaction.now, silent=silence.of_worker(row.heard_at))
         for row in page
     ]
     return WorkersAnswer.model_construct(workers=workers, more=len(rows) > request.limit)
@@ -33,7 +31,7 @@ def _jobs_of_workers(transaction: Transaction, workers: list[int]) -> dict[int, 
     running = (
         select(Job.worker_pk, Experiment.name, Job.job_id)
         .join_from(Job, Experiment)
-        .where(Job.status == "RUNNING", Job.worker_pk.in_(workers))
+        .where(IS_RUNNING, Job.worker_pk.in_(workers))
         .order_by(Job.pk)
     )
     jobs: dict[int, list[str]] = {}

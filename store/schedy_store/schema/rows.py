@@ -102,6 +102,7 @@ class ExperimentRecordRow(ExperimentRow):
     stall_timeout: float | None
     retry_timeouts: bool
     created_at: datetime
+    timed_from: datetime
     made: int
     search_end: str | None
     problem: str | None

@@ -122,6 +122,19 @@ class Job(Base):
         Index("ix_job_experiment_pk_pk", "experiment_pk", "pk"),
         Index("ix_job_experiment_pk_ended", "experiment_pk", "ended"),
         Index(
+            "ix_job_held",
+            "worker_pk",
+            sqlite_where=text("status = 'RUNNING'"),
+            postgresql_where=text("status = 'RUNNING'"),
+        ),
+        Index(
+            "ix_job_crashed",
+            "experiment_pk",
+            "ended",
+            sqlite_where=text("status = 'CRASHED'"),
+            postgresql_where=text("status = 'CRASHED'"),
+        ),
+        Index(
             "ix_job_wants_ticket",
             "experiment_pk",
             "status",  # always the same here, but without it SQLite prefers the index on the status
@@ -172,6 +185,17 @@ class Job(Base):
     parent: Mapped[str | None] = mapped_column(String(6))
     generation: Mapped[int | None]
     search_state: Mapped[str] = mapped_column(Text, default="{}")
+
+
+class JobCount(Base):
+    """The number of jobs of a status that an experiment has, kept by all that changes it."""
+
+    __tablename__ = "job_count"
+    __table_args__ = (CheckConstraint(f"status IN {JOB_STATUSES}", name="status"),)
+
+    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"), primary_key=True)
+    status: Mapped[JobStatus] = mapped_column(String(16), primary_key=True)
+    jobs: Mapped[int] = mapped_column(BigInteger)
 
 
 class WantedJob(Base):
@@ -243,6 +267,7 @@ class Event(Base):
     __tablename__ = "event"
     __table_args__ = (
         Index("ix_event_experiment_pk_job_id", "experiment_pk", "job_id"),
+        Index("ix_event_experiment_pk_pk", "experiment_pk", "pk"),
         Index("ix_event_at", "at"),
         {"sqlite_autoincrement": True},
     )

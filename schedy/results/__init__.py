@@ -1,0 +1,1 @@
+"""Results as people read them, for the library and the command line: no SQL, no terminal."""

@@ -1,0 +1,39 @@
+"""How far an experiment is, and how long it will take."""
+
+from schedy.search.algorithms import MANUAL
+from schedy.search.definition import Definition
+from schedy.wire.base import FINAL_STATUSES
+from schedy.wire.records import ExperimentRecord
+
+
+def ended_jobs(experiment: ExperimentRecord) -> int:
+    """Return the number of jobs that have ended."""
+    return sum(experiment.job_counts.get(status, 0) for status in FINAL_STATUSES)
+
+
+def open_jobs(experiment: ExperimentRecord, definition: Definition) -> int | None:
+    """Return the number of jobs that are still to end, those not made yet included; None if nothing limits them."""
+    running = experiment.job_counts.get("RUNNING", 0)
+    if experiment.status == "DONE":
+        return running
+    waiting = experiment.job_counts.get("QUEUED", 0)
+    if experiment.scheduler == MANUAL or experiment.search_end is not None:
+        return running + waiting
+    if definition.max_jobs is None:
+        return None
+    return running + waiting + max(0, definition.max_jobs - experiment.made)
+
+
+def seconds_left(
+    *, open_jobs: int | None, mean_seconds: float | None, at_once: int, seconds_to_limit: float | None
+) -> float | None:
+    """Return the seconds until all open jobs are done, with so many of them `at_once`; None if nothing tells.
+
+    `seconds_to_limit`: until the search makes no more jobs, because its time is over; the last ones run on then.
+    """
+    if mean_seconds is None or at_once == 0:
+        return None
+    by_jobs = None if open_jobs is None else open_jobs * mean_seconds / at_once
+    by_time = None if seconds_to_limit is None else max(0.0, seconds_to_limit) + mean_seconds
+    known = [seconds for seconds in (by_jobs, by_time) if seconds is not None]
+    return min(known) if known else None

@@ -1,0 +1,114 @@
+"""The best jobs, by walks along the index of the objectives' values: few of a million jobs are looked at."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, exists, select
+from sqlalchemy.orm import aliased
+
+from schedy.errors import InvalidValueError
+from schedy.results.best import pareto_front
+from schedy.search.definition import Constraint, Definition, Objective, read_definition
+from schedy.wire.answers import BestAnswer, Refusal
+from schedy.wire.base import Answer
+from schedy.wire.records import JobRecord
+from schedy.wire.requests import GetBest
+from schedy.wire.values import load_values, stored_name
+from schedy_store.reads.common import DELETED
+from schedy_store.reads.jobs import cut, records, records_at
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.rows import RECORD_COLUMNS
+from schedy_store.schema.tables import Experiment, Job, JobValue
+
+_ROWS_AT_ONCE = 500
+
+
+def read_best(transaction: Transaction, request: GetBest) -> Answer:
+    """Answer with the best job and those that follow it, or with the Pareto front."""
+    found = select(Experiment.pk, Experiment.settings).where(Experiment.uid == request.experiment_uid)
+    row = transaction.sql.execute(found).one_or_none()
+    if row is None:
+        return DELETED
+    try:
+        definition = read_definition(load_values(row.settings))
+    except InvalidValueError as error:
+        return Refusal(code="invalid", reason=str(error))
+    jobs: Iterable[JobRecord] = ()
+    more = False
+    if definition.objective is not None:
+        jobs = best_jobs(transaction, row.pk, definition, definition.objective, request.limit)
+    elif definition.objectives:
+        front = _front(transaction, row.pk, definition)
+        jobs = records_at(transaction, select(*RECORD_COLUMNS), front[: request.limit])
+        more = len(front) > request.limit
+    page = cut(iter(jobs), request.limit)
+    return BestAnswer.model_construct(jobs=page.jobs, more=more or page.more)
+
+
+def best_jobs(
+    transaction: Transaction, experiment_pk: int, definition: Definition, objective: Objective, limit: int
+) -> Iterator[JobRecord]:
+    """Return the jobs that are best by one objective, of equal ones the oldest first."""
+    return records(transaction, _walk(experiment_pk, definition, objective, *RECORD_COLUMNS).limit(limit))
+
+
+def _walk(
+    experiment_pk: int, definition: Definition, objective: Objective, *columns: SQLColumnExpression[Any]
+) -> Select[*tuple[Any, ...]]:
+    """Return a statement for the DONE jobs that keep the constraints, the best by an objective first."""
+    value = aliased(JobValue)
+    better_first = value.number.asc() if objective.direction == "minimize" else value.number.desc()
+    return (
+        select(*columns)
+        .select_from(value)
+        .join(Job, Job.pk == value.job_pk)
+        .where(
+            value.experiment_pk == experiment_pk,
+            value.source == "result",
+            value.name == stored_name(objective.result),
+            value.number.is_not(None),
+            Job.status == "DONE",
+            *map(_is_kept, definition.constraints),
+        )
+        .order_by(better_first, value.job_pk)
+    )
+
+
+def _is_kept(constraint: Constraint) -> ColumnElement[bool]:
+    value = aliased(JobValue)
+    bound = value.number >= constraint.at_least if constraint.at_most is None else value.number <= constraint.at_most
+    of_job = (value.job_pk == Job.pk, value.source == "result", value.name == stored_name(constraint.result))
+    return exists().where(*of_job, bound).correlate(Job)
+
+
+def _front(transaction: Transaction, experiment_pk: int, definition: Definition) -> list[int]:
+    """Return the positions of the jobs of the Pareto front.
+
+    The walks along all objectives go on in turn until one job was met in each of them: all that come later are no
+    better than that one by any objective (Balke, Güntzer, Zheng: Efficient distributed skylining, EDBT 2004).
+    """
+    met: dict[int, int] = {}
+    values: dict[int, Sequence[float]] = {}
+    with contextlib.ExitStack() as cursors:
+        walks = [
+            cursors.enter_context(transaction.sql.execute(_values_along(experiment_pk, definition, objective)))
+            for objective in definition.objectives
+        ]
+        for step in zip(*walks, strict=True):
+            for position, *numbers in step:
+                values[position] = numbers
+                met[position] = met.get(position, 0) + 1
+            if any(met[row[0]] == len(walks) for row in step):
+                break
+    return pareto_front(sorted(values.items()), definition.objectives)
+
+
+def _values_along(experiment_pk: int, definition: Definition, objective: Objective) -> Select[*tuple[Any, ...]]:
+    """Return a statement for the positions and values of jobs that have a number for each objective, best first."""
+    values = [aliased(JobValue) for _ in definition.objectives]
+    walk = _walk(experiment_pk, definition, objective, Job.pk, *(value.number for value in values))
+    for value, other in zip(values, definition.objectives, strict=True):
+        of_job = (value.job_pk == Job.pk, value.source == "result", value.name == stored_name(other.result))
+        walk = walk.join(value, and_(*of_job)).where(value.number.is_not(None))
+    return walk.execution_options(yield_per=_ROWS_AT_ONCE)

@@ -1,0 +1,180 @@
+"""How experiments are getting on: one, for a screen that looks each second, or a page of them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, func, literal_column, select
+
+from schedy.errors import InvalidValueError
+from schedy.results.overview import open_jobs, seconds_left
+from schedy.search.definition import Definition, read_definition
+from schedy.wire.answers import OverviewAnswer, OverviewsAnswer
+from schedy.wire.base import Answer
+from schedy.wire.records import ExperimentRecord, JobRecord, RunningJob, Standing
+from schedy.wire.requests import GetOverview, GetOverviews
+from schedy.wire.stopping import Stop
+from schedy.wire.values import stored_name
+from schedy_store.lifecycle.job_counts import job_counts
+from schedy_store.reads.best import best_jobs
+from schedy_store.reads.common import DELETED, Silence
+from schedy_store.reads.jobs import records
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.records import experiment_record
+from schedy_store.schema.rows import (
+    EXPERIMENT_RECORD_COLUMNS,
+    RECORD_COLUMNS,
+    ExperimentRecordRow,
+    columns_of,
+    row_class,
+)
+from schedy_store.schema.tables import CurvePoint, Experiment, Job, Worker
+
+_RUNNING_SHOWN = 20
+_POINTS_SHOWN = 30
+_ENDED_MEASURED = 100
+_LAST_POINTS = (  # built once: it is run for each running job
+    select(CurvePoint.step, CurvePoint.value)
+    .where(
+        CurvePoint.job_pk == bindparam("job_is"),
+        CurvePoint.attempt == bindparam("attempt_is"),
+        CurvePoint.name == bindparam("name_is"),
+    )
+    .order_by(CurvePoint.step.desc())
+    .limit(_POINTS_SHOWN)
+)
+_EXPERIMENTS = select(*EXPERIMENT_RECORD_COLUMNS)
+
+
+@row_class
+class _RunningRow:
+    pk: int
+    job_id: str
+    worker: str | None
+    attempt: int
+    started_at: datetime
+    heard_at: datetime | None
+    stop: Stop | None
+
+
+def read_overview(transaction: Transaction, request: GetOverview) -> Answer:
+    """Answer with all that one look at an experiment shows."""
+    found = transaction.sql.execute(_EXPERIMENTS.where(Experiment.uid == request.experiment_uid)).one_or_none()
+    if found is None:
+        return DELETED
+    row = ExperimentRecordRow(*found)
+    looks = _Looks(transaction, [row])
+    standing, definition = looks.standing(row)
+    return OverviewAnswer.model_construct(
+        **dict(standing),
+        running=looks.running(row.pk, definition.objectives[0].result if definition.objectives else None),
+        last_ended=looks.last(row.pk),
+        last_crashed=looks.last(row.pk, crashed=True),
+    )
+
+
+def read_overviews(transaction: Transaction, request: GetOverviews) -> Answer:
+    """Answer with a page of experiments."""
+    found = _EXPERIMENTS.where(Experiment.pk > request.after).order_by(Experiment.pk).limit(request.limit + 1)
+    if request.running:
+        found = found.where(Experiment.status == "RUNNING")
+    rows = [ExperimentRecordRow(*row) for row in transaction.sql.execute(found)]
+    page = rows[: request.limit]
+    looks = _Looks(transaction, page)
+    overviews = [looks.standing(row)[0] for row in page]
+    return OverviewsAnswer.model_construct(overviews=overviews, more=len(rows) > request.limit)
+
+
+class _Looks:
+    """Looks at some experiments, within one transaction."""
+
+    def __init__(self, transaction: Transaction, rows: list[ExperimentRecordRow]) -> None:
+        self._transaction = transaction
+        self._sql = transaction.sql
+        self._silence = Silence(transaction)
+        self._counts = job_counts(self._sql, [row.pk for row in rows])
+        heard = self._sql.scalars(select(Worker.heard_at).where(Worker.state == "alive"))
+        self._workers = sum(not self._silence.of_worker(heard_at) for heard_at in heard)
+
+    def standing(self, row: ExperimentRecordRow) -> tuple[Standing, Definition]:
+        """Return how an experiment is getting on, and its definition."""
+        experiment = experiment_record(row, self._counts[row.pk])
+        definition = _definition_of(experiment)
+        running = experiment.job_counts.get("RUNNING", 0)
+        still_open = open_jobs(experiment, definition)
+        mean = self._mean_seconds(row.pk)
+        left = None
+        if experiment.status == "RUNNING" and not experiment.paused:
+            left = seconds_left(
+                open_jobs=still_open,
+                mean_seconds=mean,
+                at_once=running or self._workers,
+                seconds_to_limit=self._seconds_to_limit(row, definition),
+            )
+        standing = Standing.model_construct(
+            experiment=experiment,
+            best=[
+                job
+                for objective in definition.objectives
+                for job in best_jobs(self._transaction, row.pk, definition, objective, 1)
+            ],
+            open_jobs=still_open,
+            mean_seconds=mean,
+            seconds_left=left,
+            workers=self._workers,
+            busy=self._busy(row.pk) if running else 0,
+        )
+        return standing, definition
+
+    def _mean_seconds(self, experiment_pk: int) -> float | None:
+        last = select(Job.started_at, Job.finished_at).where(Job.experiment_pk == experiment_pk, Job.ended > 0)
+        rows = self._sql.execute(last.order_by(Job.ended.desc()).limit(_ENDED_MEASURED))
+        seconds = [(row.finished_at - row.started_at).total_seconds() for row in rows if row.started_at is not None]
+        return sum(seconds) / len(seconds) if seconds else None
+
+    def _seconds_to_limit(self, row: ExperimentRecordRow, definition: Definition) -> float | None:
+        if definition.max_time is None or row.search_end is not None:
+            return None
+        return definition.max_time - (self._transaction.now - row.timed_from).total_seconds()
+
+    def _busy(self, experiment_pk: int) -> int:
+        running = (Job.experiment_pk == experiment_pk, Job.status == "RUNNING")
+        return self._sql.scalar(select(func.count(Job.worker_pk.distinct())).where(*running)) or 0
+
+    def last(self, experiment_pk: int, *, crashed: bool = False) -> JobRecord | None:
+        """Return the job that ended last, or crashed last."""
+        found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment_pk, Job.ended > 0)
+        if crashed:
+            found = found.where(Job.status == literal_column("'CRASHED'"))  # no parameter, so that its index is used
+        return next(records(self._transaction, found.order_by(Job.ended.desc()).limit(1)), None)
+
+    def running(self, experiment_pk: int, name: str | None) -> list[RunningJob]:
+        """Return the oldest of the jobs that run, with the latest values of that name."""
+        found = select(*columns_of(_RunningRow, Job)).where(Job.experiment_pk == experiment_pk, Job.status == "RUNNING")
+        rows = self._sql.execute(found.order_by(Job.pk).limit(_RUNNING_SHOWN)).all()
+        return [self._running_job(_RunningRow(*row), name) for row in rows]
+
+    def _running_job(self, row: _RunningRow, name: str | None) -> RunningJob:
+        points = [] if name is None else self._points(row, name)
+        return RunningJob.model_construct(
+            job_id=row.job_id,
+            worker=row.worker,
+            attempt=row.attempt,
+            seconds=max(0.0, (self._transaction.now - row.started_at).total_seconds()),
+            silent_seconds=self._silence.of_job(row.heard_at),
+            stop=row.stop,
+            steps=[step for step, _value in points],
+            values=[value for _step, value in points],
+        )
+
+    def _points(self, row: _RunningRow, name: str) -> list[tuple[int, Any]]:
+        curve = {"job_is": row.pk, "attempt_is": row.attempt, "name_is": stored_name(name)}
+        last = self._sql.execute(_LAST_POINTS, curve).all()
+        return [(step, value) for step, value in reversed(last)]
+
+
+def _definition_of(experiment: ExperimentRecord) -> Definition:
+    """Return the definition of an experiment, an empty one if a later version of Schedy has stored it."""
+    try:
+        return read_definition(experiment.settings)
+    except InvalidValueError:
+        return Definition()

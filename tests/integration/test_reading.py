@@ -1,0 +1,188 @@
+"""The best jobs and the overview of an experiment, from the store."""
+
+import random
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import update
+
+from schedy.wire.answers import ExperimentChangedAnswer
+from schedy.wire.base import Answer
+from schedy.wire.changes import AddExperiment, CancelJobs, DeleteJob, NewJob, RetryJobs, UpdateExperiment
+from schedy.wire.records import ExperimentRecord, Point
+from schedy.wire.reports import Curve, Finish
+from schedy.wire.requests import GetBest, GetExperiments, GetOverview, GetOverviews, Request
+from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Service
+from tests.integration.test_store import LEASE_SECONDS, WORKER, Desk, fresh
+
+A = TypeVar("A", bound=Answer)
+LOSS = {"result": "loss", "direction": "minimize"}
+ACCURACY = {"result": "acc", "direction": "maximize"}
+
+
+@pytest.fixture
+def desk(store_url: str) -> Iterator[Desk]:
+    store = Store.open(store_url)
+    store.migrate(from_older=False)
+    with store.transaction() as transaction:
+        transaction.sql.execute(update(Service).values(lease_seconds=LEASE_SECONDS))
+    yield Desk(store)
+    store.close()
+
+
+def read(desk: Desk, request: Request[A]) -> A:
+    answer = desk.read(request)
+    assert isinstance(answer, request.answer_type), answer
+    return answer  # type: ignore[return-value]
+
+
+def search(desk: Desk, name: str = "S", **settings: Any) -> ExperimentRecord:
+    """Add an experiment that may have constraints and a budget."""
+    settings = {"hyperparameters": {"x": {"uniform": {"low": 0, "high": 1}}}, **settings}
+    scheduler = "nsga2" if len(settings["objectives"]) > 1 else "tpe"
+    change = AddExperiment(request_id=fresh(), name=name, scheduler=scheduler, settings=settings)
+    answer = desk.change(change).answer
+    assert isinstance(answer, ExperimentChangedAnswer), answer
+    return answer.experiment
+
+
+def ended(results: dict[str, Any], status: str = "DONE") -> NewJob:
+    return NewJob.model_validate({"hyperparameters": {"x": 1}, "results": results, "status": status})
+
+
+def ids(desk: Desk, experiment: ExperimentRecord, limit: int) -> list[str]:
+    return [job.job_id for job in read(desk, GetBest(experiment_uid=experiment.uid, limit=limit)).jobs]
+
+
+def test_the_best_are_done_have_a_number_and_keep_the_constraints(desk: Desk) -> None:
+    constraints = [{"result": "ms", "at_most": 10.0}, {"result": "acc", "at_least": 0.5}]
+    experiment = search(desk, objectives=[LOSS], constraints=constraints)
+    assert ids(desk, experiment, 3) == []
+    fine = {"ms": 10, "acc": 0.5}
+    first, _slow, _poor, _without, _nan, _text, _pruned, _crashed, second, best, same = desk.push(
+        experiment,
+        ended({"loss": 3, **fine}),
+        ended({"loss": 0, "ms": 10.5, "acc": 1}),
+        ended({"loss": 0, "ms": 1, "acc": 0.4}),
+        ended({"loss": 0, "ms": 1}),
+        ended({"loss": float("nan"), **fine}),
+        ended({"loss": "small", **fine}),
+        ended({"loss": 0, **fine}, "PRUNED"),
+        ended({"loss": 0, **fine}, "CRASHED"),
+        ended({"loss": 2, **fine}),
+        ended({"loss": float("-inf"), **fine}),
+        ended({"loss": 2, **fine}),
+    )
+    assert ids(desk, experiment, 10) == [best, second, same, first], "of equal ones the oldest comes first"
+    assert ids(desk, experiment, 2) == [best, second]
+    desk.change(RetryJobs(request_id=fresh(), experiment_uid=experiment.uid, job_ids=[best]))
+    assert ids(desk, experiment, 2) == [second, same], "a job that runs again has no result yet"
+    maximizes = desk.add("M", settings={"objectives": [ACCURACY]})
+    low, high = desk.push(maximizes, ended({"acc": 1}), ended({"acc": 2.5}))
+    assert ids(desk, maximizes, 2) == [high, low]
+    no_objective = desk.add("N")
+    desk.push(no_objective, ended({"acc": 1}))
+    assert ids(desk, no_objective, 5) == []
+
+
+@pytest.mark.parametrize("objectives", [[LOSS, ACCURACY], [LOSS, ACCURACY, {"result": "ms", "direction": "minimize"}]])
+def test_the_front_is_what_no_other_job_beats(desk: Desk, objectives: list[dict[str, str]]) -> None:
+    chance = random.Random(len(objectives))  # noqa: S311
+    names = [objective["result"] for objective in objectives]
+    experiment = search(desk, objectives=objectives, constraints=[{"result": "loss", "at_least": 3.0}])
+    results = [{name: chance.randrange(20) for name in names} for _ in range(150)]
+    for found in results:
+        found["acc"] += found["loss"]
+    pushed = desk.push(experiment, *map(ended, results), ended({"loss": 3}), ended({"loss": 3, "acc": 99}, "PRUNED"))
+    costs = {
+        job_id: tuple(-found[name] if name == "acc" else found[name] for name in names)
+        for job_id, found in zip(pushed, results, strict=False)
+        if found["loss"] >= 3
+    }
+    front: dict[tuple[int, ...], str] = {}
+    for job_id, cost in costs.items():
+        beaten = any(
+            other != cost and all(one <= two for one, two in zip(other, cost, strict=True)) for other in costs.values()
+        )
+        if not beaten:
+            front.setdefault(cost, job_id)
+    expected = [job_id for _cost, job_id in sorted(front.items())]
+    assert len(expected) > 2
+    assert ids(desk, experiment, 100) == expected
+    answer = read(desk, GetBest(experiment_uid=experiment.uid, limit=2))
+    assert ([job.job_id for job in answer.jobs], answer.more) == (expected[:2], True)
+
+
+def test_an_overview_has_all_that_a_screen_shows(desk: Desk) -> None:
+    experiment = desk.add(settings={"objectives": [LOSS]})
+    empty = read(desk, GetOverview(experiment_uid=experiment.uid))
+    assert (empty.best, empty.open_jobs, empty.mean_seconds, empty.seconds_left) == ([], 0, None, None)
+    assert (empty.workers, empty.busy, empty.running, empty.last_ended, empty.last_crashed) == (0, 0, [], None, None)
+
+    waiting = desk.push(experiment, *[NewJob(hyperparameters={"x": x}) for x in range(6)])
+    tokens = [number * 32 for number in "1234"]
+    for job_id, token, loss in zip(waiting, tokens[:2], (2.0, None), strict=False):
+        desk.claim(experiment, job_id, token)
+        desk.pass_seconds(10)
+        status = "CRASHED" if loss is None else "DONE"
+        results = {} if loss is None else {"loss": loss}
+        desk.report(
+            Finish(
+                experiment_uid=experiment.uid,
+                job_id=job_id,
+                token=token,
+                sequence=1,
+                status=status,
+                results=results,
+                quality=0.0,
+                error="no memory" if loss is None else None,
+            )
+        )
+    for job_id, token in zip(waiting[2:4], tokens[2:], strict=True):
+        desk.claim(experiment, job_id, token)
+    points = [Point(step=step, values={"loss": float(step), "other": 0.0}) for step in range(40)]
+    held = {"experiment_uid": experiment.uid, "job_id": waiting[2], "token": tokens[2]}
+    desk.report(Curve(**held, sequence=1, points=points))
+    desk.change(CancelJobs(request_id=fresh(), experiment_uid=experiment.uid, job_ids=[waiting[3]]))
+
+    found = read(desk, GetOverview(experiment_uid=experiment.uid))
+    assert found.experiment.job_counts == {"QUEUED": 2, "RUNNING": 2, "DONE": 1, "CRASHED": 1}
+    assert [job.job_id for job in found.best] == [waiting[0]]
+    assert found.last_ended is not None
+    assert found.last_crashed is not None
+    assert (found.last_ended.job_id, found.last_crashed.error) == (waiting[1], "no memory")
+    assert found.open_jobs == 4
+    assert found.mean_seconds == pytest.approx(10, abs=2)
+    assert found.seconds_left == pytest.approx(20, abs=4)
+    assert (found.workers, found.busy) == (1, 1), "one worker holds both"
+    one, other = found.running
+    assert (one.job_id, one.attempt, one.worker, one.stop) == (waiting[2], 1, str(WORKER), None)
+    assert (one.steps, one.values) == (list(range(10, 40)), [float(step) for step in range(10, 40)])
+    assert (other.job_id, other.steps, other.stop) == (waiting[3], [], "cancelled")
+
+    paused = UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, paused=True)
+    desk.change(paused)
+    assert read(desk, GetOverview(experiment_uid=experiment.uid)).seconds_left is None
+
+
+def test_overviews_come_in_pages_and_know_the_budget(desk: Desk) -> None:
+    search(desk, "budget", objectives=[LOSS], max_jobs=7)
+    desk.add("done", status="DONE")
+    desk.add("last", settings={"objectives": [LOSS]})
+    first = read(desk, GetOverviews(running=True, limit=1))
+    assert [(found.experiment.name, found.open_jobs) for found in first.overviews] == [("budget", 7)]
+    assert first.more
+    rest = read(desk, GetOverviews(running=True, after=first.overviews[0].experiment.position))
+    assert [found.experiment.name for found in rest.overviews] == ["last"]
+    everything = read(desk, GetOverviews())
+    assert [found.experiment.name for found in everything.overviews] == ["budget", "done", "last"]
+
+
+def test_jobs_stay_counted_when_they_are_deleted(desk: Desk) -> None:
+    experiment = desk.add()
+    one, *_rest = desk.push(experiment, *[ended({})] * 2, NewJob(hyperparameters={}))
+    desk.change(DeleteJob(request_id=fresh(), experiment_uid=experiment.uid, job_id=one))
+    found = read(desk, GetExperiments(uid=experiment.uid))
+    assert found.experiments[0].job_counts == {"DONE": 1, "QUEUED": 1}
