@@ -116,7 +116,7 @@ def permission_remedy(user: str) -> str:
     duties = "; ".join(f"{name} may {duty}" for name, duty in _DUTIES.items())
     other = f"Use the broker URL of a user who may: {duties}"
     if user not in _DUTIES:
-        return f"{other} (docs/cluster.md, Who may do what)."
+        return f"{other}. `schedy broker setup --management-url URL` creates them (docs/cluster.md, Who may do what)."
     return f"{other}. If {user} cannot do its own part, an administrator repairs its permissions: {_setup_of(user)}."
 
 

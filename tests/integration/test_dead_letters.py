@@ -88,7 +88,7 @@ def test_a_number_that_is_not_there_changes_nothing(vhost_url: str) -> None:
     setup(vhost_url)
     bury(vhost_url, b"1", b"2")
     for change in (drop_dead_letters, replay_dead_letters):
-        with pytest.raises(NotFoundError, match=r"There is no dead letter 3, only 2 in all"):
+        with pytest.raises(NotFoundError, match=r"There is no dead letter 3; .* there are \(2\)"):
             list(change(vhost_url, {1, 3, 4}))
     assert bodies(vhost_url) == ["1", "2"]
 

@@ -179,8 +179,8 @@ def test_sqlite_has_a_backup_beside_it(
     (tmp_path / "store.sqlite").chmod(mode)
     upgraded(sqlite_url, made_up).close()
     backup = tmp_path / f"store.sqlite.backup-{revision}"
-    assert f"The store as it was before the upgrade is in {backup} (revision {revision})." in caplog.text
-    assert f"The store was upgraded from revision {revision} to 9999." in caplog.text
+    said = f"The store was upgraded from revision {revision} to 9999. As it was before, it is in {backup}."
+    assert said in caplog.text
     assert stat.S_IMODE(backup.stat().st_mode) == mode
     assert backup.stat().st_uid == (tmp_path / "store.sqlite").stat().st_uid
     assert sorted(path.name for path in tmp_path.glob("store.sqlite*")) == ["store.sqlite", backup.name]

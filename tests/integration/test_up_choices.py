@@ -3,6 +3,7 @@
 import socket
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,16 @@ def test_ports_are_kept_and_found_again(tmp_path: Path) -> None:
     first = Ports(free_port(), free_port())
     first.save(tmp_path)
     assert kept_ports(tmp_path) == first
-    assert Ports.choose(tmp_path) == first
-    assert Ports.choose(tmp_path).notes == ()
+    with closing(Ports.choose(tmp_path)) as chosen:
+        assert chosen == first
+        assert chosen.notes == ()
 
 
 def test_another_port_for_one_that_is_taken_is_no_secret(tmp_path: Path, taken: int) -> None:
     Ports(taken, free_port()).save(tmp_path)
-    chosen = Ports.choose(tmp_path)
-    assert chosen.amqp != taken
-    (note,) = chosen.notes
+    with closing(Ports.choose(tmp_path)) as chosen:
+        assert chosen.amqp != taken
+        (note,) = chosen.notes
     assert f"Port {taken}, which the private broker had before, is taken" in note
     assert f"schedy up --port {taken}" in note
 
@@ -58,7 +60,19 @@ def test_another_port_for_one_that_is_taken_is_no_secret(tmp_path: Path, taken: 
 def test_a_port_that_is_asked_for_is_used(tmp_path: Path, taken: int) -> None:
     """If it is taken, the node says by what."""
     Ports(free_port(), free_port()).save(tmp_path)
-    assert Ports.choose(tmp_path, amqp=taken).amqp == taken
+    with closing(Ports.choose(tmp_path, amqp=taken)) as chosen:
+        assert chosen.amqp == taken
+
+
+def test_two_that_start_at_once_have_different_ports(tmp_path: Path) -> None:
+    """Neither node listens yet."""
+    with closing(Ports.choose(tmp_path / "a")) as first:
+        with closing(Ports.choose(tmp_path / "b")) as second:
+            assert {first.amqp, first.management}.isdisjoint({second.amqp, second.management})
+        with pytest.raises(SchedyError, match=f"Port {first.amqp} belongs to another `schedy up`"):
+            Ports.choose(tmp_path / "c", amqp=first.amqp)
+    with closing(Ports.choose(tmp_path / "c", amqp=first.amqp)) as third:
+        assert third.amqp == first.amqp
 
 
 def test_a_configured_broker_that_does_not_answer_is_an_error(tmp_path: Path) -> None:

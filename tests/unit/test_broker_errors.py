@@ -207,7 +207,7 @@ def test_a_worker_is_not_told_to_get_the_permissions_of_others() -> None:
             in text
         )
         assert "grant" not in text
-    assert "schedy broker setup" not in refused("ada"), "it sets up no other users"
+    assert "`schedy broker setup --management-url URL` creates them" in refused("ada")
 
 
 def test_guest_is_explained_to_who_never_heard_of_it() -> None:

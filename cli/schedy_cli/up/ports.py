@@ -2,10 +2,11 @@
 
 import json
 import socket
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from schedy.errors import SchedyError
 from schedy_broker_setup.node.node import free_port
 
 _FILE = "broker-ports.json"
@@ -22,22 +23,35 @@ class Ports:
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What the user should know about them."""
 
+    reservations: tuple[socket.socket, ...] = field(default=(), compare=False, repr=False)
+    """Keep others that run `schedy up` on this machine away from the ports, until they are closed."""
+
     @classmethod
     def choose(cls, data_dir: Path, *, amqp: int | None = None) -> Self:
-        """Return the ports of the last start if they are free; `amqp` is used whether it is free or not."""
+        """Return the ports of the last start if they are free; `amqp` is used whether it is free or not.
+
+        Raises SchedyError if another `schedy up` has `amqp`.
+        """
         kept = kept_ports(data_dir)
-        if amqp is None and kept is not None and not _is_free(kept.amqp):
-            new = _free(_AMQP_PORT)
-            notes: tuple[str, ...] = (_moved(kept.amqp, new),)
-        else:
-            new, notes = amqp or (kept.amqp if kept is not None else _free(_AMQP_PORT)), ()
-        wanted = _MANAGEMENT_PORT if kept is None else kept.management
-        return cls(amqp=new, management=_free(wanted), notes=notes)
+        first = amqp or (_AMQP_PORT if kept is None else kept.amqp)
+        new, reservation = _asked_for(first) if amqp is not None else _free(first)
+        is_moved = kept is not None and amqp is None and new != kept.amqp
+        management, other = _free(_MANAGEMENT_PORT if kept is None else kept.management)
+        return cls(
+            amqp=new,
+            management=management,
+            notes=(_moved(first, new),) if is_moved else (),
+            reservations=(reservation, other),
+        )
+
+    def close(self) -> None:
+        """Let others have the ports."""
+        for reservation in self.reservations:
+            reservation.close()
 
     def save(self, data_dir: Path) -> None:
         """Keep the ports for the next start."""
-        ports = {name: value for name, value in asdict(self).items() if name != "notes"}
-        (data_dir / _FILE).write_text(json.dumps(ports))
+        (data_dir / _FILE).write_text(json.dumps({"amqp": self.amqp, "management": self.management}))
 
 
 def kept_ports(data_dir: Path) -> Ports | None:
@@ -56,9 +70,38 @@ def _moved(old: int, new: int) -> str:
     )
 
 
-def _free(preferred: int) -> int:
-    """Return the preferred port if it is free, else any free one."""
-    return preferred if _is_free(preferred) else free_port()
+def _asked_for(port: int) -> tuple[int, socket.socket]:
+    reservation = _reserved(port)
+    if reservation is None:
+        raise SchedyError(f"Port {port} belongs to another `schedy up` on this machine. Choose another: --port PORT.")
+    return port, reservation
+
+
+def _free(preferred: int) -> tuple[int, socket.socket]:
+    """Return the preferred port if it is free, else any free one; with its reservation."""
+    port = preferred
+    while True:
+        reservation = _reserved(port)
+        if reservation is not None:
+            if _is_free(port):
+                return port, reservation
+            reservation.close()
+        port = free_port()
+
+
+def _reserved(port: int) -> socket.socket | None:
+    """Reserve a port among those who run `schedy up` on this machine; None if another has it.
+
+    The port itself cannot be held for the node, which is to bind it. So a name of Linux's abstract namespace stands
+    for it, which goes with the process.
+    """
+    reservation = socket.socket(socket.AF_UNIX)
+    try:
+        reservation.bind(f"\0schedy-up-port-{port}")
+    except OSError:
+        reservation.close()
+        return None
+    return reservation
 
 
 def _is_free(port: int) -> bool:

@@ -31,13 +31,21 @@ class Supervisor:
     """Starts the parts in order, restarts those that end, and stops those that it has started in reverse order."""
 
     def __init__(
-        self, settings: Settings, options: BrokerOptions, *, origin: str | None, say: Callable[[str], None]
+        self,
+        settings: Settings,
+        options: BrokerOptions,
+        *,
+        migrate: bool,
+        origin: str | None,
+        say: Callable[[str], None],
     ) -> None:
-        """`origin`: where the URL of the broker is configured, None if it is not."""
+        """`migrate`: upgrade an older store; `origin`: where the URL of the broker is configured, None if nowhere."""
         self._settings = settings
         self._options = options
+        self._migrate = migrate
         self._origin = origin
         self._print = say
+        self._ports: Ports | None = None
         self._broker: PrivateBroker | None = None
         self._service: ServiceProcess | None = None
         self._record: RunRecord | None = None
@@ -83,19 +91,22 @@ class Supervisor:
         self._save(record)
         setup(record.broker_url, tls=self._settings.broker_tls)
         with contextlib.closing(Store.open(store_url)) as store:
-            store.migrate(from_older=False)
+            upgraded = store.migrate(from_older=self._migrate)
+        if upgraded:
+            record = replace(record, notes=[*record.notes, upgraded])
         self._service = service = ServiceProcess(self._settings, broker_url=record.broker_url, store_url=store_url)
         record = self._start_service(record, service)
         service.wait_until_it_answers(self._check_stop)
+        if self._ports is not None:
+            self._ports.save(self._settings.data_dir)  # not before: the note about a change is seen only now
         return self._save(replace(record, ready=True)), service
 
     def _start_broker(self, record: RunRecord) -> RunRecord:
         self._say("Starting a private RabbitMQ node ...")
-        ports = Ports.choose(self._settings.data_dir, amqp=self._options.port)
+        self._ports = ports = Ports.choose(self._settings.data_dir, amqp=self._options.port)
         listen = self._options.listen
         self._broker = broker = PrivateBroker(self._settings.data_dir, ports=ports, listen=listen)
         broker.start(self._check_stop)
-        ports.save(self._settings.data_dir)
         return replace(
             record,
             notes=[*record.notes, *ports.notes],
@@ -129,6 +140,8 @@ class Supervisor:
             self._service.stop()
         if self._broker is not None:
             self._broker.stop()
+        if self._ports is not None:
+            self._ports.close()
         if self._record is not None:
             self._settings.run_file.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ itself, in the statement that asks for the time.
 """
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from schedy_store.schema.migrating import MIGRATIONS, Migrations, revision_of, s
 
 SCHEMA_REVISION = MIGRATIONS.latest
 """The revision of the schema that this code works with."""
+
+_log = logging.getLogger(__name__)
 
 _BUSY_MILLISECONDS = 5000
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
@@ -120,6 +123,11 @@ class Store:
         with self._mapped_errors(), self._engine.connect() as sql:
             return revision_of(sql)
 
+    def is_older(self) -> bool:
+        """Return true for a store of an older version, which needs an upgrade."""
+        revision = self.schema_revision()
+        return revision is not None and revision < self._migrations.latest
+
     def check_schema(self) -> None:
         """Raise StoreError unless the schema is the one this code works with."""
         revision, expected = self.schema_revision(), self._migrations.latest
@@ -132,26 +140,29 @@ class Store:
                 " Upgrade Schedy on this machine."
             )
         if revision < expected:
-            is_file = self._engine.dialect.name == "sqlite"
-            how = "Run `schedy serve --migrate`, which makes a backup first."
-            raise StoreError(
-                f"The store {place} is older ({revision}) than this version of Schedy ({expected})."
-                f" {how if is_file else 'Back it up, then run `schedy serve --migrate`.'}"
-            )
+            commands = "`schedy up --migrate` (or `schedy serve --migrate`)"
+            how = f"Upgrade it with {commands}, which makes a backup first."
+            if self._engine.dialect.name != "sqlite":
+                how = f"Back it up, then upgrade it with {commands}."
+            raise StoreError(f"The store {place} is older ({revision}) than this version of Schedy ({expected}). {how}")
 
-    def migrate(self, *, from_older: bool) -> None:
-        """Give an empty database its tables; with `from_older` also bring an older schema up to date.
+    def migrate(self, *, from_older: bool) -> str:
+        """Give an empty database its tables; with `from_older` also bring an older schema up to date, and say so.
 
-        Raises StoreError as `check_schema` does.
+        Returns what was said, or an empty text. Raises StoreError as `check_schema` does.
         """
+        said = ""
         revision, latest = self.schema_revision(), self._migrations.latest
         if revision is None or (from_older and revision < latest):
             try:
-                self._migrations.upgrade(self._engine)
+                said = self._migrations.upgrade(self._engine)
             except SQLAlchemyError as error:
                 if self.schema_revision() != latest:  # else another instance did it at the same moment
                     raise store_error(error, self.url) from error
+        if said:
+            _log.info("%s", said)
         self.check_schema()
+        return said
 
     def free_bytes(self) -> int | None:
         """Return the room that is left on the disk of a SQLite store, None for another store."""

@@ -1,7 +1,6 @@
 """Migrations: bringing a store to the schema of this version, with nothing lost on the way."""
 
 import contextlib
-import logging
 import os
 import sqlite3
 import stat
@@ -11,8 +10,6 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from schedy.errors import StoreError
-
-_log = logging.getLogger(__name__)
 
 _POSITIONS = text("SELECT name, seq FROM sqlite_sequence")
 _RAISE_EPOCH = text("UPDATE service SET epoch = epoch + 1")
@@ -25,8 +22,8 @@ class Migrations:
         self.folder = folder
         self.latest = max(path.name[1:5] for path in (folder / "versions").glob("v[0-9][0-9][0-9][0-9]_*.py"))
 
-    def upgrade(self, engine: Engine, *, to: str = "") -> None:
-        """Upgrade a store to a revision, by default the latest, all or nothing.
+    def upgrade(self, engine: Engine, *, to: str = "") -> str:
+        """Upgrade a store to a revision, by default the latest, all or nothing. Returns what users of it should know.
 
         A SQLite store is copied first. The epoch grows before anything else: that deposes an instance of an older
         version, which does not know the new schema. Raises StoreError, and the errors of SQLAlchemy as they are.
@@ -35,21 +32,21 @@ class Migrations:
         with _connection(engine) as sql, sql.begin():
             before = revision_of(sql)
             if before == to:
-                return  # another instance was faster
+                return ""  # another instance was faster
             if before is not None:
                 sql.execute(_RAISE_EPOCH)
-            if engine.dialect.name == "sqlite":
-                self._upgrade_sqlite(sql, before, to)
-            else:
+            if before is None or engine.dialect.name != "sqlite":
+                backup = None
                 self._run(sql, to)
-        if before is not None:
-            _log.info("The store was upgraded from revision %s to %s.", before, to)
-
-    def _upgrade_sqlite(self, sql: Connection, before: str | None, to: str) -> None:
+            else:
+                backup = _back_up(sql, before)
+                self._upgrade_sqlite(sql, to)
         if before is None:
-            self._run(sql, to)
-            return
-        _back_up(sql, before)
+            return ""
+        kept = "" if backup is None else f" As it was before, it is in {backup}."
+        return f"The store was upgraded from revision {before} to {to}.{kept}"
+
+    def _upgrade_sqlite(self, sql: Connection, to: str) -> None:
         positions = sql.execute(_POSITIONS).all()
         self._run(sql, to)
         for name, position in positions:
@@ -104,8 +101,11 @@ def _connection(engine: Engine) -> Iterator[Connection]:
         yield sql
 
 
-def _back_up(sql: Connection, revision: str) -> None:
-    """Copy a SQLite store, as it is at the start of this transaction. Replaces a backup of the same revision."""
+def _back_up(sql: Connection, revision: str) -> Path:
+    """Copy a SQLite store to the file that is returned, as it is at the start of this transaction.
+
+    Replaces a backup of the same revision.
+    """
     store = sqlite_file(sql)
     backup = store.with_name(f"{store.name}.backup-{revision}")
     unfinished = store.with_name(f"{backup.name}.unfinished")
@@ -124,7 +124,7 @@ def _back_up(sql: Connection, revision: str) -> None:
             f"The store was not upgraded, since its backup {backup} cannot be written ({error}). Make room, or make the"
             " folder one that this user may write."
         ) from error
-    _log.info("The store as it was before the upgrade is in %s (revision %s).", backup, revision)
+    return backup
 
 
 def _create_like(file: Path, like: Path) -> None:
