@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ import pika.exceptions
 import pytest
 
 from schedy_broker_setup.node.processes import Process
+from schedy_store.schema.engine import Store
+from schedy_store.schema.migrating import MIGRATIONS
 from tests import fork_server
 from tests.acceptance.conftest import SCHEDY
 from tests.support import wait_until
@@ -128,7 +131,12 @@ def test_up_survives_a_killed_predecessor_and_a_taken_port(home: Home) -> None:
             taken.listen()
         except OSError:
             pass  # someone has it already, which is what this test needs
-        home.ok("up", "--detach", "--private")
+        with closing(Store.open(f"sqlite:///{home.data_dir}/schedy.sqlite")) as older:
+            MIGRATIONS.upgrade(older.engine, to="0001")
+        refused = home.schedy("up", "--detach", "--private")
+        assert (refused.returncode, "Upgrade it with `schedy up --migrate`" in refused.stderr) == (1, True)
+        output = home.ok("up", "--detach", "--private", "--migrate")
+        assert f"As it was before, it is in {home.data_dir}/schedy.sqlite.backup-0001." in output
         port = urlsplit(str(home.recorded()["broker_url"])).port
         assert port != 5672
     home.ok("add", "E", "manual")

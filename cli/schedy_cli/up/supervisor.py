@@ -85,15 +85,13 @@ class Supervisor:
         store_url = self._settings.effective_store_url
         record = RunRecord(supervisor=me, broker_url=self._settings.broker_url, store_url=store_url)
         choice = choose_broker(self._settings, self._options, origin=self._origin)
-        record = replace(record, notes=list(choice.notes))
+        with contextlib.closing(Store.open(store_url)) as store:
+            upgraded = store.migrate(from_older=self._migrate)
+        record = replace(record, notes=[*choice.notes, *([upgraded] if upgraded else [])])
         if choice.is_private:
             record = self._start_broker(record)
         self._save(record)
         setup(record.broker_url, tls=self._settings.broker_tls)
-        with contextlib.closing(Store.open(store_url)) as store:
-            upgraded = store.migrate(from_older=self._migrate)
-        if upgraded:
-            record = replace(record, notes=[*record.notes, upgraded])
         self._service = service = ServiceProcess(self._settings, broker_url=record.broker_url, store_url=store_url)
         record = self._start_service(record, service)
         service.wait_until_it_answers(self._check_stop)
