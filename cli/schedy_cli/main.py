@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 import contextlib
+import difflib
 import importlib
 import io
 import logging
@@ -44,8 +45,45 @@ _COMMANDS = {
 """The commands with their summaries. The command NAME is `NAME_command` in `schedy_cli.commands.NAME`."""
 
 
+_OTHER_NAMES = {
+    "up": ("start", "init"),
+    "down": ("stop", "quit"),
+    "add": ("create", "new"),
+    "push": ("submit", "enqueue"),
+    "run": ("work", "worker", "agent"),
+    "list": ("ls", "jobs", "trials", "experiments"),
+    "show": ("info", "describe", "get"),
+    "set": ("edit", "update", "change"),
+    "rm": ("delete", "remove", "del"),
+    "cancel": ("kill", "abort"),
+    "retry": ("rerun", "requeue"),
+    "log": ("logs", "events", "tail"),
+    "workers": ("ps",),
+    "best": ("result", "results"),
+    "watch": ("top", "monitor", "progress"),
+    "plot": ("graph", "dashboard"),
+    "export": ("csv", "download"),
+}
+"""Names that other tools have for a command."""
+
+
 class LazyGroup(click.Group):
     """Imports the module of a command only when the command is used."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word, *rest = args
+        if word == "version":
+            return self.resolve_command(ctx, ["--version"])
+        if word == "help":
+            return self.resolve_command(ctx, [*rest, "--help"])
+        if word in _COMMANDS or word.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        same = [name for name, others in _OTHER_NAMES.items() if word in others and name in _COMMANDS]
+        close = [*same, *difflib.get_close_matches(word, _COMMANDS, n=1)]
+        hint = f"Did you mean {close[0]!r}?" if close else "`schedy --help` lists the commands."
+        raise click.UsageError(f"No such command {word!r}. {hint}")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -1,11 +1,14 @@
 """Usage errors, found before a broker is needed. There is none: a command that went further would exit with 1."""
 
 import io
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from schedy_cli import main
 from schedy_cli.main import run
 
 
@@ -54,6 +57,10 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
         (["push", "E", "-px", "1"], "-px: write names and values as separate words"),
         (["push"], "Missing argument 'NAME'"),
         (["pull"], "No such command 'pull'"),
+        (["lst"], "No such command 'lst'. Did you mean 'list'?"),
+        (["start"], "No such command 'start'. Did you mean 'up'?"),
+        (["help", "frobnicate"], "No such command 'frobnicate'. `schedy --help` lists the commands."),
+        (["broker", "setpu"], "No such command 'setpu'"),
         (["--config", "/no/such.toml", "list"], "The config file /no/such.toml does not exist."),
     ],
     ids=lambda value: " ".join(value)[:40].encode("ascii", "replace").decode() if isinstance(value, list) else "",
@@ -136,6 +143,34 @@ def test_reading_a_missing_store_fails_and_creates_none(
     assert run(command) == 1
     assert "There is no store at" in capsys.readouterr().err
     assert not (tmp_path / "folder").exists()
+
+
+def test_names_that_other_tools_have_for_commands() -> None:
+    assert set(main._OTHER_NAMES) <= {*main._COMMANDS, "run", "best", "watch", "plot", "export"}
+    others = [name for names in main._OTHER_NAMES.values() for name in names]
+    assert len(set(others) - set(main._COMMANDS)) == len(others)
+
+
+@pytest.mark.parametrize("words", [["version"], ["--version"]])
+def test_the_version_is_a_word_or_an_option(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 0
+    assert re.fullmatch(r"schedy, version [\d.]+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [("help", "schedy [OPTIONS]"), ("help add", "schedy add"), ("help broker setup", "schedy broker setup")],
+)
+def test_help_is_a_word_or_an_option(words: str, usage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words.split()) == 0
+    assert f"Usage: {usage}" in capsys.readouterr().out
+
+
+def test_the_package_is_the_command_line() -> None:
+    command = [sys.executable, "-m", "schedy", "no-such-command"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: No such command 'no-such-command'.")
 
 
 def test_help_works_in_any_position(capsys: pytest.CaptureFixture[str]) -> None:
