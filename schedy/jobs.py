@@ -190,6 +190,7 @@ class Job(StoredJob):
             return
         end_if_stopped()
         handle_stop_signals(self._session.settings.stop_signal_names)
+        self._session.deliver_kept()
         hold = new_hold(self._experiment_uid, self.job_id)
         try:
             self._take_record(self._session.claims.by_id(hold))

@@ -1,5 +1,6 @@
 """Messages to the results service and its answers, for any thread."""
 
+import contextlib
 import logging
 import time
 import uuid
@@ -133,18 +134,36 @@ class Calls:
             " Start one with `schedy serve` (or `schedy up`); `schedy doctor` looks for the cause."
         )
 
-    def close(self, timeout_seconds: float) -> None:
-        """Wait for the broker to take what was not sent yet, then close."""
+    def close(self, timeout_seconds: float, *, on_left: Callable[[list[Outgoing]], None] | None = None) -> None:
+        """Wait for the broker to take what was not sent yet, call `on_left` with what it did not take, then close."""
         deadline = time.monotonic() + timeout_seconds
         self._table.submissions.close()
-        try:
-            for call in self._unfinished(timeout_seconds) if self._known.ready.is_set() else []:
-                call.stored.exception(max(0.0, deadline - time.monotonic()))
-        except FutureTimeoutError:
-            _log.warning("Closed before the broker had taken everything; what was not sent is given up.")
+        with contextlib.suppress(FutureTimeoutError):
+            unfinished = self._unfinished(timeout_seconds)
+            self._wait_for_broker(unfinished, deadline)
+            if on_left is not None:
+                on_left(_unconfirmed(unfinished))
         self.connection.close(max(0.5, deadline - time.monotonic()))
 
+    def _wait_for_broker(self, unfinished: list[Call], deadline: float) -> None:
+        """Wait until the broker has taken the calls; not at all while it is away."""
+        try:
+            for call in unfinished if self._known.ready.is_set() else []:
+                call.stored.exception(max(0.0, deadline - time.monotonic()))
+        except FutureTimeoutError:
+            _log.warning("Closed before the broker had taken everything.")
+
     def _unfinished(self, timeout_seconds: float) -> list[Call]:
+        if not self.connection.is_alive:
+            return []
         unfinished: Future[list[Call]] = Future()
         self.connection.run(lambda: unfinished.set_result(self._table.unfinished()))
         return unfinished.result(timeout_seconds)
+
+    def left_by_broker(self) -> list[Outgoing]:
+        """Return what waits for a broker that is away (I/O thread only)."""
+        return [] if self._known.ready.is_set() else _unconfirmed(self._table.unfinished())
+
+
+def _unconfirmed(calls: list[Call]) -> list[Outgoing]:
+    return [call.outgoing for call in calls if not call.stored.done()]

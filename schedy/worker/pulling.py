@@ -55,6 +55,7 @@ def pull(
     """
     end_if_stopped()
     session.crash_loop.check()
+    session.deliver_kept()
     session.leases.join()
     stop_at = _stop_at(session, experiment_name)
     try:

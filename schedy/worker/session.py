@@ -6,7 +6,9 @@ import logging
 import os
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait
 
+from schedy.amqp.channel import Outgoing
 from schedy.errors import BrokerError, NotFoundError, NotStoredYetError, SchedyError, ServiceUnavailableError
 from schedy.settings import Settings
 from schedy.wire.base import A
@@ -23,6 +25,7 @@ from schedy.worker.outputs import Outputs
 from schedy.worker.reports import Reports
 from schedy.worker.signals import close_in_children
 from schedy.worker.tickets import TicketSource
+from schedy.worker.undelivered import deliver, keep
 from schedy.worker.worker_name import this_worker
 
 _log = logging.getLogger(__name__)
@@ -53,6 +56,7 @@ class Session:
         self.reports = Reports(self.calls, self.leases, self.outputs)
         self.warned_of_unobserved: set[str] = set()
         """Experiments, by uid, with a DONE job from here that lacked an objective."""
+        self._has_delivered = False
         self.crash_loop = CrashLoop(limit=settings.crash_limit, within_seconds=settings.crash_seconds)
         close_in_children(self.calls.connection)
         atexit.register(self.close)
@@ -89,6 +93,18 @@ class Session:
         except NotFoundError:
             return None
 
+    def deliver_kept(self, *, patience_seconds: float = 0.0) -> None:
+        """Send, at the first call, the reports that earlier processes could not deliver.
+
+        What is sent later, a claim of one of their jobs above all, is applied after them. Waits for the answers if
+        there is patience.
+        """
+        if self._has_delivered:
+            return
+        self._has_delivered = True
+        answers = [call.answer for call in deliver(self.calls, self.settings)]
+        wait(answers, timeout=patience_seconds)
+
     def count_end(self, hold: Hold, *, error: str | None) -> None:
         """Count a job that was run to its end here, with an error if it crashed: a crash loop stops the worker."""
         after = time.monotonic() - hold.started
@@ -118,11 +134,19 @@ class Session:
         """Give back what is held, and then close. Runs in the I/O thread."""
         self.leases.release_all()
         self.leases.leave()
-        self.calls.connection.run(self.calls.connection.begin_close)
+        self.calls.connection.run(self._keep_and_close)
+
+    def _keep_and_close(self) -> None:
+        self._keep(self.calls.left_by_broker())
+        self.calls.connection.begin_close()
+
+    def _keep(self, left: list[Outgoing]) -> None:
+        """Keep the reports among the messages that the broker has not got."""
+        keep(self.settings, left)
 
     def close(self) -> None:
-        """Give back what is held and close the connection, within `close_seconds`."""
+        """Give back what is held and close the connection, within `close_seconds`; keep reports that were not sent."""
         if self.is_ours:
             self.leases.release_all()
             self.leases.leave()
-            self.calls.close(self.settings.close_seconds)
+            self.calls.close(self.settings.close_seconds, on_left=self._keep)

@@ -9,6 +9,7 @@ from schedy.escaping import printable, printable_lines
 from schedy.settings import Settings
 from schedy.urls import without_password
 from schedy.wire.requests import GetExperiments
+from schedy.worker.undelivered import kept_files, named
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.checks import broker_checks
@@ -52,6 +53,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield from (store, *room)
     if broker[0].status is Status.OK and store.status is Status.OK:
         yield from home_checks(settings)
+    yield from _kept_results(settings)
 
 
 def _service_check(settings: Settings) -> Check:
@@ -98,6 +100,19 @@ def _store_checks(settings: Settings) -> Iterator[Check]:
             status=Status.FAILED,
             detail=f"The disk of the store has {free / 1_000_000:.1f} MB left: soon nothing can be stored.",
             remedy="Make room; reports wait in the broker until there is some.",
+        )
+
+
+def _kept_results(settings: Settings) -> Iterator[Check]:
+    """Warn of results that workers on this machine could not deliver."""
+    for file in kept_files(settings):
+        here = file.is_for(settings)
+        where = "" if here else f" set SCHEDY_BROKER_URL to {file.brokers[0]}, with the password, and"
+        yield Check(
+            name="kept results",
+            status=Status.WARNING,
+            detail=f"The results of {named(file.jobs)} were not delivered, and wait in {file.path}.",
+            remedy=f"To deliver them,{where} start a worker here, or `schedy up`.",
         )
 
 

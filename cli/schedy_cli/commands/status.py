@@ -6,6 +6,7 @@ import click
 
 from schedy.urls import without_password
 from schedy.wire.requests import GetExperiments, pages
+from schedy.worker.undelivered import kept_files, named
 from schedy_cli.context import broker_origin, session_for, settings_of
 from schedy_cli.up.description import description
 from schedy_cli.up.run_record import RunRecord
@@ -31,3 +32,6 @@ def status_command(ctx: click.Context) -> None:
         read = functools.partial(session.read, patience_seconds=_PATIENCE_SECONDS)
         count = sum(len(page.experiments) for page in pages(read, GetExperiments(limit=1000)))
     click.echo(f"The results service answers. Experiments: {count}.")
+    waiting = [job for file in kept_files(settings) for job in file.jobs]
+    if waiting:
+        click.echo(f"Results that were not delivered wait here: {named(waiting)}. See `schedy doctor`.")

@@ -16,6 +16,7 @@ from schedy_broker_setup.node.processes import Process
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
+_KEPT_SECONDS = 10.0
 
 
 class ServiceProcess:
@@ -56,7 +57,10 @@ class ServiceProcess:
         return self._child is not None and self._child.poll() is not None
 
     def wait_until_it_answers(self, check_stop: Callable[[], None]) -> None:
-        """Ask until there is an answer. Raises SchedyError if it ends or stays silent, and what `check_stop` raises."""
+        """Ask until there is an answer; deliver the reports that workers could not.
+
+        Raises SchedyError if it ends or stays silent, and what `check_stop` raises.
+        """
         broker = {"broker_url": self._broker_url, "claim_retry_seconds": 0.5}
         session = Session(self._settings.model_copy(update=broker), role="up")
         deadline = time.monotonic() + _START_SECONDS
@@ -65,6 +69,7 @@ class ServiceProcess:
                 check_stop()
                 with contextlib.suppress(ServiceUnavailableError):
                     session.read(GetExperiments(limit=1), patience_seconds=1.0)
+                    session.deliver_kept(patience_seconds=_KEPT_SECONDS)
                     return
                 if self.has_ended():
                     raise SchedyError(f"The results service ended while it was starting: {self.last_log_line()}")
