@@ -23,6 +23,18 @@ class PushedJobs:
         self._may = "does not" if scheduler in ALGORITHMS else "may not"
         """An algorithm of a user's own sees every job."""
 
+    @classmethod
+    def of(cls, experiment: ExperimentRecord) -> "PushedJobs | None":
+        """Return the check of an experiment; None where only the results service can check.
+
+        That is so for the definition of a newer Schedy, and there is nothing to check without hyperparameters.
+        """
+        try:
+            definition = read_definition(experiment.settings)
+        except InvalidValueError:
+            return None
+        return cls(experiment.scheduler, definition) if definition.hyperparameters else None
+
     def fault(self, hyperparameters: Mapping[str, Any]) -> str | None:
         """Return why the search does not learn from a job, None if it may do so.
 
@@ -58,13 +70,8 @@ class PushedJobs:
 
 
 def check_before_sending(experiment: ExperimentRecord, jobs: Iterable[Mapping[str, Any]]) -> None:
-    """Raise InvalidValueError if the results service would refuse a job with these hyperparameters.
-
-    A definition of a newer Schedy is left to the service.
-    """
-    try:
-        pushed = PushedJobs(experiment.scheduler, read_definition(experiment.settings))
-    except InvalidValueError:
-        return
-    for hyperparameters in jobs:
-        pushed.fault(hyperparameters)
+    """Raise InvalidValueError if the results service would refuse a job with these hyperparameters."""
+    pushed = PushedJobs.of(experiment)
+    if pushed is not None:
+        for hyperparameters in jobs:
+            pushed.fault(hyperparameters)

@@ -19,6 +19,7 @@ from schedy.errors import (
     PermissionDeniedError,
     ResourceExistsError,
     SchedyError,
+    ServiceUnavailableError,
     TopologyMissingError,
 )
 from schedy.wire.answers import JobOutcome, JobsChangedAnswer, PushAnswer, Refusal
@@ -59,6 +60,9 @@ class Session:
         self.calls = Calls(effect, could_send=could_send)
         self.settings = types.SimpleNamespace(service_wait_seconds=1.0, store_wait_seconds=1.0)
         self.change = effect
+
+    def read(self, _request: object, **_options: object) -> Any:
+        raise ServiceUnavailableError("No results service answers.")
 
 
 def close(session: Session) -> None:

@@ -8,22 +8,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from schedy.errors import NotStoredYetError
+from schedy.errors import BrokerError, NotStoredYetError, ServiceUnavailableError
 from schedy.pushing import CheckedJob, PushEnd, push_chunks
+from schedy.search.pushed import PushedJobs
 from schedy.settings import Settings
 from schedy.wire.answers import PushAnswer
 from schedy.wire.base import check_experiment_name
 from schedy.wire.changes import NewJob
+from schedy.wire.requests import GetExperiments
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.interruption import accounted, schedy_words
 from schedy_cli.parsing.argv import PairsCommand, given_pairs, pairs_option
-from schedy_cli.parsing.push_files import PUSHED_STATUSES, check_pushed_job, open_push_file
+from schedy_cli.parsing.push_files import PUSHED_STATUSES, PushFile, check_pushed_job, open_push_file
 from schedy_cli.printing.jobs import job_json, job_paragraph
 from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.text import JsonForm
 
 if TYPE_CHECKING:
     from schedy.worker.session import Session
+
+_PATIENCE_SECONDS = 3.0
+"""Time for reading the experiment before a file is pushed."""
 
 
 @click.command("push", cls=PairsCommand, epilog="Example: schedy push MinimizeManual -p x 1 y 2")
@@ -110,6 +115,7 @@ def _push_file(settings: Settings, name: str, source: str, *, nan_as_text: bool)
             print_message(f"RUNNING in the file, pushed as QUEUED: {len(file.running_lines)} job(s).")
         push = _Push(name, total=total)
         with accounted(push.account), session_for(settings) as session, _progress(total) as advance:
+            _check_lines(session, name, file)
             try:
                 with contextlib.closing(push.chunks(session, file.jobs())) as chunks:
                     for chunk, answer in chunks:
@@ -117,6 +123,18 @@ def _push_file(settings: Settings, name: str, source: str, *, nan_as_text: bool)
                         advance(len(chunk))
             except NotStoredYetError as error:
                 print_message(f"{push.stored} of {total} jobs are stored. {error}")
+
+
+def _check_lines(session: "Session", name: str, file: PushFile) -> None:
+    """Raise click.UsageError for a line that the experiment would refuse; without an answer it will check by itself."""
+    try:
+        (experiment,) = session.read(GetExperiments(name=name), patience_seconds=_PATIENCE_SECONDS).experiments
+    except (ServiceUnavailableError, BrokerError):
+        return
+    pushed = PushedJobs.of(experiment)
+    if pushed is not None:
+        for _job in file.jobs(pushed):
+            pass
 
 
 class _Push:

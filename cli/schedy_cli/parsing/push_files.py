@@ -16,6 +16,7 @@ import click
 
 from schedy.errors import InvalidValueError
 from schedy.pushing import CheckedJob, check_new_job
+from schedy.search.pushed import PushedJobs
 from schedy.values_text import parse_value
 from schedy.wire.base import JOB_STATUSES, QUEUED, RUNNING
 from schedy.wire.records import JobRecord
@@ -76,14 +77,17 @@ class PushFile:
         self.running_lines: set[int] = set()
         """The lines, of those read, that `list --json` has printed of a RUNNING job, which is pushed as QUEUED."""
 
-    def jobs(self) -> Iterator[CheckedJob]:
-        """Read the jobs from the beginning. Raises click.UsageError naming the line."""
+    def jobs(self, pushed: PushedJobs | None = None) -> Iterator[CheckedJob]:
+        """Read the jobs from the beginning. Raises click.UsageError naming the line, also if `pushed` refuses it."""
         self._file.seek(0)
         for number, fields in self._lines():
             try:
-                yield check_pushed_job(fields, limit_bytes=self._limit_bytes)
+                job = check_pushed_job(fields, limit_bytes=self._limit_bytes)
+                if pushed is not None:
+                    pushed.fault(job.new.hyperparameters)
             except InvalidValueError as error:
                 raise _fault(f"Line {number}: {error}") from None
+            yield job
 
     def _lines(self) -> _Lines:
         """Read JSON lines if the first character that is not blank is a brace, else CSV."""
