@@ -107,7 +107,7 @@ class NotStoredYetError(SchedyError):
 
 
 class ServiceUnavailableError(SchedyError):
-    """The broker is reachable, but no results service answers."""
+    """The broker is reachable, but no results service answers, or none of this version."""
 
 
 class VersionMismatchError(SchedyError):

@@ -124,6 +124,8 @@ class Reachability:
     was_ever_ready: bool = False
     last_error: BrokerError | None = None
     """The reason why the connection was lost, or could not be made."""
+    unreadable: str = ""
+    """What is wrong with the last answer, if it could not be read."""
     service_is_silent: bool = False
     """True if an answer was waited for in vain, and none has come since. Any thread may set it."""
 
@@ -231,9 +233,11 @@ class CallTable:
         try:
             answer = decode_answer(incoming.body)
         except UndecodableError as error:
+            self.reachability.unreadable = str(error)
             _log.warning("An answer of the results service was ignored: %s. Is it of another version?", error)
             return
         self.forget(call)
+        self.reachability.unreadable = ""
         self.reachability.service_is_silent = False
         if not call.stored.done():
             call.stored.set_result(None)

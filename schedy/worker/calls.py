@@ -129,6 +129,11 @@ class Calls:
         place = without_password(self._settings.broker_url)
         if not self._known.ready.is_set():
             return BrokerError(f"RabbitMQ at {place} has not answered yet.")
+        if self._known.unreadable:
+            return ServiceUnavailableError(
+                "The results service answers, but this program cannot read its answer"
+                f" ({self._known.unreadable}). Install the same version of Schedy here as where `schedy serve` runs."
+            )
         return ServiceUnavailableError(
             f"RabbitMQ at {place} is reachable, but no results service answers."
             " Start one with `schedy serve` (or `schedy up`); `schedy doctor` looks for the cause."

@@ -237,6 +237,36 @@ def test_recorded_messages_are_read(version: int) -> None:
         assert isinstance(read(line), model), "see the docstring of this module"
 
 
+def grown(before: Any, now: Any) -> bool:
+    """Return whether a message has every field that it had, in each of its parts."""
+    if isinstance(before, list):
+        return all(any(grown(old, new) for new in now) for old in before)
+    if isinstance(before, dict):
+        return all(
+            name in now and (name in FREE or now[name] is None or grown(item, now[name]))
+            for name, item in before.items()
+        )
+    return True
+
+
+@pytest.mark.parametrize("version", RECORDED)
+def test_what_the_service_sends_has_only_grown(version: int) -> None:
+    """Clients of that version need its fields; they take no notice of more."""
+    now = {message.kind: json.loads(encode(message)) for message in (*ANSWERS, TICKET, Tick(instance="host:1"))}
+    recorded = [json.loads(line) for line in recorded_file(version).read_bytes().splitlines()]
+    sent = [message for message in recorded if message["kind"] in now]
+    assert {message["kind"] for message in sent} == now.keys()
+    assert [message["kind"] for message in sent if not grown(message, now[message["kind"]])] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [({"a": 1}, {"b": 1}), ({"a": [{"b": 1}]}, {"a": [{"c": 1}]}), ({"a": 1}, {})]
+)
+def test_what_has_not_grown_alone(before: RawMessage, now: RawMessage) -> None:
+    assert not grown(before, now)
+    assert grown(before, {**now, **before})
+
+
 if __name__ == "__main__":
     recorded_file(SCHEMA_VERSION).write_bytes(
         b"".join(encode(message) + b"\n" for message in [*SENDABLE, *ANSWERS, TICKET])
