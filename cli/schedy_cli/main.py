@@ -31,6 +31,7 @@ _COMMANDS = {
     "push": "Push a job, or many from a file.",
     "list": "List experiments, or the jobs of one.",
     "show": "Show an experiment or a job.",
+    "output": "Show what a job has written, and the traceback of its error.",
     "set": "Change the status, the limits or the budget of an experiment.",
     "rm": "Remove an experiment or a job.",
     "pause": "Stop starting jobs of an experiment.",

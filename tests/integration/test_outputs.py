@@ -14,6 +14,7 @@ from schedy.wire.changes import CancelJobs, DeleteExperiment, DeleteJob, RetryJo
 from schedy.wire.output import LONGEST_OUTPUT, LONGEST_TRACEBACK
 from schedy.wire.reports import Finish, Output, Release
 from schedy.wire.requests import GetOutput
+from schedy_cli.main import run
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import AttemptOutput
 from tests.integration.test_store import Desk, fresh, told
@@ -148,6 +149,46 @@ def test_it_goes_with_the_job(job: OneJob, what: str) -> None:
     assert job.desk.rows(select(func.count()).select_from(AttemptOutput)) == [(0,)]
     gone = job.desk.read(GetOutput(experiment_uid=job.experiment.uid, job_id=job.id))
     assert isinstance(gone, Refusal)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = run(words)
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_the_command_prints_output_and_traceback_or_why_there_is_none(
+    job: OneJob, store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SCHEDY_STORE_URL", store_url)
+    output = ("output", "E", job.id)
+    (queued,) = job.desk.push(job.experiment)
+    assert printed(capsys, "output", "E", queued)[::2] == (1, f"No worker has run job {queued} yet: it is QUEUED.\n")
+    assert "of attempt 1 of job" in printed(capsys, *output)[2]
+    assert "so far; -f waits for it." in printed(capsys, *output)[2]
+    job.write("\x1b[1mé\r1 %\x07\n", 3_100_014, path="/runs/1.txt")
+    code, out, err = printed(capsys, *output)
+    assert (code, out) == (0, "\x1b[1mé\r1 %\x07\n")
+    assert err == "(3.1 MB before this are in /runs/1.txt on node.)\n"
+    job.finish(traceback="Traceback ...\nE: \x1b[2J\n", error="E: no")
+    assert printed(capsys, *output, "-f")[:2] == (0, out + "Traceback ...\nE: \x1b[2J\n")
+    assert (
+        printed(capsys, "show", "E", job.id, "-v")[1]
+        .split("Attempt")[0]
+        .endswith("Error: E: no\nTraceback:\n  Traceback ...\n  E: \\x1b[2J\n")
+    )
+    assert f"Traceback:\n  (`schedy output E {job.id}` prints it)\n" in printed(capsys, "show", "E", job.id)[1]
+    job.retry()
+    job.write("Traceback ...\nsaid so itself\n", 29)
+    job.finish(traceback="Traceback ...\nsaid so itself\n")
+    assert printed(capsys, *output)[:2] == (0, "Traceback ...\nsaid so itself\n")
+    job.retry()
+    job.finish()
+    code, _out, err = printed(capsys, *output)
+    assert code == 1
+    assert "There is some of attempt 1, 2: use --attempt." in err
+    assert printed(capsys, *output, "--attempt", "1")[:2] == (0, out + "Traceback ...\nE: \x1b[2J\n")
+    assert printed(capsys, "output", "E", "nosuch")[0] == 1
 
 
 def output_of(job: Job, **more: Any) -> OutputAnswer:

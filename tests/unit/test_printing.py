@@ -237,7 +237,7 @@ def test_json_has_every_field_but_internal_ones() -> None:
     found = json.loads(job_json(job(quality=math.nan), JsonForm.NAN_AS_NULL, [EVENT]))
     assert set(found) == {
         *("id", "status", "quality", "hyperparameters", "results", "error", "created_at", "started_at"),
-        *("finished_at", "worker", "attempt", "previous_results", "stop", "silent_seconds", "events"),
+        *("finished_at", "worker", "attempt", "previous_results", "stop", "silent_seconds", "traceback", "events"),
         *("parent", "generation"),
     }
     assert found["quality"] is None

@@ -1,23 +1,17 @@
 """`schedy log`."""
 
-import select
-import sys
-
 import click
 
-from schedy.errors import BrokerError, ServiceUnavailableError, StoreError
 from schedy.wire.records import JobEvent
 from schedy.wire.requests import GetHistory
 from schedy_cli.context import reader_for, settings_of
+from schedy_cli.following import ask_patiently, pause
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.events import EventPrinter
-from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.text import JsonForm
 from schedy_cli.reading import Reader, find_experiment
 
 _PAGE = 500
-_POLL_SECONDS = 0.7
-_PATIENCE_SECONDS = 2.0
 
 
 @click.command("log", epilog="Example: schedy log -f")
@@ -67,29 +61,11 @@ def _newest(reader: Reader, uid: str | None, count: int) -> list[JobEvent]:
 
 
 def _follow(reader: Reader, uid: str | None, last: int, printer: EventPrinter) -> None:
-    """Print the events after the position `last`; wait for a service or store that is gone, and report that once."""
-    is_silent = more = False
+    """Print the events after the position `last`."""
+    more = False
     while True:
         if not more:
-            _pause()
-        try:
-            request = GetHistory(experiment_uid=uid, after=last, limit=_PAGE)
-            answer = reader.ask(request, patience_seconds=_PATIENCE_SECONDS)
-        except (ServiceUnavailableError, BrokerError, StoreError) as error:
-            if not is_silent:
-                print_message(f"{error} Waiting for it.")
-            is_silent, more = True, False
-            continue
-        if is_silent:
-            print_message("It answers again.")
-        is_silent, more = False, answer.more
+            pause()
+        answer = ask_patiently(reader, GetHistory(experiment_uid=uid, after=last, limit=_PAGE))
         printer.show(answer.events)
-        last = answer.last_position() or last
-
-
-def _pause() -> None:
-    """Wait for a moment. Raises BrokenPipeError as soon as the reader of our output is gone."""
-    output = select.poll()
-    output.register(sys.stdout, 0)
-    if output.poll(_POLL_SECONDS * 1000):
-        raise BrokenPipeError
+        last, more = answer.last_position() or last, answer.more

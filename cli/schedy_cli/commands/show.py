@@ -1,9 +1,11 @@
 """`schedy show`."""
 
+import shlex
+
 import click
 
 from schedy.wire.records import ExperimentRecord
-from schedy.wire.requests import GetCurve, GetJobs
+from schedy.wire.requests import GetCurve, GetJobs, GetOutput
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.curves import curve_lines
@@ -43,9 +45,13 @@ def _show_job(
 ) -> None:
     answer = reader.ask(GetJobs(experiment_uid=experiment.uid, job_id=job_id))
     job = answer.jobs[0]
+    ended = reader.ask(GetOutput(experiment_uid=experiment.uid, job_id=job_id)) if job.error is not None else None
+    traceback = None if ended is None else ended.traceback
     if as_json is not None:
-        click.echo(job_json(job, as_json, answer.events))
+        click.echo(job_json(job, as_json, answer.events, traceback=traceback))
         return
-    click.echo(job_paragraph(job, verbose=verbose, events=answer.events))
+    if traceback is not None and not verbose:
+        traceback = f"(`schedy output {shlex.quote(experiment.name)} {job_id}` prints it)"
+    click.echo(job_paragraph(job, verbose=verbose, events=answer.events, traceback=traceback))
     for line in curve_lines(reader.ask(GetCurve(experiment_uid=experiment.uid, job_id=job_id)).points):
         click.echo(line)

@@ -23,7 +23,7 @@ from schedy.wire.records import JobRecord
 
 PUSHED_STATUSES = tuple(status for status in JOB_STATUSES if status != RUNNING)
 _FIELDS = ("hyperparameters", "results", "status", "quality")
-_PRINTED_FIELDS = {"id", "events", *JobRecord.model_fields}
+_PRINTED_FIELDS = {"id", "events", "traceback", *JobRecord.model_fields}
 """Fields of a job that `list --json` and `show --json` print; those that a new job cannot have are left out."""
 
 _NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

@@ -12,8 +12,10 @@ from schedy_cli.printing.events import event_fields
 from schedy_cli.printing.text import JsonForm, age, coloured_status, json_line, local_time, values_lines
 
 
-def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[JobEvent] = ()) -> str:
-    """Return a job as `show` and `list -l` print it."""
+def job_paragraph(
+    job: JobRecord, *, verbose: bool = False, events: Sequence[JobEvent] = (), traceback: str | None = None
+) -> str:
+    """Return a job as `show` and `list -l` print it. `traceback`: that of its error, or the command that prints it."""
     lines = [
         f"Id: {job.job_id}",
         f"Status: {coloured_status(job.status)}",
@@ -22,17 +24,19 @@ def job_paragraph(job: JobRecord, *, verbose: bool = False, events: Sequence[Job
         *values_lines(job.hyperparameters),
         "Results:",
         *values_lines(job.results),
-        *_remarks(job, verbose=verbose),
+        *_remarks(job, traceback, verbose=verbose),
     ]
     if verbose:
         lines.extend(_details(job, events))
     return "\n".join(lines)
 
 
-def _remarks(job: JobRecord, *, verbose: bool) -> Iterator[str]:
+def _remarks(job: JobRecord, traceback: str | None, *, verbose: bool) -> Iterator[str]:
     """Return the lines that are printed only where they matter."""
     if job.error:
         yield f"Error: {_indented(job.error)}"
+    if traceback:
+        yield f"Traceback:\n  {_indented(traceback)}"
     if job.parent is not None:
         yield f"Parent: {printable(job.parent)} (this is generation {job.generation})"
     if job.attempt > 1 or (verbose and job.attempt):
@@ -64,10 +68,13 @@ def _details(job: JobRecord, events: Sequence[JobEvent]) -> Iterator[str]:
         yield f" - {local_time(event.at)} {event.kind}: {printable(event.detail + worker)}"
 
 
-def job_json(job: JobRecord, form: JsonForm, events: Sequence[JobEvent] | None = None) -> str:
-    """Return a job as one line of JSON, with its events if they are given."""
+def job_json(
+    job: JobRecord, form: JsonForm, events: Sequence[JobEvent] | None = None, *, traceback: str | None = None
+) -> str:
+    """Return a job as one line of JSON, with its events if they are given, and then with its traceback."""
     fields = {"id": job.job_id, **job.model_dump(exclude={"position", "revision", "job_id"})}
     if events is not None:
+        fields["traceback"] = traceback
         fields["events"] = [event_fields(event) for event in events]
     return json_line(fields, form)
 

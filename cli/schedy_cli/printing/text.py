@@ -26,6 +26,14 @@ def age(seconds: float) -> str:
     return f"{int(max(0.0, seconds))} s"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes in a unit in which it has up to four characters."""
+    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}" if count < 10 * length else f"{count / length:.0f} {unit}"
+    return f"{count} bytes"
+
+
 def local_time(moment: datetime) -> str:
     """Return a time in the time zone of this machine."""
     return moment.astimezone().isoformat(sep=" ", timespec="seconds")
