@@ -34,6 +34,8 @@ class Choice(Distribution):
         init=False, repr=False, compare=False, default_factory=dict
     )
     """What `then` says, by the `json_key` of the value."""
+    _places: Mapping[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """The place of each value that can be drawn, by its `json_key`."""
 
     def __post_init__(self) -> None:
         if isinstance(self.values, str) or not isinstance(self.values, Sequence) or not self.values:
@@ -41,6 +43,7 @@ class Choice(Distribution):
         object.__setattr__(self, "values", tuple(plain_values({"values": list(self.values)})["values"]))
         if self.weights is not None:
             object.__setattr__(self, "weights", tuple(self._checked_weights()))
+        object.__setattr__(self, "_places", self._drawable())
         object.__setattr__(self, "then", self._checked_branches())
         object.__setattr__(self, "_opened", {self._named(name): opened for name, opened in self.then.items()})
 
@@ -60,6 +63,8 @@ class Choice(Distribution):
             raise InvalidValueError("choice: 'then' is an object: for a value, the hyperparameters that it opens.")
         named: dict[str | None, str] = {}
         for name in self.then:
+            if not isinstance(name, str):
+                raise InvalidValueError(f"choice: 'then' names values as text: {json_key(name)!r}, not {name!r}.")
             key = self._named(name)
             if key is None:
                 known = ", ".join(value if isinstance(value, str) else json_key(value) for value in self.values)
@@ -68,6 +73,13 @@ class Choice(Distribution):
                 raise InvalidValueError(f"choice: 'then' names one value twice, as {named[key]!r} and as {name!r}.")
             named[key] = name
         return {value: distributions_from_json(opened) for value, opened in self.then.items()}
+
+    def _drawable(self) -> dict[str, int]:
+        places: dict[str, int] = {}
+        for place, value in enumerate(self.values):
+            if self.weights is None or self.weights[place] > 0:
+                places.setdefault(json_key(value), place)
+        return places
 
     def _named(self, name: str) -> str | None:
         """Return the key of the value that a name in `then` stands for, None if it is none of the values.
@@ -90,27 +102,22 @@ class Choice(Distribution):
 
     def _index(self, value: Any) -> int | None:
         """Return the place of a value, None if it is none of them. 1, 1.0 and true are three values."""
-        wanted = json_key(value)
-        return next((place for place, known in enumerate(self.values) if json_key(known) == wanted), None)
+        return self._places.get(json_key(value))
 
     def rank(self, value: Any) -> float | None:
         place = self._index(value)
         if place is None:
             return None
         weights = self.weights or (1.0,) * len(self.values)
-        if weights[place] == 0:
-            return None
         return (sum(weights[:place]) + weights[place] / 2) / sum(weights)
 
     @property
     def count(self) -> int:
-        return len(self.grid(None))
+        return len(self._places)
 
     def grid(self, points: int | None) -> list[Any]:
         """Return the values that can be drawn, each once."""
-        weights = self.weights or (1.0,) * len(self.values)
-        drawable = [value for value, weight in zip(self.values, weights, strict=True) if weight > 0]
-        return list({json_key(value): value for value in drawable}.values())
+        return [self.values[place] for place in self._places.values()]
 
     def axis(self) -> Axis | None:
         if self.weights is not None:

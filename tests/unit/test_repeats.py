@@ -130,7 +130,11 @@ def test_is_on_where_it_was_asked_for_or_results_are_exact(space: Any, settings:
 
 def test_a_space_counts_what_can_be_drawn() -> None:
     odd = {"choice": {"values": ["a", "a", "b", "c"], "weights": [1, 1, 1, 0]}}
-    assert define({"kind": odd, "n": {"int": {"low": 1, "high": 3}}, "c": {"const": [1]}}).space().count == 6
+    space = define({"kind": odd, "n": {"int": {"low": 1, "high": 3}}, "c": {"const": [1]}}).space()
+    assert space.count == 6
+    assert [space.holds({"kind": kind, "n": 3.0, "c": [1]}) for kind in "abc"] == [True, True, False]
+    twice = {"choice": {"values": ["a", "b", "a"], "weights": [0, 1, 1]}}
+    assert define({"kind": twice}).space().holds({"kind": "a"})
 
 
 @pytest.mark.parametrize("setting", ["exact", "no_repeats"])

@@ -61,6 +61,8 @@ def test_then_tells_1_true_and_text_apart() -> None:
     names = [list(kind.opens(value)) for value in (1, "1", True, 1.0, "one", "true", 2, "x")]
     assert names == [["x0"], ["x3"], ["x1"], ["x2"], ["x4"], [], [], []]
     assert [kind.rank(value) is None for value in (1, 1.0, True, False, "1.0")] == [False, False, False, True, True]
+    with pytest.raises(InvalidValueError, match="names values as text: 'true', not True"):
+        distributions_from_json({"kind": {"choice": {"values": [True], "then": {True: {}}}}})
     with pytest.raises(InvalidValueError, match="names one value twice, as 'one' and as '\"one\"'"):
         distributions_from_json({"kind": {"choice": {"values": ["one"], "then": {"one": {}, '"one"': {}}}}})
 
