@@ -92,6 +92,9 @@ class Settings(BaseModel):
     max_attempts: int = Field(default=3, ge=1)
     """Number of workers lost on a job after which it is CRASHED (set on the service)."""
 
+    max_releases: int = Field(default=100, ge=0)
+    """Times that a job is given back in a row, without a report in between, until it is CRASHED; 0: no limit."""
+
     crash_limit: int = Field(default=5, ge=0)
     """Number of crashes in a row, each within `crash_seconds`, after which a worker takes no more jobs; 0: no limit."""
 

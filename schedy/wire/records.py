@@ -10,6 +10,8 @@ from schedy.wire.stopping import Stop
 from schedy.wire.values import LONGEST_NAME
 
 MOST_ATTEMPTS = 1_000_000
+MANY_RELEASES = 10
+"""A job that was given back so often in a row, without a report in between, is in trouble."""
 MOST_POINTS = 5000
 """Points of a learning curve in one message."""
 
@@ -123,7 +125,8 @@ class JobRecord(Part):
     """A job as stored. `position` orders pages; `revision` grows with every change.
 
     `stop` says why a RUNNING job is to end. `silent_seconds` is set where its worker should have been heard of.
-    `parent` and `generation` are those of population based training.
+    `parent` and `generation` are those of population based training. `releases`: how often in a row the job was given
+    back without a report in between.
     """
 
     position: int
@@ -144,6 +147,7 @@ class JobRecord(Part):
     silent_seconds: float | None = None
     parent: str | None = None
     generation: int | None = None
+    releases: int = 0
 
 
 class Standing(Part):

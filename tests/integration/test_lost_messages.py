@@ -236,7 +236,7 @@ def test_a_job_that_the_store_does_not_know_was_not_deleted(store: Store) -> Non
     held = {"experiment_uid": uuid.uuid4().hex, "job_id": "abcdef", "token": uuid.uuid4().hex}
     with store.transaction() as transaction:
         finish = Finish(**held, sequence=1, status="DONE", results={}, quality=0.0)
-        effects = Reports(transaction, lease_seconds=30).apply(finish)
+        effects = Reports(transaction, lease_seconds=30, max_releases=0).apply(finish)
     assert isinstance(effects.answer, ReportAnswer)
     assert effects.answer.reason == (
         "the store does not know it: the store was restored from an older backup, or it is another store."

@@ -46,8 +46,10 @@ from schedy.wire.changes import (
     UpdateExperiment,
 )
 from schedy.wire.records import ExperimentRecord, JobRecord, Limits, Point
-from schedy.wire.reports import Claim, Curve, Finish, Heartbeat, HeldJob, Progress, Release, Report
+from schedy.wire.reports import Claim, Curve, Finish, Heartbeat, HeldJob, Output, Progress, Release, Report
 from schedy.wire.requests import GetExperiments, GetFields, GetHistory, GetJobOrder, GetJobs, Request, SortField
+from schedy_broker_setup.doctor.check import Status
+from schedy_cli.commands.doctor import given_back_check
 from schedy_cli.main import run
 from schedy_store.lifecycle.changes import Changes
 from schedy_store.lifecycle.effects import Effects
@@ -55,10 +57,12 @@ from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.reports import Reports
 from schedy_store.lifecycle.tickets import TicketDispatcher, TicketKey
 from schedy_store.reads import answer_request
+from schedy_store.reads.given_back import given_back_often
 from schedy_store.schema.engine import SCHEMA_REVISION, Store, Transaction, network_file_system
 from schedy_store.schema.tables import AppliedChange, Base, Event, Experiment, Job, JobValue
 
 LEASE_SECONDS = 30.0
+MAX_RELEASES = 3
 WORKER = Worker(host="node", pid=7, program="train.py", uid="7" * 32)
 A = TypeVar("A", bound=Answer)
 
@@ -86,7 +90,8 @@ class Desk:
 
     def report(self, report: Report[Any], user: str | None = None) -> Effects:
         with self.store.transaction() as transaction:
-            return Reports(self.later(transaction), lease_seconds=LEASE_SECONDS).apply(report, user)
+            reports = Reports(self.later(transaction), lease_seconds=LEASE_SECONDS, max_releases=MAX_RELEASES)
+            return reports.apply(report, user)
 
     def change(self, change: Change[Any]) -> Effects:
         with self.store.transaction() as transaction:
@@ -666,6 +671,51 @@ class TestReports:
         answer = desk.claim(experiment, job_id, fresh())
         assert answer.job is not None
         assert (answer.job.attempt, answer.job.results, answer.job.quality) == (1, {"prior": 0}, 0.25)
+
+    def test_a_job_that_is_only_given_back_is_crashed_in_the_end(
+        self, desk: Desk, experiment: ExperimentRecord, job_id: str
+    ) -> None:
+        """One that has reported something in between is not."""
+        Held(desk, experiment, job_id).release()
+        Held(desk, experiment, job_id).release()
+        assert desk.job(experiment, job_id).releases == MAX_RELEASES - 1
+        preempted = Held(desk, experiment, job_id)
+        preempted.curve({0: 1.0})
+        assert preempted.release().status == "QUEUED"
+        assert (desk.job(experiment, job_id).releases, desk.job(experiment, job_id).attempt) == (1, 0)
+        Held(desk, experiment, job_id).release()
+        last = Held(desk, experiment, job_id)
+        desk.report(Output(**last.naming, sequence=1, text="it says something and ends itself", end=33))
+        assert last.release().status == "CRASHED"
+        assert last.release().accepted  # it comes twice
+        record = desk.job(experiment, job_id)
+        text = "given back 3 times in a row without a report"
+        assert (record.status, record.attempt, record.error) == ("CRASHED", 1, text)
+        happened = desk.rows(select(Event.kind, Event.detail).where(Event.kind != "claimed", Event.job_id == job_id))
+        assert [tuple(event) for event in happened] == [
+            ("released", "The worker gave the job back."),
+            ("released", "The worker gave the job back (2 times in a row without a report)."),
+            ("reported", ""),
+            ("released", "The worker gave the job back."),
+            ("released", "The worker gave the job back (2 times in a row without a report)."),
+            ("ended", f"CRASHED: {text}"),
+        ]
+
+    def test_jobs_that_are_given_back_often_are_found(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        rare, often, most, over = desk.push(experiment, *[NewJob(hyperparameters={})] * 4)
+        for job_id, releases in ((rare, 9), (often, 10), (most, 99), (over, 100)):
+            with desk.store.transaction() as transaction:
+                ended = {"status": "CRASHED", "finished_at": transaction.now} if job_id == over else {}
+                change = update(Job).where(Job.job_id == job_id).values(releases=releases, **ended)
+                transaction.sql.execute(change)
+        with desk.store.transaction() as transaction:
+            found = given_back_often(transaction)
+        assert found == [(experiment.name, most, 99), (experiment.name, often, 10)]
+        check = given_back_check([*found, *found])
+        assert check.status is Status.WARNING
+        assert f"{experiment.name} {most} (99 times), {experiment.name} {often} (10 times), " in check.detail
+        assert check.detail.endswith(" and 1 more.")
+        assert f"`schedy cancel {experiment.name} {most}`" in check.remedy
 
     def test_the_points_of_a_job_that_was_given_back_do_not_mix_with_those_of_its_next_attempt(
         self, desk: Desk

@@ -41,6 +41,7 @@ LONG_AGO = NOW - timedelta(hours=1)
 MINE, OTHER = "1" * 32, "2" * 32
 WORKER = Worker(host="node", pid=7, program="train.py", uid="7" * 32)
 MAX_ATTEMPTS = 2
+MAX_RELEASES = 3
 JOB_TIMEOUT = 600.0
 
 
@@ -58,7 +59,7 @@ class Bench:
 
     @property
     def reports(self) -> Reports:
-        return Reports(self.transaction, lease_seconds=LEASE.total_seconds())
+        return Reports(self.transaction, lease_seconds=LEASE.total_seconds(), max_releases=MAX_RELEASES)
 
     @property
     def leases(self) -> Leases:
@@ -150,7 +151,7 @@ def _report(kind: str, token: str, sequence: int) -> JobEvent:
             return transitions.progress(job, terms, token, sequence, now)
         if kind == "finish":
             return transitions.finish(job, terms, token, sequence, DONE)
-        return transitions.release(job, terms, token, sequence)
+        return transitions.release(job, terms, token, sequence, MAX_RELEASES)
 
     return JobEvent(f"{kind} {sequence} of {token[0]}", _apply, _judge)
 
@@ -268,6 +269,7 @@ def every_state() -> Iterator[JobState]:
         yield JobState(RUNNING, token, attempt, 0, 1, lease, stop, dispatched, ticket=3)
     yield JobState(RUNNING, MINE, 3, 2, 0, NOW, "job_timeout", ticket=3)
     yield JobState(RUNNING, MINE, 3, 2, 0, NOW, ticket=3)
+    yield from (JobState(RUNNING, MINE, 2, 0, 1, leases[1], ticket=3, releases=releases) for releases in (1, 2))
     for status, token, stop, dispatched in product(FINAL_STATUSES, (None, MINE, OTHER), stops[:2], (False, True)):
         yield JobState(status, token, 1, 0, 1, None, stop, dispatched, ticket=3)
 
@@ -294,6 +296,7 @@ def _columns(experiment_pk: int, number: int, state: JobState) -> dict[str, Any]
         "stop": state.stop,
         "dispatched_at": LONG_AGO if state.dispatched else None,
         "ticket": state.ticket,
+        "releases": state.releases,
     }
 
 

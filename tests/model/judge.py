@@ -30,6 +30,7 @@ class Row(NamedTuple):
     stop: str | None = None
     dispatched: bool = False
     final: bool = False
+    releases: int = 0
 
 
 class Judged(NamedTuple):
@@ -44,11 +45,12 @@ class Judged(NamedTuple):
 class Judge:
     """Numbers job states and asks `rules`, the module `transitions` or a mutation of it."""
 
-    def __init__(self, rules: ModuleType, *, max_attempts: int, retry_timeouts: bool) -> None:
+    def __init__(self, rules: ModuleType, *, max_attempts: int, retry_timeouts: bool, max_releases: int) -> None:
         self._rules: Any = rules
         terms = rules.Terms(open=True, max_attempts=max_attempts, lease=LEASE, retry_timeouts=retry_timeouts)
         self._terms = {True: terms, False: replace(terms, open=False)}
         self.max_attempts = max_attempts
+        self.max_releases = max_releases
         self.stored: str = rules.STORED
         self.given_back: str = rules.GIVEN_BACK
         self.rows = [Row("deleted")]
@@ -97,7 +99,7 @@ class Judge:
             "heartbeat": lambda: rules.heartbeat(state, terms, name, NOW),
             "progress": lambda: rules.progress(state, terms, name, sequence, NOW),
             "finish": lambda: rules.finish(state, terms, name, sequence, DONE),
-            "release": lambda: rules.release(state, terms, name, sequence),
+            "release": lambda: rules.release(state, terms, name, sequence, self.max_releases),
             "expire": lambda: rules.expire(state, terms, NOW),
             "lease over": lambda: rules.lease_over(state, terms),
             "overdue": lambda: rules.overdue(state, terms, "job_timeout", NOW),
@@ -142,4 +144,5 @@ def _row(state: Any) -> Row:
         state.stop,
         state.dispatched,
         state.status in FINAL_STATUSES,
+        state.releases,
     )

@@ -27,6 +27,7 @@ from tests.model.properties import (
     ONE_RESULT,
     ONE_WORKER,
     ONLY_WANTED,
+    RELEASES,
     TOO_SMALL,
     TRUE_ANSWERS,
     WELL_FORMED,
@@ -215,8 +216,8 @@ _REPORTS = [
         "a release uncounts the attempt",
         "workers",
         ATTEMPTS,
-        "replace(_queued_again(job), attempt=job.attempt - 1)",
-        "_queued_again(job)",
+        "replace(_queued_again(job), attempt=job.attempt - 1, releases=releases)",
+        "replace(_queued_again(job), releases=releases)",
     ),
     Mutation(
         "a release clears the token",
@@ -234,6 +235,45 @@ _REPORTS = [
     ),
 ]
 
+_RELEASES = [
+    Mutation(
+        "releases in a row are limited",
+        "releases",
+        RELEASES,
+        "if 0 < max_releases <= releases:",
+        "if 0 < max_releases < releases:",
+    ),
+    Mutation("releases are counted", "releases", RELEASES, "releases = job.releases + 1", "releases = 1"),
+    Mutation(
+        "a job that is given up keeps its attempt",
+        "releases",
+        ATTEMPTS,
+        "crashed = replace(job, status=CRASHED,",
+        "crashed = replace(job, attempt=job.attempt - 1, status=CRASHED,",
+    ),
+    Mutation(
+        "progress starts the count of releases again",
+        "releases",
+        RELEASES,
+        "state=replace(verdict.state, releases=0)",
+        "state=verdict.state",
+    ),
+    Mutation(
+        "a lost worker starts the count of releases again",
+        "releases",
+        RELEASES,
+        "status=QUEUED, lease_until=None, releases=0)",
+        "status=QUEUED, lease_until=None)",
+    ),
+    Mutation(
+        "a retry starts the count of releases again",
+        "releases",
+        RELEASES,
+        "stop=None, releases=0",
+        "stop=None",
+    ),
+]
+
 _LEASES = [
     Mutation("only a lease that is over ends", "suspicions", ONE_WORKER, " and job.lease_until <= now"),
     Mutation(
@@ -247,15 +287,15 @@ _LEASES = [
         "a lost job wants a new ticket",
         "suspicions",
         ALWAYS_ENDS,
-        "replace(_without_ticket(job), status=QUEUED, lease_until=None)",
-        "replace(job, status=QUEUED, lease_until=None)",
+        "replace(_without_ticket(job), status=QUEUED, lease_until=None, releases=0)",
+        "replace(job, status=QUEUED, lease_until=None, releases=0)",
     ),
     Mutation(
         "the last token counts until another has claimed",
         "suspicions",
         NOTHING_LOST,
-        "replace(_without_ticket(job), status=QUEUED, lease_until=None)",
-        "replace(_without_ticket(job), status=QUEUED, token=None, lease_until=None)",
+        "replace(_without_ticket(job), status=QUEUED, lease_until=None, releases=0)",
+        "replace(_without_ticket(job), status=QUEUED, token=None, lease_until=None, releases=0)",
     ),
     Mutation(
         "attempts are limited",
@@ -350,8 +390,8 @@ _STOPS = [
         "a job that runs again is not to stop any more",
         "timeouts retried",
         WELL_FORMED,
-        "lease_until=None, stop=None)",
-        "lease_until=None)",
+        "lease_until=None, stop=None, releases=0",
+        "lease_until=None, releases=0",
     ),
 ]
 
@@ -506,4 +546,4 @@ _WORKERS = [
     Mutation("a worker that is told lets its job go", "timeouts", ALWAYS_ENDS, broken=Break.LOST_HOLDER_TOLD),
 ]
 
-MUTATIONS = [*_CLAIMS, *_REPORTS, *_LEASES, *_STOPS, *_USERS, *_TICKETS, *_SERVICE, *_WORKERS]
+MUTATIONS = [*_CLAIMS, *_REPORTS, *_RELEASES, *_LEASES, *_STOPS, *_USERS, *_TICKETS, *_SERVICE, *_WORKERS]

@@ -20,6 +20,8 @@ ONLY_WANTED = "tickets only where wanted"
 """No ticket is chosen and no job granted while the experiment is paused; none for a job that is not QUEUED."""
 ATTEMPTS = "attempts are counted"
 """Never more than the maximum; a release, and only that, uncounts one; a retry starts from none."""
+RELEASES = "releases in a row are limited"
+"""A job that is only ever given back ends after so many times; one that gets on in between, or is retried, does not."""
 CANCELLED = "cancelled is cancelled"
 """A cancelled job ends PRUNED, and is granted to nobody."""
 OLD_EPOCH = "an old instance changes nothing"
@@ -166,6 +168,13 @@ def check_answer(draft: Draft, reply: Reply, worker: world.Worker) -> None:
         wrong = reply.kind == "finish" and reply.yes and holds
     if wrong:
         raise BrokenError(TRUE_ANSWERS, f"the answer to a {reply.kind} was {'yes' if reply.yes else 'no'}, and {row}")
+
+
+def check_released(draft: Draft) -> None:
+    """A job was given back that is not to stop."""
+    row, seen, most = draft.judge.rows[draft.job], draft.onlooker, draft.judge.max_releases
+    if row.releases != seen.releases or row.final != (0 < most <= seen.releases):
+        raise BrokenError(RELEASES, f"given back {seen.releases} of {most} times, and {row}")
 
 
 def check_retry(draft: Draft) -> None:

@@ -71,5 +71,6 @@ class Scenario:
     times_out: bool = False
     retry_timeouts: bool = False
     max_attempts: int = 2
+    max_releases: int = 0
     wishes: Wishes = NO_WISHES
     broken: Break | None = None

@@ -22,7 +22,12 @@ class Setup:
 
     def __init__(self, scenario: Scenario, rules: ModuleType = transitions) -> None:
         self.scenario = scenario
-        self.judge = Judge(rules, max_attempts=scenario.max_attempts, retry_timeouts=scenario.retry_timeouts)
+        self.judge = Judge(
+            rules,
+            max_attempts=scenario.max_attempts,
+            retry_timeouts=scenario.retry_timeouts,
+            max_releases=scenario.max_releases,
+        )
         self.has_safety_net = bool({"lost ticket", "take-over"} & scenario.kinds)
 
     def draft(self, state: World) -> Draft:

@@ -64,6 +64,7 @@ def lose(draft: Draft, judged: Judged) -> None:
     properties.check_expired(draft)
     stopped = draft.judge.rows[draft.job].stop is not None
     move(draft, judged)
+    draft.onlooker = draft.onlooker._replace(releases=0)
     if stopped or draft.judge.rows[draft.job].final:
         draft.onlooker = draft.onlooker.disowned()
 
@@ -103,7 +104,7 @@ def _progress(setup: Setup, draft: Draft, message: Message) -> Reply:
     judged = _judge_report(draft, message)
     if judged is not None and judged.reason == draft.judge.stored:
         move(draft, judged)
-        draft.onlooker = draft.onlooker._replace(newest=message.sequence)
+        draft.onlooker = draft.onlooker._replace(newest=message.sequence, releases=0)
     return Reply("progress", message.token, judged is not None)
 
 
@@ -114,7 +115,7 @@ def _finish(setup: Setup, draft: Draft, message: Message) -> Reply:
         if draft.judge.rows[judged.job].final:
             draft.onlooker = draft.onlooker._replace(newest=message.sequence, result=message.token)
         else:
-            draft.onlooker = draft.onlooker.disowned()
+            draft.onlooker = draft.onlooker.disowned()._replace(releases=0)
     return Reply("finish", message.token, judged is not None)
 
 
@@ -124,9 +125,13 @@ def _release(setup: Setup, draft: Draft, message: Message) -> None:
         return
     stopped = draft.judge.rows[draft.job].stop is not None
     move(draft, judged, released=True)
-    draft.onlooker = draft.onlooker.disowned()
-    if not stopped:
-        draft.onlooker = draft.onlooker._replace(grants=draft.onlooker.grants - 1)
+    seen = draft.onlooker.disowned()
+    if stopped:
+        draft.onlooker = seen._replace(releases=0)
+        return
+    given_up = draft.judge.rows[judged.job].final
+    draft.onlooker = seen._replace(grants=seen.grants - (not given_up), releases=seen.releases + 1)
+    properties.check_released(draft)
 
 
 def _judge_report(draft: Draft, message: Message) -> Judged | None:

@@ -101,7 +101,7 @@ class Onlooker(NamedTuple):
     `owner`: the token that was granted the job last, and was not taken away. `silent`: its lease ran out, and not
     because no service listened. `grants`: of attempts that count. `newest`: highest sequence stored of the owner.
     `result`: the token whose finish ended the job. `cancelled`: a cancel was accepted. `former`: tokens of workers that
-    were granted the job and do not own it any more.
+    were granted the job and do not own it any more. `releases`: how often in a row it was given back, with no progress.
     """
 
     owner: int = NOBODY
@@ -111,6 +111,7 @@ class Onlooker(NamedTuple):
     result: int = NOBODY
     cancelled: bool = False
     former: tuple[int, ...] = ()
+    releases: int = 0
 
     def disowned(self) -> "Onlooker":
         """No report counts any more, until somebody is granted the job."""

@@ -111,6 +111,17 @@ def test_a_silent_or_stopping_job_is_marked() -> None:
     assert "Stopping" not in plain(job(status="PRUNED", stop="cancelled"))
 
 
+def test_a_job_that_is_given_back_again_and_again_is_marked() -> None:
+    again = job(status="QUEUED", finished_at=None, releases=12)
+    assert plain(again).endswith("\nGiven back: 12 times in a row without a report")
+    assert job_notes(again) == ["given back 12 times"]
+    assert job_notes(again.model_copy(update={"releases": 9})) == []
+    over = again.model_copy(update={"status": "CRASHED"})
+    assert "Given back" not in plain(over)
+    assert job_notes(over) == []
+    assert "Given back" not in plain(again.model_copy(update={"releases": 1}))
+
+
 def test_verbose_shows_the_results_of_earlier_attempts() -> None:
     again = job(attempt=2, previous_results={"epoch": 3, "text": "a b"})
     assert plain(again).endswith("Attempt: 2")
@@ -238,7 +249,7 @@ def test_json_has_every_field_but_internal_ones() -> None:
     assert set(found) == {
         *("id", "status", "quality", "hyperparameters", "results", "error", "created_at", "started_at"),
         *("finished_at", "worker", "attempt", "previous_results", "stop", "silent_seconds", "traceback", "events"),
-        *("parent", "generation"),
+        *("parent", "generation", "releases"),
     }
     assert found["quality"] is None
     assert found["created_at"] == NOW.isoformat()

@@ -16,6 +16,7 @@ LEASE = timedelta(seconds=30)
 ALIVE = NOW + timedelta(seconds=1)
 OVER = NOW
 MINE, OTHER = "mine", "other"
+MAX_RELEASES = 3
 OPEN = Terms(open=True, max_attempts=3, lease=LEASE)
 CLOSED = replace(OPEN, open=False)
 
@@ -124,7 +125,7 @@ def heartbeat(job: JobState, token: str, _sequence: int) -> Verdict:
 
 
 def release(job: JobState, token: str, sequence: int) -> Verdict:
-    return transitions.release(job, OPEN, token, sequence)
+    return transitions.release(job, OPEN, token, sequence, MAX_RELEASES)
 
 
 NUMBERED: list[Report] = [progress, finish, release]
@@ -144,7 +145,28 @@ class TestReports:
 
     def test_release_queues_the_job_without_token_ticket_and_without_counting_the_attempt(self) -> None:
         verdict = release(running(MINE, attempt=2, sequence=1), MINE, 2)
-        assert verdict == Verdict(JobState(QUEUED, None, attempt=1, ticket=2), True, "given back")
+        assert verdict == Verdict(JobState(QUEUED, None, attempt=1, ticket=2, releases=1), True, "given back")
+
+    def test_the_last_release_of_many_in_a_row_crashes_the_job(self) -> None:
+        job = running(MINE, sequence=1)
+        often = replace(job, releases=MAX_RELEASES - 2)
+        assert release(often, MINE, 2).state == JobState(QUEUED, attempt=0, ticket=2, releases=MAX_RELEASES - 1)
+        too_often = replace(job, releases=MAX_RELEASES - 1)
+        crashed = replace(job, status=CRASHED, sequence=2, lease_until=None, releases=MAX_RELEASES)
+        assert release(too_often, MINE, 2) == Verdict(crashed, True, "given back")
+        assert release(crashed, MINE, 2) == Verdict(crashed, True)  # it comes twice
+        unlimited = transitions.release(too_often, OPEN, MINE, 2, 0)
+        assert (unlimited.state.status, unlimited.state.releases) == (QUEUED, MAX_RELEASES)
+
+    def test_what_is_no_release_starts_the_count_of_releases_again(self) -> None:
+        job = replace(running(MINE, stop=None), releases=MAX_RELEASES - 1)
+        assert progress(job, MINE, 1).state.releases == 0
+        assert transitions.lease_over(job, OPEN).state.releases == 0
+        assert transitions.retry(replace(ended(CRASHED), releases=MAX_RELEASES)).state.releases == 0
+        assert heartbeat(job, MINE, 1).state.releases == MAX_RELEASES - 1
+        written = transitions.output(job, OPEN, MINE, 1, NOW)
+        assert written == Verdict(replace(job, sequence=1, lease_until=NOW + LEASE), True, "stored")
+        assert transitions.claim(replace(job, status=QUEUED), OPEN, OTHER, NOW).state.releases == MAX_RELEASES - 1
 
     def test_a_heartbeat_extends_the_lease_and_nothing_else(self) -> None:
         job = running(MINE, sequence=4)
@@ -280,7 +302,7 @@ class TestStop:
         job = running(MINE, attempt=2, sequence=4, lease_until=OVER, stop="job_timeout")
         verdicts = {
             "finish": lambda: transitions.finish(job, RETRYING, MINE, 5, DONE),
-            "release": lambda: transitions.release(job, RETRYING, MINE, 5),
+            "release": lambda: transitions.release(job, RETRYING, MINE, 5, MAX_RELEASES),
             "lease": lambda: transitions.expire(job, RETRYING, NOW),
         }
         assert verdicts[end]().state == JobState(QUEUED, None, 2, ticket=2)

@@ -1,5 +1,6 @@
 """`schedy doctor`."""
 
+import shlex
 from collections.abc import Iterator
 
 import click
@@ -16,9 +17,11 @@ from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.home_check import home_checks
 from schedy_cli.policy_check import policies
+from schedy_store.reads.given_back import GivenBack, given_back_often
 from schedy_store.schema.engine import Store
 
 _LITTLE_ROOM_BYTES = 20_000_000
+_NAMED_JOBS = 3
 _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.UNKNOWN: "cyan"}
 
 
@@ -88,6 +91,8 @@ def _store_checks(settings: Settings) -> Iterator[Check]:
         try:
             store.check_schema()
             free = store.free_bytes()
+            with store.transaction() as transaction:
+                often = given_back_often(transaction)
         finally:
             store.close()
     except SchedyError as error:
@@ -101,6 +106,23 @@ def _store_checks(settings: Settings) -> Iterator[Check]:
             detail=f"The disk of the store has {free / 1_000_000:.1f} MB left: soon nothing can be stored.",
             remedy="Make room; reports wait in the broker until there is some.",
         )
+    if often:
+        yield given_back_check(often)
+
+
+def given_back_check(often: list[GivenBack]) -> Check:
+    """Warn of jobs that are given back again and again, the first of which are named."""
+    named = ", ".join(f"{job.experiment} {job.job_id} ({job.releases} times)" for job in often[:_NAMED_JOBS])
+    more = f" and {len(often) - _NAMED_JOBS} more" if len(often) > _NAMED_JOBS else ""
+    worst = f"{shlex.quote(often[0].experiment)} {shlex.quote(often[0].job_id)}"
+    return Check(
+        name="given back",
+        status=Status.WARNING,
+        detail=f"Given back again and again without a report in between: {named}{more}.",
+        remedy="Their program ends itself without an error, or is always stopped before it reports anything (`put`,"
+        f" `report`). `schedy history {worst}` names the workers. Mend the program, or end the job: `schedy cancel"
+        f" {worst}`. The service's setting max_releases, by default 100, ends it in the end.",
+    )
 
 
 def _kept_results(settings: Settings) -> Iterator[Check]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from schedy.escaping import printable
 from schedy.values_text import format_name, format_quality, format_value
-from schedy.wire.records import JobEvent, JobRecord
+from schedy.wire.base import FINAL_STATUSES
+from schedy.wire.records import MANY_RELEASES, JobEvent, JobRecord
 from schedy.wire.requests import SortField
 from schedy.wire.stopping import stop_text
 from schedy_cli.printing.events import event_fields
@@ -41,6 +42,8 @@ def _remarks(job: JobRecord, traceback: str | None, *, verbose: bool) -> Iterato
         yield f"Parent: {printable(job.parent)} (this is generation {job.generation})"
     if job.attempt > 1 or (verbose and job.attempt):
         yield f"Attempt: {job.attempt}"
+    if job.releases > 1 and job.status not in FINAL_STATUSES:
+        yield f"Given back: {job.releases} times in a row without a report"
     if job.silent_seconds is not None:
         yield f"Silent: no sign of life for {age(job.silent_seconds)}"
     if job.stop is not None and job.status == "RUNNING":
@@ -93,6 +96,8 @@ def job_notes(job: JobRecord) -> list[str]:
 
 def _troubles(job: JobRecord) -> list[str]:
     notes = ["stopping"] if job.stop is not None and job.status == "RUNNING" else []
+    if job.releases >= MANY_RELEASES and job.status not in FINAL_STATUSES:
+        notes.append(f"given back {job.releases} times")
     return notes if job.silent_seconds is None else [*notes, f"silent {age(job.silent_seconds)}"]
 
 

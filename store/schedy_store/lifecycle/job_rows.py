@@ -104,6 +104,7 @@ class JobRows:
             stop=state.stop,
             dispatched_at=row.dispatched_at if state.dispatched else None,
             ticket=state.ticket,
+            releases=state.releases,
             revision=row.revision + 1,
         )
         guard = {"pk_is": row.pk, "revision_is": row.revision, "status_is": row.status}
@@ -179,6 +180,7 @@ def state_of(row: JobRow) -> JobState:
         row.stop,
         row.dispatched_at is not None,
         row.ticket,
+        row.releases,
     )
 
 

@@ -39,10 +39,11 @@ _HeldReport = Progress | Curve | Output | Finish | Release
 class Reports:
     """Applies reports within one transaction. `user` is the broker's user that sent one, None if it does not say."""
 
-    def __init__(self, transaction: Transaction, *, lease_seconds: float) -> None:
+    def __init__(self, transaction: Transaction, *, lease_seconds: float, max_releases: int) -> None:
         self._sql = transaction.sql
         self._now = transaction.now
         self._lease = timedelta(seconds=lease_seconds)
+        self._max_releases = max_releases
         self._rows = JobRows(transaction, lease_seconds=lease_seconds)
         self._journal = self._rows.journal
         self._workers = Workers(transaction)
@@ -166,12 +167,14 @@ class Reports:
         if _is_forged(row, message.token, user):
             return Verdict(job, False, _FORGED)
         match message:
-            case Progress() | Curve() | Output():
+            case Progress() | Curve():
                 return transitions.progress(job, terms, message.token, message.sequence, self._now)
+            case Output():
+                return transitions.output(job, terms, message.token, message.sequence, self._now)
             case Finish():
                 return transitions.finish(job, terms, message.token, message.sequence, message.status)
             case Release():
-                return transitions.release(job, terms, message.token, message.sequence)
+                return transitions.release(job, terms, message.token, message.sequence, self._max_releases)
 
     def _put(self, row: JobRow, message: _HeldReport) -> dict[str, Any]:
         """Return the columns with the results and quality of a report."""
@@ -199,10 +202,7 @@ class Reports:
             self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
 
     def _ended(self, row: JobRow, state: JobState, message: _HeldReport, effects: Effects) -> None:
-        error = message.error if isinstance(message, Finish) else None
-        if row.stop is not None and row.stop != "cancelled":
-            error = reason_to_stop(row.stop, row)
-        self._rows.end(row, state, error=error, **self._put_last(row, state, message))
+        self._rows.end(row, state, error=_error(row, state, message), **self._put_last(row, state, message))
         if state.status == DONE and isinstance(message, Finish):
             self._note_unobserved(row, message.results, effects)
         effects.job_moved(row)
@@ -219,7 +219,8 @@ class Reports:
             effects.log.append(f"{row.experiment_name}: {problem}")
 
     def _given_back(self, row: JobRow, state: JobState, message: _HeldReport, effects: Effects) -> None:
-        why = "The worker gave the job back." if row.stop is None else f"To be tried again: {why_to_stop(row)}"
+        again = f" ({_times(state)})" if state.releases > 1 else ""
+        why = f"The worker gave the job back{again}." if row.stop is None else f"To be tried again: {why_to_stop(row)}"
         self._journal.of_job(row, "released", why, worker=row.worker, attempt=row.attempt)
         left = dump_values(message.results) if isinstance(message, Progress | Finish) else row.results
         self._rows.queue_again(row, state, left)
@@ -305,6 +306,20 @@ def _unobserved(objective: str, results: Values) -> str | None:
     if as_observation(results[objective]) is not None:
         return None
     return f"{objective!r} is {'NaN' if isinstance(results[objective], float) else 'no number'}"
+
+
+def _error(row: JobRow, state: JobState, message: _HeldReport) -> str | None:
+    """Return the error of a job that a report ends."""
+    if row.stop is not None and row.stop != "cancelled":
+        return reason_to_stop(row.stop, row)
+    if isinstance(message, Release):
+        return f"given back {_times(state)}" if state.status == CRASHED else None
+    return message.error if isinstance(message, Finish) else None
+
+
+def _times(state: JobState) -> str:
+    """Return in words how often a job was given back."""
+    return f"{state.releases} times in a row without a report"
 
 
 def _is_forged(row: JobRow, token: str, user: str | None) -> bool:

@@ -30,7 +30,7 @@ class JobState:
     """The state of a job, by which events are judged.
 
     `dispatched`: ticket number `ticket` is out. `attempts_forgiven`: those before the latest retry, which do not count
-    against the experiment's maximum.
+    against the experiment's maximum. `releases`: how often in a row it was given back without a report in between.
     """
 
     status: JobStatus
@@ -42,6 +42,7 @@ class JobState:
     stop: Stop | None = None
     dispatched: bool = False
     ticket: int = 1
+    releases: int = 0
 
     @property
     def is_final(self) -> bool:
@@ -98,7 +99,13 @@ def heartbeat(job: JobState, terms: Terms, token: str, now: datetime) -> Verdict
 
 
 def progress(job: JobState, terms: Terms, token: str, sequence: int, now: datetime) -> Verdict:
-    """Store intermediate results."""
+    """Store intermediate results. A job that reports some gets on, so that it may be given back any number of times."""
+    verdict = output(job, terms, token, sequence, now)
+    return replace(verdict, state=replace(verdict.state, releases=0)) if verdict.reason == STORED else verdict
+
+
+def output(job: JobState, terms: Terms, token: str, sequence: int, now: datetime) -> Verdict:
+    """Store what the job has written: a sign of life, which does not say that it gets on."""
     refused = _stale(job, token, sequence)
     return refused or Verdict(replace(_kept(job, terms, now), sequence=sequence), True, STORED)
 
@@ -114,14 +121,22 @@ def finish(job: JobState, terms: Terms, token: str, sequence: int, status: Final
     return Verdict(replace(job, status=status, lease_until=None), True, STORED)
 
 
-def release(job: JobState, terms: Terms, token: str, sequence: int) -> Verdict:
-    """Give the job back; the attempt does not count."""
+def release(job: JobState, terms: Terms, token: str, sequence: int, max_releases: int) -> Verdict:
+    """Give the job back; the attempt does not count.
+
+    Other limits never end a job that is only ever given back, as by a program that ends itself under a restart loop:
+    after `max_releases` in a row it is CRASHED, and the attempt counts. 0: no limit.
+    """
     refused = _stale(job, token, sequence)
     if refused:
         return refused
     if job.stop is not None:
         return Verdict(_stopped(replace(job, sequence=sequence), terms), True, GIVEN_BACK)
-    return Verdict(replace(_queued_again(job), attempt=job.attempt - 1), True, GIVEN_BACK)
+    releases = job.releases + 1
+    if 0 < max_releases <= releases:
+        crashed = replace(job, status=CRASHED, sequence=sequence, lease_until=None, releases=releases)
+        return Verdict(crashed, True, GIVEN_BACK)
+    return Verdict(replace(_queued_again(job), attempt=job.attempt - 1, releases=releases), True, GIVEN_BACK)
 
 
 # What a tick judges.
@@ -145,7 +160,7 @@ def lease_over(job: JobState, terms: Terms) -> Verdict:
     if job.counted_attempts >= terms.max_attempts:
         times = "once" if job.counted_attempts == 1 else f"{job.counted_attempts} times"
         return Verdict(replace(job, status=CRASHED, token=None, lease_until=None), True, f"worker lost {times}")
-    return Verdict(replace(_without_ticket(job), status=QUEUED, lease_until=None), True, "worker lost")
+    return Verdict(replace(_without_ticket(job), status=QUEUED, lease_until=None, releases=0), True, "worker lost")
 
 
 def overdue(job: JobState, terms: Terms, stop: Stop, now: datetime) -> Verdict:
@@ -201,7 +216,7 @@ def _without_ticket(job: JobState) -> JobState:
 
 def _queued_again(job: JobState) -> JobState:
     """Return the job as QUEUED and without a holder."""
-    return replace(_without_ticket(job), status=QUEUED, token=None, sequence=0, lease_until=None, stop=None)
+    return replace(_without_ticket(job), status=QUEUED, token=None, sequence=0, lease_until=None, stop=None, releases=0)
 
 
 def _kept(job: JobState, terms: Terms, now: datetime) -> JobState:

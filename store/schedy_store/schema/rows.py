@@ -49,6 +49,7 @@ class RecordRow:
     heard_at: datetime | None
     parent: str | None
     generation: int | None
+    releases: int
 
 
 @row_class

@@ -99,7 +99,7 @@ class Job(Base):
     `reported_at` are moved so, too. `user` is the broker's user that
     claimed the job. A job that a search has made has the number of its suggestion, from 0, and what the search keeps
     with it in `search_state`, which no message may set: some libraries keep pickled objects there. `ended` numbers the
-    jobs of an experiment in the order in which they ended.
+    jobs of an experiment in the order in which they ended. `releases` counts how often in a row the job was given back.
     """
 
     __tablename__ = "job"
@@ -185,6 +185,7 @@ class Job(Base):
     parent: Mapped[str | None] = mapped_column(String(6))
     generation: Mapped[int | None]
     search_state: Mapped[str] = mapped_column(Text, default="{}")
+    releases: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class JobCount(Base):

@@ -216,7 +216,8 @@ class Applier:
         return Leases(transaction, lease_seconds=self._settings.lease_seconds)
 
     def _reports(self, transaction: Transaction) -> Reports:
-        return Reports(transaction, lease_seconds=self._settings.lease_seconds)
+        settings = self._settings
+        return Reports(transaction, lease_seconds=settings.lease_seconds, max_releases=settings.max_releases)
 
     def _changes(self, transaction: Transaction) -> Changes:
         settings = self._settings
