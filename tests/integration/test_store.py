@@ -1,5 +1,6 @@
 """One suite for every database: the schema, its constraints, and what reports, changes, reads and tickets do to it."""
 
+import json
 import math
 import random
 import stat
@@ -43,6 +44,7 @@ from schedy.wire.changes import (
     DeleteJob,
     NewJob,
     Push,
+    RetryJobs,
     UpdateExperiment,
 )
 from schedy.wire.records import ExperimentRecord, JobRecord, Limits, Point
@@ -60,6 +62,8 @@ from schedy_store.reads import answer_request
 from schedy_store.reads.given_back import given_back_often
 from schedy_store.schema.engine import SCHEMA_REVISION, Store, Transaction, network_file_system
 from schedy_store.schema.tables import AppliedChange, Base, Event, Experiment, Job, JobValue
+from schedy_store.search.wire import PruneAnswer
+from schedy_store.service.searches.held_reports import store_pruner_state
 
 LEASE_SECONDS = 30.0
 MAX_RELEASES = 3
@@ -735,6 +739,42 @@ class TestReports:
         assert held.finish({}, status="PRUNED", quality=0.0).accepted
         record = desk.job(experiment, job_id)
         assert (record.attempt, record.quality) == (1, 0.5)
+
+    def test_what_the_pruner_keeps_ends_with_the_attempt(self, desk: Desk) -> None:
+        minimizes = {"objectives": [{"result": "loss", "direction": "minimize"}], "pruner": {"asha": {}}}
+        experiment = desk.add("Rungs", settings=minimizes)
+        (job_id,) = desk.push(experiment)
+        kept = {"tpe": {"a": 1}, "pruner": {"completed_rung_0": 0.5}}
+
+        def state() -> Any:
+            ((found,),) = desk.rows(select(Job.search_state).where(Job.job_id == job_id))
+            return json.loads(found)
+
+        def judged(held: Held) -> None:
+            verdict = PruneAnswer(question=1, job_pk=job_pk, token=held.token, prune=False, state=kept)
+            with desk.store.transaction() as transaction:
+                store_pruner_state(transaction, verdict)
+
+        ((job_pk,),) = desk.rows(select(Job.pk).where(Job.job_id == job_id))
+        first = Held(desk, experiment, job_id)
+        judged(first)
+        assert state() == kept
+        first.release()
+        assert state() == {"tpe": {"a": 1}}
+        second = Held(desk, experiment, job_id)  # it has the number of the first
+        judged(first)
+        assert state() == {"tpe": {"a": 1}}
+        judged(second)
+        desk.pass_seconds(LEASE_SECONDS + 1)
+        desk.tick()
+        assert state() == kept  # the silent worker may still go on
+        third = Held(desk, experiment, job_id)
+        assert state() == {"tpe": {"a": 1}}
+        judged(third)
+        third.finish({"loss": 1.0})
+        assert state() == kept
+        desk.change(RetryJobs(request_id=fresh(), experiment_uid=experiment.uid, job_ids=[job_id]))
+        assert state() == {"tpe": {"a": 1}}
 
     def test_a_heartbeat_keeps_the_lease(self, desk: Desk, experiment: ExperimentRecord, job_id: str) -> None:
         held = Held(desk, experiment, job_id)

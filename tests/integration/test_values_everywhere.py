@@ -84,7 +84,7 @@ def test_lines_of_the_search_process_bring_values_back() -> None:
         answer = read_answer(write_line(SuggestAnswer(question=1, experiment_pk=1, made=[made])))
         assert isinstance(answer, SuggestAnswer)
         assert same(answer.made[0].model_dump(), made.model_dump())
-        verdict = read_answer(write_line(PruneAnswer(question=1, job_pk=1, attempt=1, prune=True, state=values)))
+        verdict = read_answer(write_line(PruneAnswer(question=1, job_pk=1, token="a", prune=True, state=values)))
         assert isinstance(verdict, PruneAnswer)
         assert same(verdict.state or {}, values)
 

@@ -35,12 +35,12 @@ def _define(name: str, direction: str, parameters: dict[str, Any]) -> Any:
     return define({}, objectives=[{"result": "loss", "direction": direction}], pruner={name: parameters})
 
 
-def _by_schedy(definition: Any) -> list[int]:
+def _by_schedy(definition: Any, *, pushed: bool = False) -> list[int]:
     """The step at which each job is pruned, asked of a new pruner each time; STEPS if it never is."""
     ended: list[Trial] = []
     steps = []
     for number in range(JOBS):
-        job = trial(number, status="RUNNING")
+        job = trial(number, status="RUNNING", number=None if pushed else number)
         for step in range(1, STEPS):
             job = replace(job, curve={**job.curve, step: _value(number, step)})
             hopeless, state = OptunaPruner(definition).prune(job, History(ended, [job]))
@@ -77,6 +77,11 @@ def test_it_prunes_what_optuna_prunes(name: str, direction: str) -> None:
     steps = _by_schedy(_define(name, direction, parameters))
     assert steps == _by_optuna("schedy-7", direction, make())
     assert 0 < sum(step < STEPS for step in steps) < JOBS, steps
+
+
+def test_pushed_jobs_are_pruned_like_those_of_a_search() -> None:
+    definition = _define("asha", "minimize", {"reduction_factor": 2})
+    assert _by_schedy(definition, pushed=True) == _by_schedy(definition)
 
 
 def test_state_of_others_stays() -> None:

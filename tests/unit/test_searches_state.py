@@ -62,7 +62,7 @@ class TestWaitingWorkers:
 
 class TestHeldReports:
     def verdict(self, question: int, *, prune: bool) -> PruneAnswer:
-        return PruneAnswer(question=question, job_pk=1, attempt=1, prune=prune)
+        return PruneAnswer(question=question, job_pk=1, token="a", prune=prune)
 
     @pytest.mark.parametrize("prune", [True, False])
     def test_the_verdict_is_added_to_the_answer(self, prune: bool) -> None:

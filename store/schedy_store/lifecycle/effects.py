@@ -31,7 +31,7 @@ class PrunerCall(NamedTuple):
 
     experiment_pk: int
     job_pk: int
-    attempt: int
+    token: str
 
 
 class SearchCheck(NamedTuple):

@@ -17,6 +17,7 @@ from schedy_store.schema.column_types import After
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
 from schedy_store.schema.tables import Experiment, Job, JobValue
+from schedy_store.search.protocol import PRUNER_STATE
 
 _LARGEST_PREVIOUS_RESULTS = 4_000_000
 """Characters of the results of all earlier attempts; beyond that only the latest one's are kept."""
@@ -25,6 +26,7 @@ _ROW = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment)
 # Every report runs these: building a statement takes ten times as long as running it.
 _ROW_OF_JOB = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id == bindparam("id_is"))
 _ROW_AGAIN = _ROW.where(Job.pk == bindparam("pk_is"))
+_SEARCH_STATE = select(Job.search_state).where(Job.pk == bindparam("pk_is"))
 _RUNNING = Job.status == literal_column("'RUNNING'")  # no parameter, so that SQLite uses the index of the leases
 _JOB_TIMEOUT_IS_OVER = After(Job.timed_from, Experiment.job_timeout) <= bindparam("at_now")
 _STALL_TIMEOUT_IS_OVER = After(Job.reported_at, Experiment.stall_timeout) <= bindparam("at_now")
@@ -144,8 +146,16 @@ class JobRows:
             "quality": row.initial_quality,
             "error": None,
             "previous_results": previous,
+            **self._without_pruner_state(row),
             **self.replaced_results(row, row.initial_results),
         }
+
+    def _without_pruner_state(self, row: JobRow) -> dict[str, str]:
+        """Return the column to set: the pruner judges an attempt, and others by it, by its own curve alone."""
+        if not row.prunes:
+            return {}
+        state = json.loads(self._sql.scalars(_SEARCH_STATE, {"pk_is": row.pk}).one())
+        return {} if state.pop(PRUNER_STATE, None) is None else {"search_state": json.dumps(state)}
 
     def reported(self, row: JobRow, results: Values, quality: float) -> dict[str, Any]:
         """Write the sort keys, and return the columns to set. The quality is that of the only objective, if any."""

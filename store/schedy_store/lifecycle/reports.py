@@ -139,7 +139,7 @@ class Reports:
         if verdict.state.status == RUNNING:
             self._progressed(row, verdict.state, message)
             if isinstance(message, Curve) and row.prunes:
-                effects.pruning = PrunerCall(row.experiment_pk, row.pk, row.attempt)
+                effects.pruning = PrunerCall(row.experiment_pk, row.pk, message.token)
         elif verdict.state.is_final:
             self._ended(row, verdict.state, message, effects)
         else:

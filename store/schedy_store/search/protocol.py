@@ -38,6 +38,10 @@ __all__ = [
 ]
 
 
+PRUNER_STATE = "pruner"
+"""Entry of `Trial.state` that is the pruner's. It belongs to an attempt: the next one of the job starts without it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A job as an algorithm sees it."""

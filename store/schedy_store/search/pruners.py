@@ -20,9 +20,7 @@ from schedy.search.pruners import (
 )
 from schedy_store.search.optuna.sampling import quiet
 from schedy_store.search.optuna.storage import View
-from schedy_store.search.protocol import History, Trial
-
-_STATE = "pruner"
+from schedy_store.search.protocol import PRUNER_STATE, History, Trial
 
 
 class OptunaPruner:
@@ -36,7 +34,7 @@ class OptunaPruner:
             raise InvalidValueError("The experiment has no pruner.")
         with quiet():
             self._pruner = _optunas(read_pruner(definition.pruner))
-        self._view = View(definition, None, state=_STATE)
+        self._view = View(definition, None, state=PRUNER_STATE)
 
     def prune(self, trial: Trial, history: History) -> tuple[bool, Mapping[str, Any]]:
         frozen = self._view.frozen_with(trial, {})

@@ -173,7 +173,7 @@ class Runner:
         except Exception as error:
             self._problem(question.experiment_pk, error)
         return PruneAnswer(
-            question=question.question, job_pk=question.job_pk, attempt=question.attempt, prune=prune, state=state
+            question=question.question, job_pk=question.job_pk, token=question.token, prune=prune, state=state
         )
 
     def _judge(self, question: PruneQuestion) -> tuple[bool, dict[str, Any] | None]:

@@ -46,13 +46,13 @@ class SuggestQuestion(_Line):
 
 
 class PruneQuestion(_Line):
-    """A request to judge whether a running job is worth continuing."""
+    """A request to judge whether a running job is worth continuing; the token names the attempt."""
 
     kind: Literal["prune"] = "prune"
     question: int
     experiment_pk: int
     job_pk: int
-    attempt: int
+    token: str
 
 
 class CheckQuestion(_Line):
@@ -95,7 +95,7 @@ class PruneAnswer(_Line):
     kind: Literal["pruned"] = "pruned"
     question: int
     job_pk: int
-    attempt: int
+    token: str
     prune: bool
     state: dict[str, Any] | None = None
 

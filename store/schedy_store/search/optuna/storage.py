@@ -113,7 +113,7 @@ class View(BaseStorage):
         return found
 
     def _attributes(self, trial: Trial) -> dict[str, Any]:
-        attributes = self._foreign if trial.number is None else trial.state.get(self._state, {})
+        attributes = trial.state.get(self._state, self._foreign if trial.number is None else {})
         if trial.violations:
             return {**attributes, _CONSTRAINTS: list(trial.violations)}
         return dict(attributes)

@@ -49,8 +49,11 @@ class HeldReports:
 
 
 def store_pruner_state(transaction: Transaction, verdict: PruneAnswer) -> None:
-    """Store what the pruner keeps with a job, if that has changed and the attempt still goes on."""
+    """Store what the pruner keeps with a job, if that has changed and the attempt still goes on.
+
+    The number of an attempt that was given back is that of the next one, too; tokens are never used again.
+    """
     if verdict.state is None:
         return
-    attempt = (Job.pk == verdict.job_pk, Job.attempt == verdict.attempt)
+    attempt = (Job.pk == verdict.job_pk, Job.token == verdict.token)
     transaction.sql.execute(update(Job).where(*attempt).values(search_state=json.dumps(verdict.state)))

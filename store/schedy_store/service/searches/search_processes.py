@@ -66,7 +66,7 @@ class SearchProcesses:
         """Ask whether to prune a job; return the number of the question."""
         number = next(self._numbers)
         self._named(SHARED).process.ask(
-            PruneQuestion(question=number, experiment_pk=call.experiment_pk, job_pk=call.job_pk, attempt=call.attempt)
+            PruneQuestion(question=number, experiment_pk=call.experiment_pk, job_pk=call.job_pk, token=call.token)
         )
         return number
 
