@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError, NoJobError, NotFoundError, SchedyError
+from schedy.experiment_reads import ExperimentReads
 from schedy.jobs import Job
 from schedy.pushing import check_fields, push_chunks
 from schedy.search.checks import changed_definition, check_search
@@ -18,8 +19,8 @@ from schedy.search.pushed import check_before_sending
 from schedy.wire.answers import PushAnswer
 from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name, check_experiment_status
 from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, UpdateExperiment
-from schedy.wire.records import ExperimentRecord, Limits
-from schedy.wire.requests import GetExperiments, GetJobs, pages
+from schedy.wire.records import ExperimentRecord, JobRecord, Limits
+from schedy.wire.requests import GetExperiments
 from schedy.worker.holds import Hold
 from schedy.worker.pulling import ExperimentRemovedError, pull
 from schedy.worker.session import Session
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Experiment:
+class Experiment(ExperimentReads):
     """A named set of jobs. Made by a subclass and `SchedyDB.add_experiment`, or read by `SchedyDB.get_experiment`.
 
     `status` (RUNNING or DONE), `max_attempts`, `job_timeout`, `stall_timeout`, `retry_timeouts` and `pruner` may be
@@ -246,21 +247,9 @@ class Experiment:
         _log.warning("The experiment %s was removed and added again; going on with the new one.", self._name)
         self.attach(self._db, record)
 
-    @ends_at_ctrl_c
-    def get_job(self, job_id: str) -> Job:
-        """Read one job. Raises NotFoundError."""
-        session = self._session
-        answer = session.read(GetJobs(experiment_uid=self.uid, job_id=job_id))
-        return Job(self, answer.jobs[0], session=session)
+    def _job(self, record: JobRecord) -> Job:
+        return Job(self, record, session=self._session)
 
-    def all_jobs(self) -> Iterator[Job]:
-        """Read all jobs, oldest first, page by page."""
-        session = self._session
-        for page in pages(session.read, GetJobs(experiment_uid=self.uid)):
-            for record in page.jobs:
-                yield Job(self, record, session=session)
-
-    @ends_at_ctrl_c
     def push_updates(self) -> None:
         """Send status, limits, and the settings that were written. Raises NotFoundError if the experiment is gone."""
         self._session.change(

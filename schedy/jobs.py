@@ -33,6 +33,7 @@ from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, QUEUED, FinalStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
 from schedy.wire.output import LONGEST_TRACEBACK, Tail, end_of
 from schedy.wire.records import JobRecord
+from schedy.wire.requests import GetCurve
 from schedy.wire.values import checked_values
 from schedy.worker.claims import new_hold
 from schedy.worker.holds import Hold
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_MOST_STEPS = 10_000
 _BY_NAME = object()
 """No step was given by position."""
 
@@ -81,6 +83,16 @@ class Job(StoredJob):
         self._hold = None
         if self._drop_finaliser is not None:
             self._drop_finaliser.detach()
+
+    @property
+    def curve(self) -> dict[str, list[tuple[int, float]]]:
+        """Its learning curve, read now: for each name the steps with their values; of 10,000 steps at most."""
+        request = GetCurve(experiment_uid=self._experiment_uid, job_id=self.job_id, limit=_MOST_STEPS)
+        curve: dict[str, list[tuple[int, float]]] = {}
+        for point in self._session.read(request).points:
+            for name, value in point.values.items():
+                curve.setdefault(name, []).append((point.step, value))
+        return curve
 
     @property
     def cancelled(self) -> bool:

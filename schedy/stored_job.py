@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from schedy.results.overview import run_seconds
 from schedy.wire.base import CRASHED, DONE, PRUNED, QUEUED, RUNNING, JobStatus
 from schedy.wire.records import JobRecord
 
@@ -69,6 +70,11 @@ class StoredJob:
     def finished_at(self) -> datetime | None:
         """Time at which it got its final status (UTC)."""
         return self._record.finished_at
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that its latest attempt took; None if it has not ended, or never ran."""
+        return run_seconds(self._record)
 
     @property
     def worker(self) -> str | None:

@@ -1,11 +1,55 @@
-"""The best of jobs that have several objectives."""
+"""The best jobs: asked for, and why there is none; the best by several objectives."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from schedy.search.definition import Objective
+from schedy.errors import NotFoundError
+from schedy.results.ask import Ask
+from schedy.search.definition import Definition, Objective
+from schedy.wire.answers import BestAnswer, OverviewAnswer
+from schedy.wire.base import FINAL_STATUSES, MOST_IN_A_MESSAGE
+from schedy.wire.requests import GetBest, GetOverview
+
+MOST_BEST = MOST_IN_A_MESSAGE
+"""The best jobs that are asked for at once."""
 
 T = TypeVar("T")
+
+
+def find_best(ask: Ask, uid: str, name: str, definition: Definition, *, limit: int) -> BestAnswer:
+    """Ask for the best jobs of an experiment, at least one.
+
+    Raises NotFoundError, saying why, if there is none.
+    """
+    if not definition.objectives:
+        raise NotFoundError(
+            f"{name} has no objective: none of its jobs is better than another. Name a result when you add an"
+            " experiment: --minimize RESULT or --maximize RESULT."
+        )
+    answer = ask(GetBest(experiment_uid=uid, limit=limit))
+    if not answer.jobs:
+        raise NotFoundError(
+            f"{name} has no best job yet: {_why_none(ask(GetOverview(experiment_uid=uid)), definition)}"
+        )
+    return answer
+
+
+def _why_none(overview: OverviewAnswer, definition: Definition) -> str:
+    counts = overview.experiment.job_counts
+    total, done = sum(counts.values()), counts.get("DONE", 0)
+    if not total:
+        return "it has no jobs."
+    if done:
+        names = " and ".join(repr(objective.result) for objective in definition.objectives)
+        kept = " and keeps the constraints" if definition.constraints else ""
+        return f"none of its {done} DONE jobs has a number for {names}{kept}."
+    others = [
+        f"{count} {status}" for status, count in counts.items() if status in FINAL_STATUSES and status != "CRASHED"
+    ]
+    if overview.last_crashed is not None and overview.last_crashed.error:
+        lines = overview.last_crashed.error.strip().splitlines()
+        others.append(f"{counts['CRASHED']} CRASHED, the last with {lines[-1]}")
+    return "; ".join([f"0 of {total} jobs are DONE", *others]) + "."
 
 
 def pareto_front(items: Iterable[tuple[T, Sequence[float]]], objectives: Sequence[Objective]) -> list[T]:

@@ -3,7 +3,7 @@
 from schedy.search.algorithms import MANUAL
 from schedy.search.definition import Definition
 from schedy.wire.base import FINAL_STATUSES
-from schedy.wire.records import ExperimentRecord
+from schedy.wire.records import ExperimentRecord, JobRecord
 
 
 def ended_jobs(experiment: ExperimentRecord) -> int:
@@ -37,3 +37,10 @@ def seconds_left(
     by_time = None if seconds_to_limit is None else max(0.0, seconds_to_limit) + mean_seconds
     known = [seconds for seconds in (by_jobs, by_time) if seconds is not None]
     return min(known) if known else None
+
+
+def run_seconds(job: JobRecord) -> float | None:
+    """Return for how long the latest attempt of a job that has ended ran; None if it has not, or never ran."""
+    if job.started_at is None or job.finished_at is None:
+        return None
+    return (job.finished_at - job.started_at).total_seconds()

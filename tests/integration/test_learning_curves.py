@@ -122,6 +122,7 @@ def test_a_long_curve_is_read_thinned_out_with_its_ends(experiment: schedy.Manua
     thin = [step for step, _values in curve_of(job, limit=100)]
     assert (thin[0], thin[-1]) == (0, 2999)
     assert 90 <= len(thin) <= 101
+    assert experiment.get_job(job.job_id).curve == {"loss": [(step, float(step)) for step in range(3000)]}
 
 
 def test_what_is_reported_while_the_service_is_away_is_there_when_it_is_back(settings: Settings) -> None:

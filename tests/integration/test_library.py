@@ -33,6 +33,25 @@ def test_a_job_goes_from_push_to_done(db: schedy.SchedyDB) -> None:
     assert stored.created_at <= stored.started_at <= stored.finished_at  # type: ignore[operator]
 
 
+def test_the_best_job_is_read_with_the_time_that_it_took(db: schedy.SchedyDB) -> None:
+    experiment = schedy.ManualSearch("M", maximize="acc")
+    db.add_experiment(experiment)
+    with pytest.raises(NotFoundError, match="M has no best job yet: it has no jobs"):
+        experiment.best_job()
+    experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(3))
+    for _ in range(3):
+        with experiment.next_job() as job:
+            assert job.seconds is None
+            job.results["acc"] = job.hyperparameters["x"]
+    best = experiment.best_job()
+    assert (best.hyperparameters, best.experiment) == ({"x": 2}, experiment)
+    assert best.seconds is not None
+    assert 0 <= best.seconds < 10
+    assert [found.results["acc"] for found in experiment.best_jobs(2)] == [2, 1]
+    with pytest.raises(InvalidValueError, match="from 1 to 1000 jobs, not 0"):
+        experiment.best_jobs(0)
+
+
 def test_no_job_is_said_within_half_a_second(experiment: schedy.ManualSearch) -> None:
     started = time.monotonic()
     with pytest.raises(NoJobError) as raised:

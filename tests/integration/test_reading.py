@@ -13,6 +13,7 @@ from schedy.wire.changes import AddExperiment, CancelJobs, DeleteJob, NewJob, Re
 from schedy.wire.records import ExperimentRecord, Point
 from schedy.wire.reports import Curve, Finish
 from schedy.wire.requests import GetBest, GetExperiments, GetOverview, GetOverviews, Request
+from schedy_cli.main import run
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Service
 from tests.integration.test_store import LEASE_SECONDS, WORKER, Desk, fresh
@@ -186,3 +187,71 @@ def test_jobs_stay_counted_when_they_are_deleted(desk: Desk) -> None:
     desk.change(DeleteJob(request_id=fresh(), experiment_uid=experiment.uid, job_id=one))
     found = read(desk, GetExperiments(uid=experiment.uid))
     assert found.experiments[0].job_counts == {"DONE": 1, "QUEUED": 1}
+
+
+def test_the_command_shows_the_best_or_why_there_is_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SCHEDY_STORE_URL", desk.store.url)
+
+    def told(*words: str) -> tuple[int, str, str]:
+        code = run(["best", *words])
+        return code, *capsys.readouterr()
+
+    no_objective = desk.add("N")
+    desk.push(no_objective, ended({"loss": 1}))
+    assert told("N")[0] == 1
+    assert "N has no objective: none of its jobs is better" in told("N")[2]
+
+    experiment = desk.add(settings={"objectives": [LOSS]})
+    assert told("E") == (1, "", "Error: E has no best job yet: it has no jobs.\n")
+    (job_id,) = desk.push(experiment, NewJob(hyperparameters={"lr": 0.0116234567890123, "batch_size": 128}))
+    held = {"experiment_uid": experiment.uid, "job_id": job_id, "token": "1" * 32}
+    desk.claim(experiment, job_id, held["token"])
+    desk.report(Finish(**held, sequence=1, status="CRASHED", results={}, quality=0.0, error="KeyError: 'lr'"))
+    why = "0 of 1 jobs are DONE; 1 CRASHED, the last with KeyError: 'lr'."
+    assert told("E") == (1, "", f"Error: E has no best job yet: {why}\n")
+    desk.change(RetryJobs(request_id=fresh(), experiment_uid=experiment.uid, job_ids=[job_id]))
+    held["token"] = "2" * 32
+    desk.claim(experiment, job_id, held["token"])
+    desk.report(Finish(**held, sequence=1, status="DONE", results={"loss": 1 / 3, "ms": 7}, quality=0.0))
+
+    code, output, _error = told("E")
+    assert code == 0
+    lines = output.splitlines()
+    assert lines[:7] == [
+        "loss: 0.3333",
+        f"Id: {job_id}",
+        "Hyperparameters:",
+        " - lr: 0.01162",
+        " - batch_size: 128",
+        "Other results:",
+        " - ms: 7",
+    ]
+    assert lines[-3:] == [
+        f"Worker: {WORKER}",
+        "As options: --lr 0.0116234567890123 --batch-size 128",
+        "Run it again: schedy push E -p lr 0.0116234567890123 batch_size 128",
+    ]
+    assert told("E", "--args") == (0, "--lr 0.0116234567890123 --batch-size 128\n", "")
+    assert told("E", "-n", "2")[1].splitlines()[0].split("\t") == [
+        "id",
+        "loss",
+        "lr",
+        "batch_size",
+        "seconds",
+        "worker",
+    ]
+    desk.push(experiment, ended({"loss": 0}))
+    assert told("E", "--args") == (0, "--x 1\n", "")
+    desk.push(experiment, NewJob(hyperparameters={"opt": "a b"}, results={"loss": -1}, status="DONE"))
+    assert told("E", "--args")[::2] == (
+        1,
+        "Error: A shell would split or change 'a b' in $(...). Use --json instead.\n",
+    )
+    search(desk, "P", objectives=[LOSS, ACCURACY])
+    desk.push(experiment.model_copy(update={"name": "P"}), *(ended({"loss": x, "acc": x}) for x in range(22)))
+    code, output, error = told("P")
+    assert (code, len(output.splitlines())) == (0, 21)
+    assert error == "These are 20 of the front; -n 1000 prints more.\n"
+    assert told("P", "--args")[0] == 1
