@@ -96,7 +96,7 @@ class Machine:
 
 @pytest.fixture
 def usual_ports(pytestconfig: pytest.Config) -> Iterator[None]:
-    """For `schedy up`, which prefers RabbitMQ's usual ports: two that start at once can take them from each other."""
+    """For `schedy up`, which prefers RabbitMQ's usual ports: one that is down can lose them to another."""
     with pytestconfig.stash[SHARED].locked("usual-ports"):
         yield
 
