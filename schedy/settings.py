@@ -30,8 +30,10 @@ STOP_SIGNALS = ("TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "XCPU", "ALRM")
 _OTHER_VARIABLES = {
     *("SCHEDY_CONFIG", "SCHEDY_MANAGEMENT_URL", "SCHEDY_LISTEN", "SCHEDY_STORE_PASSWORD", "SCHEDY_ADMIN_PASSWORD"),
     *("SCHEDY_SERVICE_PASSWORD", "SCHEDY_WORKER_PASSWORD", "SCHEDY_PUSHER_PASSWORD"),
+    *("SCHEDY_EXPERIMENT", "SCHEDY_JOB", "SCHEDY_ATTEMPT", "SCHEDY_SLOT", "SCHEDY_DIR", "SCHEDY_HYPERPARAMETERS"),
+    "SCHEDY_RUN",
 }
-"""Variables that are no settings: of the command line, the broker setup and the compose file."""
+"""Variables that are no settings: of the command line, the broker setup, the compose file, and trials."""
 _TLS_SETTINGS = ("broker_ca_file", "broker_cert_file", "broker_key_file")
 
 

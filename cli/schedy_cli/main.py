@@ -29,6 +29,7 @@ _COMMANDS = {
     "broker": "Set up an existing RabbitMQ broker.",
     "add": "Add an experiment.",
     "push": "Push a job, or many from a file.",
+    "run": "Run a program as the worker of an experiment.",
     "list": "List experiments, or the jobs of one.",
     "show": "Show an experiment or a job.",
     "output": "Show what a job has written, and the traceback of its error.",

@@ -26,7 +26,7 @@ class CrashLoop:
         """The reason why this worker should take no more jobs; None while it may."""
         if not self._limit or self._crashes < self._limit:
             return None
-        last = f" The last: {self._last_error.splitlines()[0][:150]}" if self._last_error else ""
+        last = f" The last: {self._last_error.splitlines()[0][:150].rstrip('.')}." if self._last_error else ""
         return f"{self._crashes} jobs in a row crashed here within {self._within_seconds:g} s each.{last}"
 
     def check(self) -> None:

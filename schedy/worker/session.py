@@ -114,6 +114,10 @@ class Session:
             _log.error("This worker takes no more jobs: %s", finding)
             self.leases.show("unhealthy", finding)
 
+    def stop_taking(self) -> None:
+        """Let threads that wait for a job end with TakingStoppedError; one that is claiming a job still gets it."""
+        self.tickets.stop()
+
     def release(self, hold: Hold) -> None:
         """Give a job back; waits a little for the broker to have that."""
         call = self.leases.release(hold)

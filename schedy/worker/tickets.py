@@ -33,6 +33,10 @@ class BrokerBrokenError(ConnectionLostError):
     """The broker failed over what it was asked, perhaps because of a dead queue, which the service makes again."""
 
 
+class TakingStoppedError(Exception):
+    """This process takes no more tickets."""
+
+
 class HeldTicket:
     """A ticket taken and not yet acknowledged. Any thread may use it; acknowledging twice does nothing."""
 
@@ -70,6 +74,10 @@ class TicketSource:
         self._channels = TicketChannels(calls.connection, consumer_tag=consumer_tag)
         calls.listen(on_ready=self._channels.connected, on_lost=self._channels.lost, on_ended=self._channels.ended)
 
+    def stop(self) -> None:
+        """Take no more tickets: those who wait for one get TakingStoppedError, and all who want one later."""
+        self._connection.run(self._channels.stop)
+
     def take(
         self, queue: str, taking: Taking, *, wait_seconds: float | None, patience_seconds: float
     ) -> HeldTicket | None:
@@ -78,7 +86,7 @@ class TicketSource:
         If anything is raised, here or before the ticket is over, the caller abandons `taking`.
 
         Without a connection it waits at least `patience_seconds` for one, then raises BrokerError. Raises
-        QueueMissingError and PermissionDeniedError.
+        QueueMissingError, TakingStoppedError and PermissionDeniedError.
         """
         deadline = None if wait_seconds is None else time.monotonic() + wait_seconds
         patience_ends = time.monotonic() + patience_seconds
@@ -164,6 +172,7 @@ class TicketChannels:
         self._consumer_tag = consumer_tag
         self._tag_numbers = itertools.count(1)
         self._connected = False
+        self._stopped = False
         self._idle: list[Channel] = []
         self._attempts: set[_Attempt] = set()
 
@@ -193,9 +202,19 @@ class TicketChannels:
         for attempt in list(self._attempts):
             attempt.fail(closed_error())
 
+    def stop(self) -> None:
+        """Fail all attempts that have no ticket, now and from now on."""
+        self.connection.assert_io_thread()
+        self._stopped = True
+        for attempt in list(self._attempts):
+            attempt.fail(TakingStoppedError())
+
     def start(self, attempt: _Attempt) -> None:
         """Start an attempt, now or once there is a connection."""
         self.connection.assert_io_thread()
+        if self._stopped:
+            attempt.fail(TakingStoppedError())
+            return
         self._attempts.add(attempt)
         if not self._connected:
             return

@@ -61,6 +61,8 @@ def wrong_command(words: list[str]) -> str:
     name, command = "schedy", COMMANDS["schedy"]
     rest = iter(words)
     for word in rest:
+        if word == "--":  # a program follows, or words that are no options
+            break
         if word.startswith("-") and word != "-":
             option, is_given, _value = word.partition("=")
             known = [*spellings(command), "-h", "--help"]

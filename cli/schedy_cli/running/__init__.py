@@ -1,0 +1,1 @@
+"""What `schedy run` does: programs as workers, whose output is read for results."""

@@ -1,0 +1,165 @@
+"""Starting the programs of trials, and ending them with all that they have started.
+
+Each program has a session of its own: signals reach all its processes at once, Ctrl-C at the terminal does not reach
+it, and it can neither read from the terminal nor change it. What a program leaves behind is adopted by this process
+(PR_SET_CHILD_SUBREAPER), so that it is found; `guard.py` ends everything if this process is killed.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from schedy.python_process import module_command
+from schedy_cli.running import guard
+
+_PR_SET_CHILD_SUBREAPER = 36
+_LOOK_SECONDS = 0.01
+_TASKS = Path("/proc/self/task")
+
+
+class Program:
+    """A program that was started. Lives in the thread that started it, but for `signal`."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", slot: int) -> None:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        self.output = process.stdout
+        self.pid = process.pid
+        self.slot = slot
+        self._process = process
+
+    @property
+    def has_ended(self) -> bool:
+        """True once the program has ended. It is not reaped yet, so that its process group keeps its number."""
+        if self._process.returncode is not None:
+            return True
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.pid, options) is not None
+
+    def reap(self) -> int:
+        """Return the exit code of a program that has ended."""
+        self.output.close()
+        return self._process.wait()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+class Programs:
+    """The programs that run now, and the guard over them. Any thread may use it."""
+
+    def __init__(self) -> None:
+        _adopt(True)
+        self._mark = uuid.uuid4().hex
+        self._lock = threading.Lock()
+        self._running: dict[int, Program] = {}
+        command = module_command(guard.__name__, self._mark)
+        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+    def start(self, words: Sequence[str], environment: Mapping[str, str], *, slot: int) -> Program:
+        """Start a program, with its output in one pipe and nothing to read. Raises OSError if it cannot be started."""
+        process = subprocess.Popen(
+            list(words),
+            env={"PYTHONUNBUFFERED": "1", **os.environ, **environment, guard.MARK: self._mark},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+        )
+        program = Program(process, slot)
+        with self._lock:
+            self._running[program.pid] = program
+            self._tell(f"+{program.pid}")
+        return program
+
+    def end(self, program: Program, *, grace_seconds: float) -> int:
+        """Return the exit code of a program that has ended, once all that it has left has ended, too.
+
+        That gets SIGTERM, and after the grace time SIGKILL.
+        """
+        program.signal(signal.SIGTERM)
+        code = program.reap()
+        deadline = time.monotonic() + grace_seconds
+        number, sent = signal.SIGTERM, set[int]()
+        while left := self._left_by(program):
+            for pid in left - sent:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+            sent |= left
+            if time.monotonic() >= deadline and number == signal.SIGTERM:
+                number, sent = signal.SIGKILL, set()
+                continue
+            time.sleep(_LOOK_SECONDS)
+        with self._lock:
+            del self._running[program.pid]
+            self._tell(f"-{program.pid}")
+        return code
+
+    def kill_all(self) -> None:
+        """Kill the programs that run."""
+        with self._lock:
+            running = list(self._running.values())
+        for program in running:
+            program.signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the guard."""
+        assert self._guard.stdin is not None  # noqa: S101 - it is a pipe
+        with contextlib.suppress(BrokenPipeError):
+            self._guard.stdin.close()
+        self._guard.wait()
+        _adopt(False)
+
+    def _tell(self, line: str) -> None:
+        assert self._guard.stdin is not None  # noqa: S101 - it is a pipe
+        with contextlib.suppress(BrokenPipeError):
+            self._guard.stdin.write(f"{line}\n".encode())
+            self._guard.stdin.flush()
+
+    def _left_by(self, program: Program) -> set[int]:
+        """Return the processes that a program has left, reaping those that have ended."""
+        with self._lock:
+            others = {self._guard.pid, *self._running} - {program.pid}
+        return {pid for pid in _children() - others if _is_of(pid, program, others) and not _reaped(pid)}
+
+
+def _adopt(on: bool) -> None:
+    """Become the parent of what programs leave behind, or leave that to the system's first process again."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
+
+
+def _children() -> set[int]:
+    """Return the processes whose parent is this one."""
+    found: set[int] = set()
+    for task in _TASKS.iterdir():
+        with contextlib.suppress(OSError):
+            found.update(map(int, (task / "children").read_text().split()))
+    return found
+
+
+def _is_of(pid: int, program: Program, others: set[int]) -> bool:
+    """Return True if a process that was adopted comes from that program: by its group, or its environment."""
+    try:
+        group = os.getpgid(pid)
+        if group == program.pid or group in others:
+            return group == program.pid
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return f"SCHEDY_SLOT={program.slot}".encode() in environment
+
+
+def _reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
