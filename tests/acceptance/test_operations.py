@@ -438,8 +438,8 @@ with schedy.SchedyDB().get_experiment("E").next_job(timeout=None) as job:
             assert "Give the numbers that `schedy dead` prints, or --all." in served.fails(2, "dead", command)
             assert "or --all" in served.fails(2, "dead", command, "1", "--all")
             assert "'x' is not a valid integer range" in served.fails(2, "dead", command, "x")
-        assert "There is no dead letter 1, only 0 in all" in served.fails(1, "dead", "replay", "1")
-        assert "There is no dead letter 1, only 0 in all" in served.fails(1, "dead", "drop", "-f", "1")
+        assert "those that there are (0)" in served.fails(1, "dead", "replay", "1")
+        assert "those that there are (0)" in served.fails(1, "dead", "drop", "-f", "1")
         assert "apply to the list" in served.fails(2, "dead", "--json", "replay", "--all")
         for command, words in (
             ("replay", "There are no messages to replay.\n"),

@@ -276,13 +276,18 @@ def test_a_waiting_worker_survives_a_cut(experiment: schedy.ManualSearch, settin
             assert got == [pushed.job_id]
 
 
-def test_a_purged_queue_does_not_lose_its_jobs(experiment: schedy.ManualSearch, settings: Settings) -> None:
-    job = experiment.add_job({"x": 1})
-    connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
-    connection.channel().queue_purge(names.jobs_queue("MinimizeManual"))
-    connection.close()
-    with experiment.next_job(timeout=60) as found:
-        assert found.job_id == job.job_id
+def test_a_purged_queue_does_not_lose_its_jobs(settings: Settings) -> None:
+    """The lease is short, since a ticket counts as lost after several."""
+    settings = settings.model_copy(update={"lease_seconds": 1.0})
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        experiment = schedy.ManualSearch("MinimizeManual")
+        db.add_experiment(experiment)
+        job = experiment.add_job({"x": 1})
+        connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+        connection.channel().queue_purge(names.jobs_queue("MinimizeManual"))
+        connection.close()
+        with experiment.next_job(timeout=60) as found:
+            assert found.job_id == job.job_id
 
 
 def test_a_deleted_queue_is_made_again(experiment: schedy.ManualSearch, settings: Settings) -> None:
