@@ -51,7 +51,7 @@ def session_for(settings: Settings) -> Iterator["Session"]:
 @contextlib.contextmanager
 def reader_for(settings: Settings) -> Iterator[Reader]:
     """Read the store directly if one is configured or in the data folder, else ask the results service."""
-    if _has_store(settings):
+    if has_store(settings):
         with contextlib.closing(_StoreReader(settings)) as store:
             yield store
         return
@@ -63,14 +63,15 @@ def reader_for(settings: Settings) -> Iterator[Reader]:
 def session_and_reader(settings: Settings) -> Iterator[tuple["Session", Reader]]:
     """Open both for a command that reads before it changes something."""
     with session_for(settings) as session:
-        if _has_store(settings):
+        if has_store(settings):
             with contextlib.closing(_StoreReader(settings)) as store:
                 yield session, store
         else:
             yield session, _ServiceReader(session)
 
 
-def _has_store(settings: Settings) -> bool:
+def has_store(settings: Settings) -> bool:
+    """Return true if commands that only read do so in the store itself."""
     if settings.store_url is not None:
         return True
     return settings.broker_url == DEFAULT_BROKER_URL and settings.sqlite_path.exists()

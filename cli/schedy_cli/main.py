@@ -44,10 +44,13 @@ _COMMANDS = {
     "log": "Show the latest events, and follow them.",
     "workers": "List the workers.",
     "dead": "List, replay or drop messages that could not be processed.",
+    "completion": "Print the script for completion in a shell.",
 }
 """The commands with their summaries. The command NAME is `NAME_command` in `schedy_cli.commands.NAME`."""
 
 
+_COMPLETE = "_SCHEDY_COMPLETE"
+"""The environment variable by which a shell asks for the completion of a word."""
 _OTHER_NAMES = {
     "up": ("start", "init"),
     "down": ("stop", "quit"),
@@ -122,6 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
+    if _COMPLETE in os.environ:
+        from schedy_cli.completion import complete  # noqa: PLC0415 - only a shell needs it
+
+        return complete(schedy, _COMMANDS)
     if logging.lastResort is not None:  # prints the warnings of the library
         logging.lastResort.setFormatter(EscapingFormatter("%(message)s"))
     try:

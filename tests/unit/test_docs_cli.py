@@ -73,7 +73,8 @@ def test_every_help_ends_with_an_example_that_is_understood(name: str) -> None:
     assert "Example" in epilog
     for example in examples:
         found = max((leaf for leaf in LEAVES if f"{' '.join(example)} ".startswith(f"{leaf} ")), key=len, default=None)
-        assert found is None or COMMANDS[found].make_context(found, example[len(found.split()) :])
+        arguments = example[len(str(found).split()) :]
+        assert found is None or COMMANDS[found].make_context(found, arguments, help_option_names=["-h", "--help"])
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -5,6 +5,7 @@ is therefore cut before click parses it. After an option declared by `pairs_opti
 value whatever it looks like; the list ends at an option of the command in name position, or at ``--``.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -36,6 +37,8 @@ class PairsCommand(click.Command):
     """A command whose options declared by `pairs_option` take any number of names and values."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, first_words(args))
         rest, found = cut_pairs(args, self)
         for option, values in found.items():
             ctx.meta[f"schedy.pairs.{option}"] = values
@@ -74,6 +77,11 @@ def cut_pairs(arguments: Sequence[str], command: click.Command) -> tuple[list[st
             rest.append(arguments[place])
             place += 1
     return rest, found
+
+
+def first_words(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments that stand before all options: what is known while a line is typed and completed."""
+    return list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
 
 
 def _add_values(values: dict[str, Any], pairs: Pairs, option: str) -> None:

@@ -22,7 +22,7 @@ import click
 from schedy.errors import InvalidValueError
 from schedy.random import KINDS, Distribution
 from schedy.random.short_form import read_call
-from schedy_cli.parsing.argv import Options, PairsOption, is_option, options_of, refuse_joined, take_pairs
+from schedy_cli.parsing.argv import Options, PairsOption, first_words, is_option, options_of, refuse_joined, take_pairs
 from schedy_cli.parsing.distribution_words import read_distribution
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,6 +66,8 @@ class SpaceCommand(click.Command):
         self.takes_program = takes_program
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, first_words(args))
         line = ctx.meta[_KEY] = cut_line(args, self)
         return super().parse_args(ctx, line.rest)
 
