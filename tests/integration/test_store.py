@@ -185,7 +185,7 @@ class TestSchema:
     @pytest.mark.parametrize(
         ("revision", "words"),
         [
-            ("0000", r"is older .*(Back it up, then run|Run) `schedy serve --migrate`"),
+            ("0000", r"is older .*pgrade it with `schedy up --migrate` \(or `schedy serve --migrate`\)"),
             ("9999", "is newer .*Upgrade Schedy"),
         ],
     )
@@ -384,7 +384,7 @@ class TestChanges:
     def test_a_name_is_given_once(self, desk: Desk, experiment: ExperimentRecord) -> None:
         refusal = told(desk.change(AddExperiment(request_id=fresh(), name="E", scheduler="manual")), Refusal)
         assert refusal.code == "exists"
-        assert "schedy rm 'E'" in refusal.reason
+        assert "`schedy rm E`" in refusal.reason
 
     @pytest.mark.parametrize("name", ["x" * 200, "é" * 100, "😀" * 50, "a b/c#%?'\"", "Robert'); DROP TABLE job;--"])
     def test_any_name_that_is_allowed_is_kept(self, desk: Desk, name: str) -> None:

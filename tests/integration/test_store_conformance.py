@@ -148,7 +148,8 @@ def _report(kind: str, token: str, sequence: int) -> JobEvent:
 
     def _judge(job: JobState, terms: Terms, now: datetime) -> Verdict:
         if kind in {"progress", "output"}:
-            return transitions.progress(job, terms, token, sequence, now)
+            judge = transitions.progress if kind == "progress" else transitions.output
+            return judge(job, terms, token, sequence, now)
         if kind == "finish":
             return transitions.finish(job, terms, token, sequence, DONE)
         return transitions.release(job, terms, token, sequence, MAX_RELEASES)
