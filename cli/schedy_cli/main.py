@@ -18,7 +18,7 @@ import click
 from schedy.errors import InvalidValueError, NotStoredYetError, SchedyError, SettingsError
 from schedy.search.errors import message_of
 from schedy_cli.parsing.setting_options import as_option
-from schedy_cli.printing.messages import EscapingFormatter, print_message
+from schedy_cli.printing.messages import EscapingFormatter, name_options, print_message
 
 _COMMANDS = {
     "up": "Start a broker, the store and the results service on this machine.",
@@ -116,6 +116,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="schedy-mq", prog_name="schedy")
 def schedy(config: str | None, data_dir: str | None) -> None:
     """Hand hyperparameter jobs to a cluster of workers, and keep what they report."""
+    name_options(config, data_dir)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1292,7 +1292,7 @@ class TestFiles:
 
     def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(StoreError, match=r"The store .*cannot be created: Not a directory\."):
+        with pytest.raises(StoreError, match=r"The store .*cannot be created: Not a directory\. Choose"):
             Store.open(f"sqlite:///{tmp_path}/file/folder/store.sqlite")
 
     def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:

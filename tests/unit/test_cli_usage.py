@@ -177,3 +177,12 @@ def test_help_works_in_any_position(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["push", "--help"], ["push", "E", "-p", "x", "1", "--help"], ["push", "-h"]):
         assert run(arguments) == 0
         assert "Usage: schedy push" in capsys.readouterr().out
+
+
+def test_commands_in_messages_carry_the_data_folder_of_this_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--data-dir", str(tmp_path), "dead", "replay"]) == 2
+    assert f"Give the numbers that `schedy --data-dir {tmp_path} dead` prints" in capsys.readouterr().err
+    assert run(["dead", "replay"]) == 2
+    assert "Give the numbers that `schedy dead` prints" in capsys.readouterr().err

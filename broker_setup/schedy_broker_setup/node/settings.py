@@ -1,5 +1,6 @@
 """The settings of a private RabbitMQ node."""
 
+import errno
 import ipaddress
 import re
 import socket
@@ -95,7 +96,14 @@ def check_ports_free(settings: NodeSettings) -> None:
             try:
                 probe.bind((host, port))
             except OSError as error:
-                raise NodeError(
-                    f"The node cannot listen on port {port} of {host}: {error.strerror}. "
-                    f"See what uses it with `ss -ltnp 'sport = :{port}'`, or choose another port or address."
-                ) from error
+                fault = f"The node cannot listen on port {port} of {host}: {error.strerror}."
+                raise NodeError(f"{fault} {_remedy(error.errno, port)}") from error
+
+
+def _remedy(number: int | None, port: int) -> str:
+    """Return what to do about an error of a socket that cannot listen."""
+    if number == errno.EADDRNOTAVAIL:
+        return "Give an address of this machine; `ip -brief address` lists them."
+    if number == errno.EACCES:
+        return "Choose a port from 1024 on."
+    return f"See what uses it with `ss -ltnp 'sport = :{port}'`, or choose another port."

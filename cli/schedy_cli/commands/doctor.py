@@ -17,6 +17,7 @@ from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.home_check import home_checks
 from schedy_cli.policy_check import policies
+from schedy_cli.printing.messages import with_options
 from schedy_store.reads.given_back import GivenBack, given_back_often
 from schedy_store.schema.engine import Store
 
@@ -38,9 +39,9 @@ def doctor_command(ctx: click.Context, *, verbose: bool) -> int:
     for check in _checks(settings):
         failed = failed or check.status is Status.FAILED
         status = click.style(f"{check.status.value:8}", fg=_COLOURS[check.status])
-        click.echo(f"{status} {check.name}: {printable_lines(check.detail)}")
+        click.echo(f"{status} {check.name}: {printable_lines(with_options(check.detail))}")
         if check.remedy:
-            click.echo(f"        -> {printable_lines(check.remedy)}")
+            click.echo(f"        -> {printable_lines(with_options(check.remedy))}")
     if verbose:
         _show_dead_letters(settings)
     return 1 if failed else 0

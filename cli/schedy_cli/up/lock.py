@@ -57,10 +57,11 @@ def exclusive(settings: Settings) -> Iterator[None]:
 def _check_owner(data_dir: Path) -> None:
     """Raise SchedyError where others may write: they could replace our files with their own."""
     found = data_dir.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+    if found.st_uid != os.getuid():
+        raise SchedyError(f"The folder {data_dir} belongs to another user. Choose one of your own: --data-dir DIR.")
+    if found.st_mode & 0o022:
         raise SchedyError(
-            f"The folder {data_dir} belongs to another user, or others may write to it. Choose a folder of your own:"
-            " --data-dir DIR."
+            f"Others may write to the folder {data_dir}. Forbid it (chmod go-w), or choose another: --data-dir DIR."
         )
 
 

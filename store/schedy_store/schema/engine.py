@@ -29,6 +29,7 @@ SCHEMA_REVISION = MIGRATIONS.latest
 
 _log = logging.getLogger(__name__)
 
+_EXPECTED = "Set SCHEDY_STORE_URL to sqlite:////path/file or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
 _BUSY_MILLISECONDS = 5000
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
 _SQLITE_NOW = select(func.strftime(literal_column("'%Y-%m-%d %H:%M:%f'"), literal_column("'now'")))
@@ -87,7 +88,7 @@ class Store:
         elif parsed.get_backend_name() == "postgresql":
             options.update(pool_size=3, pool_pre_ping=True, connect_args=_POSTGRESQL_CONNECTION)
         else:
-            raise StoreError(f"The store {without_password(url)} is neither SQLite nor PostgreSQL.")
+            raise StoreError(f"The store {without_password(url)} is neither SQLite nor PostgreSQL. {_EXPECTED}")
         try:
             engine = create_engine(parsed, **options)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
@@ -133,11 +134,13 @@ class Store:
         revision, expected = self.schema_revision(), self._migrations.latest
         place = without_password(self.url)
         if revision is None:
-            raise StoreError(f"The store {place} is empty: no results service has used it. Start one: `schedy serve`.")
+            raise StoreError(
+                f"The store {place} is empty: no results service has used it. Start one: `schedy up` or `schedy serve`."
+            )
         if revision > expected:
             raise StoreError(
                 f"The store {place} is newer ({revision}) than this version of Schedy ({expected})."
-                " Upgrade Schedy on this machine."
+                " Upgrade Schedy on this machine, and start again what runs here."
             )
         if revision < expected:
             commands = "`schedy up --migrate` (or `schedy serve --migrate`)"
@@ -179,9 +182,7 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise StoreError(
-            "The store URL cannot be read. Expected sqlite:////path/file or postgresql+psycopg://user:pw@host/db."
-        ) from None
+        raise StoreError(f"The store URL cannot be read. {_EXPECTED}") from None
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     return parsed
@@ -204,7 +205,10 @@ def _checked_sqlite(url: URL, *, read_only: bool) -> URL:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
-            raise StoreError(f"The store {path} cannot be created: {error.strerror}.") from None
+            raise StoreError(
+                f"The store {path} cannot be created: {error.strerror}. Choose another folder with --data-dir, or check"
+                " SCHEDY_STORE_URL."
+            ) from None
     return url.set(database=f"file:{_quoted(path)}", query={"mode": "rw", "uri": "true"})
 
 
