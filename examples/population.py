@@ -86,13 +86,7 @@ def main() -> None:
     images, digits = load_digits(return_X_y=True)
     data = train_test_split(images / 16, digits, random_state=0)
     experiment = schedy.SchedyDB().get_experiment("Population")
-    while True:
-        try:
-            job = experiment.next_job(timeout=None)
-        except schedy.NoJobError:
-            return
-        with job:
-            train(job, folder, data)
+    experiment.work(lambda job: train(job, folder, data))
 
 
 if __name__ == "__main__":

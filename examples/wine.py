@@ -35,11 +35,7 @@ def model_of(hyperparameters: dict[str, Any]) -> Any:
 def main() -> None:
     wines, kinds = load_wine(return_X_y=True)
     experiment = schedy.SchedyDB().get_experiment("Wine")
-    while True:
-        try:
-            job = experiment.next_job(timeout=None)
-        except schedy.NoJobError:
-            return
+    for job in experiment.jobs():
         with job:
             scores = cross_val_score(model_of(job.hyperparameters), wines, kinds, cv=5)
             job.results["accuracy"] = scores.mean()

@@ -8,7 +8,6 @@
     ├── UnsafeUpdateError        the job belongs to another worker, or was changed meanwhile
     ├── JobCancelledError        the job was cancelled or has timed out
     ├── Pruned                   raised by users: end the job as PRUNED
-    ├── UnhealthyWorkerError     this worker crashed job after job and takes no more
     ├── InvalidValueError        a name, value, field or status is invalid
     │   └── MessageTooLargeError the broker takes no message of this size
     ├── NotStoredYetError        the broker has the change, the store will have it later
@@ -24,6 +23,8 @@
         ├── TopologyMissingError
         ├── TopologyMismatchError
         └── ManagementError
+
+One is no SchedyError, nor any Exception, since it is to end every program: UnhealthyWorkerError, a SystemExit.
 
 A message says what happened and what to do about it. Never with a password in it.
 """
@@ -50,6 +51,7 @@ class NoJobError(SchedyError):
     def __init__(self, experiment_name: str, reason: str = "") -> None:
         super().__init__(f"No job left for experiment {experiment_name}. {reason}".rstrip())
         self.experiment_name = experiment_name
+        self.reason = reason
 
 
 class StopTimeError(NoJobError):
@@ -83,8 +85,12 @@ class Pruned(SchedyError):
     """Raise this in the `with` block of a job to end the job as PRUNED; the block swallows it."""
 
 
-class UnhealthyWorkerError(SchedyError):
-    """This worker crashed job after job within seconds, and takes no more."""
+class UnhealthyWorkerError(SystemExit):
+    """This worker crashed job after job within seconds, and takes no more.
+
+    It ends the program, and prints its message, also where a loop around `next_job` catches every Exception. In another
+    thread than the main one it ends the thread.
+    """
 
 
 class InvalidValueError(SchedyError, ValueError):

@@ -1,15 +1,13 @@
 """Experiments as users see them."""
 
 import logging
-import math
-import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from schedy.errors import InvalidValueError, NoJobError, NotFoundError, SchedyError
+from schedy.errors import InvalidValueError, NotFoundError, SchedyError
 from schedy.experiment_reads import ExperimentReads
 from schedy.jobs import Job
 from schedy.pushing import check_fields, push_chunks
@@ -20,11 +18,10 @@ from schedy.wire.answers import PushAnswer
 from schedy.wire.base import ExperimentStatus, JobStatus, check_experiment_name, check_experiment_status
 from schedy.wire.changes import AddExperiment, DeleteExperiment, NewJob, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, JobRecord, Limits
-from schedy.wire.requests import GetExperiments
 from schedy.worker.holds import Hold
-from schedy.worker.pulling import ExperimentRemovedError, pull
 from schedy.worker.session import Session
 from schedy.worker.signals import end_if_stopped, ends_at_ctrl_c, handle_stop_signals
+from schedy.working import loop, take_job, work
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
@@ -217,35 +214,25 @@ class Experiment(ExperimentReads):
         thread the signals of the setting `stop_signals` then end the program as Ctrl-C does; after one it takes no job,
         and ends the program again.
         """
-        handle_stop_signals(self._session.settings.stop_signal_names)
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while True:
-            try:
-                return self._pull(deadline)
-            except ExperimentRemovedError:
-                self._follow_name()
+        return take_job(self, Job, timeout)
 
-    def _pull(self, deadline: float) -> Job:
-        session = self._session
-        return pull(
-            session,
-            lambda record, hold: Job(self, record, session=session, hold=hold),
-            experiment_name=self._name,
-            experiment_uid=self.uid,
-            makes_jobs=self._stored.scheduler != "manual",
-            deadline=deadline,
-        )
+    def jobs(self, timeout: float | None = None) -> Generator[Job, None, None]:
+        """Take one job after the other: ``for job in experiment.jobs(): with job: ...``, in each thread its own.
 
-    def _follow_name(self) -> None:
-        """Become the experiment that has the name of this one, which was removed. Raises NoJobError if none has."""
-        session = self._session
-        try:
-            record = session.read(GetExperiments(name=self._name)).experiments[0]
-        except NotFoundError:
-            raise NoJobError(self._name, "The experiment was removed.") from None
-        assert self._db is not None  # noqa: S101 - there is a session
-        _log.warning("The experiment %s was removed and added again; going on with the new one.", self._name)
-        self.attach(self._db, record)
+        Leaving such a block with an exception makes the job CRASHED, prints the traceback, and goes on; a job without
+        a block is DONE when the next is taken. Each is waited for as by `next_job`. The loop ends when the experiment
+        is done or removed, nothing was queued for `timeout` seconds, or the worker's stop time is near; Ctrl-C and
+        stop signals end the program, and give the job back. Raises NoJobError if the search failed, and
+        UnhealthyWorkerError.
+        """
+        return loop(self, timeout)
+
+    def work(self, function: Callable[[Job], Any], timeout: float | None = None) -> int:
+        """Call `function` with one job after the other, as in a loop over `jobs`; return how many have ended here.
+
+        A dict that it returns is added to the job's results.
+        """
+        return work(self, function, timeout)
 
     def _job(self, record: JobRecord) -> Job:
         return Job(self, record, session=self._session)

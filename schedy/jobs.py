@@ -310,9 +310,16 @@ class Job(StoredJob):
         elif ending.status == CRASHED:
             self._crash(hold, ending.error, None if error is None else traceback_text(error))
         else:
-            self._finish(hold, ending.status, None)
-            self._session.count_end(hold, error=None)
+            self._finish_counted(hold, ending.status)
         return ending.swallows
+
+    def _finish_counted(self, hold: Hold, status: FinalStatus) -> None:
+        try:
+            self._finish(hold, status, None)
+        except InvalidValueError as fault:
+            self._session.count_end(hold, error=str(fault))
+            raise
+        self._session.count_end(hold, error=None)
 
     def _give_back(self, hold: Hold, warning: str | None) -> None:
         if warning is not None:

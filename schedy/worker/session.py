@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import logging
 import os
+import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
@@ -111,7 +112,8 @@ class Session:
         self.crash_loop.count_end(crashed=error is not None, after_seconds=after, error=error or "")
         finding = self.crash_loop.finding
         if finding is not None:
-            _log.error("This worker takes no more jobs: %s", finding)
+            if threading.current_thread() is not threading.main_thread():  # where UnhealthyWorkerError prints nothing
+                _log.error("This worker takes no more jobs: %s", finding)
             self.leases.show("unhealthy", finding)
 
     def stop_taking(self) -> None:

@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import ParamSpec, TypeVar
 
 from schedy.amqp.connection import Connection
@@ -100,6 +100,19 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     _stop_signals.note(number)
     signal.default_int_handler(number, frame)
+
+
+def end_quietly_at_ctrl_c() -> None:
+    """Have no traceback printed when Ctrl-C ends the program; its exit code stays. At a prompt this does nothing."""
+    if sys.excepthook is sys.__excepthook__ and not hasattr(sys, "ps1"):
+        sys.excepthook = _without_interruption
+
+
+def _without_interruption(kind: type[BaseException], error: BaseException, traceback: TracebackType | None, /) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("Interrupted.\n")
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def ends_at_ctrl_c(function: Callable[P, R]) -> Callable[P, R]:
