@@ -10,12 +10,12 @@ import click
 
 from schedy.values_text import format_name, format_value
 
-_COLOURS = {"QUEUED": "blue", "RUNNING": "cyan", "DONE": "green", "CRASHED": "red", "PRUNED": "yellow"}
+STATUS_COLOURS = {"QUEUED": "blue", "RUNNING": "cyan", "DONE": "green", "CRASHED": "red", "PRUNED": "yellow"}
 
 
 def coloured_status(status: str) -> str:
     """Return a status in its colour; click drops the colour in a pipe."""
-    return click.style(status, fg=_COLOURS.get(status))
+    return click.style(status, fg=STATUS_COLOURS.get(status))
 
 
 def age(seconds: float) -> str:
