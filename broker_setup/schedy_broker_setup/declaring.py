@@ -64,8 +64,9 @@ def declare_queue(connection: BlockingConnection, queue: Queue) -> list[str]:
         connection,
         declare,
         what=what,
-        way_out=f"It holds {before.messages} messages, and Schedy deletes no queue that it did not declare: "
-        f"save the messages or let them be consumed, delete it (rabbitmqctl delete_queue {queue.name}, with -p VHOST)",
+        way_out=f"It holds {before.messages} message(s), and Schedy deletes no queue that it did not declare. Save what"
+        f" it holds, delete it in the management UI (Queues > {queue.name}) or by rabbitmqctl delete_queue {queue.name}"
+        " -p VHOST",
     )
     return _change(what, before)
 

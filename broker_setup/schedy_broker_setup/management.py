@@ -28,9 +28,9 @@ FIRST_ERROR = 400
 _REMEDIES = MappingProxyType(
     {
         401: "Check user and password in the management URL; the user needs the tag `administrator` "
-        "(rabbitmqctl set_user_tags USER administrator).",
+        "(Admin > Users, or rabbitmqctl set_user_tags USER administrator).",
         403: "The user in the management URL needs the tag `administrator` "
-        "(rabbitmqctl set_user_tags USER administrator).",
+        "(Admin > Users, or rabbitmqctl set_user_tags USER administrator).",
         404: "Check the management URL: it ends after the port, http://USER:PASSWORD@HOST:15672.",
     }
 )

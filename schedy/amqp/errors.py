@@ -130,7 +130,7 @@ def blocked_error(address: Address, reason: str) -> BrokerError:
     """Return the error about an alarm of RabbitMQ, under which it reads no more from a connection that publishes."""
     return BrokerError(
         f"RabbitMQ at {address} takes no messages now: it is {reason}.",
-        remedy="Make room there; `rabbitmq-diagnostics alarms` says on which node.",
+        remedy="Make room there; the management UI says on which node, and so does `rabbitmq-diagnostics alarms`.",
     )
 
 
@@ -167,18 +167,20 @@ def _vhost_error(reason: str, address: Address) -> BrokerError:
         return BrokerUnreachableError(
             f"RabbitMQ at {address} takes no more connections of user {address.user!r} in vhost {address.vhost!r}"
             f" ({reason}).",
-            remedy="End some, or raise the limit: rabbitmqctl set_vhost_limits, set_user_limits.",
+            remedy="End some, or raise the limit, in the management UI (Admin > Limits) or by rabbitmqctl"
+            " set_vhost_limits and set_user_limits.",
         )
     if "is down" in reason:
         return BrokerUnreachableError(
             f"The vhost {address.vhost!r} of RabbitMQ at {address} is down ({reason}).",
-            remedy="See RabbitMQ's log, and start it again: rabbitmqctl restart_vhost.",
+            remedy="See RabbitMQ's log, and start it again, in the management UI (Admin > Virtual Hosts) or by"
+            " rabbitmqctl restart_vhost.",
         )
     if "not found" in reason:
         return AuthenticationError(
             f"RabbitMQ at {address} has no vhost {address.vhost!r}.",
-            remedy="Correct the end of SCHEDY_BROKER_URL (%2F is the vhost /), or create the vhost: rabbitmqctl"
-            f" add_vhost {address.vhost}",
+            remedy="Correct the end of SCHEDY_BROKER_URL (%2F is the vhost /), or create the vhost, in the"
+            f" management UI (Admin > Virtual Hosts) or by rabbitmqctl add_vhost {address.vhost}",
         )
     return AuthenticationError(
         f"User {address.user!r} may not use vhost {address.vhost!r} of RabbitMQ at {address} ({reason}).",
@@ -190,7 +192,10 @@ def _vhost_grant(address: Address) -> str:
     """Return how an administrator lets a user into a vhost."""
     if address.user in _DUTIES:
         return f"let an administrator grant the user its permissions there: {_setup_of(address.user)}"
-    return "grant the user permissions there: rabbitmqctl set_permissions (docs/cluster.md, Who may do what)"
+    return (
+        "grant the user permissions there, in the management UI (Admin > Users) or by rabbitmqctl set_permissions"
+        " (docs/cluster.md, Who may do what)"
+    )
 
 
 def _channel_error(error: BaseException, address: Address) -> BrokerError | None:

@@ -91,8 +91,8 @@ def _lost_queues(connection: BlockingConnection, urls: str, tls: TlsFiles) -> It
                 detail=f"RabbitMQ lists {queue.name}, but the queue neither takes nor delivers messages. This happens"
                 " when a node is killed right after the queue was declared.",
                 remedy="Restart RabbitMQ. If that does not help, the queue and its messages are lost (in a new"
-                f" installation there are none): delete it (rabbitmqctl delete_queue {queue.name}) and run"
-                " `schedy broker setup`.",
+                f" installation there are none): delete it, in the management UI or by rabbitmqctl delete_queue"
+                f" {queue.name}, and run `schedy broker setup`.",
             )
 
 
