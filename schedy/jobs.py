@@ -256,6 +256,7 @@ class Job(StoredJob):
         """
         self._end_as(DONE, None, None)
 
+    @ends_at_ctrl_c
     def crash(self, error: str, traceback: str | None = None) -> None:
         """End the job as CRASHED now, with this text as its error, as `finish` ends it as DONE."""
         self._end_as(CRASHED, error, traceback)
