@@ -129,6 +129,7 @@ class GetHistory(PagedRequest[HistoryAnswer]):
     """A page of what happened: of a job, an experiment, or everything; after the position `after`.
 
     With `newest` the latest `limit` events instead, still in the order in which they happened; `before` pages back.
+    With `positions` those events, which may have happened again since.
     """
 
     kind: Literal["get_history"] = "get_history"
@@ -136,6 +137,7 @@ class GetHistory(PagedRequest[HistoryAnswer]):
     job_id: str | None = None
     before: int | None = None
     newest: bool = False
+    positions: list[int] | None = Field(default=None, max_length=MOST_IN_A_MESSAGE)
 
 
 class GetCurve(Request[CurveAnswer]):

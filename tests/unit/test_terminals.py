@@ -1,6 +1,8 @@
 """Output on terminals: wide characters stay in their columns, and colours are left out where they are not wanted."""
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
 import pytest
@@ -47,14 +49,55 @@ def test_the_columns_of_a_table_with_wide_characters(
     assert places == [14] * 4
 
 
-def test_the_names_of_all_columns_are_printed_on_a_narrow_terminal(
+def printed_table(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    columns: int,
+    **options: Any,
+) -> list[str]:
+    """Return the lines of a table on a terminal of that width."""
+    pretend_terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_table(header, rows, **options)
+    return click.unstyle(capsys.readouterr().out).splitlines()
+
+
+def test_a_narrow_terminal_names_the_columns_that_it_has_no_room_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pretend_terminal(monkeypatch)
-    monkeypatch.setenv("COLUMNS", "20")
-    header = [f"hyperparameter{number}" for number in range(12)]
-    print_table(header, [["1"] * 12])
-    assert click.unstyle(capsys.readouterr().out).split()[:12] == header
+    header = ["id", *(f"hyperparameter{number}" for number in range(5))]
+    lines = printed_table(monkeypatch, capsys, header, [["a"] + ["1"] * 5], columns=36, kept=["id"])
+    assert lines == [
+        "id  hyperparameter0  hyperparameter1",
+        "a   1                1",
+        "No room for: hyperparameter2, hyperparameter3, hyperparameter4. A wider terminal or a pipe has all.",
+    ]
+
+
+def test_long_cells_are_cut_with_a_mark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [["a", click.style("学" * 30, fg="red"), "x"]]
+    lines = printed_table(monkeypatch, capsys, ["id", "path", "y"], rows, columns=20, kept=["id", "path", "y"])
+    assert lines == ["id  path           y", "a   学学学学学学…  x"]
+    assert max(map(width, lines)) == 20
+
+
+def test_a_column_with_one_value_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [["a", "DONE", "60", ""], ["b", "DONE", "60", ""]]
+    options: dict[str, Any] = {"columns": 80, "kept": ["id", "status"], "dull": ["epochs", "note"]}
+    header = ["id", "status", "epochs", "note"]
+    lines = printed_table(monkeypatch, capsys, header, rows, **options)
+    assert lines == ["id  status", "a   DONE", "b   DONE", "In all rows: epochs 60."]
+    assert printed_table(monkeypatch, capsys, header, rows[:1], **options)[1] == "a   DONE    60"
+
+
+def test_a_pipe_has_all_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["id", "epochs"], [["a", "60" * 100], ["b", "60" * 100]], dull=["epochs"])
+    assert capsys.readouterr().out == f"id\tepochs\na\t{'60' * 100}\nb\t{'60' * 100}\n"
 
 
 @pytest.mark.parametrize(

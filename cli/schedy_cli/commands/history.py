@@ -23,7 +23,7 @@ def history_command(ctx: click.Context, name: str, *, job: str | None, as_json: 
     A line has the time, the job, the attempt, the event, the worker and details. The results that are kept of an
     earlier attempt follow below its line.
     """
-    printer = EventPrinter(as_json=as_json, with_job=job is None, with_results=True)
+    printer = EventPrinter(as_json=as_json, with_job=job is None, with_results=True, is_cut=job is None)
     with reader_for(settings_of(ctx)) as reader:
         experiment = find_experiment(reader, name)
         count = 0

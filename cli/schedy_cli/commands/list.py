@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,17 +11,20 @@ import click
 
 from schedy.wire.answers import FieldsAnswer
 from schedy.wire.base import JOB_STATUSES, JobStatus
-from schedy.wire.records import ExperimentRecord, JobRecord
-from schedy.wire.requests import JOB_COLUMNS, GetFields, GetJobOrder
+from schedy.wire.records import ExperimentRecord, JobRecord, Standing
+from schedy.wire.requests import JOB_COLUMNS, GetFields, GetJobOrder, GetOverviews, SortField, pages
 from schedy_cli.context import reader_for, settings_of
-from schedy_cli.parsing.fields import all_fields, parse_field
+from schedy_cli.parsing.fields import all_fields, fields_to_read, objectives_of, parse_field
 from schedy_cli.parsing.option_groups import JSON_OPTION, option_group
 from schedy_cli.printing.experiments import (
+    READ_HEADER,
     TABLE_HEADER,
     experiment_json,
     experiment_line,
     experiment_paragraph,
-    experiment_row,
+    standing_line,
+    standing_read,
+    standing_row,
 )
 from schedy_cli.printing.jobs import headings, job_json, job_line, job_paragraph, job_row
 from schedy_cli.printing.tables import print_table
@@ -42,6 +46,7 @@ class _Layout:
 class _Selection:
     sort: tuple[str, ...]
     decreasing: bool
+    increasing: bool
     statuses: tuple[JobStatus, ...]
     limit: int | None
 
@@ -64,9 +69,15 @@ _selection_options = option_group(
     "selection",
     _Selection,
     click.option(
-        "-s", "--sort", "sort", metavar="FIELD", multiple=True, help="Sort by FIELD, missing values last; repeatable."
+        "-s",
+        "--sort",
+        "sort",
+        metavar="FIELD",
+        multiple=True,
+        help="Sort by FIELD, an objective best first, missing values last; repeatable.",
     ),
     click.option("-d", "--decreasing", is_flag=True, help="Sort in decreasing order; without -s, newest first."),
+    click.option("--increasing", is_flag=True, help="Sort in increasing order, also by an objective to maximize."),
     click.option(
         "--status",
         "statuses",
@@ -91,6 +102,8 @@ the bare name is ambiguous.
 @_selection_options
 @click.pass_context
 def list_command(ctx: click.Context, name: str | None, *, layout: _Layout, selection: _Selection) -> None:
+    if selection.decreasing and selection.increasing:
+        raise click.UsageError("Give one of --decreasing and --increasing.")
     with reader_for(settings_of(ctx)) as reader:
         if name is None:
             _list_experiments(reader, layout, selection)
@@ -99,17 +112,31 @@ def list_command(ctx: click.Context, name: str | None, *, layout: _Layout, selec
 
 
 def _list_experiments(reader: Reader, layout: _Layout, selection: _Selection) -> None:
-    if layout.fields or selection.sort or selection.statuses or selection.decreasing:
-        raise click.UsageError("-f, -s, -d and --status apply to jobs: name an experiment.")
-    experiments = itertools.islice(all_experiments(reader), selection.limit)
+    if layout.fields or selection.sort or selection.statuses or selection.decreasing or selection.increasing:
+        raise click.UsageError("-f, -s, -d, --increasing and --status apply to jobs: name an experiment.")
+    on_terminal = sys.stdout.isatty()
     if layout.as_json is not None:
-        _print_each(experiments, functools.partial(experiment_json, form=layout.as_json))
+        _print_each(_experiments(reader, selection), functools.partial(experiment_json, form=layout.as_json))
     elif layout.as_paragraphs:
-        print_paragraphs(map(experiment_paragraph, experiments))
+        print_paragraphs(map(experiment_paragraph, _experiments(reader, selection)))
+    elif layout.as_table and on_terminal:
+        dull = set(READ_HEADER) - {"name", "status"}
+        print_table(READ_HEADER, map(standing_read, _standings(reader, selection)), kept=READ_HEADER[:4], dull=dull)
     elif layout.as_table:
-        print_table(TABLE_HEADER, map(experiment_row, experiments))
+        print_table(TABLE_HEADER, map(standing_row, _standings(reader, selection)))
+    elif on_terminal:
+        _print_each(_standings(reader, selection), standing_line)
     else:
-        _print_each(experiments, experiment_line)
+        _print_each(_experiments(reader, selection), experiment_line)
+
+
+def _experiments(reader: Reader, selection: _Selection) -> Iterator[ExperimentRecord]:
+    return itertools.islice(all_experiments(reader), selection.limit)
+
+
+def _standings(reader: Reader, selection: _Selection) -> Iterator[Standing]:
+    found = (standing for page in pages(reader.ask, GetOverviews()) for standing in page.overviews)
+    return itertools.islice(found, selection.limit)
 
 
 def _list_jobs(reader: Reader, experiment: ExperimentRecord, layout: _Layout, selection: _Selection) -> None:
@@ -121,29 +148,51 @@ def _list_jobs(reader: Reader, experiment: ExperimentRecord, layout: _Layout, se
     if layout.as_json is not None:
         _print_each(jobs, functools.partial(job_json, form=layout.as_json))
     elif as_table:
-        fields = [parse_field(word, known) for word in layout.fields] or all_fields(known)
-        print_table(layout.fields or headings(fields), (job_row(job, fields) for job in jobs))
+        _print_jobs(experiment, jobs, known, layout)
     elif layout.as_paragraphs:
         print_paragraphs(map(job_paragraph, jobs))
     else:
         _print_each(jobs, job_line)
 
 
+def _print_jobs(experiment: ExperimentRecord, jobs: Iterable[JobRecord], known: FieldsAnswer, layout: _Layout) -> None:
+    """Print a table: of the wanted fields, else of all, and on a terminal without what says nothing."""
+    if layout.fields:
+        fields = [parse_field(word, known) for word in layout.fields]
+        print_table(layout.fields, (job_row(job, fields) for job in jobs), kept=layout.fields)
+        return
+    objectives = [objective.result for objective in objectives_of(experiment)]
+    fields = fields_to_read(known, objectives) if sys.stdout.isatty() else all_fields(known)
+    names = headings(fields)
+    kept = names[: 2 + len(objectives)]
+    print_table(names, (job_row(job, fields) for job in jobs), kept=kept, dull=set(names) - set(kept))
+
+
 def _selected(
     reader: Reader, experiment: ExperimentRecord, known: FieldsAnswer, selection: _Selection
 ) -> Iterator[JobRecord]:
-    if not selection.sort and not selection.decreasing:
+    fields = [parse_field(word, known) for word in selection.sort]
+    if not fields and not selection.decreasing:
         return jobs_by_age(reader, experiment, statuses=selection.statuses, limit=selection.limit)
     order = reader.ask(
         GetJobOrder(
             experiment_uid=experiment.uid,
             statuses=list(selection.statuses),
-            sort=[parse_field(word, known) for word in selection.sort],
-            decreasing=selection.decreasing,
+            sort=fields,
+            decreasing=selection.decreasing or (not selection.increasing and _is_best_decreasing(experiment, fields)),
             limit=selection.limit,
         )
     )
     return jobs_at(reader, experiment, order.positions)
+
+
+def _is_best_decreasing(experiment: ExperimentRecord, fields: list[SortField]) -> bool:
+    """Tell whether the first field is a result to maximize: the best come first then."""
+    first = fields[0] if fields else None
+    return first is not None and any(
+        objective.direction == "maximize" and first == SortField(source="result", name=objective.result)
+        for objective in objectives_of(experiment)
+    )
 
 
 def _print_each(items: Iterable[T], line: Callable[[T], str]) -> None:

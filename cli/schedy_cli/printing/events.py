@@ -1,5 +1,6 @@
 """Events of a history: one per line."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +9,8 @@ import click
 
 from schedy.escaping import printable
 from schedy.wire.records import JobEvent
-from schedy_cli.printing.text import JsonForm, json_line, local_time, values_lines
-from schedy_cli.printing.width import padded, width
+from schedy_cli.printing.text import JsonForm, json_line, local_time, short_time, values_lines
+from schedy_cli.printing.width import cut, padded, width
 
 
 def event_fields(event: JobEvent) -> dict[str, Any]:
@@ -27,11 +28,16 @@ class EventPrinter:
         with_job: bool = True,
         with_experiment: bool = False,
         with_results: bool = False,
+        is_cut: bool = False,
+        is_live: bool = False,
     ) -> None:
+        """`is_cut`: a line is no longer than the terminal is wide. `is_live`: reports are printed as they come."""
         self._as_json = as_json
         self._with_job = with_job
         self._with_experiment = with_experiment
         self._with_results = with_results
+        self._is_cut = is_cut
+        self._is_live = is_live
         self._is_aligned = sys.stdout.isatty()
         self._widths: list[int] = []
 
@@ -54,17 +60,25 @@ class EventPrinter:
             self._widths = [max(pair) for pair in zip(widths, self._widths or widths, strict=True)]
 
     def _row(self, event: JobEvent) -> list[str]:
-        times = ""
-        if event.times > 1 and event.last_at is not None:
-            times = f"({event.times} times until {local_time(event.last_at)})"
         return [
-            local_time(event.at),
+            self._time(event),
             *([self._job(event)] if self._with_job else []),
             "" if event.attempt is None else str(event.attempt),
             event.kind,
             printable(event.worker or ""),
-            " ".join(filter(None, [printable(event.detail), times])),
+            " ".join(filter(None, [printable(event.detail), self._times(event)])),
         ]
+
+    def _time(self, event: JobEvent) -> str:
+        """Return the time of an event; that of the latest report where a job reports again and again."""
+        at = event.last_at if self._is_live and event.last_at is not None else event.at
+        return short_time(at) if self._is_aligned else local_time(at)
+
+    def _times(self, event: JobEvent) -> str:
+        if event.times == 1 or event.last_at is None or self._is_live:
+            return ""
+        until = short_time(event.last_at) if self._is_aligned else local_time(event.last_at)
+        return f"({event.times} times until {until})"
 
     def _job(self, event: JobEvent) -> str:
         experiment = printable(event.experiment or "") if self._with_experiment else ""
@@ -73,4 +87,5 @@ class EventPrinter:
     def _line(self, row: Sequence[str]) -> str:
         if not self._is_aligned:
             return "\t".join(row)
-        return "  ".join(padded(cell, columns) for cell, columns in zip(row, self._widths, strict=True)).rstrip()
+        line = "  ".join(padded(cell, columns) for cell, columns in zip(row, self._widths, strict=True)).rstrip()
+        return cut(line, shutil.get_terminal_size().columns) if self._is_cut else line

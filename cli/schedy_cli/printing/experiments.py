@@ -1,20 +1,26 @@
 """Experiments: paragraphs, lines and rows of a list, JSON, and the file that defines one."""
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from schedy.escaping import printable
+from schedy.results.overview import ended_jobs
+from schedy.results.rounding import about, short_value
 from schedy.settings import Settings
+from schedy.values_text import format_value
 from schedy.wire.base import JOB_STATUSES
-from schedy.wire.records import ExperimentRecord, Limits
+from schedy.wire.records import ExperimentRecord, JobRecord, Limits, Standing
+from schedy_cli.parsing.fields import objectives_of
 from schedy_cli.printing.searches import search_lines
 from schedy_cli.printing.text import JsonForm, coloured_status, json_line, local_time
 
 _DEFAULT_ATTEMPTS = Settings.model_fields["max_attempts"].default
 
-TABLE_HEADER = ("name", "status", "scheduler", *(status.lower() for status in JOB_STATUSES))
+_COUNTS = tuple(status.lower() for status in JOB_STATUSES)
+TABLE_HEADER = ("name", "status", "scheduler", *_COUNTS, "best", "seconds_left")
+READ_HEADER = ("name", "status", "ended", "best", "left", *_COUNTS, "scheduler")
+"""The same as a person reads it."""
 
 
 def experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False) -> str:
@@ -52,11 +58,52 @@ def experiment_line(experiment: ExperimentRecord) -> str:
     return f"{printable(experiment.name)}\t{experiment.status}{paused}"
 
 
-def experiment_row(experiment: ExperimentRecord) -> list[str]:
+def standing_line(standing: Standing) -> str:
+    """Return an experiment as `list` prints it on a terminal: with what there is to know at a glance."""
+    experiment = standing.experiment
+    name, _status, ended, best, left = standing_read(standing)[:5]
+    notes = [f"{ended} ended" if ended != "0" else "", f"best {best}" if best else "", f"{left} left" if left else ""]
+    glance = ", ".join(filter(None, notes))
+    return "\t".join(filter(None, [name, experiment.status, "paused" if experiment.paused else "", glance]))
+
+
+def standing_row(standing: Standing) -> list[str]:
     """Return an experiment as a row under `TABLE_HEADER`."""
-    counts = [str(experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
-    status = f"{experiment.status} (paused)" if experiment.paused and sys.stdout.isatty() else experiment.status
-    return [*map(printable, (experiment.name, status, experiment.scheduler)), *counts]
+    experiment = standing.experiment
+    best = ", ".join(format_value(value) for value, _job in _best(standing))
+    left = "" if standing.seconds_left is None else f"{standing.seconds_left:.0f}"
+    return [
+        *map(printable, (experiment.name, experiment.status, experiment.scheduler)),
+        *_counts(experiment),
+        best,
+        left,
+    ]
+
+
+def standing_read(standing: Standing) -> list[str]:
+    """Return an experiment as a row under `READ_HEADER`."""
+    experiment = standing.experiment
+    ended = ended_jobs(experiment)
+    whole = "" if standing.open_jobs is None or not standing.open_jobs else f" of {ended + standing.open_jobs}"
+    return [
+        printable(experiment.name),
+        f"{experiment.status} (paused)" if experiment.paused else experiment.status,
+        f"{ended}{whole}",
+        ", ".join(f"{short_value(value)} ({job.job_id})" for value, job in _best(standing)),
+        "" if standing.seconds_left is None else about(standing.seconds_left),
+        *_counts(experiment),
+        printable(experiment.scheduler),
+    ]
+
+
+def _counts(experiment: ExperimentRecord) -> list[str]:
+    return [str(experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
+
+
+def _best(standing: Standing) -> Iterator[tuple[Any, JobRecord]]:
+    """Return the best value of each objective, with its job."""
+    for objective, job in zip(objectives_of(standing.experiment), standing.best, strict=False):
+        yield job.results.get(objective.result), job
 
 
 def experiment_json(experiment: ExperimentRecord, form: JsonForm) -> str:

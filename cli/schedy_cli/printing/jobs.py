@@ -2,15 +2,17 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from schedy.escaping import printable
+from schedy.results.rounding import rounded, short_value
 from schedy.values_text import format_name, format_quality, format_value
 from schedy.wire.base import FINAL_STATUSES
 from schedy.wire.records import MANY_RELEASES, JobEvent, JobRecord
 from schedy.wire.requests import SortField
 from schedy.wire.stopping import stop_text
 from schedy_cli.printing.events import event_fields
-from schedy_cli.printing.text import JsonForm, age, coloured_status, json_line, local_time, values_lines
+from schedy_cli.printing.text import JsonForm, age, coloured_status, json_line, local_time, short_time, values_lines
 
 
 def job_paragraph(
@@ -113,29 +115,31 @@ def headings(fields: Sequence[SortField]) -> list[str]:
 
 
 def job_row(job: JobRecord, fields: Sequence[SortField]) -> list[str]:
-    """Return these fields of a job as the cells of a table."""
-    return [_cell(job, field) for field in fields]
+    """Return these fields of a job as the cells of a table: in a pipe in full, on a terminal as people read them."""
+    return [_cell(job, field, is_short=sys.stdout.isatty()) for field in fields]
 
 
-def _cell(job: JobRecord, field: SortField) -> str:
+def _cell(job: JobRecord, field: SortField, *, is_short: bool) -> str:
     if field.source == "column":
-        return _column(job, field.name)
+        return _column(job, field.name, is_short=is_short)
     values = job.hyperparameters if field.source == "hyperparameter" else job.results
-    return format_value(values[field.name]) if field.name in values else ""
+    if field.name not in values:
+        return ""
+    return short_value(values[field.name]) if is_short else format_value(values[field.name])
 
 
-def _column(job: JobRecord, name: str) -> str:
+def _column(job: JobRecord, name: str, *, is_short: bool) -> str:
     if name == "id":
         return job.job_id
     if name == "status":
         return _status_cell(job)
     if name == "quality":
-        return format_quality(job.quality)
+        return rounded(job.quality) if is_short else format_quality(job.quality)
     value = getattr(job, name)
     if value is None:
         return ""
-    if name.endswith("_at"):
-        return str(value.isoformat(timespec="seconds"))
+    if isinstance(value, datetime):
+        return short_time(value) if is_short else value.isoformat(timespec="seconds")
     return printable(" ".join(str(value).split()))
 
 

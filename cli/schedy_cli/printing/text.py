@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -37,6 +37,13 @@ def size(count: int) -> str:
 def local_time(moment: datetime) -> str:
     """Return a time in the time zone of this machine."""
     return moment.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def short_time(moment: datetime) -> str:
+    """Return a time in the time zone of this machine, as short as it can be: of today without the day."""
+    here = moment.astimezone()
+    is_today = here.date() == datetime.now(UTC).astimezone().date()
+    return f"{here:%H:%M:%S}" if is_today else f"{here:%Y-%m-%d %H:%M}"
 
 
 def values_lines(values: dict[str, Any]) -> Iterator[str]:

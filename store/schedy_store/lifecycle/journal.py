@@ -1,12 +1,21 @@
 """The journal of events, for `schedy history` and `schedy log`."""
 
+import itertools
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Text, bindparam, func, insert, select, update
 
+from schedy.results.rounding import short_value
+from schedy.values_text import format_name
+from schedy.wire.reports import Curve, Progress
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Event
+
+_VALUES_SHOWN = 8
+_LONGEST_VALUE = 40
 
 LOST_MESSAGES = "lost_messages"
 """The kind of an event of the service: the queue of the reports has lost messages."""
@@ -26,6 +35,16 @@ _REPEAT = (
         func.coalesce(Event.token, "") == bindparam("token_is"),
     )
     .values(times=Event.times + 1, last_at=bindparam("at_now"))
+    .returning(Event.pk)
+)
+_REPORTED_AGAIN = (
+    update(Event)
+    .where(Event.pk == _LATEST, Event.kind == "reported", Event.token == bindparam("token_is"))
+    .values(
+        times=Event.times + 1,
+        last_at=bindparam("at_now"),
+        detail=func.coalesce(bindparam("detail_now", type_=Text), Event.detail),
+    )
     .returning(Event.pk)
 )
 _WORKER_OF_TOKEN = select(Event.worker).where(
@@ -141,6 +160,19 @@ class Journal:
                 kind, detail, experiment_pk=experiment_pk, job_id=job_id, worker=worker, attempt=attempt, token=token
             )
 
+    def reported(self, row: JobRow, message: Progress | Curve) -> None:
+        """Write that a worker has reported values; reports in a row are one event, with the latest values."""
+        shown = _shown(message)
+        again = {
+            "experiment_is": row.experiment_pk,
+            "job_is": row.job_id,
+            "token_is": message.token,
+            "at_now": self._now,
+            "detail_now": shown or None,
+        }
+        if self._sql.scalar(_REPORTED_AGAIN, again) is None:
+            self.of_job(row, "reported", shown, worker=row.worker, attempt=row.attempt, token=message.token)
+
     def worker_of(self, row: JobRow, token: str) -> str | None:
         """Return the worker that claimed the job under this token, None if none did."""
         keys = {"experiment_is": row.experiment_pk, "job_is": row.job_id, "token_is": token}
@@ -156,3 +188,24 @@ class Journal:
         }
         by_attempt = {event.attempt: event.worker or "unknown" for event in self._sql.execute(_LOST, keys)}
         return [worker.split(":")[0] for worker in by_attempt.values()]
+
+
+def _shown(message: Progress | Curve) -> str:
+    """Return the values of a report in one line: the latest step of the curve, and the results; the first of many."""
+    words: list[str] = []
+    values: list[Mapping[str, Any]] = [message.results] if isinstance(message, Progress) else []
+    if message.points:
+        last = message.points[-1]
+        words.append(f"step {last.step}")
+        values.insert(0, last.values)
+    for name, value in itertools.chain.from_iterable(some.items() for some in values):
+        words.append(f"{format_name(name)} {_short(value)}")
+        if len(words) > _VALUES_SHOWN:
+            words.append("...")
+            break
+    return "  ".join(words)
+
+
+def _short(value: Any) -> str:
+    text = short_value(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."

@@ -198,8 +198,8 @@ class Reports:
 
     def _progressed(self, row: JobRow, state: JobState, message: _HeldReport) -> None:
         self._rows.move(row, state, heard_at=self._now, reported_at=self._now, **self._put(row, message))
-        if not isinstance(message, Output):
-            self._note_again(row, "reported", "", token=message.token, worker=row.worker, attempt=row.attempt)
+        if isinstance(message, Progress | Curve):
+            self._journal.reported(row, message)
 
     def _ended(self, row: JobRow, state: JobState, message: _HeldReport, effects: Effects) -> None:
         self._rows.end(row, state, error=_error(row, state, message), **self._put_last(row, state, message))

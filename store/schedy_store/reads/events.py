@@ -34,6 +34,8 @@ def page_of_events(
         found = found.where(Event.experiment_pk == experiment)
     if request.job_id is not None:
         found = found.where(Event.job_id == findable(request.job_id))
+    if request.positions is not None:
+        found = found.where(Event.pk.in_(request.positions))
     if request.before is not None:
         found = found.where(Event.pk < request.before)
     found = found.order_by(Event.pk.desc() if request.newest else Event.pk).limit(request.limit + 1)
