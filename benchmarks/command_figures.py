@@ -15,6 +15,7 @@ from sqlalchemy import insert, select
 from benchmarks import servers
 from benchmarks.figures import Figure, Scale, median
 from benchmarks.servers import Servers
+from schedy_store.lifecycle.job_counts import count_jobs
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Experiment, Job, JobValue
 
@@ -158,6 +159,7 @@ def _fill_one(store: Store, name: str, count: int) -> None:
             places = range(start, min(count, start + _FILLED_AT_ONCE))
             statement = insert(Job).returning(Job.pk, sort_by_parameter_order=True)
             numbers = list(sql.scalars(statement, [_job_row(experiment, place) for place in places]))
+            count_jobs(sql, experiment, {"DONE": len(places)})
             sql.execute(insert(JobValue), [row for pk in numbers for row in _value_rows(experiment, pk)])
 
 

@@ -1,9 +1,11 @@
-"""How far an experiment is, and how long it will take."""
+"""How far an experiment is, how long it will take, and the words for it."""
 
+from schedy.escaping import printable
+from schedy.results.rounding import about, short_value
 from schedy.search.algorithms import MANUAL
-from schedy.search.definition import Definition
+from schedy.search.definition import Definition, definition_or_empty
 from schedy.wire.base import FINAL_STATUSES
-from schedy.wire.records import ExperimentRecord, JobRecord
+from schedy.wire.records import ExperimentRecord, JobRecord, Standing
 
 
 def ended_jobs(experiment: ExperimentRecord) -> int:
@@ -44,3 +46,26 @@ def run_seconds(job: JobRecord) -> float | None:
     if job.started_at is None or job.finished_at is None:
         return None
     return (job.finished_at - job.started_at).total_seconds()
+
+
+def progress_text(standing: Standing) -> str:
+    """Return how many jobs have ended, of how many if that is known: ``27/40``."""
+    ended = ended_jobs(standing.experiment)
+    return f"{ended}" if standing.open_jobs is None else f"{ended}/{ended + standing.open_jobs}"
+
+
+def state_text(standing: Standing) -> str:
+    """Return how long it will take, ``about 3 min left``, or why it does not go on."""
+    experiment = standing.experiment
+    if experiment.status == "DONE":
+        return f"DONE: {printable(experiment.search_end)}" if experiment.search_end else "DONE"
+    if experiment.paused:
+        return "paused"
+    return "" if standing.seconds_left is None else f"{about(standing.seconds_left)} left"
+
+
+def best_text(standing: Standing) -> str:
+    """Return the best value of each objective; an empty text if there is none."""
+    objectives = definition_or_empty(standing.experiment.settings).objectives
+    values = zip(objectives, standing.best, strict=False)
+    return "  ".join(short_value(job.results[objective.result]) for objective, job in values)

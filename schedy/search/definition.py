@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, StrictBool, model_validator
 
+from schedy.errors import InvalidValueError
 from schedy.random import Distribution, distributions_from_json, distributions_to_json
 from schedy.search.algorithms import MOST_OBJECTIVES
 from schedy.search.models import Part, validated
@@ -115,6 +116,14 @@ class Definition(Part):
 def read_definition(settings: Mapping[str, Any]) -> Definition:
     """Return the definition in the settings of an experiment. Raises DefinitionError naming the setting at fault."""
     return validated(Definition, settings)
+
+
+def definition_or_empty(settings: Mapping[str, Any]) -> Definition:
+    """Return the definition in settings, an empty one if a later version of Schedy has stored it."""
+    try:
+        return read_definition(settings)
+    except InvalidValueError:
+        return Definition()
 
 
 def observed(definition: Definition, results: Mapping[str, Any]) -> tuple[float, ...] | None:

@@ -114,6 +114,13 @@ def test_the_front_is_what_no_other_job_beats(desk: Desk, objectives: list[dict[
     assert ids(desk, experiment, 100) == expected
     answer = read(desk, GetBest(experiment_uid=experiment.uid, limit=2))
     assert ([job.job_id for job in answer.jobs], answer.more) == (expected[:2], True)
+    desk.push(experiment, ended({"loss": 100, "acc": 100}))
+    bests = read(desk, GetOverview(experiment_uid=experiment.uid)).best
+    worst_first = sorted(results, key=lambda found: found["acc"] if found["loss"] >= 3 else -1)
+    if len(names) == 3:
+        assert bests[0].results["loss"] == 3
+        assert bests[1].results["acc"] == worst_first[-1]["acc"], "a job without the third objective is none"
+    assert len(bests) == len(names)
 
 
 def test_an_overview_has_all_that_a_screen_shows(desk: Desk) -> None:

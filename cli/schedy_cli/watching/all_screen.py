@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from schedy.escaping import printable
-from schedy.results.rounding import short_value
+from schedy.results.overview import best_text, progress_text, state_text
 from schedy.wire.answers import OverviewsAnswer
 from schedy.wire.records import Standing
-from schedy_cli.watching.screens import definition_of, fitted, progress_text, state_text
+from schedy_cli.watching.screens import fitted
 
 _HEADING = ("experiment", "ended", "running", "queued", "best", "")
 _LONGEST_NAME = 30
@@ -41,13 +41,6 @@ def _row(standing: Standing) -> tuple[str, ...]:
         best_text(standing),
         state_text(standing) if standing.workers else state_text(standing) or "no worker is alive",
     )
-
-
-def best_text(standing: Standing) -> str:
-    """Return the best value of each objective."""
-    objectives = definition_of(standing).objectives
-    values = zip(objectives, standing.best, strict=False)
-    return "  ".join(short_value(job.results[objective.result]) for objective, job in values)
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> Text:

@@ -5,16 +5,15 @@ from datetime import datetime
 
 from rich.text import Text
 
-from schedy.errors import InvalidValueError
 from schedy.escaping import printable
-from schedy.results.overview import ended_jobs
-from schedy.results.rounding import about, rounded, short_value
+from schedy.results.overview import ended_jobs, progress_text, state_text
+from schedy.results.rounding import rounded, short_value
 from schedy.results.sparkline import sparkline
-from schedy.search.definition import Definition, read_definition
+from schedy.search.definition import Definition, definition_or_empty
 from schedy.values_text import format_name
 from schedy.wire.answers import OverviewAnswer
 from schedy.wire.base import JOB_STATUSES
-from schedy.wire.records import JobRecord, RunningJob, Standing
+from schedy.wire.records import JobRecord, RunningJob
 from schedy_cli.interruption import schedy_words
 from schedy_cli.printing.text import STATUS_COLOURS, age
 
@@ -26,7 +25,7 @@ _SPARKS = 30
 
 def experiment_lines(overview: OverviewAnswer, *, width: int, height: int, now: datetime) -> list[Text]:
     """Return the screen of an experiment: the jobs that run stand in the lines that the rest leaves."""
-    definition = definition_of(overview)
+    definition = definition_or_empty(overview.experiment.settings)
     lines = [
         _title(overview, definition),
         _progress(overview, width),
@@ -39,34 +38,10 @@ def experiment_lines(overview: OverviewAnswer, *, width: int, height: int, now: 
     return [fitted(line, width) for line in lines[:height]]
 
 
-def definition_of(standing: Standing) -> Definition:
-    """Return the definition of an experiment, an empty one if a later version of Schedy has stored it."""
-    try:
-        return read_definition(standing.experiment.settings)
-    except InvalidValueError:
-        return Definition()
-
-
 def fitted(line: Text, width: int) -> Text:
     """Return a line that takes no more than so many columns, with a mark where it was cut."""
     line.truncate(width, overflow="ellipsis")
     return line
-
-
-def progress_text(standing: Standing) -> str:
-    """Return how many jobs have ended, of how many if that is known."""
-    ended = ended_jobs(standing.experiment)
-    return f"{ended}" if standing.open_jobs is None else f"{ended}/{ended + standing.open_jobs}"
-
-
-def state_text(standing: Standing) -> str:
-    """Return how long it takes, or why it does not go on."""
-    experiment = standing.experiment
-    if experiment.status == "DONE":
-        return f"DONE: {printable(experiment.search_end)}" if experiment.search_end else "DONE"
-    if experiment.paused:
-        return "paused"
-    return "" if standing.seconds_left is None else f"{about(standing.seconds_left)} left"
 
 
 def _title(overview: OverviewAnswer, definition: Definition) -> Text:

@@ -1,7 +1,7 @@
 """The best jobs, by walks along the index of the objectives' values: few of a million jobs are looked at."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, exists, select
@@ -49,8 +49,10 @@ def read_best(transaction: Transaction, request: GetBest) -> Answer:
 def best_jobs(
     transaction: Transaction, experiment_pk: int, definition: Definition, objective: Objective, limit: int
 ) -> Iterator[JobRecord]:
-    """Return the jobs that are best by one objective, of equal ones the oldest first."""
-    return records(transaction, _walk(experiment_pk, definition, objective, *RECORD_COLUMNS).limit(limit))
+    """Return the jobs that are best by one of the objectives, of equal ones the oldest first; they have all of them."""
+    walk = _walk(experiment_pk, definition, objective, *RECORD_COLUMNS)
+    others = (_has_number(other.result) for other in definition.objectives if other != objective)
+    return records(transaction, walk.where(*others).limit(limit))
 
 
 def _walk(
@@ -76,10 +78,17 @@ def _walk(
 
 
 def _is_kept(constraint: Constraint) -> ColumnElement[bool]:
+    if constraint.at_most is None:
+        return _has_number(constraint.result, lambda number: number >= constraint.at_least)
+    return _has_number(constraint.result, lambda number: number <= constraint.at_most)
+
+
+def _has_number(
+    result: str, is_right: Callable[[Any], ColumnElement[bool]] = lambda number: number.is_not(None)
+) -> ColumnElement[bool]:
     value = aliased(JobValue)
-    bound = value.number >= constraint.at_least if constraint.at_most is None else value.number <= constraint.at_most
-    of_job = (value.job_pk == Job.pk, value.source == "result", value.name == stored_name(constraint.result))
-    return exists().where(*of_job, bound).correlate(Job)
+    of_job = (value.job_pk == Job.pk, value.source == "result", value.name == stored_name(result))
+    return exists().where(*of_job, is_right(value.number)).correlate(Job)
 
 
 def _front(transaction: Transaction, experiment_pk: int, definition: Definition) -> list[int]:

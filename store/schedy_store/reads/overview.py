@@ -5,12 +5,11 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
 
-from schedy.errors import InvalidValueError
 from schedy.results.overview import open_jobs, seconds_left
-from schedy.search.definition import Definition, read_definition
+from schedy.search.definition import Definition, definition_or_empty
 from schedy.wire.answers import OverviewAnswer, OverviewsAnswer
 from schedy.wire.base import Answer
-from schedy.wire.records import ExperimentRecord, JobRecord, RunningJob, Standing
+from schedy.wire.records import JobRecord, RunningJob, Standing
 from schedy.wire.requests import GetOverview, GetOverviews
 from schedy.wire.stopping import Stop
 from schedy.wire.values import stored_name
@@ -98,7 +97,7 @@ class _Looks:
     def standing(self, row: ExperimentRecordRow) -> tuple[Standing, Definition]:
         """Return how an experiment is getting on, and its definition."""
         experiment = experiment_record(row, self._counts[row.pk])
-        definition = _definition_of(experiment)
+        definition = definition_or_empty(experiment.settings)
         running = experiment.job_counts.get("RUNNING", 0)
         still_open = open_jobs(experiment, definition)
         mean = self._mean_seconds(row.pk)
@@ -170,11 +169,3 @@ class _Looks:
         curve = {"job_is": row.pk, "attempt_is": row.attempt, "name_is": stored_name(name)}
         last = self._sql.execute(_LAST_POINTS, curve).all()
         return [(step, value) for step, value in reversed(last)]
-
-
-def _definition_of(experiment: ExperimentRecord) -> Definition:
-    """Return the definition of an experiment, an empty one if a later version of Schedy has stored it."""
-    try:
-        return read_definition(experiment.settings)
-    except InvalidValueError:
-        return Definition()
