@@ -54,7 +54,7 @@ class _Group(click.Group):
         """Leave out an option whose value is being typed: after it click would forget the arguments."""
         return super().resolve_command(ctx, args[:-1] if len(args) > 1 and args[-1].startswith("-") else args)
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
         names = [name for name in self._summaries if name.startswith(incomplete)]
         options = click.Command.shell_complete(self, ctx, incomplete)
         return [*(CompletionItem(name, help=self._summaries[name]) for name in names), *options]
@@ -77,7 +77,9 @@ class _Words(click.types.StringParamType):
     def __init__(self, find: Find) -> None:
         self._find = find
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem[str]]":
         with contextlib.suppress(Exception):
             return [
                 CompletionItem(_quoted(word)) for word in self._find(ctx, incomplete) if word.startswith(incomplete)

@@ -67,5 +67,5 @@ OTHERS_READY = 1
 
 
 def unknown_algorithm(name: str, known: Iterable[str]) -> InvalidValueError:
-    """Return the error for a scheduler that is none of the known ones."""
-    return InvalidValueError(f"There is no scheduler {name!r}. {did_you_mean(name, known)}")
+    """Return the error for an algorithm that is none of the known ones."""
+    return InvalidValueError(f"There is no algorithm {name!r}. {did_you_mean(name, known)}")

@@ -36,7 +36,7 @@ def check_search(scheduler: str, definition: Definition) -> None:
     """
     if not scheduler.isprintable() or not 1 <= len(scheduler) <= LONGEST_NAME:
         raise InvalidValueError(
-            f"A scheduler has a name of 1 to {LONGEST_NAME} printable characters, not {scheduler!r}."
+            f"An algorithm has a name of 1 to {LONGEST_NAME} printable characters, not {scheduler!r}."
         )
     dump_values(dict.fromkeys(definition.space().parameters))  # for the names
     check_definition(scheduler, definition)

@@ -363,7 +363,7 @@ class TestOwnAlgorithms:
         self, db: schedy.SchedyDB, settings: Settings, tmp_path: Path
     ) -> None:
         with running_service(settings):
-            with pytest.raises(InvalidValueError, match="There is no scheduler 'talking'"):
+            with pytest.raises(InvalidValueError, match="There is no algorithm 'talking'"):
                 search_of(db, "talking")
 
 

@@ -510,7 +510,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("make", "words"),
         [
-            (lambda: schedy.Search("E", "randon", SPACE), "There is no scheduler 'randon'. Did you mean 'random'?"),
+            (lambda: schedy.Search("E", "randon", SPACE), "There is no algorithm 'randon'. Did you mean 'random'?"),
             (lambda: schedy.TPESearch("E", SPACE), "tpe needs an objective"),
             (lambda: schedy.RandomSearch("E", {}), "random needs at least one hyperparameter"),
             (

@@ -121,7 +121,7 @@ def _definition_for(name: str) -> Any:
 
 
 def test_an_unknown_algorithm_is_named_with_a_close_one() -> None:
-    with pytest.raises(InvalidValueError, match=r"There is no scheduler 'cmase'\. Did you mean 'cmaes'\?"):
+    with pytest.raises(InvalidValueError, match=r"There is no algorithm 'cmase'\. Did you mean 'cmaes'\?"):
         catalogue.make_algorithm("cmase", define(SPACE))
 
 

@@ -20,7 +20,7 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["add", "E", "manul"], "There is no scheduler 'manul'. Did you mean 'manual'?"),
+        (["add", "E", "manul"], "There is no algorithm 'manul'. Did you mean 'manual'?"),
         (["add", "E", "quantum"], "quantum needs at least one hyperparameter"),
         (["add", "E", "manual", "-s", "QUEUED"], "'QUEUED' is not one of 'RUNNING', 'DONE'"),
         (["add", "", "manual"], "An experiment name has 1 to 200 bytes"),
@@ -50,7 +50,8 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
         (["push", "E", "-p", "", "1"], "A name has 1 to 200 characters"),
         (["push", "E", "-p", "n" * 201, "1"], "has 201"),
         (["push", "E", "-s", "RUNNING"], "A pushed job cannot be RUNNING"),
-        (["push", "E", "-s", "done"], "one of QUEUED, DONE, CRASHED, PRUNED, not 'done'"),
+        (["push", "E", "-s", "ended"], "one of QUEUED, DONE, CRASHED, PRUNED, not 'ENDED'"),
+        (["push", "E", "-s", "running"], "A pushed job cannot be RUNNING"),
         (["push", "E", "-q", "high"], "'high' is not a valid float"),
         (["push", "E", "-p", "x", '"' + "a" * 1_100_000 + '"'], "the limit is 1,048,576"),
         (["push", "E", "--from", "x", "-p", "x", "1"], "--from takes everything from the file"),

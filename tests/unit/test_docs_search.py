@@ -119,9 +119,9 @@ def test_its_file_has_every_setting_and_is_understood(tmp_path: Path) -> None:
     found = read_definition_file(str(file))
     assert set(found.settings) == set(Definition.model_fields)
     assert found.limits != Limits()
-    assert found.scheduler is not None
+    assert found.algorithm is not None
     definition = read_definition(found.settings)
-    check_definition(found.scheduler, definition)
+    check_definition(found.algorithm, definition)
     assert isinstance(definition.space(), Space)
 
 

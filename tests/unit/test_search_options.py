@@ -117,7 +117,7 @@ def test_every_option_is_sent(recorder: Recorder) -> None:
         *("--batch-size", "choice(16, adam)", "-p", "seed", "int(1, 8)"),
         *("--max-time", "3600", "--stop-after-no-improvement", "4", "--seed", "7", "--ready", "2"),
         *("--pruner", 'median {"startup_jobs": 3}', "--constraint", "latency <= 10", "--from-experiment", "Old"),
-        *("--option", "startup_jobs", "3", "--max-attempts", "5", "-s", "DONE"),
+        *("--option", "startup_jobs", "3", "--max-attempts", "5", "-s", "done"),
     )
     assert (sent.name, sent.scheduler, sent.status, sent.limits.max_attempts) == ("E", "tpe", "DONE", 5)
     assert sent.settings == {
@@ -149,12 +149,12 @@ def test_options_override_a_file(
     source: str, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = (
-        'scheduler = "grid"\nmax_jobs = 4\n[hyperparameters.x.uniform]\nlow = 0\nhigh = 1\n[options]\npoints = 3\n'
+        'algorithm = "grid"\nmax_jobs = 4\n[hyperparameters.x.uniform]\nlow = 0\nhigh = 1\n[options]\npoints = 3\n'
         "[limits]\njob_timeout = 60\n"
     )
     if source != "d.toml":
         content = (
-            '{"scheduler": "grid", "max_jobs": 4, "hyperparameters": {"x": {"uniform": {"low": 0, "high": 1}}},'
+            '{"algorithm": "grid", "max_jobs": 4, "hyperparameters": {"x": {"uniform": {"low": 0, "high": 1}}},'
             ' "options": {"points": 3}, "limits": {"job_timeout": 60}}'
         )
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
@@ -241,7 +241,10 @@ def test_show_has_lines_for_what_is_set() -> None:
             ["random", "x", "choice", '{"values": [1, 2], "weights": [1]}'],
             "x: choice: 2 values need as many weights, not 1.",
         ),
-        (["random", "x", "normal", "{"], 'x: normal {: it is not JSON. normal takes \'{"mean": ..., "std": ...}\'.'),
+        (
+            ["random", "x", "normal", "{"],
+            "x: normal {: it is not JSON. normal takes '{\"mean\": ..., \"std\": ...}', or write 'normal(...)'.",
+        ),
         (["random", "x", "normal"], "x: normal has no parameters. Write normal(mean, std)."),
         (["random", "x"], "x: a distribution is missing. Write one as uniform(0, 1)."),
         (["random", "--lr", "normall(0, 1)"], "lr: There is no distribution 'normall'. Did you mean 'normal'?"),
@@ -263,9 +266,9 @@ def test_show_has_lines_for_what_is_set() -> None:
         (["random", "x", "const", "True"], "x: const True: write true for the JSON value"),
         (["random", "x", "const", "1", "x", "const", "2"], "The hyperparameter 'x' is given twice."),
         (["random", "", "const", "1"], "A name has 1 to 200 characters"),
-        (["manul"], "There is no scheduler 'manul'. Did you mean 'manual'?"),
+        (["manul"], "There is no algorithm 'manul'. Did you mean 'manual'?"),
         (["mine"], "mine needs at least one hyperparameter"),
-        (["a\nb", "x", "const", "1"], "A scheduler has a name of 1 to 200 printable characters"),
+        (["a\nb", "x", "const", "1"], "An algorithm has a name of 1 to 200 printable characters"),
         ([], "Missing argument 'ALGORITHM'. Choose from manual, random, grid, sobol, tpe, "),
         (["manual", "x", "const", "1"], "A manual experiment makes no jobs, so it has no hyperparameters."),
         (["tpe", "x", "const", "1"], "tpe needs an objective: --minimize RESULT or --maximize RESULT."),
@@ -293,8 +296,8 @@ def test_errors_name_what_is_wrong(
     [
         ("{", [], "d.json: it is not JSON: "),
         ("[]", [], "d.json: it is not an object."),
-        ('{"scheduler": 1}', [], "d.json: 'scheduler' must be the name of an algorithm."),
-        ('{"scheduler": "grid"}', ["random"], "The file has 'grid' and the command line 'random'."),
+        ('{"algorithm": 1}', [], "d.json: 'algorithm' must be the name of one."),
+        ('{"algorithm": "grid"}', ["random"], "The file has 'grid' and the command line 'random'."),
         ('{"hyperparameters": {"x": {"const": 1}}}', ["random", "y", "const", "1"], "The file has hyperparameters;"),
         ('{"max_job": 1}', ["random"], "there is no setting 'max_job'; there are: hyperparameters, "),
         ('{"limits": {"max_attempts": 0}}', ["random"], "d.json: limits.max_attempts: Input should be"),

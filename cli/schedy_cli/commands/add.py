@@ -8,6 +8,7 @@ from schedy_cli.context import session_for, settings_of
 from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.parsing.limits import BudgetOptions, LimitOptions, budget_options, limit_options
 from schedy_cli.parsing.new_experiment import parse_experiment, source_option
+from schedy_cli.parsing.option_groups import StatusChoice
 from schedy_cli.parsing.search_options import SearchOptions, search_options
 from schedy_cli.parsing.space_line import SpaceCommand
 
@@ -35,7 +36,7 @@ STEP), normal(MEAN, STD), lognormal(MEAN, STD), choice(VALUE, VALUE, ...) and co
 @click.option(
     "-s",
     "--status",
-    type=click.Choice(EXPERIMENT_STATUSES),
+    type=StatusChoice(EXPERIMENT_STATUSES),
     default="RUNNING",
     show_default=True,
     help="Jobs of a DONE experiment are not started.",

@@ -15,7 +15,7 @@ from schedy.wire.records import ExperimentRecord, JobRecord, Standing
 from schedy.wire.requests import JOB_COLUMNS, GetFields, GetJobOrder, GetOverviews, SortField, pages
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.fields import all_fields, fields_to_read, objectives_of, parse_field
-from schedy_cli.parsing.option_groups import JSON_OPTION, option_group
+from schedy_cli.parsing.option_groups import JSON_OPTION, StatusChoice, option_group
 from schedy_cli.printing.experiments import (
     READ_HEADER,
     TABLE_HEADER,
@@ -82,7 +82,7 @@ _selection_options = option_group(
         "--status",
         "statuses",
         multiple=True,
-        type=click.Choice(JOB_STATUSES),
+        type=StatusChoice(JOB_STATUSES),
         help="List only jobs of this status; repeatable.",
     ),
     click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Print at most N (default: all)."),

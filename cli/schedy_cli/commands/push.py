@@ -54,6 +54,7 @@ _PATIENCE_SECONDS = 3.0
     "--status",
     default="QUEUED",
     show_default=True,
+    callback=lambda _ctx, _option, word: word.upper(),
     metavar="STATUS",
     help=f"Status of the job: {', '.join(PUSHED_STATUSES[:-1])} or {PUSHED_STATUSES[-1]}.",
 )

@@ -11,6 +11,7 @@ from schedy.wire.records import ExperimentRecord
 from schedy_cli.changing import JobChanges
 from schedy_cli.context import session_and_reader, settings_of
 from schedy_cli.interruption import accounted
+from schedy_cli.parsing.option_groups import StatusChoice
 from schedy_cli.printing.messages import print_message
 from schedy_cli.reading import find_experiment, jobs_by_age
 
@@ -22,7 +23,7 @@ from schedy_cli.reading import find_experiment, jobs_by_age
     "--status",
     "statuses",
     multiple=True,
-    type=click.Choice(get_args(FinalStatus)),
+    type=StatusChoice(get_args(FinalStatus)),
     help="Retry all jobs of this status; repeatable (default without JOB: CRASHED).",
 )
 @click.pass_context

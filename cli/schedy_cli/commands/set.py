@@ -22,6 +22,7 @@ from schedy_cli.parsing.limits import (
     parse_budget,
     parse_limits,
 )
+from schedy_cli.parsing.option_groups import StatusChoice
 from schedy_cli.reading import find_experiment
 
 
@@ -30,7 +31,7 @@ from schedy_cli.reading import find_experiment
 @click.option(
     "-s",
     "--status",
-    type=click.Choice(EXPERIMENT_STATUSES),
+    type=StatusChoice(EXPERIMENT_STATUSES),
     help="DONE: start no more jobs; RUNNING: start queued jobs again.",
 )
 @budget_options

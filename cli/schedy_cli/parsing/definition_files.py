@@ -23,7 +23,7 @@ from schedy.wire.values import plain_values
 class DefinitionFile:
     """An experiment as a file defines it; the default is an empty file."""
 
-    scheduler: str | None = None
+    algorithm: str | None = None
     limits: Limits = field(default_factory=Limits)
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -38,17 +38,17 @@ def read_definition_file(source: str) -> DefinitionFile:
     with _errors_naming(source):
         content = _parsed(text, "TOML" if is_toml else "JSON", tomllib.loads if is_toml else json.loads)
         if not isinstance(content, dict):
-            raise InvalidValueError('it is not an object. Write {"scheduler": "random", "hyperparameters": {...}}.')
+            raise InvalidValueError('it is not an object. Write {"algorithm": "random", "hyperparameters": {...}}.')
         return _definition(plain_values(content))
 
 
 def _definition(content: dict[str, Any]) -> DefinitionFile:
-    scheduler = content.get("scheduler")
-    if "scheduler" in content and not isinstance(scheduler, str):
-        raise InvalidValueError("'scheduler' must be the name of an algorithm.")
-    settings = {name: value for name, value in content.items() if name not in ("scheduler", "limits")}
+    algorithm = content.get("algorithm")
+    if "algorithm" in content and not isinstance(algorithm, str):
+        raise InvalidValueError("'algorithm' must be the name of one.")
+    settings = {name: value for name, value in content.items() if name not in ("algorithm", "limits")}
     read_definition(settings)
-    return DefinitionFile(scheduler=scheduler, limits=_limits(content.get("limits", {})), settings=settings)
+    return DefinitionFile(algorithm=algorithm, limits=_limits(content.get("limits", {})), settings=settings)
 
 
 @contextlib.contextmanager

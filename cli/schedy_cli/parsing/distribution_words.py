@@ -31,4 +31,6 @@ def _parameters(kind: type[Distribution], word: str) -> object:
         return json.loads(word)
     except (ValueError, RecursionError):
         takes = ", ".join(f'"{name}": ...' for name in kind.parameter_names())
-        raise InvalidValueError(f"{kind.kind} {word}: it is not JSON. {kind.kind} takes '{{{takes}}}'.") from None
+        raise InvalidValueError(
+            f"{kind.kind} {word}: it is not JSON. {kind.kind} takes '{{{takes}}}', or write '{kind.kind}(...)'."
+        ) from None

@@ -85,7 +85,7 @@ def parse_experiment(
     """Return the experiment that the command line defines. Raises click.UsageError and InvalidValueError."""
     given = parse_search(search, given_line(ctx))
     file = DefinitionFile() if source is None else read_definition_file(source)
-    scheduler = _scheduler(algorithm, file.scheduler)
+    scheduler = _scheduler(algorithm, file.algorithm)
     settings = {**given, **absolute(parse_budget(budget), file.settings)}
     definition = merged_definition(scheduler, file.settings, settings)
     return NewExperiment(scheduler, definition, changed_limits(file.limits, parse_limits(limits)))

@@ -15,6 +15,13 @@ _NAN_AS_TEXT = "schedy_cli.nan_as_text"
 FORCE_OPTION = click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
 
 
+class StatusChoice(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
+    """One of several statuses, which may be typed in lower case."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(value.upper(), param, ctx)
+
+
 def JSON_OPTION(command: F) -> F:
     """Give a command the options --json and --nan, as `as_json`: the form of the JSON, None for other output."""
     help_text = "With --json, write NaN and infinities as text (default: null)."

@@ -113,7 +113,7 @@ def experiment_json(experiment: ExperimentRecord, form: JsonForm) -> str:
 
 def definition_text(experiment: ExperimentRecord) -> str:
     """Return the file by which the same experiment can be added again: with its seed, without its jobs."""
-    content: dict[str, Any] = {"scheduler": experiment.scheduler, **experiment.settings}
+    content: dict[str, Any] = {"algorithm": experiment.scheduler, **experiment.settings}
     if "warm_start" in content:
         content["warm_start"] = [{"experiment": start.get("experiment")} for start in content["warm_start"]]
     limits = experiment.limits.model_dump(exclude_defaults=True)
