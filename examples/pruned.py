@@ -1,7 +1,7 @@
 """A network that learns to read digits; a job whose learning curve promises little ends early.
 
     schedy add Digits random --rate 'loguniform(1e-5, 0.02)' --units 'int(8, 128)' \
-        --minimize loss --max-jobs 20 --seed 7 --pruner 'asha {"reduction_factor": 3}'
+        --minimize loss --max-jobs 20 --seed 7 --pruner 'asha(reduction_factor=3)'
     python examples/pruned.py
 """
 

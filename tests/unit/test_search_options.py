@@ -119,6 +119,8 @@ def test_every_option_is_sent(recorder: Recorder) -> None:
         *("--pruner", 'median {"startup_jobs": 3}', "--constraint", "latency <= 10", "--from-experiment", "Old"),
         *("--option", "startup_jobs", "3", "--max-attempts", "5", "-s", "done"),
     )
+    short = added(recorder, "E", "tpe", "--x", "int(1, 8)", "--minimize", "r", "--pruner", "median(startup_jobs=3)")
+    assert short.settings["pruner"] == sent.settings["pruner"]
     assert (sent.name, sent.scheduler, sent.status, sent.limits.max_attempts) == ("E", "tpe", "DONE", 5)
     assert sent.settings == {
         "hyperparameters": {
@@ -207,7 +209,7 @@ def test_show_has_lines_for_what_is_set() -> None:
         "objectives": [{"result": "loss", "direction": "minimize"}],
         "constraints": [{"result": "latency", "at_most": 10.0}],
         "max_jobs": 100,
-        "pruner": {"median": {}},
+        "pruner": {"median": {"startup_jobs": 3}},
         "seed": 5,
     }
     assert list(search_lines(searched(settings, made=7, search_end="No more.", problem="It is stuck."))) == [
@@ -222,7 +224,7 @@ def test_show_has_lines_for_what_is_set() -> None:
         " - latency <= 10",
         "Budget:",
         " - max_jobs: 100",
-        "Pruner: median",
+        "Pruner: median(startup_jobs=3)",
         "Seed: 5",
     ]
     assert list(search_lines(searched({}, scheduler="manual"))) == []
@@ -274,6 +276,15 @@ def test_show_has_lines_for_what_is_set() -> None:
         (["tpe", "x", "const", "1"], "tpe needs an objective: --minimize RESULT or --maximize RESULT."),
         (["random", "x", "const", "1", "--pruner", "medain"], "There is no pruner 'medain'. Did you mean 'median'?"),
         (["random", "x", "const", "1", "--pruner", "median {"], "--pruner median: { is not JSON."),
+        (
+            ["random", "x", "const", "1", "--pruner", "medain(a=1)"],
+            "There is no pruner 'medain'. Did you mean 'median'?",
+        ),
+        (
+            ["random", "x", "const", "1", "--pruner", "asha(factor=3)"],
+            "asha takes min_resource=VALUE, reduction_factor=",
+        ),
+        (["random", "x", "const", "1", "--pruner", "asha(1"], "--pruner asha(1: the closing parenthesis is missing."),
         (["random", "x", "const", "1", "--constraint", "a < 1"], "write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'"),
         (["random", "x", "const", "1", "--constraint", "a <= nan"], "write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'"),
         (["random", "x", "const", "1", "--option", "a", "1"], "random: there is no setting 'a'; there are: none."),

@@ -17,8 +17,8 @@ def cancel_command(ctx: click.Context, name: str, *, jobs: tuple[str, ...]) -> i
     """Cancel queued or running jobs of the experiment NAME; they become PRUNED.
 
     A QUEUED job never runs. The worker of a RUNNING job is asked to stop, and may report once more; if it does not
-    stop, it loses the job after a lease. The exit code is 1 if a job is missing or has ended already; the others are
-    cancelled.
+    stop, it loses the job after its lease (30 s by default). The exit code is 1 if a job is missing or has ended
+    already; the others are cancelled.
     """
     with session_and_reader(settings_of(ctx)) as (session, reader):
         changes = JobChanges(session, CancelJobs, find_experiment(reader, name), verb="cancelled", done="cancelled: ")

@@ -64,8 +64,8 @@ def dead_command(ctx: click.Context, *, verbose: bool, as_json: JsonForm | None)
 def replay_command(ctx: click.Context, *, numbers: tuple[int, ...], everything: bool) -> int:
     """Replay messages, by their numbers in `schedy dead`: they are processed as if they had just arrived.
 
-    Messages that still cannot be processed return to the end of the list. Tickets are dropped: the results service
-    publishes new ones. Needs the broker URL of the service user or an administrator.
+    Messages that still cannot be processed return to the end of the list. Tickets, the offers of jobs to workers, are
+    dropped: the service publishes new ones. Needs the broker URL of the service user or an administrator.
     """
     chosen = _chosen(numbers, everything=everything)
     fates: list[Fate] = []

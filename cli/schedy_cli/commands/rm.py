@@ -20,7 +20,7 @@ from schedy_cli.reading import Reader, find_experiment, find_job
 def rm_command(ctx: click.Context, name: str, *, job: str | None, force: bool) -> None:
     """Remove the experiment NAME with all its jobs, or one JOB of it.
 
-    The worker of a removed job learns it with its next report, and continues with the next job.
+    The worker of a removed job learns of it with its next report, and continues with the next job.
     """
     what = f"the experiment {name}" if job is None else f"job {job} of {name}"
     check = schedy_words("show", name) if job is None else schedy_words("show", name, job)

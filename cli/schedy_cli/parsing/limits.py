@@ -8,7 +8,10 @@ from typing import Any, Literal, TypeVar
 import click
 from pydantic import BaseModel, ValidationError
 
+from schedy.errors import InvalidValueError
+from schedy.random.short_form import Call, read_call, read_words
 from schedy.search.definition import DEFAULT_NO_RESULT, MOST_READY, Definition
+from schedy.search.pruners import PRUNERS
 from schedy.wire.base import LONGEST_SECONDS
 from schedy.wire.records import MOST_ATTEMPTS, Limits
 from schedy_cli.parsing.option_groups import option_group
@@ -147,7 +150,7 @@ budget_options = option_group(
     click.option(
         "--pruner",
         metavar="PRUNER",
-        help="Prune unpromising jobs: NAME, or 'NAME {\"PARAMETER\": VALUE}' (default: none).",
+        help="Prune by median, percentile, asha, hyperband or threshold (default: none).",
     ),
 )
 """Give a command the options of `BudgetOptions`, as `budget`."""
@@ -161,14 +164,28 @@ def parse_budget(options: BudgetOptions) -> dict[str, Any]:
 
 
 def _parse_pruner(word: str) -> dict[str, Any]:
+    call = read_call(word)
+    if call is not None:
+        return {call.kind: _parse_parameters(word, call)}
     name, _, parameters = word.strip().partition(" ")
     try:
         return {name: json.loads(parameters) if parameters else {}}
     except (ValueError, RecursionError):
         raise click.UsageError(
             f"--pruner {name}: {parameters.strip()} is not JSON. Write a name, or name and parameters in one word:"
-            """ 'median {"startup_jobs": 3}'."""
+            " 'median(startup_jobs=3)'."
         ) from None
+
+
+def _parse_parameters(word: str, pruner: Call) -> dict[str, Any]:
+    names = PRUNERS[pruner.kind].model_fields if pruner.kind in PRUNERS else {}
+    try:
+        words = read_words(pruner.inside, names)
+    except InvalidValueError as error:
+        raise click.UsageError(f"--pruner {word}: {error}") from None
+    if words.listed and names:
+        raise click.UsageError(f"--pruner {word}: {pruner.kind} takes {', '.join(f'{name}=VALUE' for name in names)}.")
+    return words.named
 
 
 def parse_limits(options: LimitOptions) -> dict[str, Any]:

@@ -19,7 +19,8 @@ class StatusChoice(click.Choice):  # type: ignore[type-arg]  # generic since cli
     """One of several statuses, which may be typed in lower case."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert(value.upper(), param, ctx)
+        status: str = super().convert(value.upper(), param, ctx)
+        return status
 
 
 def JSON_OPTION(command: F) -> F:

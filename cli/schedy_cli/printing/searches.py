@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from schedy.errors import InvalidValueError
 from schedy.escaping import printable
 from schedy.random import Distribution
+from schedy.random.short_form import Words, write_call
 from schedy.search.algorithms import MANUAL
 from schedy.search.definition import DEFAULT_NO_RESULT, Constraint, Definition, read_definition
 from schedy.values_text import format_name, format_value
@@ -36,7 +37,7 @@ def _definition_lines(definition: Definition) -> Iterator[str]:
     yield from _listed("Constraints", map(_constraint, definition.constraints))
     yield from _listed("Budget", _budget(definition))
     for name, parameters in (definition.pruner or {}).items():
-        yield f"Pruner: {printable(name)}" + (f" {json.dumps(parameters)}" if parameters else "")
+        yield f"Pruner: {printable(write_call(name, Words([], parameters), ()) if parameters else name)}"
     yield from _listed("From experiments", (printable(start.experiment) for start in definition.warm_start))
     yield from _listed("Options", (f"{format_name(name)}: {format_value(x)}" for name, x in definition.options.items()))
     if definition.exact:
