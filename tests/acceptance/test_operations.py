@@ -331,7 +331,10 @@ def test_workers_are_listed_with_what_they_do(served: Machine) -> None:
     shown = on_terminal(served, ["workers"], "")
     assert re.search(r"worker2\.py +\x1b\[31msilent \d+ s\x1b\[0m", shown)
     everyone = [json.loads(line) for line in served.ok("workers", "--all", "--json").splitlines()]
-    assert [(worker["pid"], worker["silent"]) for worker in everyone][-1] == (busy.pid, True)
+    assert [(worker["pid"], worker["state"], worker["silent"]) for worker in everyone] == [
+        (busy.pid, "alive", True),
+        (sick.pid, "ended", False),
+    ]
 
 
 def test_a_running_job_with_a_silent_worker_is_marked(machine: Machine) -> None:

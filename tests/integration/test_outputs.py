@@ -17,6 +17,7 @@ from schedy.wire.requests import GetOutput
 from schedy_cli.main import run
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import AttemptOutput
+from schedy_store.schema.tables import Job as StoredJob
 from tests.integration.test_store import Desk, fresh, told
 from tests.support import running_service, wait_until
 
@@ -89,6 +90,16 @@ def test_parts_are_joined_and_the_end_is_kept_with_the_traceback(job: OneJob) ->
     assert len(seen.traceback or "") == LONGEST_TRACEBACK
     assert seen.traceback.endswith("yValueError: no\n") if seen.traceback else False
     assert "reported" not in job.desk.events(job.experiment, job.id)
+
+
+def test_output_is_a_sign_of_life_and_no_report(job: OneJob) -> None:
+    """A job that hangs in a loop that prints reaches its `stall_timeout`."""
+    times = select(StoredJob.reported_at, StoredJob.heard_at)
+    ((reported, heard),) = job.desk.rows(times)
+    job.write("still here\n", 11)
+    ((reported_after, heard_after),) = job.desk.rows(times)
+    assert reported_after == reported
+    assert heard_after > heard
 
 
 def test_five_attempts_are_kept_each_with_its_own(job: OneJob) -> None:

@@ -197,6 +197,9 @@ class Reports:
         return values
 
     def _progressed(self, row: JobRow, state: JobState, message: _HeldReport) -> None:
+        if isinstance(message, Output):
+            self._rows.move(row, state, heard_at=self._now)
+            return
         self._rows.move(row, state, heard_at=self._now, reported_at=self._now, **self._put(row, message))
         if isinstance(message, Progress | Curve):
             self._journal.reported(row, message)
