@@ -13,7 +13,16 @@ from schedy.errors import (
     VersionMismatchError,
 )
 from schedy.wire.base import A, Answer, JobId, JobStatus, Part, Question, Token, Uid
-from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Point, RunningJob, Standing, WorkerRecord
+from schedy.wire.records import (
+    ExperimentRecord,
+    JobCurve,
+    JobEvent,
+    JobRecord,
+    Point,
+    RunningJob,
+    Standing,
+    WorkerRecord,
+)
 
 ErrorCode = Literal["not_found", "exists", "unsafe", "invalid"]
 
@@ -200,6 +209,29 @@ class CurveAnswer(Answer):
 
     kind: Literal["curve_answer"] = "curve_answer"
     points: list[Point]
+
+
+class CurvesAnswer(Page):
+    """`more` tells also whether positions that were asked for are left."""
+
+    kind: Literal["curves_answer"] = "curves_answer"
+    curves: list[JobCurve]
+
+    def last_position(self) -> int | None:
+        return self.curves[-1].position if self.curves else None
+
+
+class SampleAnswer(Answer):
+    """Jobs by their `positions`, in the order in which they ended, as numbers `places` of `ended`; those that run.
+
+    The places have gaps where jobs were retried or deleted.
+    """
+
+    kind: Literal["sample_answer"] = "sample_answer"
+    ended: int
+    positions: list[int]
+    places: list[int]
+    running: list[int]
 
 
 class OutputAnswer(Answer):

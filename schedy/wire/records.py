@@ -26,6 +26,14 @@ class Point(Part):
 Points = Annotated[list[Point], Field(max_length=MOST_POINTS)]
 
 
+class JobCurve(Part):
+    """The learning curve of the latest attempt of a job. `position` orders pages."""
+
+    position: int
+    job_id: str
+    points: list[Point]
+
+
 class Limits(Part):
     """Limits of an experiment's jobs, in workers and seconds. None: the service's `max_attempts`; no limit.
 

@@ -9,6 +9,7 @@ from schedy.wire import names
 from schedy.wire.answers import (
     BestAnswer,
     CurveAnswer,
+    CurvesAnswer,
     ExperimentsAnswer,
     FieldsAnswer,
     HistoryAnswer,
@@ -18,6 +19,7 @@ from schedy.wire.answers import (
     OverviewAnswer,
     OverviewsAnswer,
     Page,
+    SampleAnswer,
     WorkersAnswer,
 )
 from schedy.wire.base import MOST_IN_A_MESSAGE, A, JobStatus, Part, Question, Uid
@@ -147,6 +149,29 @@ class GetCurve(Request[CurveAnswer]):
     experiment_uid: Uid
     job_id: str
     limit: int = Field(default=1000, ge=2, le=10_000)
+
+
+class GetCurves(PagedRequest[CurvesAnswer]):
+    """A page of the learning curves of all jobs, oldest first after the position `after`, or of those at `positions`.
+
+    Each is thinned out to about `steps`. A job without a curve is there without points.
+    """
+
+    kind: Literal["get_curves"] = "get_curves"
+    experiment_uid: Uid
+    positions: list[int] | None = Field(default=None, max_length=MOST_IN_A_MESSAGE)
+    steps: int = Field(default=1000, ge=2, le=10_000)
+
+
+class GetSample(Request[SampleAnswer]):
+    """Jobs that stand for all that have ended, for a drawing: all, or `limit` of them at equal distances.
+
+    With them come the best, and all that were the best when they ended. Of the jobs that run the newest are named.
+    """
+
+    kind: Literal["get_sample"] = "get_sample"
+    experiment_uid: Uid
+    limit: int = Field(default=2000, ge=2, le=10_000)
 
 
 class GetOutput(Request[OutputAnswer]):

@@ -12,7 +12,7 @@ from schedy.wire.base import Answer
 from schedy.wire.changes import AddExperiment, CancelJobs, DeleteJob, NewJob, RetryJobs, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Point
 from schedy.wire.reports import Curve, Finish
-from schedy.wire.requests import GetBest, GetExperiments, GetOverview, GetOverviews, Request
+from schedy.wire.requests import GetBest, GetCurves, GetExperiments, GetOverview, GetOverviews, GetSample, Request
 from schedy_cli.main import run
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Service
@@ -121,6 +121,50 @@ def test_the_front_is_what_no_other_job_beats(desk: Desk, objectives: list[dict[
         assert bests[0].results["loss"] == 3
         assert bests[1].results["acc"] == worst_first[-1]["acc"], "a job without the third objective is none"
     assert len(bests) == len(names)
+
+
+def test_a_sample_has_the_best_and_all_that_were_the_best(desk: Desk) -> None:
+    chance = random.Random(5)  # noqa: S311
+    experiment = search(desk, objectives=[ACCURACY], constraints=[{"result": "acc", "at_most": 990}])
+    results = [{"acc": chance.randrange(1000)} for _ in range(700)]
+    desk.push(experiment, *map(ended, results))
+    desk.push(experiment, NewJob(hyperparameters={"x": 0.5}))
+    running = desk.push(experiment, NewJob(hyperparameters={"x": 0.5}))
+    desk.claim(experiment, running[0], "a" * 32)
+
+    every = read(desk, GetSample(experiment_uid=experiment.uid))
+    assert (every.ended, every.places) == (700, list(range(1, 701)))
+    assert [desk.job(experiment, running[0]).position] == every.running
+
+    some = read(desk, GetSample(experiment_uid=experiment.uid, limit=10))
+    assert (some.ended, some.places[0], some.places[-1]) == (700, 1, 700)
+    kept = [(found["acc"], place) for place, found in enumerate(results, 1) if found["acc"] <= 990]
+    best = {place for _value, place in sorted(kept, key=lambda pair: (-pair[0], pair[1]))[:200]}
+    improving = {place for value, place in kept if all(other < value for other, at in kept if at < place)}
+    spread = {1 + round(each * 699 / 9) for each in range(10)}
+    assert improving - best, "the first ones are no longer among the best"
+    assert set(some.places) == best | improving | spread
+    assert [every.places[every.positions.index(position)] for position in some.positions] == some.places
+
+
+def test_the_curves_of_many_jobs_come_in_pages_and_thinned_out(desk: Desk) -> None:
+    experiment = desk.add()
+    jobs = desk.push(experiment, *[NewJob(hyperparameters={"x": x}) for x in range(3)])
+    for job_id, token in zip(jobs[1:], ("1" * 32, "2" * 32), strict=True):
+        desk.claim(experiment, job_id, token)
+        held = {"experiment_uid": experiment.uid, "job_id": job_id, "token": token}
+        points = [Point(step=step, values={"loss": float(step), "nan": float("nan")}) for step in range(7)]
+        desk.report(Curve(**held, sequence=1, points=points))
+    first = read(desk, GetCurves(experiment_uid=experiment.uid, limit=2))
+    assert [(curve.job_id, len(curve.points)) for curve in first.curves] == [(jobs[0], 0), (jobs[1], 7)]
+    assert first.more
+    rest = read(desk, GetCurves(experiment_uid=experiment.uid, after=first.curves[-1].position))
+    assert [curve.job_id for curve in rest.curves] == [jobs[2]]
+    assert not rest.more
+    asked = [rest.curves[0].position, first.curves[0].position]
+    few = read(desk, GetCurves(experiment_uid=experiment.uid, positions=asked, steps=3))
+    assert [curve.job_id for curve in few.curves] == [jobs[2], jobs[0]]
+    assert [(point.step, point.values["loss"]) for point in few.curves[0].points] == [(0, 0), (3, 3), (6, 6)]
 
 
 def test_an_overview_has_all_that_a_screen_shows(desk: Desk) -> None:

@@ -18,6 +18,7 @@ from schedy.wire.answers import (
     BestAnswer,
     ClaimAnswer,
     CurveAnswer,
+    CurvesAnswer,
     DemandAnswer,
     ExperimentChangedAnswer,
     ExperimentsAnswer,
@@ -37,11 +38,22 @@ from schedy.wire.answers import (
     PushAnswer,
     Refusal,
     ReportAnswer,
+    SampleAnswer,
     WorkersAnswer,
 )
 from schedy.wire.base import MESSAGES, Answer, Message
 from schedy.wire.codec import decode, decode_answer, decode_ticket, encode
-from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Limits, Point, RunningJob, Standing, WorkerRecord
+from schedy.wire.records import (
+    ExperimentRecord,
+    JobCurve,
+    JobEvent,
+    JobRecord,
+    Limits,
+    Point,
+    RunningJob,
+    Standing,
+    WorkerRecord,
+)
 from schedy.wire.reports import Finish
 from schedy.wire.service import Replay, Tick, Ticket
 from schedy.wire.versions import SCHEMA_VERSION, RawMessage, UndecodableError, Versions
@@ -109,6 +121,8 @@ ANSWERS: list[Answer] = [
     FieldsAnswer(hyperparameters=["x"], results=["y"]),
     HistoryAnswer(events=[EVENT]),
     CurveAnswer(points=[Point(step=1, values={"loss": 1.0})]),
+    CurvesAnswer(curves=[JobCurve(position=1, job_id="abcdef", points=[Point(step=1, values={"loss": 1.0})])]),
+    SampleAnswer(ended=2, positions=[1], places=[2], running=[3]),
     OutputAnswer(attempt=1, text="t", end=5, traceback="T", path="/f", worker="w", status="DONE", running=False),
     WorkersAnswer(workers=[WORKER]),
     BestAnswer(jobs=[JOB], more=True),

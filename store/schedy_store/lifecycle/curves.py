@@ -1,16 +1,17 @@
 """Learning curves: values that jobs report step by step."""
 
+import itertools
 import math
-from collections.abc import Iterable
-from typing import Any
+import operator
+from collections.abc import Collection, Iterable
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import and_, delete, func, insert, select
 
 from schedy.wire.records import Point
 from schedy.wire.values import shown_name, stored_name
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JobRow
-from schedy_store.schema.tables import CurvePoint
+from schedy_store.schema.tables import CurvePoint, Job
 
 _STEPS_AT_ONCE = 500
 
@@ -66,16 +67,34 @@ class Curves:
         """Return the points of an attempt by step: all, or about `limit` at equal distances, the last among them."""
         of_attempt = (CurvePoint.job_pk == job_pk, CurvePoint.attempt == attempt)
         count: int = self._sql.scalar(select(func.count(CurvePoint.step.distinct())).where(*of_attempt)) or 0
-        stride = max(1, math.ceil(count / limit))
         found = select(CurvePoint.step, CurvePoint.name, CurvePoint.value).where(*of_attempt).order_by(CurvePoint.step)
-        points: list[Point] = []
-        seen = -1
-        step: Any = None
-        for row in self._sql.execute(found):
-            if row.step != step:
-                step, seen = row.step, seen + 1
-                if seen % stride == 0 or seen == count - 1:
-                    points.append(Point.model_construct(step=step, values={}))
-            if points and points[-1].step == step:
-                points[-1].values[shown_name(row.name)] = row.value
-        return points
+        return _thinned(self._sql.execute(found), count, limit)
+
+    def read_all(self, job_pks: Collection[int], *, limit: int) -> dict[int, list[Point]]:
+        """Return the points of the latest attempts of jobs by their keys, each as `read` does."""
+        latest = and_(Job.pk == CurvePoint.job_pk, Job.attempt == CurvePoint.attempt)
+        of_jobs = Job.pk.in_(job_pks)
+        counted = select(Job.pk, func.count(CurvePoint.step.distinct())).join(CurvePoint, latest).where(of_jobs)
+        counts = {pk: count for pk, count in self._sql.execute(counted.group_by(Job.pk))}
+        found = select(Job.pk, CurvePoint.step, CurvePoint.name, CurvePoint.value).join(CurvePoint, latest)
+        rows = self._sql.execute(found.where(of_jobs).order_by(Job.pk, CurvePoint.step))
+        return {
+            pk: _thinned(((step, name, value) for _pk, step, name, value in some), counts[pk], limit)
+            for pk, some in itertools.groupby(rows, key=operator.itemgetter(0))
+        }
+
+
+def _thinned(rows: Iterable[tuple[int, str, float | None]], count: int, limit: int) -> list[Point]:
+    """Return the points of rows with `count` steps: all, or about `limit` at equal distances, the last among them."""
+    stride = max(1, math.ceil(count / limit))
+    points: list[Point] = []
+    seen = -1
+    step: int | None = None
+    for each, name, value in rows:
+        if each != step:
+            step, seen = each, seen + 1
+            if seen % stride == 0 or seen == count - 1:
+                points.append(Point.model_construct(step=each, values={}))
+        if points and points[-1].step == each:
+            points[-1].values[shown_name(name)] = value  # type: ignore[assignment]  # NaN, as its column reads it
+    return points

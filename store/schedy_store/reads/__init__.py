@@ -10,6 +10,7 @@ from schedy.wire.base import Answer
 from schedy.wire.requests import (
     GetBest,
     GetCurve,
+    GetCurves,
     GetExperiments,
     GetFields,
     GetHistory,
@@ -18,10 +19,11 @@ from schedy.wire.requests import (
     GetOutput,
     GetOverview,
     GetOverviews,
+    GetSample,
     GetWorkers,
     Request,
 )
-from schedy_store.reads import best, curves, events, experiments, jobs, order, outputs, overview, workers
+from schedy_store.reads import best, curves, events, experiments, jobs, order, outputs, overview, sample, workers
 from schedy_store.schema.engine import Transaction
 
 _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
@@ -31,6 +33,8 @@ _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
     GetFields: order.read_fields,
     GetHistory: events.read_history,
     GetCurve: curves.read_curve,
+    GetCurves: curves.read_curves,
+    GetSample: sample.read_sample,
     GetOutput: outputs.read_output,
     GetBest: best.read_best,
     GetOverview: overview.read_overview,

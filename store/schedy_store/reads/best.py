@@ -39,9 +39,9 @@ def read_best(transaction: Transaction, request: GetBest) -> Answer:
     if definition.objective is not None:
         jobs = best_jobs(transaction, row.pk, definition, definition.objective, request.limit)
     elif definition.objectives:
-        front = _front(transaction, row.pk, definition)
-        jobs = records_at(transaction, select(*RECORD_COLUMNS), front[: request.limit])
-        more = len(front) > request.limit
+        best = front(transaction, row.pk, definition)
+        jobs = records_at(transaction, select(*RECORD_COLUMNS), best[: request.limit])
+        more = len(best) > request.limit
     page = cut(iter(jobs), request.limit)
     return BestAnswer.model_construct(jobs=page.jobs, more=more or page.more)
 
@@ -50,16 +50,23 @@ def best_jobs(
     transaction: Transaction, experiment_pk: int, definition: Definition, objective: Objective, limit: int
 ) -> Iterator[JobRecord]:
     """Return the jobs that are best by one of the objectives, of equal ones the oldest first; they have all of them."""
-    walk = _walk(experiment_pk, definition, objective, *RECORD_COLUMNS)
+    found = walk(experiment_pk, definition, objective, *RECORD_COLUMNS)
     others = (_has_number(other.result) for other in definition.objectives if other != objective)
-    return records(transaction, walk.where(*others).limit(limit))
+    return records(transaction, found.where(*others).limit(limit))
 
 
-def _walk(
-    experiment_pk: int, definition: Definition, objective: Objective, *columns: SQLColumnExpression[Any]
+def walk(
+    experiment_pk: int,
+    definition: Definition,
+    objective: Objective,
+    *columns: SQLColumnExpression[Any],
+    value: type[JobValue] | None = None,
 ) -> Select[*tuple[Any, ...]]:
-    """Return a statement for the DONE jobs that keep the constraints, the best by an objective first."""
-    value = aliased(JobValue)
+    """Return a statement for the DONE jobs that keep the constraints, the best by an objective first.
+
+    `value` stands for the values of the objective.
+    """
+    value = aliased(JobValue) if value is None else value
     better_first = value.number.asc() if objective.direction == "minimize" else value.number.desc()
     return (
         select(*columns)
@@ -91,7 +98,7 @@ def _has_number(
     return exists().where(*of_job, is_right(value.number)).correlate(Job)
 
 
-def _front(transaction: Transaction, experiment_pk: int, definition: Definition) -> list[int]:
+def front(transaction: Transaction, experiment_pk: int, definition: Definition) -> list[int]:
     """Return the positions of the jobs of the Pareto front.
 
     The walks along all objectives go on in turn until one job was met in each of them: all that come later are no
@@ -116,8 +123,8 @@ def _front(transaction: Transaction, experiment_pk: int, definition: Definition)
 def _values_along(experiment_pk: int, definition: Definition, objective: Objective) -> Select[*tuple[Any, ...]]:
     """Return a statement for the positions and values of jobs that have a number for each objective, best first."""
     values = [aliased(JobValue) for _ in definition.objectives]
-    walk = _walk(experiment_pk, definition, objective, Job.pk, *(value.number for value in values))
+    statement = walk(experiment_pk, definition, objective, Job.pk, *(value.number for value in values))
     for value, other in zip(values, definition.objectives, strict=True):
         of_job = (value.job_pk == Job.pk, value.source == "result", value.name == stored_name(other.result))
-        walk = walk.join(value, and_(*of_job)).where(value.number.is_not(None))
-    return walk.execution_options(yield_per=_ROWS_AT_ONCE)
+        statement = statement.join(value, and_(*of_job)).where(value.number.is_not(None))
+    return statement.execution_options(yield_per=_ROWS_AT_ONCE)

@@ -1,0 +1,97 @@
+"""Jobs that stand for all that have ended, so that a drawing needs few of a million."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import aliased
+
+from schedy.errors import InvalidValueError
+from schedy.search.definition import Definition, Objective, read_definition
+from schedy.wire.answers import SampleAnswer
+from schedy.wire.base import FINAL_STATUSES, Answer
+from schedy.wire.requests import GetSample
+from schedy.wire.values import load_values
+from schedy_store.lifecycle.job_counts import job_counts
+from schedy_store.reads.best import front, walk
+from schedy_store.reads.common import DELETED, IS_RUNNING
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.tables import Experiment, Job, JobValue
+
+_BEST = 200
+_RUNNING = 200
+_PLACES_AT_ONCE = 500
+
+
+def read_sample(transaction: Transaction, request: GetSample) -> Answer:
+    """Answer with the positions of the jobs of a sample."""
+    found = select(Experiment.pk, Experiment.settings).where(Experiment.uid == request.experiment_uid)
+    experiment = transaction.sql.execute(found).one_or_none()
+    if experiment is None:
+        return DELETED
+    pk = experiment.pk
+    counts = job_counts(transaction.sql, [pk])[pk]
+    ended = sum(counts.get(status, 0) for status in FINAL_STATUSES)
+    jobs: Select[*tuple[Any, ...]] = select(Job.pk, Job.ended).where(Job.experiment_pk == pk, Job.ended > 0)
+    if ended <= request.limit:
+        places: dict[int, int] = {row[0]: row[1] for row in transaction.sql.execute(jobs)}
+    else:
+        places = dict(_spread(transaction, pk, jobs, request.limit))
+        for positions in _notable(transaction, pk, _definition(experiment.settings)):
+            places |= dict(_at(transaction, jobs, positions))
+    in_order = sorted(places, key=lambda position: places[position])
+    running = select(Job.pk).where(Job.experiment_pk == pk, IS_RUNNING).order_by(Job.pk.desc()).limit(_RUNNING)
+    return SampleAnswer(
+        ended=ended,
+        positions=in_order,
+        places=[places[position] for position in in_order],
+        running=sorted(transaction.sql.scalars(running)),
+    )
+
+
+def _definition(settings: str) -> Definition:
+    """Return the definition, an empty one if a later version of Schedy has stored it."""
+    try:
+        return read_definition(load_values(settings))
+    except InvalidValueError:
+        return Definition()
+
+
+def _spread(
+    transaction: Transaction, experiment_pk: int, jobs: Select[*tuple[Any, ...]], limit: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the keys and places of jobs at equal distances, the first and the last among them."""
+    bounds = select(func.min(Job.ended), func.max(Job.ended)).where(Job.experiment_pk == experiment_pk, Job.ended > 0)
+    first, last = (each or 0 for each in transaction.sql.execute(bounds).one())
+    wanted = sorted({first + round(each * (last - first) / (limit - 1)) for each in range(limit)})
+    for start in range(0, len(wanted), _PLACES_AT_ONCE):
+        some = wanted[start : start + _PLACES_AT_ONCE]
+        yield from ((row[0], row[1]) for row in transaction.sql.execute(jobs.where(Job.ended.in_(some))))
+
+
+def _at(transaction: Transaction, jobs: Select[*tuple[Any, ...]], positions: list[int]) -> Iterator[tuple[int, int]]:
+    for start in range(0, len(positions), _PLACES_AT_ONCE):
+        some = positions[start : start + _PLACES_AT_ONCE]
+        yield from ((row[0], row[1]) for row in transaction.sql.execute(jobs.where(Job.pk.in_(some))))
+
+
+def _notable(transaction: Transaction, experiment_pk: int, definition: Definition) -> Iterator[list[int]]:
+    """Yield the keys of the best jobs, and of those that were the best by an objective when they ended."""
+    if definition.objective is None and definition.objectives:
+        yield front(transaction, experiment_pk, definition)[:_BEST]
+    for objective in definition.objectives:
+        best = walk(experiment_pk, definition, objective, Job.pk).limit(_BEST)
+        yield list(transaction.sql.scalars(best))
+        yield _improving(transaction, experiment_pk, definition, objective)
+
+
+def _improving(transaction: Transaction, experiment_pk: int, definition: Definition, objective: Objective) -> list[int]:
+    """Return the keys of the jobs that were better than all that had ended before them."""
+    value = aliased(JobValue)
+    best = func.min(value.number) if objective.direction == "minimize" else func.max(value.number)
+    so_far = best.over(order_by=Job.ended, rows=(None, -1)).label("so_far")
+    columns = (Job.pk.label("pk"), value.number.label("number"), so_far)
+    each = walk(experiment_pk, definition, objective, *columns, value=value).where(Job.ended > 0).order_by(None)
+    job = each.subquery()
+    better = job.c.number < job.c.so_far if objective.direction == "minimize" else job.c.number > job.c.so_far
+    return list(transaction.sql.scalars(select(job.c.pk).where(or_(job.c.so_far.is_(None), better))))
