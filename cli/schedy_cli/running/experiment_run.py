@@ -2,6 +2,7 @@
 
 import json
 import logging
+from typing import Any
 
 import click
 
@@ -10,17 +11,16 @@ from schedy.errors import NoJobError, NotFoundError, ResourceExistsError, Schedy
 from schedy.search.definition import Definition, read_definition
 from schedy.searches import experiment_from_record
 from schedy.settings import Settings
+from schedy.wire.answers import OverviewAnswer
 from schedy.wire.records import ExperimentRecord, search_failure
-from schedy.wire.requests import GetExperiments, GetJobs
+from schedy.wire.requests import GetExperiments, GetJobs, GetOverview
 from schedy_cli.parsing.new_experiment import NewExperiment
 from schedy_cli.printing.messages import print_message
 from schedy_cli.running.options import RunOptions, check_tokens
 from schedy_cli.running.programs import Programs
 from schedy_cli.running.progress import (
-    Look,
     Progress,
     echo_line,
-    look_at,
     refused_text,
     still_running_text,
     stopped_text,
@@ -69,7 +69,7 @@ class ExperimentRun:
             found = db.session.read(look, patience_seconds=_PATIENCE_SECONDS).experiments[0]
         except NotFoundError as error:
             if self._new is None:
-                raise NotFoundError(f"{error} To add it, name an algorithm and hyperparameters: see --help.") from None
+                raise NotFoundError(f"{error} An algorithm after the name adds it: see `schedy run --help`.") from None
             creation = self._new.creation(self._name, limit_bytes=self._settings.max_message_bytes)
             try:
                 return db.session.change(creation, patience_seconds=_PATIENCE_SECONDS).experiment
@@ -116,6 +116,8 @@ class ExperimentRun:
         match event:
             case TrialEnd():
                 progress.trial(event)
+                if event.outcome == "lost":
+                    print_message(f"Job {event.job_id} does not count here: {event.detail}")
                 if event.outcome == "refused":
                     self._refused = self._refused or event
             case SlotEnd(NoJobError() as reason):
@@ -130,16 +132,14 @@ class ExperimentRun:
                     still_running_text(event, self._options.grace_seconds if self._stopping.now.is_set() else None)
                 )
 
-    def _look(self, db: schedy.SchedyDB, record: ExperimentRecord) -> Look | None:
+    def _look(self, db: schedy.SchedyDB, record: ExperimentRecord) -> OverviewAnswer | None:
         """Ask how the experiment is getting on; None if no answer comes soon, or it is gone."""
         try:
-            request = GetExperiments(uid=record.uid)
-            found = db.session.read(request, patience_seconds=_LOOK_SECONDS).experiments[0]
+            return db.session.read(GetOverview(experiment_uid=record.uid), patience_seconds=_LOOK_SECONDS)
         except SchedyError:
             return None
-        return look_at(found)
 
-    def _summary(self, progress: Progress, look: Look | None) -> int:
+    def _summary(self, progress: Progress, look: OverviewAnswer | None) -> int:
         """Print how it ended; return the exit code. Raises the error that ended it."""
         given_back = progress.outcomes["given back"] + progress.outcomes["refused"]
         if self._refused is not None:
@@ -154,7 +154,7 @@ class ExperimentRun:
             return 1
         if self._fault is not None:
             raise self._fault
-        failure = search_failure(look.search_end if look else None)
+        failure = search_failure(look.experiment.search_end if look else None)
         if failure:
             print_message(f"Error: {failure}")
             return 1
@@ -163,17 +163,26 @@ class ExperimentRun:
 
 
 def _check_same(name: str, found: ExperimentRecord, new: NewExperiment) -> None:
-    """Raise click.UsageError if an experiment is there that is not the one of the command line."""
-    stored = NewExperiment(found.scheduler, read_definition(found.settings), found.limits)
-    there, given = stored.settings(), new.settings()
-    different = [setting for setting in (*given, *there) if there.get(setting) != given.get(setting)]
-    if different:
-        setting = different[0]
-        raise click.UsageError(
-            f"There is another experiment {name!r}: its {setting} is {_shown(there.get(setting))}, not"
-            f" {_shown(given.get(setting))}. Leave out the algorithm and its options to work on it as it is, change its"
-            f" budget and limits with `schedy set`, or choose another name."
-        )
+    """Raise click.UsageError if an experiment is there that is not the one of the command line.
+
+    What the command line leaves to the service, as the seed, may be anything.
+    """
+    stored = NewExperiment(found.scheduler, read_definition(found.settings), found.limits).settings()
+    given = new.settings()
+    free = {"seed", "max_attempts"} - given.keys()
+    for setting in dict.fromkeys([*given, *stored]):
+        if setting not in free and _comparable(stored, setting) != _comparable(given, setting):
+            raise click.UsageError(
+                f"There is another experiment {name!r}: its {setting} is {_shown(stored.get(setting))}, here it is"
+                f" {_shown(given.get(setting))}. Leave out the algorithm and its options to work on it as it is, change"
+                " its budget and limits with `schedy set`, or choose another name."
+            )
+
+
+def _comparable(settings: dict[str, Any], setting: str) -> Any:
+    """Return a setting without what the service fills in."""
+    value = settings.get(setting)
+    return [each["experiment"] for each in value] if setting == "warm_start" and value else value
 
 
 def _shown(value: object) -> str:

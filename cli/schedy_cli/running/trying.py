@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from schedy.errors import SchedyError
+from schedy.results.rounding import duration, short_value
 from schedy.search.definition import Definition, read_definition
 from schedy.settings import Settings
 from schedy.wire.requests import GetJobs
@@ -26,7 +27,6 @@ from schedy_cli.running.options import RunOptions, check_tokens
 from schedy_cli.running.output_file import OutputFile
 from schedy_cli.running.output_lines import plain
 from schedy_cli.running.programs import Programs
-from schedy_cli.running.progress import seconds_text, value_text
 from schedy_cli.running.trials import missing_text, not_started_text
 
 
@@ -109,11 +109,11 @@ class _Screen:
 
 
 def _report(ended: Ended, findings: Findings, screen: _Screen) -> int:
-    click.echo(f"\nThe program ended after {seconds_text(ended.seconds)}: {exit_text(ended.code)}.")
+    click.echo(f"\nThe program ended after {duration(ended.seconds)}: {exit_text(ended.code)}.")
     for name, value in findings.results.items():
         steps = screen.curves.get(name, set())
         curve = f", {len(steps)} point(s) of a curve, step {min(steps)} to {max(steps)}" if steps else ""
-        click.echo(f"Result {name}: {value_text(value)}{curve}")
+        click.echo(f"Result {name}: {short_value(value)}{curve}")
     if findings.missing and not ended.code:
         click.echo(missing_text(findings, ended))
     elif not findings.results and not ended.code:
