@@ -89,7 +89,7 @@ def readme_block(words: str) -> list[list[str]]:
 
 
 def test_the_readmes_first_job_is_done_at_once(served: Machine) -> None:
-    add, worker, push, show = readme_block("python examples/worker.py MinimizeManual &")
+    add, worker, push, show, *_ = readme_block("python examples/worker.py MinimizeManual &")
     served.ok(*add[1:])
     served.start(sys.executable, str(ROOT / worker[1]), worker[2])
     job_id = served.ok(*push[1:]).split()[1]
@@ -98,15 +98,16 @@ def test_the_readmes_first_job_is_done_at_once(served: Machine) -> None:
     assert served.ok(*show[1:]) == expected.replace("fVKGjg", job_id)
 
 
-def test_the_readmes_search_ends_and_shows_its_best_job(served: Machine) -> None:
-    add, worker, best, *_ = readme_block("schedy add Minimize random")
-    served.ok(*add[1:])
-    running = served.start(sys.executable, str(ROOT / worker[1]), worker[2])
-    end([running])
-    shown = served.ok(*best[1:])
+def test_the_readmes_search_runs_a_program_and_shows_the_best(served: Machine) -> None:
+    run, best, show = readme_block("schedy run Minimize random")
+    program = run.index("--") + 1
+    assert run[program] == "python"
+    served.ok(*run[1:program], sys.executable, str(ROOT / run[program + 1]))
     jobs = jobs_of(served, "Minimize")
     assert [job["status"] for job in jobs] == ["DONE"] * 40
-    assert f"Quality: {min(job['quality'] for job in jobs)}\n" in shown
+    chosen = min(jobs, key=lambda job: job["results"]["result"])
+    assert f"Id: {chosen['id']}\n" in served.ok(*best[1:])
+    assert " - DONE: 40\n" in served.ok(*show[1:])
 
 
 @pytest.mark.parametrize("example", ["random_search", "wine", "pruned", "population"])
