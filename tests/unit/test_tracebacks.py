@@ -25,7 +25,7 @@ def test_it_is_that_of_python() -> None:
 
 def _called_by_the_library(call: Callable[[], object]) -> str:
     """Return the traceback of an exception that passes through a frame of the library first."""
-    code = compile("call()", Job.__init__.__code__.co_filename, "exec")
+    code = compile("call()", Job.should_prune.__code__.co_filename, "exec")
     try:
         exec(code, {"call": call})  # noqa: S102
     except BaseException as error:

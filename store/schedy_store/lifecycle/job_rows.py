@@ -22,6 +22,10 @@ from schedy_store.search.protocol import PRUNER_STATE
 _LARGEST_PREVIOUS_RESULTS = 4_000_000
 """Characters of the results of all earlier attempts; beyond that only the latest one's are kept."""
 
+FORGED = "it comes from another user of the broker than the first claim."
+_DELETED = "it was deleted."
+_UNKNOWN = "the store does not know it: the store was restored from an older backup, or it is another store."
+
 _ROW = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment)
 # Every report runs these: building a statement takes ten times as long as running it.
 _ROW_OF_JOB = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id == bindparam("id_is"))
@@ -86,6 +90,14 @@ class JobRows:
     def experiment_pk(self, uid: str) -> int | None:
         """Return the primary key of an experiment, None if there is none."""
         return self._sql.scalar(select(Experiment.pk).where(Experiment.uid == uid))
+
+    def why_unknown(self, experiment_uid: str, job_id: str) -> str:
+        """Return why there is no such job."""
+        experiment_pk = self.experiment_pk(experiment_uid)
+        was_deleted = self.journal.was_deleted(
+            experiment_pk=experiment_pk, experiment_uid=experiment_uid, job_id=job_id
+        )
+        return _DELETED if was_deleted else _UNKNOWN
 
     def terms(self, row: JobRow) -> Terms:
         """Return the rules of the experiment of a row."""
@@ -192,6 +204,11 @@ def state_of(row: JobRow) -> JobState:
         row.ticket,
         row.releases,
     )
+
+
+def is_forged(row: JobRow, token: str, user: str | None) -> bool:
+    """Tell whether another user of the broker than the one that claimed the job claims or reports with its token."""
+    return token == row.token and row.user is not None and user != row.user
 
 
 def why_to_stop(row: JobRow) -> str:

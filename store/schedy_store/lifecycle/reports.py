@@ -3,36 +3,27 @@
 import json
 import math
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, ClassVar
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import update
 
-from schedy.search.algorithms import MANUAL
 from schedy.search.definition import as_observation
-from schedy.wire.answers import ClaimAnswer, DemandAnswer, HeartbeatAnswer, JobNotice, Refusal, ReportAnswer
+from schedy.wire.answers import HeartbeatAnswer, JobNotice, ReportAnswer
 from schedy.wire.base import CRASHED, DONE, PRUNED, RUNNING
-from schedy.wire.records import JobRecord
 from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Output, Progress, Release, Report
-from schedy.wire.values import Values, dump_values, load_values
+from schedy.wire.values import Values, dump_values
 from schedy_store.lifecycle import transitions
+from schedy_store.lifecycle.claims import Claims
 from schedy_store.lifecycle.curves import Curves
-from schedy_store.lifecycle.effects import ClaimedTicket, Effects, PrunerCall, WaitingWorker
-from schedy_store.lifecycle.job_rows import JobRows, reason_to_stop, state_of, why_to_stop
-from schedy_store.lifecycle.leases import Leases
+from schedy_store.lifecycle.effects import Effects, PrunerCall
+from schedy_store.lifecycle.job_rows import FORGED, JobRows, is_forged, reason_to_stop, state_of, why_to_stop
 from schedy_store.lifecycle.outputs import Outputs
 from schedy_store.lifecycle.transitions import JobState, Verdict
 from schedy_store.lifecycle.workers import Workers
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import job_record
 from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Experiment
 
-_DELETED = "it was deleted."
-_UNKNOWN = "the store does not know it: the store was restored from an older backup, or it is another store."
-_FORGED = "it comes from another user of the broker than the first claim."
-
-_EXPERIMENT = select(Experiment.pk, Experiment.scheduler).where(Experiment.uid == bindparam("uid_is"))
 _HeldReport = Progress | Curve | Output | Finish | Release
 
 
@@ -42,88 +33,23 @@ class Reports:
     def __init__(self, transaction: Transaction, *, lease_seconds: float, max_releases: int) -> None:
         self._sql = transaction.sql
         self._now = transaction.now
-        self._lease = timedelta(seconds=lease_seconds)
         self._max_releases = max_releases
         self._rows = JobRows(transaction, lease_seconds=lease_seconds)
         self._journal = self._rows.journal
         self._workers = Workers(transaction)
         self._curves = Curves(transaction)
         self._outputs = Outputs(transaction)
-        self._leases = Leases(transaction, lease_seconds=lease_seconds)
+        self._claims = Claims(transaction, self._rows, self._workers, lease_seconds=lease_seconds)
 
     def apply(self, report: Report[Any], user: str | None = None) -> Effects:
         """Apply a report; one that arrives twice changes nothing the second time."""
         return self._APPLY[type(report)](self, report, user)
 
     def _claim(self, message: Claim, user: str | None) -> Effects:
-        row = self._rows.find(message.experiment_uid, message.job_id)
-        if row is None:
-            reason = self._why_unknown(message.experiment_uid, message.job_id)
-            return Effects(ClaimAnswer(granted=False, reason=reason))
-        effects = Effects()
-        if row.token != message.token:
-            row = self._leases.judged(row, effects)
-        if _is_forged(row, message.token, user):
-            return self._denied(row, message, Verdict(state_of(row), False, _FORGED), effects)
-        verdict = transitions.claim(state_of(row), self._rows.terms(row), message.token, self._now)
-        if not verdict.accepted:
-            return self._denied(row, message, verdict, effects)
-        if verdict.state.token == row.token:
-            self._rows.move(row, verdict.state, heard_at=self._now)
-            record = job_record(row)
-        else:
-            record = self._begin_attempt(row, verdict.state, message, user)
-        if row.dispatched_at is not None and message.by_ticket:
-            effects.claimed = ClaimedTicket(row.experiment_pk, row.dispatched_at)
-        effects.served = message.wait_id
-        effects.job_moved(row)
-        record = record.model_copy(update={"status": verdict.state.status, "attempt": verdict.state.attempt})
-        effects.answer = ClaimAnswer.model_construct(
-            granted=True, job=record, lease_seconds=self._lease.total_seconds()
-        )
-        return effects
+        return self._claims.claim(message, user)
 
     def _demand(self, message: Demand, _user: str | None) -> Effects:
-        """Note that a worker waits for a job to be made; the searches answer it."""
-        row = self._sql.execute(_EXPERIMENT, {"uid_is": message.experiment_uid}).one_or_none()
-        if row is None:
-            return Effects(Refusal(code="not_found", reason="The experiment was removed."))
-        if row.scheduler == MANUAL:
-            return Effects(DemandAnswer(there=False, reason="nothing is queued."))
-        return Effects(touched={row.pk}, waiting=WaitingWorker(row.pk, message.wait_id))
-
-    def _denied(self, row: JobRow, message: Claim, verdict: Verdict, effects: Effects) -> Effects:
-        self._rows.move(row, verdict.state)
-        if row.token != message.token or verdict.reason == _FORGED:
-            detail = f"A claim was denied: {verdict.reason}"
-            self._note_again(row, "denied", detail, token=message.token, worker=str(message.worker))
-        effects.answer = ClaimAnswer(granted=False, reason=verdict.reason)
-        return effects
-
-    def _begin_attempt(self, row: JobRow, state: JobState, message: Claim, user: str | None) -> JobRecord:
-        """Start an attempt from what was pushed: nothing of an earlier one is mixed in."""
-        worker = str(message.worker)
-        begun: dict[str, Any] = {
-            **self._rows.fresh_start(row),
-            "started_at": self._now,
-            "reported_at": self._now,
-            "timed_from": self._now,
-            "heard_at": self._now,
-            "worker": worker,
-            "worker_pk": self._workers.pk_of(message.worker),
-            "user": user,
-        }
-        self._rows.move(row, state, **begun)
-        self._journal.of_job(row, "claimed", "", worker=worker, attempt=state.attempt, token=message.token)
-        shown = {
-            "started_at": self._now,
-            "worker": worker,
-            "quality": row.initial_quality,
-            "error": None,
-            "results": load_values(row.initial_results),
-            "previous_results": load_values(begun["previous_results"]),
-        }
-        return job_record(row).model_copy(update=shown)
+        return self._claims.demand(message)
 
     def _report(self, message: _HeldReport, user: str | None) -> Effects:
         row = self._rows.find(message.experiment_uid, message.job_id)
@@ -164,8 +90,8 @@ class Reports:
 
     def _judge(self, row: JobRow, message: _HeldReport, user: str | None) -> Verdict:
         job, terms = state_of(row), self._rows.terms(row)
-        if _is_forged(row, message.token, user):
-            return Verdict(job, False, _FORGED)
+        if is_forged(row, message.token, user):
+            return Verdict(job, False, FORGED)
         match message:
             case Progress() | Curve():
                 return transitions.progress(job, terms, message.token, message.sequence, self._now)
@@ -247,20 +173,12 @@ class Reports:
         return effects
 
     def _of_deleted(self, message: _HeldReport) -> Effects:
-        reason = self._why_unknown(message.experiment_uid, message.job_id)
+        reason = self._rows.why_unknown(message.experiment_uid, message.job_id)
         detail = f"A {message.kind} report on job {message.job_id} was refused: {reason}"
         experiment_pk = self._rows.experiment_pk(message.experiment_uid)
         if experiment_pk is not None and not isinstance(message, Release):
             self._journal.again(experiment_pk, message.job_id, "refused", detail, token=message.token, worker=None)
         return Effects(ReportAnswer(accepted=False, reason=reason), log=[detail])
-
-    def _why_unknown(self, experiment_uid: str, job_id: str) -> str:
-        """Return why there is no such job."""
-        experiment_pk = self._rows.experiment_pk(experiment_uid)
-        was_deleted = self._journal.was_deleted(
-            experiment_pk=experiment_pk, experiment_uid=experiment_uid, job_id=job_id
-        )
-        return _DELETED if was_deleted else _UNKNOWN
 
     def _note_again(
         self, row: JobRow, kind: str, detail: str, *, token: str, worker: str | None, attempt: int | None = None
@@ -273,7 +191,7 @@ class Reports:
         for held in message.held:
             row = self._rows.find(held.experiment_uid, held.job_id)
             if row is None:
-                reason = self._why_unknown(held.experiment_uid, held.job_id)
+                reason = self._rows.why_unknown(held.experiment_uid, held.job_id)
                 answer.lost.append(JobNotice(token=held.token, reason=reason))
             else:
                 self._beat(row, held, user, answer)
@@ -281,8 +199,8 @@ class Reports:
 
     def _beat(self, row: JobRow, held: HeldJob, user: str | None, answer: HeartbeatAnswer) -> None:
         verdict = transitions.heartbeat(state_of(row), self._rows.terms(row), held.token, self._now)
-        if _is_forged(row, held.token, user):
-            answer.lost.append(JobNotice(token=held.token, reason=_FORGED))
+        if is_forged(row, held.token, user):
+            answer.lost.append(JobNotice(token=held.token, reason=FORGED))
         elif verdict.accepted:
             self._rows.move(row, verdict.state, heard_at=self._now)
             if verdict.state.stop:
@@ -323,8 +241,3 @@ def _error(row: JobRow, state: JobState, message: _HeldReport) -> str | None:
 def _times(state: JobState) -> str:
     """Return in words how often a job was given back."""
     return f"{state.releases} times in a row without a report"
-
-
-def _is_forged(row: JobRow, token: str, user: str | None) -> bool:
-    """Tell whether another user of the broker than the one that claimed the job claims or reports with its token."""
-    return token == row.token and row.user is not None and user != row.user
