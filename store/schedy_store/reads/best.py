@@ -15,7 +15,7 @@ from schedy.wire.base import Answer
 from schedy.wire.records import JobRecord
 from schedy.wire.requests import GetBest
 from schedy.wire.values import load_values, stored_name
-from schedy_store.reads.common import DELETED
+from schedy_store.reads.common import DELETED, Silence
 from schedy_store.reads.jobs import cut, records, records_at
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import RECORD_COLUMNS
@@ -37,7 +37,7 @@ def read_best(transaction: Transaction, request: GetBest) -> Answer:
     jobs: Iterable[JobRecord] = ()
     more = False
     if definition.objective is not None:
-        jobs = best_jobs(transaction, row.pk, definition, definition.objective, request.limit)
+        jobs = best_jobs(transaction, row.pk, definition, definition.objective, limit=request.limit)
     elif definition.objectives:
         best = front(transaction, row.pk, definition)
         jobs = records_at(transaction, select(*RECORD_COLUMNS), best[: request.limit])
@@ -47,12 +47,18 @@ def read_best(transaction: Transaction, request: GetBest) -> Answer:
 
 
 def best_jobs(
-    transaction: Transaction, experiment_pk: int, definition: Definition, objective: Objective, limit: int
+    transaction: Transaction,
+    experiment_pk: int,
+    definition: Definition,
+    objective: Objective,
+    *,
+    limit: int,
+    silence: Silence | None = None,
 ) -> Iterator[JobRecord]:
     """Return the jobs that are best by one of the objectives, of equal ones the oldest first; they have all of them."""
     found = walk(experiment_pk, definition, objective, *RECORD_COLUMNS)
     others = (_has_number(other.result) for other in definition.objectives if other != objective)
-    return records(transaction, found.where(*others).limit(limit))
+    return records(transaction, found.where(*others).limit(limit), silence)
 
 
 def walk(

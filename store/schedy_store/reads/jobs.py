@@ -37,9 +37,11 @@ def read_jobs(transaction: Transaction, request: GetJobs) -> Answer:
     return cut(records(transaction, found), request.limit)
 
 
-def records(transaction: Transaction, found: Select[*tuple[Any, ...]]) -> Iterator[JobRecord]:
+def records(
+    transaction: Transaction, found: Select[*tuple[Any, ...]], silence: Silence | None = None
+) -> Iterator[JobRecord]:
     """Yield records; that of a running job whose worker should have been heard of says how long it is silent."""
-    silence = Silence(transaction)
+    silence = silence or Silence(transaction)
     for row in itertools.starmap(RecordRow, transaction.sql.execute(found)):
         record = job_record(row)
         silent = silence.of_job(row.heard_at) if row.status == "RUNNING" else None

@@ -1,9 +1,10 @@
 """How experiments are getting on: one, for a screen that looks each second, or a page of them."""
 
+import functools
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import CompoundSelect, bindparam, func, literal_column, select, union_all
 
 from schedy.results.overview import open_jobs, seconds_left
 from schedy.search.definition import Definition, definition_or_empty
@@ -31,16 +32,6 @@ from schedy_store.schema.tables import CurvePoint, Experiment, Job, Worker
 _RUNNING_SHOWN = 20
 _POINTS_SHOWN = 30
 _ENDED_MEASURED = 100
-_LAST_POINTS = (  # built once: it is run for each running job
-    select(CurvePoint.step, CurvePoint.value)
-    .where(
-        CurvePoint.job_pk == bindparam("job_is"),
-        CurvePoint.attempt == bindparam("attempt_is"),
-        CurvePoint.name == bindparam("name_is"),
-    )
-    .order_by(CurvePoint.step.desc())
-    .limit(_POINTS_SHOWN)
-)
 _EXPERIMENTS = select(*EXPERIMENT_RECORD_COLUMNS)
 
 
@@ -114,7 +105,7 @@ class _Looks:
             best=[
                 job
                 for objective in definition.objectives
-                for job in best_jobs(self._transaction, row.pk, definition, objective, 1)
+                for job in best_jobs(self._transaction, row.pk, definition, objective, limit=1, silence=self._silence)
             ],
             open_jobs=still_open,
             mean_seconds=mean,
@@ -144,16 +135,16 @@ class _Looks:
         found = select(*RECORD_COLUMNS).where(Job.experiment_pk == experiment_pk, Job.ended > 0)
         if crashed:
             found = found.where(Job.status == literal_column("'CRASHED'"))  # no parameter, so that its index is used
-        return next(records(self._transaction, found.order_by(Job.ended.desc()).limit(1)), None)
+        return next(records(self._transaction, found.order_by(Job.ended.desc()).limit(1), self._silence), None)
 
     def running(self, experiment_pk: int, name: str | None) -> list[RunningJob]:
         """Return the oldest of the jobs that run, with the latest values of that name."""
         found = select(*columns_of(_RunningRow, Job)).where(Job.experiment_pk == experiment_pk, Job.status == "RUNNING")
-        rows = self._sql.execute(found.order_by(Job.pk).limit(_RUNNING_SHOWN)).all()
-        return [self._running_job(_RunningRow(*row), name) for row in rows]
+        rows = [_RunningRow(*row) for row in self._sql.execute(found.order_by(Job.pk).limit(_RUNNING_SHOWN))]
+        curves = self._curves(rows, name) if rows and name is not None else {}
+        return [self._running_job(row, curves.get(row.pk, [])) for row in rows]
 
-    def _running_job(self, row: _RunningRow, name: str | None) -> RunningJob:
-        points = [] if name is None else self._points(row, name)
+    def _running_job(self, row: _RunningRow, points: list[tuple[int, float]]) -> RunningJob:
         return RunningJob.model_construct(
             job_id=row.job_id,
             worker=row.worker,
@@ -165,7 +156,27 @@ class _Looks:
             values=[value for _step, value in points],
         )
 
-    def _points(self, row: _RunningRow, name: str) -> list[tuple[int, Any]]:
-        curve = {"job_is": row.pk, "attempt_is": row.attempt, "name_is": stored_name(name)}
-        last = self._sql.execute(_LAST_POINTS, curve).all()
-        return [(step, value) for step, value in reversed(last)]
+    def _curves(self, rows: list[_RunningRow], name: str) -> dict[int, list[tuple[int, float]]]:
+        """Return the last points of each job by its primary key, in the order of their steps."""
+        parameters: dict[str, int | str] = {"name_is": stored_name(name)}
+        for place, row in enumerate(rows):
+            parameters |= {f"job_{place}": row.pk, f"attempt_{place}": row.attempt}
+        curves: dict[int, list[tuple[int, float]]] = {}
+        for job_pk, step, value in self._sql.execute(_last_points(len(rows)), parameters):
+            curves.setdefault(job_pk, []).append((step, value))
+        return {job_pk: sorted(points) for job_pk, points in curves.items()}
+
+
+@functools.cache
+def _last_points(jobs: int) -> CompoundSelect[*tuple[Any, ...]]:
+    """Return one statement for the last points of so many jobs: each is few rows of an index."""
+    of_jobs = []
+    for place in range(jobs):
+        of_attempt = (
+            CurvePoint.job_pk == bindparam(f"job_{place}"),
+            CurvePoint.attempt == bindparam(f"attempt_{place}"),
+            CurvePoint.name == bindparam("name_is"),
+        )
+        last = select(CurvePoint.job_pk, CurvePoint.step, CurvePoint.value).where(*of_attempt)
+        of_jobs.append(select(last.order_by(CurvePoint.step.desc()).limit(_POINTS_SHOWN).subquery()))
+    return union_all(*of_jobs)
