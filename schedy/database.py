@@ -13,7 +13,7 @@ from schedy.errors import TopologyMissingError
 from schedy.experiments import Experiment
 from schedy.searches import experiment_from_record
 from schedy.settings import Settings, load_settings
-from schedy.wire.base import A
+from schedy.wire.base import A, check_text
 from schedy.wire.requests import GetExperiments, Request, pages
 from schedy.wire.values import checked_size
 from schedy.worker.session import Session
@@ -79,10 +79,11 @@ class SchedyDB:
     def get_experiment(self, name: str) -> Experiment:
         """Read an experiment, typed by its scheduler. Waits for broker and results service (`service_wait_seconds`).
 
-        Raises NotFoundError with close names, AuthenticationError, and after the wait ServiceUnavailableError or
-        BrokerError.
+        Raises InvalidValueError for a name that is no text, NotFoundError with close names, AuthenticationError, and
+        after the wait ServiceUnavailableError or BrokerError.
         """
-        return experiment_from_record(self, self._read(GetExperiments(name=name)).experiments[0])
+        request = GetExperiments(name=check_text(name, "The name of an experiment"))
+        return experiment_from_record(self, self._read(request).experiments[0])
 
     @ends_at_ctrl_c
     def get_experiments(self) -> list[Experiment]:

@@ -8,6 +8,7 @@ from schedy.jobs import Job
 from schedy.results.best import MOST_BEST, find_best
 from schedy.search.definition import Definition
 from schedy.wire.answers import BestAnswer
+from schedy.wire.base import check_text
 from schedy.wire.records import JobRecord
 from schedy.wire.requests import GetJobs, pages
 from schedy.worker.session import Session
@@ -38,8 +39,8 @@ class ExperimentReads(ABC):
 
     @ends_at_ctrl_c
     def get_job(self, job_id: str) -> Job:
-        """Read one job. Raises NotFoundError."""
-        answer = self._session.read(GetJobs(experiment_uid=self.uid, job_id=job_id))
+        """Read one job. Raises NotFoundError, and InvalidValueError for an id that is no text."""
+        answer = self._session.read(GetJobs(experiment_uid=self.uid, job_id=check_text(job_id, "The id of a job")))
         return self._job(answer.jobs[0])
 
     def all_jobs(self) -> Iterator[Job]:

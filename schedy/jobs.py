@@ -73,9 +73,9 @@ class Job(HeldJob):
         elif self.status in FINAL_STATUSES:
             self._amend(safe)
         else:
+            how = " Claim it with try_run() or next_job()." if self.status == QUEUED else ""
             raise UnsafeUpdateError(
-                f"Job {self.job_id} is {self.status} and not held by this worker; only its holder can report."
-                " Claim it with try_run() or next_job()."
+                f"Job {self.job_id} is {self.status} and not held by this worker; only its holder can report.{how}"
             )
 
     def _put_progress(self, hold: Hold) -> None:

@@ -36,6 +36,8 @@ class CheckedJob:
 
 def check_fields(job: Mapping[str, Any], *, limit_bytes: int) -> CheckedJob:
     """Return the job with these arguments of `Experiment.add_job`. Raises InvalidValueError."""
+    if not isinstance(job, Mapping):
+        raise InvalidValueError(f"A job is a dict with the arguments of add_job, not {shown_value(job)}.")
     unknown = set(job) - _JOB_FIELDS
     if unknown:
         raise InvalidValueError(

@@ -281,7 +281,9 @@ class GPSearch(_OverDistributions):
 
 
 def _strategy_form(strategy: Truncate | Perturb | Mapping[str, Any]) -> Mapping[str, Any]:
-    return strategy if isinstance(strategy, Mapping) else strategy.to_json()
+    return (
+        strategy.to_json() if isinstance(strategy, Truncate | Perturb) else strategy
+    )  # what is none, the model refuses
 
 
 def _explore_form(explore: Mapping[str, Perturb | Mapping[str, Any]] | None) -> Mapping[str, Any]:

@@ -136,7 +136,9 @@ def _add_results(job: Job, returned: object) -> None:
     if isinstance(returned, Mapping):
         job.results.update(returned)
     elif returned is not None:
-        raise TypeError(f"The function returned a {type_name(returned)}. Let it return a dict of results, or nothing.")
+        raise TypeError(
+            f"The function returned an object of type {type_name(returned)}. Let it return a dict of results, or nothing."
+        )
 
 
 def _say(text: str) -> None:

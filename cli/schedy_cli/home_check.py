@@ -79,7 +79,7 @@ def instance_check(found: Served) -> Check | None:
     if found.silent_seconds is None:
         return None
     if found.is_active:
-        return Check(name=name, status=Status.OK, detail=f"{instance} stores what arrives.")
+        return Check(name=name, status=Status.OK, detail=f"{instance} is active.")
     runs_here = _runs_here(instance)
     why = "It runs, but" if runs_here else "It was killed, or"
     elsewhere = " If it is gone, start another: `schedy serve` (or `schedy up`)."

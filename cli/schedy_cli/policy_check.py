@@ -11,7 +11,7 @@ from schedy_cli.up.run_record import RunRecord
 
 def policies(settings: Settings, *, management_url: str | None = None) -> list[Check]:
     """Check the policies, at `management_url` or SCHEDY_MANAGEMENT_URL, or where the management API usually is."""
-    url = management_url or os.environ.get("SCHEDY_MANAGEMENT_URL") or _of_private_node(settings)
+    url = management_url or os.environ.get("SCHEDY_MANAGEMENT_URL") or management_url_of_private_node(settings)
     url = url or management_url_beside(settings.broker_url)
     if url is None:
         return [
@@ -25,6 +25,15 @@ def policies(settings: Settings, *, management_url: str | None = None) -> list[C
     return check_policies(url, vhost=addresses_of(settings.broker_url)[0].vhost, tls=settings.broker_tls)
 
 
-def _of_private_node(settings: Settings) -> str | None:
+def management_url_of_private_node(settings: Settings) -> str | None:
+    """Return the management URL of `schedy up` if its node is the broker, by whatever user and name of this machine."""
     record = RunRecord.load(settings.data_dir / RUN_FILE)
-    return record.management_url if record is not None and record.broker_url == settings.broker_url else None
+    if record is None:
+        return None
+    places = {_place(url) for url in (record.broker_url, *record.worker_urls)}
+    return record.management_url if _place(settings.broker_url) in places else None
+
+
+def _place(broker_url: str) -> tuple[str, int]:
+    address = addresses_of(broker_url)[0]
+    return "127.0.0.1" if address.host == "localhost" else address.host, address.port

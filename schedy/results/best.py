@@ -23,8 +23,8 @@ def find_best(ask: Ask, uid: str, name: str, definition: Definition, *, limit: i
     """
     if not definition.objectives:
         raise NotFoundError(
-            f"{name} has no objective: none of its jobs is better than another. Name a result when you add an"
-            " experiment: --minimize RESULT or --maximize RESULT."
+            f"{name} has no objective: none of its jobs is better than another. Name a result to minimize or"
+            " maximize when you add an experiment."
         )
     answer = ask(GetBest(experiment_uid=uid, limit=limit))
     if not answer.jobs:

@@ -12,6 +12,7 @@ from schedy.search.pruners import read_pruner
 from schedy.wire.values import LONGEST_NAME, dump_values, plain_values
 
 _OBJECTIVE = (Setting("minimize", ("loss",)), " or ", Setting("maximize", ("accuracy",)))
+_OBJECTIVES = (Setting("minimize", ("loss",)), " and ", Setting("maximize", ("accuracy",)))
 _EXAMPLE = Setting("", ({"x": {"uniform": {"low": 0, "high": 1}}},))
 _PARAMETERS = {"warm_start": "from_experiment"}
 """Settings of a definition that have another name in Python."""
@@ -85,8 +86,8 @@ def _check_algorithm(scheduler: str, algorithm: Algorithm, definition: Definitio
     least, most = algorithm.objectives
     count = len(definition.objectives)
     if count < least:
-        wanted = "an objective" if least == 1 else f"at least {least} objectives"
-        raise DefinitionError(f"{scheduler} needs {wanted}: ", *_OBJECTIVE, ".")
+        wanted, example = ("an objective", _OBJECTIVE) if least == 1 else (f"at least {least} objectives", _OBJECTIVES)
+        raise DefinitionError(f"{scheduler} needs {wanted}: ", *example, ".")
     if count > most:
         several = _able(lambda other: other.objectives[1] > most)
         raise DefinitionError(f"{scheduler} takes {most} objective, not {count}; {several} take several.")

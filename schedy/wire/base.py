@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, g
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from schedy.errors import InvalidValueError
+from schedy.user_text import shown_value
 from schedy.wire.values import LONGEST_NAME
 from schedy.wire.versions import SCHEMA_VERSION
 
@@ -45,9 +46,16 @@ def as_line(text: str) -> str:
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text[:LONGEST_LINE])[:LONGEST_LINE]
 
 
+def check_text(text: str, what: str) -> str:
+    """Return `text`, the name or id of something, if it is one: in a request None means no name. Or InvalidValueError."""
+    if not isinstance(text, str):
+        raise InvalidValueError(f"{what} is text, not {shown_value(text)}.")
+    return text
+
+
 def check_experiment_name(name: str) -> str:
     """Return `name` if an experiment may have it, else raise InvalidValueError saying why not."""
-    if _CONTROL.search(name):
+    if _CONTROL.search(check_text(name, "The name of an experiment")):
         raise InvalidValueError(f"The experiment name {name!r} has a control character. Use printable characters.")
     size = len(name.encode())
     if not 1 <= size <= LONGEST_EXPERIMENT_NAME:

@@ -69,7 +69,9 @@ def split_sendable(values: Values) -> tuple[dict[str, Any], list[str]]:
 
 def _usable_name(name: object) -> str:
     if not isinstance(name, str):
-        raise InvalidValueError(f"The name {shown_value(name)} is a {type_name(name)}, not text. Use text as keys.")
+        raise InvalidValueError(
+            f"The name {shown_value(name)} is of type {type_name(name)}, not text. Use text as keys."
+        )
     if not 0 < len(name) <= LONGEST_NAME:
         raise InvalidValueError(f"A name has 1 to {LONGEST_NAME} characters, {name[:20]!r} has {len(name)}.")
     return name
@@ -87,6 +89,8 @@ def _entry(name: object, value: object) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply, or contains itself"
     return error_message(error) or type_name(error)
 
 
@@ -106,7 +110,7 @@ def _plain(value: object) -> object:
 
 def _text_key(key: object) -> str:
     if not isinstance(key, str):
-        raise TypeError(f"the key {shown_value(key)} is a {type_name(key)}, not text")
+        raise TypeError(f"the key {shown_value(key)} is of type {type_name(key)}, not text")
     return key
 
 

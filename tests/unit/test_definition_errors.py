@@ -39,9 +39,9 @@ def _population(**settings: Any) -> object:
         ),
         (
             lambda: schedy.NSGA2Search("E", X, minimize="r"),
-            "nsga2 needs at least 2 objectives: minimize='loss' or maximize='accuracy'.",
+            "nsga2 needs at least 2 objectives: minimize='loss' and maximize='accuracy'.",
             ["nsga2", *UNIFORM, "--minimize", "r"],
-            "nsga2 needs at least 2 objectives: --minimize RESULT or --maximize RESULT.",
+            "nsga2 needs at least 2 objectives: --minimize RESULT and --maximize RESULT.",
         ),
         (
             lambda: schedy.CMAESSearch("E", X, minimize=["r", "s"]),

@@ -14,7 +14,7 @@ from schedy_store.service.home import Served
 def test_an_instance_that_was_seen_works(silent_seconds: float) -> None:
     check = instance_check(Served("id", "head1:2532", silent_seconds))
     assert check is not None
-    assert (check.status, check.detail) == (Status.OK, "head1:2532 stores what arrives.")
+    assert (check.status, check.detail) == (Status.OK, "head1:2532 is active.")
 
 
 def test_an_instance_that_has_stopped_is_not_checked() -> None:

@@ -1,12 +1,17 @@
 """Policies on Schedy's queues, and what is said about them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schedy.settings import RUN_FILE, Settings
 from schedy_broker_setup.doctor.check import Check, Status
 from schedy_broker_setup.doctor.policies import management_url_beside, policy_checks
 from schedy_broker_setup.management import QueuePolicy
+from schedy_broker_setup.node.processes import Process
+from schedy_cli.policy_check import management_url_of_private_node
+from schedy_cli.up.run_record import RunRecord
 
 QUEUES = ("schedy.reports", "schedy.requests", "schedy.dead", "schedy.jobs.A", "schedy.jobs.B", "others")
 
@@ -63,3 +68,23 @@ def test_each_policy_is_told_by_what_it_does(definition: dict[str, Any], status:
 )
 def test_the_management_api_is_looked_for_beside_the_broker(url: str, expected: str | None) -> None:
     assert management_url_beside(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("broker_url", "is_found"),
+    [
+        ("amqp://schedy:p@127.0.0.1:5679/%2F", True),
+        ("amqp://schedy-worker:w@localhost:5679/lab", True),
+        ("amqp://schedy-worker:w@192.168.1.7:5679/", True),
+        ("amqp://schedy:p@127.0.0.1:5672/%2F", False),
+        ("amqp://schedy:p@head1:5679/%2F", False),
+    ],
+)
+def test_the_management_api_of_the_private_node_is_known(tmp_path: Path, broker_url: str, *, is_found: bool) -> None:
+    worker_url = "amqp://schedy-worker:w@192.168.1.7:5679/%2F"
+    url = "http://schedy:p@127.0.0.1:51234"
+    RunRecord(Process(1, 1), "amqp://schedy:p@127.0.0.1:5679/%2F", "sqlite://", url, [worker_url]).save(
+        tmp_path / RUN_FILE
+    )
+    settings = Settings(data_dir=tmp_path, broker_url=broker_url)
+    assert management_url_of_private_node(settings) == (url if is_found else None)

@@ -205,3 +205,17 @@ def test_what_a_newer_schedy_stored_stops_no_worker() -> None:
 def test_the_modules_are_there_after_import_schedy_which_brings_no_pydantic() -> None:
     code = "import sys, schedy; assert 'pydantic' not in sys.modules; schedy.random.Uniform; schedy.pbt.Truncate"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", [None, 3])
+def test_a_name_or_an_id_is_text(name: Any) -> None:
+    experiment = read(record(schedy.ManualSearch("E")))
+    for use in (schedy.ManualSearch, schedy.SchedyDB().get_experiment, experiment.get_job):
+        with pytest.raises(InvalidValueError, match=f"is text, not {name}."):
+            use(name)
+
+
+def test_what_is_no_strategy_is_named() -> None:
+    explore: Any = {"x": 3}
+    with pytest.raises(InvalidValueError, match="explore.x"):
+        schedy.PopulationBasedTraining("E", pbt.MINIMIZE, "r", explore=explore, initial_distributions=X)

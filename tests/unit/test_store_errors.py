@@ -29,6 +29,7 @@ AT_PORT = 'connection failed: connection to server at "127.0.0.1", port 5432 fai
         ("permission denied for schema public", "does not give this user a right. Make the user the owner"),
         ("failed to resolve host 'pg': Name or service not known", "is on a host whose name cannot be resolved"),
         ("connection timeout expired", "does not answer"),
+        ("disk I/O error", "cannot be read or written. See that its disk has room"),
         ("database or disk is full", "has no room left on its disk"),
     ],
 )

@@ -87,7 +87,7 @@ def test_what_is_not_json_is_refused_by_name(value: Any) -> None:
 def test_a_value_within_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(InvalidValueError, match="'loop' is not JSON"):
+    with pytest.raises(InvalidValueError, match="'loop' is not JSON: it is nested too deeply, or contains itself"):
         dump_values({"loop": loop})
 
 
@@ -96,7 +96,7 @@ def test_a_value_within_itself_is_refused() -> None:
     [
         ([("x", 1)], "Expected a mapping of names to values, got list"),
         (None, "got NoneType"),
-        ({1: 2}, "The name 1 is a int, not text"),
+        ({1: 2}, "The name 1 is of type int, not text"),
         ({"": 1}, "A name has 1 to 200 characters"),
         ({"n" * 201: 1}, "'nnnnnnnnnnnnnnnnnnnn' has 201"),
     ],

@@ -20,6 +20,8 @@ from schedy_broker_setup.inspection import ObjectState, Presence, QueueState, ex
 OLDEST_VERSION = (3, 10)
 FIRST_WITH_QUEUE_TIMEOUT = (3, 12)
 
+SERVICE_CHECK = "results service"
+
 MANY_REPORTS = 10_000
 """A backlog that takes the results service minutes."""
 
@@ -164,7 +166,7 @@ def _hidden(name: str, state: ObjectState) -> Check:
 
 
 def _service(reports: QueueState) -> Check:
-    name = "results service"
+    name = SERVICE_CHECK
     if reports.presence is Presence.HIDDEN:
         return _hidden(name, reports)
     if reports.consumers == 0:

@@ -44,10 +44,11 @@ _ADVICE = {
     "database is locked": "is locked by another program. End it, or wait",
     "disk is full|no space left|could not extend file": "has no room left on its disk. Make room; reports wait in the"
     " broker",
-    "readonly": "is read-only. Give this user the right to write the file and its folder",
+    "readonly": "is read-only. Give this user the right to write the file and its folder, or mount its disk for writing",
     "read-only": "is read-only: the server is a standby, or default_transaction_read_only is on. Use a server that"
     " takes writes",
     "unable to open": "cannot be opened. Check that file and folder exist and belong to this user",
+    "disk i/o error": "cannot be read or written. See that its disk has room, and is sound",
     "not a database": "is not an SQLite database. Check the store URL",
     "malformed": "is damaged. Restore a backup",
     "(password|sasl|scram) authentication failed|auth failed": "refuses the password. Check SCHEDY_STORE_URL",
