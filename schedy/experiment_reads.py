@@ -40,7 +40,8 @@ class ExperimentReads(ABC):
     @ends_at_ctrl_c
     def get_job(self, job_id: str) -> Job:
         """Read one job. Raises NotFoundError, and InvalidValueError for an id that is no text."""
-        answer = self._session.read(GetJobs(experiment_uid=self.uid, job_id=check_text(job_id, "The id of a job")))
+        request = GetJobs(experiment_uid=self.uid, job_id=check_text(job_id, "The id of a job"))
+        answer = self._session.read(request)
         return self._job(answer.jobs[0])
 
     def all_jobs(self) -> Iterator[Job]:

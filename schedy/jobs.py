@@ -9,7 +9,7 @@ from typing import Any, Self
 from schedy.errors import JobCancelledError, NotFoundError, UnsafeUpdateError
 from schedy.held_job import HeldJob
 from schedy.job_values import sendable_point
-from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, FinalStatus
+from schedy.wire.base import CRASHED, DONE, FINAL_STATUSES, QUEUED, FinalStatus
 from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, RetryJobs
 from schedy.wire.output import Tail
 from schedy.wire.requests import GetCurve

@@ -281,9 +281,7 @@ class GPSearch(_OverDistributions):
 
 
 def _strategy_form(strategy: Truncate | Perturb | Mapping[str, Any]) -> Mapping[str, Any]:
-    return (
-        strategy.to_json() if isinstance(strategy, Truncate | Perturb) else strategy
-    )  # what is none, the model refuses
+    return strategy.to_json() if isinstance(strategy, Truncate | Perturb) else strategy
 
 
 def _explore_form(explore: Mapping[str, Perturb | Mapping[str, Any]] | None) -> Mapping[str, Any]:

@@ -137,7 +137,8 @@ def _add_results(job: Job, returned: object) -> None:
         job.results.update(returned)
     elif returned is not None:
         raise TypeError(
-            f"The function returned an object of type {type_name(returned)}. Let it return a dict of results, or nothing."
+            f"The function returned an object of type {type_name(returned)}. Let it return a dict of results, or"
+            " nothing."
         )
 
 

@@ -47,7 +47,7 @@ def as_line(text: str) -> str:
 
 
 def check_text(text: str, what: str) -> str:
-    """Return `text`, the name or id of something, if it is one: in a request None means no name. Or InvalidValueError."""
+    """Return `text` if it is one, else raise InvalidValueError: in a request None would name everything."""
     if not isinstance(text, str):
         raise InvalidValueError(f"{what} is text, not {shown_value(text)}.")
     return text

@@ -217,5 +217,5 @@ def test_a_name_or_an_id_is_text(name: Any) -> None:
 
 def test_what_is_no_strategy_is_named() -> None:
     explore: Any = {"x": 3}
-    with pytest.raises(InvalidValueError, match="explore.x"):
+    with pytest.raises(InvalidValueError, match=r"explore\.x"):
         schedy.PopulationBasedTraining("E", pbt.MINIMIZE, "r", explore=explore, initial_distributions=X)

@@ -44,14 +44,16 @@ _ADVICE = {
     "database is locked": "is locked by another program. End it, or wait",
     "disk is full|no space left|could not extend file": "has no room left on its disk. Make room; reports wait in the"
     " broker",
-    "readonly": "is read-only. Give this user the right to write the file and its folder, or mount its disk for writing",
+    "readonly": "is read-only. Give this user the right to write the file and its folder, or mount its disk for"
+    " writing",
     "read-only": "is read-only: the server is a standby, or default_transaction_read_only is on. Use a server that"
     " takes writes",
     "unable to open": "cannot be opened. Check that file and folder exist and belong to this user",
     "disk i/o error": "cannot be read or written. See that its disk has room, and is sound",
     "not a database": "is not an SQLite database. Check the store URL",
     "malformed": "is damaged. Restore a backup",
-    "(password|sasl|scram) authentication failed|auth failed": "refuses the password. Check SCHEDY_STORE_URL",
+    "(password|sasl|scram) authentication failed|auth failed": "refuses the user or the password. Check"
+    " SCHEDY_STORE_URL",
     r'role ".*" does not exist|no such user': "does not know the user. Create the user or check SCHEDY_STORE_URL",
     r'database ".*" does not exist|no such database': "is not there. Create the database or check SCHEDY_STORE_URL",
     r'(relation|column) ".*" does not exist|no such (table|column)': "does not have the tables of this version of"
@@ -61,6 +63,8 @@ _ADVICE = {
     "failed to resolve|could not translate host|name or service not known": "is on a host whose name cannot be"
     " resolved. Check SCHEDY_STORE_URL",
     "connection timeout|timeout expired|no route to host": "does not answer. Check SCHEDY_STORE_URL and the network",
+    "invalid response to ssl|expected authentication request": "is no PostgreSQL server. Check host and port in"
+    " SCHEDY_STORE_URL",
     "is starting up|is shutting down|in recovery mode": "is starting or stopping. Wait",
     "too many (clients|connections)|connection slots|no more connections|query_wait_timeout": "takes no more"
     " connections. End other programs, or raise max_connections (of PgBouncer: default_pool_size, max_client_conn)",
