@@ -17,6 +17,7 @@ from schedy.wire.records import (
     ExperimentRecord,
     JobCurve,
     JobEvent,
+    JobPoint,
     JobRecord,
     Point,
     RunningJob,
@@ -232,6 +233,14 @@ class SampleAnswer(Answer):
     positions: list[int]
     places: list[int]
     running: list[int]
+
+
+class PointsAnswer(Page):
+    kind: Literal["points_answer"] = "points_answer"
+    points: list[JobPoint]
+
+    def last_position(self) -> int | None:
+        return self.points[-1].position if self.points else None
 
 
 class OutputAnswer(Answer):

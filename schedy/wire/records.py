@@ -23,6 +23,17 @@ class Point(Part):
     values: dict[Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)], float]
 
 
+class JobPoint(Part):
+    """A value of a job's learning curve. `position` orders pages."""
+
+    position: int
+    job_id: str
+    attempt: int
+    step: int
+    name: str
+    value: float
+
+
 Points = Annotated[list[Point], Field(max_length=MOST_POINTS)]
 
 

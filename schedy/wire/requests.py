@@ -19,6 +19,7 @@ from schedy.wire.answers import (
     OverviewAnswer,
     OverviewsAnswer,
     Page,
+    PointsAnswer,
     SampleAnswer,
     WorkersAnswer,
 )
@@ -172,6 +173,14 @@ class GetSample(Request[SampleAnswer]):
     kind: Literal["get_sample"] = "get_sample"
     experiment_uid: Uid
     limit: int = Field(default=2000, ge=2, le=10_000)
+
+
+class GetPoints(PagedRequest[PointsAnswer]):
+    """A page of the points of all learning curves, of all attempts, in the order in which they were stored."""
+
+    kind: Literal["get_points"] = "get_points"
+    experiment_uid: Uid
+    statuses: list[JobStatus] = []
 
 
 class GetOutput(Request[OutputAnswer]):

@@ -19,11 +19,24 @@ from schedy.wire.requests import (
     GetOutput,
     GetOverview,
     GetOverviews,
+    GetPoints,
     GetSample,
     GetWorkers,
     Request,
 )
-from schedy_store.reads import best, curves, events, experiments, jobs, order, outputs, overview, sample, workers
+from schedy_store.reads import (
+    best,
+    curves,
+    events,
+    experiments,
+    jobs,
+    order,
+    outputs,
+    overview,
+    points,
+    sample,
+    workers,
+)
 from schedy_store.schema.engine import Transaction
 
 _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
@@ -35,6 +48,7 @@ _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
     GetCurve: curves.read_curve,
     GetCurves: curves.read_curves,
     GetSample: sample.read_sample,
+    GetPoints: points.read_points,
     GetOutput: outputs.read_output,
     GetBest: best.read_best,
     GetOverview: overview.read_overview,
