@@ -13,6 +13,7 @@
     ├── NotStoredYetError        the broker has the change, the store will have it later
     ├── ServiceUnavailableError  the results service does not answer
     ├── VersionMismatchError     the results service speaks another version of the protocol
+    ├── MissingPackageError      a package that is needed here is not installed
     ├── SettingsError            a setting or a URL is invalid
     ├── StoreError               the database cannot be used
     └── BrokerError              the broker cannot be used
@@ -118,6 +119,10 @@ class ServiceUnavailableError(SchedyError):
 
 class VersionMismatchError(SchedyError):
     """The results service answered with a message that this version does not expect."""
+
+
+class MissingPackageError(SchedyError, ImportError):
+    """A package of others that this needs cannot be imported."""
 
 
 class SettingsError(SchedyError):

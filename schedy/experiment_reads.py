@@ -1,18 +1,26 @@
 """What an experiment reads of its jobs."""
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from schedy.errors import InvalidValueError
 from schedy.jobs import Job
 from schedy.results.best import MOST_BEST, find_best
+from schedy.results.columns import JobColumns
+from schedy.results.lines import JobLine, PointLine, ask_jobs, ask_points
 from schedy.search.definition import Definition
 from schedy.wire.answers import BestAnswer
 from schedy.wire.base import check_text
 from schedy.wire.records import JobRecord
-from schedy.wire.requests import GetJobs, pages
+from schedy.wire.requests import GetFields, GetJobs, pages
 from schedy.worker.session import Session
 from schedy.worker.signals import ends_at_ctrl_c
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas
 
 
 class ExperimentReads(ABC):
@@ -70,6 +78,45 @@ class ExperimentReads(ABC):
         if not 1 <= n <= MOST_BEST:
             raise InvalidValueError(f"best_jobs(n) reads from 1 to {MOST_BEST} jobs, not {n!r}.")
         return list(map(self._job, self._best(n).jobs))
+
+    @ends_at_ctrl_c
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Read all jobs into a data frame, oldest first: a column for each field, hyperparameter and result.
+
+        Raises MissingPackageError without pandas.
+        """
+        from schedy.results.frames import jobs_frame  # noqa: PLC0415 - few programs need it
+
+        columns = JobColumns(self.definition, self._session.read(GetFields(experiment_uid=self.uid)))
+        return jobs_frame(columns, self._lines())
+
+    @ends_at_ctrl_c
+    def curves(self) -> "pandas.DataFrame":
+        """Read the learning curves of all attempts into a data frame: id, attempt, step, name, value.
+
+        Raises MissingPackageError without pandas.
+        """
+        from schedy.results.frames import points_frame  # noqa: PLC0415 - few programs need it
+
+        return points_frame(self._points())
+
+    @ends_at_ctrl_c
+    def to_optuna(self, storage: Any = None) -> "optuna.Study":
+        """Return a study of Optuna named after the experiment, with all its jobs: for Optuna's plots and importances.
+
+        `storage`: one of Optuna or its URL, into which the study is written; None keeps it in memory. Raises
+        ResourceExistsError if the storage has the study, InvalidValueError without an objective, and
+        MissingPackageError without Optuna.
+        """
+        from schedy.results.optuna_export import make_study  # noqa: PLC0415 - few programs need it
+
+        return make_study(self.name, self.definition, self._lines(), self._points(), storage=storage)
+
+    def _lines(self) -> Iterator[JobLine]:
+        return itertools.chain.from_iterable(ask_jobs(self._session.read, self.uid))
+
+    def _points(self) -> Iterator[PointLine]:
+        return itertools.chain.from_iterable(ask_points(self._session.read, self.uid))
 
     def _best(self, limit: int) -> BestAnswer:
         return find_best(self._session.read, self.uid, self.name, self.definition, limit=limit)

@@ -149,6 +149,7 @@ WORDS: dict[str | None, Find] = {
 PATHS: dict[str | None, click.Path] = {
     "source": click.Path(),
     "output": click.Path(),
+    "file": click.Path(),
     "config": click.Path(),
     "data_dir": click.Path(file_okay=False),
 }

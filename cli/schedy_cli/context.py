@@ -2,16 +2,17 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from schedy.errors import StoreError
 from schedy.escaping import printable
+from schedy.results.lines import JobLine, PointLine, ask_jobs, ask_points
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings, origin_of
 from schedy.wire.answers import expected
-from schedy.wire.base import A
+from schedy.wire.base import A, JobStatus
 from schedy.wire.requests import Request
 from schedy_cli.reading import Reader
 
@@ -97,6 +98,16 @@ class _StoreReader:
         with self._store.transaction() as transaction:
             return expected(request, answer_request(transaction, request))
 
+    def job_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobLine]]:
+        from schedy_store.reads.lines import job_lines  # noqa: PLC0415 - imports SQLAlchemy
+
+        return job_lines(self._store, uid, statuses)
+
+    def point_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[PointLine]]:
+        from schedy_store.reads.lines import point_lines  # noqa: PLC0415 - imports SQLAlchemy
+
+        return point_lines(self._store, uid, statuses)
+
 
 class _ServiceReader:
     def __init__(self, session: "Session") -> None:
@@ -104,6 +115,12 @@ class _ServiceReader:
 
     def ask(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
         return self._session.read(request, patience_seconds=patience_seconds)
+
+    def job_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobLine]]:
+        return ask_jobs(self.ask, uid, statuses)
+
+    def point_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[PointLine]]:
+        return ask_points(self.ask, uid, statuses)
 
 
 def ask_first(question: str) -> None:

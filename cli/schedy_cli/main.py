@@ -35,6 +35,7 @@ _COMMANDS = {
     "output": "Show what a job has written, and the traceback of its error.",
     "best": "Show the best job of an experiment, and how to run it again.",
     "watch": "Watch a search until it has ended.",
+    "export": "Write the jobs of an experiment to a file, or to Optuna.",
     "set": "Change the status, the limits or the budget of an experiment.",
     "rm": "Remove an experiment or a job.",
     "pause": "Stop starting jobs of an experiment.",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from schedy.results.lines import JobLine, PointLine
 from schedy.wire.base import A, JobStatus
 from schedy.wire.records import ExperimentRecord, JobRecord
 from schedy.wire.requests import GetExperiments, GetJobs, Request, pages
@@ -15,6 +16,14 @@ class Reader(Protocol):
 
     def ask(self, request: Request[A], *, patience_seconds: float | None = None) -> A:
         """Return the answer. Raises SchedyError for a refusal, and if no answer comes in time."""
+        ...
+
+    def job_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobLine]]:
+        """Read the jobs of an experiment page by page, oldest first, at little cost for each."""
+        ...
+
+    def point_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[PointLine]]:
+        """Read the points of all learning curves in the same way, in the order in which they were stored."""
         ...
 
 

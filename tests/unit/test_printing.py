@@ -295,7 +295,7 @@ def test_every_command_with_json_has_both_forms(command: str) -> None:
         return
     made = getattr(importlib.import_module(f"schedy_cli.commands.{command}"), f"{command}_command")
     spellings = {word for parameter in made.params for word in parameter.opts}
-    assert ("--json" in spellings) == ("--nan" in spellings)
+    assert "--nan" in spellings or "--json" not in spellings
 
 
 @pytest.mark.parametrize("words", [["list", "--nan"], ["dead", "--nan"]])

@@ -1,9 +1,7 @@
 """`schedy push`."""
 
 import contextlib
-import os
-import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +20,7 @@ from schedy_cli.parsing.argv import PairsCommand, given_pairs, pairs_option
 from schedy_cli.parsing.push_files import PUSHED_STATUSES, PushFile, check_pushed_job, open_push_file
 from schedy_cli.printing.jobs import job_json, job_paragraph
 from schedy_cli.printing.messages import print_message
+from schedy_cli.printing.progress import progress
 from schedy_cli.printing.text import JsonForm
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def _push_file(settings: Settings, name: str, source: str, *, nan_as_text: bool)
         if file.running_lines:
             print_message(f"RUNNING in the file, pushed as QUEUED: {len(file.running_lines)} job(s).")
         push = _Push(name, total=total)
-        with accounted(push.account), session_for(settings) as session, _progress(total) as advance:
+        with accounted(push.account), session_for(settings) as session, progress("Pushing", total) as advance:
             _check_lines(session, name, file)
             try:
                 with contextlib.closing(push.chunks(session, file.jobs())) as chunks:
@@ -170,13 +169,3 @@ class _Push:
             f"{text} {self._end.sent} more may be stored, now or once the service has them: look with `{newest}`"
             " before you push them again. No other will be."
         )
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield lambda _count: None
-        return
-    with click.progressbar(length=total, label="Pushing", file=sys.stderr) as bar:
-        yield bar.update

@@ -8,7 +8,7 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +16,7 @@ import click
 
 from schedy.errors import InvalidValueError
 from schedy.pushing import CheckedJob, check_new_job
+from schedy.results.columns import FIELDS, parse_heading
 from schedy.search.pushed import PushedJobs
 from schedy.values_text import parse_value
 from schedy.wire.base import JOB_STATUSES, QUEUED, RUNNING
@@ -75,7 +76,7 @@ class PushFile:
         self._limit_bytes = limit_bytes
         self._nan_as_text = nan_as_text
         self.running_lines: set[int] = set()
-        """The lines, of those read, that `list --json` has printed of a RUNNING job, which is pushed as QUEUED."""
+        """The lines, of those read, that were written of a RUNNING job, which is pushed as QUEUED."""
 
     def jobs(self, pushed: PushedJobs | None = None) -> Iterator[CheckedJob]:
         """Read the jobs from the beginning. Raises click.UsageError naming the line, also if `pushed` refuses it."""
@@ -95,22 +96,32 @@ class PushFile:
         self._file.seek(0)
         if first.startswith("["):
             raise _fault("The file is a JSON list. Write one object per line instead.")
-        return self._json_lines() if first.startswith("{") else _csv_rows(self._file)
+        return self._json_lines() if first.startswith("{") else self._csv_rows()
 
     def _json_lines(self) -> _Lines:
         for number, line in enumerate(self._file, start=1):
             if not line.strip():
                 continue
-            job = _json_object(line, number)
+            printed = _json_object(line, number)
+            is_flat = _is_exported(printed)
+            job = _nested(printed, number, is_exported=True) if is_flat else printed
             fields = {field: value for field, value in job.items() if field in _FIELDS}
             if self._nan_as_text:
                 fields = {field: _numbers_in(value) for field, value in fields.items()}
-            if "id" in job:
+            if "id" in printed:
+                self._complete(fields, number)
+            yield number, fields
+
+    def _csv_rows(self) -> _Lines:
+        for number, cells in _csv_lines(self._file):
+            is_exported = _is_exported(cells)
+            fields = _nested(_csv_values(cells, number), number, is_exported=is_exported)
+            if is_exported:
                 self._complete(fields, number)
             yield number, fields
 
     def _complete(self, fields: dict[str, Any], number: int) -> None:
-        """Make a new job of one that `list --json` printed."""
+        """Make a new job of one that `list --json` or `schedy export` has written."""
         if fields.get("quality", 0.0) is None:
             fields["quality"] = math.nan
         if fields.get("status") == RUNNING:
@@ -123,6 +134,8 @@ def _json_object(line: str, number: int) -> dict[str, Any]:
         job = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise _fault(f"Line {number} is not JSON: {error}.") from None
+    if isinstance(job, dict) and _is_exported(job):
+        return job
     if not isinstance(job, dict) or "hyperparameters" not in job:
         raise _fault(f'Line {number} has no "hyperparameters".')
     unknown = [field for field in job if field not in _FIELDS and field not in _PRINTED_FIELDS]
@@ -146,7 +159,8 @@ def _numbers_in(value: Any) -> Any:
     return value
 
 
-def _csv_rows(file: IO[str]) -> _Lines:
+def _csv_lines(file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the cells of each row by their headings."""
     rows = csv.reader(file, strict=True, skipinitialspace=True, delimiter=_delimiter(file))
     try:
         header = [name.strip() for name in next(rows, [])]
@@ -155,7 +169,9 @@ def _csv_rows(file: IO[str]) -> _Lines:
         for row in rows:
             cells = [cell.strip() for cell in row]
             if any(cells):
-                yield rows.line_num, _csv_job(header, cells, rows.line_num)
+                if len(cells) != len(header):
+                    raise _fault(f"Line {rows.line_num} has {len(cells)} cells, the header has {len(header)}.")
+                yield rows.line_num, dict(zip(header, cells, strict=True))
     except csv.Error as error:
         raise _fault(f"Line {rows.line_num} is not CSV: {error}.") from None
 
@@ -167,21 +183,35 @@ def _delimiter(file: IO[str]) -> str:
     return next((character for character in ",;\t" if character in header), ",")
 
 
-def _csv_job(header: list[str], row: list[str], number: int) -> dict[str, Any]:
-    if len(row) != len(header):
-        raise _fault(f"Line {number} has {len(row)} cells, the header has {len(header)}.")
-    hyperparameters: dict[str, Any] = {}
-    results: dict[str, Any] = {}
-    for name, cell in zip(header, row, strict=True):
-        if not cell:
+def _csv_values(cells: dict[str, str], number: int) -> dict[str, Any]:
+    """Return the values of the cells that are not empty. Those that no new job can have are left out."""
+    is_exported = _is_exported(cells)
+    values: dict[str, Any] = {}
+    for heading, cell in cells.items():
+        if not cell or (is_exported and heading in FIELDS and heading not in _FIELDS):
             continue
         try:
-            value = parse_value(cell)
+            values[heading] = parse_value(cell)
         except ValueError as error:
-            raise _fault(f"Line {number}, column {name}: {cell}: {error}.") from None
-        kind, _, rest = name.partition(".")
-        if kind == "result" and rest.strip():
-            results[rest.strip()] = value
-        else:
-            hyperparameters[name] = value
-    return {"hyperparameters": hyperparameters, "results": results}
+            raise _fault(f"Line {number}, column {heading}: {cell}: {error}.") from None
+    return values
+
+
+def _is_exported(fields: Collection[str]) -> bool:
+    """Return whether a line has columns of `schedy export`, whose other headings are hyperparameters and results."""
+    return "id" in fields and "status" in fields and "hyperparameters" not in fields
+
+
+def _nested(flat: dict[str, Any], number: int, *, is_exported: bool) -> dict[str, Any]:
+    """Return the fields of a job whose hyperparameters and results have a heading each."""
+    job: dict[str, Any] = {"hyperparameters": {}, "results": {}}
+    for heading, value in flat.items():
+        source, name = parse_heading(heading)
+        if source == "column" and is_exported:
+            job[name] = value
+            continue
+        values = job["results" if source == "result" else "hyperparameters"]
+        if name in values:
+            raise _fault(f"Line {number} has the {source} {name!r} twice.")
+        values[name] = value
+    return job

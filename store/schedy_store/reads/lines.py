@@ -93,5 +93,6 @@ def _characters(row: Row[Any]) -> int:
 
 
 def _point_line(row: Row[Any]) -> PointLine:
-    _key, job_id, attempt, step, name, value = row
+    cells: Sequence[Any] = row
+    _key, job_id, attempt, step, name, value = cells
     return PointLine(job_id, attempt, step, shown_name(name), value)
