@@ -68,7 +68,13 @@ class Terminal:
 @contextlib.contextmanager
 def terminal(machine: Machine, *words: str, **variables: str) -> Iterator[Terminal]:
     """Run a command on a terminal, without the store: it asks the results service."""
-    environment = {**machine.environment, "TERM": "xterm-256color", "SCHEDY_DATA_DIR": f"{machine.folder}/elsewhere"}
+    environment = {
+        **machine.environment,
+        "TERM": "xterm-256color",
+        "COLUMNS": "80",
+        "LINES": "24",
+        "SCHEDY_DATA_DIR": f"{machine.folder}/elsewhere",
+    }
     del environment["SCHEDY_STORE_URL"]
     started = Terminal([*SCHEDY, *words], environment | variables)
     try:

@@ -12,7 +12,7 @@ import tty
 from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -43,11 +43,17 @@ class Screen:
 
     @property
     def width(self) -> int:
-        return self._console.size.width
+        return self._size().width
 
     @property
     def height(self) -> int:
-        return self._console.size.height
+        return self._size().height
+
+    def _size(self) -> ConsoleDimensions:
+        """Ask the terminal itself: the variables COLUMNS and LINES do not change with it."""
+        columns, lines = os.get_terminal_size(sys.stdout.fileno())
+        self._console.size = size = ConsoleDimensions(columns or 80, lines or 24)
+        return size
 
     def draw(self, lines: Sequence[Text], trouble: str) -> None:
         """Show these lines and, in the last line of the terminal, a trouble or how to leave."""
