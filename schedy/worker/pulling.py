@@ -19,7 +19,7 @@ from schedy.worker.claims import new_hold
 from schedy.worker.holds import Hold
 from schedy.worker.session import Session
 from schedy.worker.signals import end_if_stopped
-from schedy.worker.tickets import HeldTicket, QueueMissingError, Taking
+from schedy.worker.tickets import HeldTicket, QueueMissingError, Taking, TakingStoppedError
 
 J = TypeVar("J")
 
@@ -123,6 +123,9 @@ class _Pull:
             except QueueMissingError:
                 self._wait_for_queue()
                 continue
+            except TakingStoppedError:
+                end_if_stopped()
+                raise
             if ticket is None:
                 self._ask_search()
                 continue

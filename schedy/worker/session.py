@@ -24,7 +24,7 @@ from schedy.worker.holds import Hold
 from schedy.worker.leases import Leases
 from schedy.worker.outputs import Outputs
 from schedy.worker.reports import Reports
-from schedy.worker.signals import close_in_children
+from schedy.worker.signals import call_at_stop, close_in_children
 from schedy.worker.tickets import TicketSource
 from schedy.worker.undelivered import deliver, keep
 from schedy.worker.worker_name import this_worker
@@ -60,6 +60,7 @@ class Session:
         self._has_delivered = False
         self.crash_loop = CrashLoop(limit=settings.crash_limit, within_seconds=settings.crash_seconds)
         close_in_children(self.calls.connection)
+        call_at_stop(self.tickets.stop_sometime)
         atexit.register(self.close)
         self.calls.listen(on_ended=lambda: atexit.unregister(self.close))
         self.calls.start()

@@ -21,6 +21,8 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 _connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+_stoppers: "list[weakref.WeakMethod[Callable[[], None]]]" = []
+"""What is called at a stop signal: a list, which a handler may read whatever it interrupts."""
 
 
 @dataclass(slots=True)
@@ -38,6 +40,11 @@ class _StopSignals:
     def note(self, number: int) -> None:
         self.came.append(signal.Signals(number))
         self.noted_at = time.monotonic()
+        if _ends_the_process(number):
+            for stopper in tuple(_stoppers):
+                stop = stopper()
+                if stop is not None:
+                    stop()
 
 
 _stop_signals = _StopSignals()
@@ -73,10 +80,18 @@ def end_if_stopped() -> None:
     It was caught then, or ends another thread. Raises KeyboardInterrupt or SystemExit, in other threads than the main
     one always SystemExit. At a prompt and in a notebook Ctrl-C ends what runs, and nothing more.
     """
-    is_interactive = hasattr(sys, "ps1")
     for number in _stop_signals.came:
-        if number != signal.SIGINT or not is_interactive:
+        if _ends_the_process(number):
             _end_again(number)
+
+
+def call_at_stop(stop: Callable[[], None]) -> None:
+    """Call a bound method at each stop signal that ends the process, in its handler, while its object is there."""
+    _stoppers.append(weakref.WeakMethod(stop, _stoppers.remove))
+
+
+def _ends_the_process(number: int) -> bool:
+    return number != signal.SIGINT or not hasattr(sys, "ps1")
 
 
 def _end_again(number: signal.Signals) -> None:
@@ -141,6 +156,7 @@ def _close_in_child() -> None:
     for connection in list(_connections):
         connection.close_in_child()
     _connections.clear()
+    _stoppers.clear()
     _stop_signals.came.clear()
 
 

@@ -263,6 +263,11 @@ def test_show_has_lines_for_what_is_set() -> None:
             ["random", "--maxjobs", "40"],
             "No such option --maxjobs. Did you mean --max-jobs? A hyperparameter is written --maxjobs 'uniform(0, 1)'.",
         ),
+        (
+            ["tpe", "--warm-start", "Old"],
+            "No such option --warm-start. Did you mean --from-experiment? A hyperparameter is written"
+            " --warm-start 'uniform(0, 1)'.",
+        ),
         (["random", "--lr", "0.1"], "No such option --lr. A hyperparameter is written --lr 'uniform(0, 1)'."),
         (["random", "-lr", "const(1)"], "No such option -lr. A hyperparameter is written --lr 'uniform(0, 1)'."),
         (["random", "x", "const", "True"], "x: const True: write true for the JSON value"),

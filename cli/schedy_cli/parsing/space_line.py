@@ -29,6 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Described = tuple[str, list[str]]
 """The name of a hyperparameter, and the words that describe it, as `read_distribution` takes them."""
 _KEY = "schedy.space_line"
+_OTHER_NAMES = {"warm-start": "from-experiment"}
+"""Settings of a definition in a file whose options have other names."""
 
 
 @dataclass
@@ -182,8 +184,9 @@ def _refuse_distribution(option: str, values: list[str]) -> None:
 
 
 def _no_such_option(option: str, options: Options) -> click.UsageError:
-    known = [spelling.removeprefix("--") for spelling in options if spelling.startswith("--")]
-    close = difflib.get_close_matches(option.lstrip("-"), known, n=1)
-    hint = f" Did you mean --{close[0]}?" if close else ""
+    known = {spelling.removeprefix("--"): spelling for spelling in options if spelling.startswith("--")}
+    known |= {name: f"--{other}" for name, other in _OTHER_NAMES.items()}
+    close = difflib.get_close_matches(option.lstrip("-").replace("_", "-"), known, n=1)
+    hint = f" Did you mean {known[close[0]]}?" if close else ""
     example = f"--{option.lstrip('-')} 'uniform(0, 1)'"
     return click.UsageError(f"No such option {option}.{hint} A hyperparameter is written {example}.")
