@@ -9,11 +9,13 @@ import sys
 import textwrap
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.acceptance.conftest import SCHEDY, Machine
 from tests.acceptance.test_examples import commands, jobs_of
+from tests.forwarder import Forwarder
 from tests.support import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +144,8 @@ def test_what_is_wrong_with_the_command_costs_no_job(served: Machine, tmp_path: 
     assert "Digits is complete: 4 DONE.\nBest acc 1 (" in printed
 
 
-STUBBORN = "trap '' TERM; sleep 71 & echo acc 0.5; echo on > $SCHEDY_DIR/on; while :; do sleep 0.1; done"
+SLEEPER = f"71.{os.getpid()}"
+STUBBORN = f"trap '' TERM; sleep {SLEEPER} & echo acc 0.5; echo on > $SCHEDY_DIR/on; while :; do sleep 0.1; done"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
@@ -161,9 +164,10 @@ def test_a_signal_gives_the_jobs_back_and_ends_every_process(served: Machine, nu
         worker.send_signal(number)
         said, _ = worker.communicate(timeout=20)
     how = "Interrupted" if number == signal.SIGINT else "Stopped by SIGUSR1"
-    assert said == f"{how}; 2 job(s) were given back and are queued again.\n"
+    assert said.splitlines()[-1] == f"{how}; 2 job(s) were given back and are queued again."
+    assert "Traceback" not in said
     assert worker.returncode == 128 + number
-    assert processes_with("sleep\00071") == []
+    assert processes_with(f"sleep\0{SLEEPER}") == []
     assert [job["status"] for job in jobs_of(served, "Stopped")] == ["QUEUED"] * 2
 
 
@@ -180,7 +184,34 @@ def test_cancelled_jobs_and_a_killed_worker(served: Machine) -> None:
     assert job_by_status(served, "Long")["PRUNED"]["results"] == {"acc": 0.5}
     wait_until(lambda: output_of(served, "Long", second) == "acc 0.5\n", what="the output of the other")
     worker.kill()
-    wait_until(lambda: processes_with("sleep\00071") == [], what="the end of the programs")
-    served.ok("run", "Long", "--", "echo", "acc", "1")
+    wait_until(lambda: processes_with(f"sleep\0{SLEEPER}") == [], what="the end of the programs")
+    assert served.schedy("run", "Long", "--", "echo", "acc", "1").returncode == 0
     job = json.loads(served.ok("show", "Long", second, "--json"))
     assert (job["status"], job["attempt"], job["results"]) == ("DONE", 2, {"acc": 1})
+
+
+def test_results_of_trials_that_end_while_the_broker_is_away_are_kept_and_delivered(served: Machine) -> None:
+    port = urlsplit(served.settings.broker_url).port
+    served.ok("add", "Away", *SPACE, "--max-jobs", "2")
+    runs = served.settings.data_dir / "runs" / "Away"
+    waiting = "echo on > $SCHEDY_DIR/on; until [ -e $SCHEDY_DIR/go ]; do sleep 0.1; done; echo acc 0.25"
+    with Forwarder(int(port or 0)) as forwarder:
+        url = served.settings.broker_url.replace(f":{port}/", f":{forwarder.port}/")
+        served.environment |= {"SCHEDY_BROKER_URL": url, "SCHEDY_CLOSE_SECONDS": "0.5"}
+        worker = served.start(*SCHEDY, "run", "Away", "-j", "2", "--style", "env", "--", "sh", "-c", waiting)
+        wait_until(lambda: len(list(runs.glob("*/on"))) == 2, what="two trials")
+        forwarder.cut(refuse=True)
+        for started in runs.glob("*/on"):
+            started.with_name("go").touch()
+        logs = served.settings.data_dir / "output" / "Away"
+        wait_until(lambda: [log.read_text() for log in logs.iterdir()] == ["acc 0.25\n"] * 2, what="their ends")
+        worker.send_signal(signal.SIGINT)
+        said, _ = worker.communicate(timeout=30)
+        assert worker.returncode == 130
+        assert "Interrupted; the end of 2 trial(s) could not be reported.\n" in said
+        assert "Traceback" not in said
+        forwarder.resume()
+        done = served.schedy("run", "Away", "--", "false")
+    assert done.returncode == 0
+    assert done.stderr.count(", kept by an earlier worker, are stored.\n") == 2
+    assert [job["results"] for job in jobs_of(served, "Away")] == [{"acc": 0.25}] * 2

@@ -103,6 +103,15 @@ def test_a_program_that_makes_up_names_does_not_fill_the_store() -> None:
     assert findings.missing == []
 
 
+def test_what_cannot_be_stored_is_left_out() -> None:
+    output = f"{'n' * 201} 5\n{'9' * 400} loss {'9' * 400}\n" + '{"loss": 1, "\\ud800": 2, "": 3}\n'
+    lines = OutputLines()
+    findings = Findings(["loss"])
+    findings.read(lines.feed(output.encode()))
+    assert findings.results == {"loss": 1}
+    assert findings.take_points() == {1: {"loss": math.inf}, 2: {"loss": 1}}
+
+
 def test_long_and_odd_lines_cost_little_time() -> None:
     odd = [b"a " * 30000, b"a 1 " * 15000 + b"!", b"'" * 60000, b"a-" * 30000, b"step " * 12000, b"\x1b[" * 30000]
     findings = Findings(["loss"])

@@ -26,7 +26,7 @@ from schedy_cli.running.progress import (
     stopped_text,
 )
 from schedy_cli.running.trials import Stopping, TrialEnd, Trials, TrialSettings
-from schedy_cli.running.worker import Event, SlotEnd, StillRunning, StopSignal, Worker
+from schedy_cli.running.worker import Event, NoTrialYet, SlotEnd, StillRunning, StopSignal, Worker
 
 _PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 2.0
@@ -109,17 +109,18 @@ class ExperimentRun:
             until_empty=self._options.until_empty,
             stop_signals=self._options.stop_signals,
         )
+        progress.look()
         worker.run(lambda event: self._handle(event, progress), db.session.stop_taking)
+        if self._signal is not None:
+            given_back = progress.outcomes["given back"]
+            print_message(stopped_text(self._signal, given_back=given_back, unfinished=worker.unfinished))
+            return _SIGNAL_EXIT + self._signal
         return self._summary(progress, None if self._stopping.now.is_set() else self._look(db, record))
 
     def _handle(self, event: Event, progress: Progress) -> None:
         match event:
             case TrialEnd():
-                progress.trial(event)
-                if event.outcome == "lost":
-                    print_message(f"Job {event.job_id} does not count here: {event.detail}")
-                if event.outcome == "refused":
-                    self._refused = self._refused or event
+                self._handle_trial(event, progress)
             case SlotEnd(NoJobError() as reason):
                 self._nothing_left = reason
             case SlotEnd(reason) if reason is not None:
@@ -127,10 +128,19 @@ class ExperimentRun:
                 self._stopping.after_trials = True
             case StopSignal():
                 self._signal = self._signal or event.number
+            case NoTrialYet():
+                print_message(f"Waiting for a job of {self._name}; Ctrl-C ends this.")
             case StillRunning():
                 print_message(
                     still_running_text(event, self._options.grace_seconds if self._stopping.now.is_set() else None)
                 )
+
+    def _handle_trial(self, end: TrialEnd, progress: Progress) -> None:
+        progress.trial(end)
+        if end.outcome == "lost":
+            print_message(f"Job {end.job_id} does not count here: {end.detail}")
+        if end.outcome == "refused":
+            self._refused = self._refused or end
 
     def _look(self, db: schedy.SchedyDB, record: ExperimentRecord) -> OverviewAnswer | None:
         """Ask how the experiment is getting on; None if no answer comes soon, or it is gone."""
@@ -141,13 +151,10 @@ class ExperimentRun:
 
     def _summary(self, progress: Progress, look: OverviewAnswer | None) -> int:
         """Print how it ended; return the exit code. Raises the error that ended it."""
-        given_back = progress.outcomes["given back"] + progress.outcomes["refused"]
         if self._refused is not None:
+            given_back = progress.outcomes["given back"] + progress.outcomes["refused"]
             print_message(refused_text(self._refused, given_back))
             return 1
-        if self._signal is not None:
-            print_message(stopped_text(self._signal, given_back))
-            return _SIGNAL_EXIT + self._signal
         if isinstance(self._fault, UnhealthyWorkerError):
             traceback = progress.last_crash.traceback if progress.last_crash else None
             print_message(f"{traceback}\n\nError: {self._fault}" if traceback else f"Error: {self._fault}")

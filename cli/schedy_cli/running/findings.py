@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from schedy.wire.values import LONGEST_NAME
 from schedy_cli.running.output_lines import plain
 
 Values = dict[str, float]
 
 MOST_NAMES = 1000
 """Names of results that are kept: a program that makes up names must not fill the store."""
+_MOST_DIGITS = 18
 RESULTS_HEADING = b"--- RESULTS ---"
 
 _NAME = rb"[A-Za-z_\x80-\xff][\w./@%\x80-\xff-]*+"
@@ -97,7 +99,7 @@ class Findings:
 
     def _read_json(self, line: bytes) -> None:
         try:
-            content = json.loads(line)
+            content = json.loads(line, parse_int=lambda word: _number(word.encode()))
         except (ValueError, RecursionError):
             if self.broken_json is None:
                 self.broken_json = line.decode("utf-8", "replace")
@@ -142,14 +144,16 @@ class Findings:
 
     def _keep(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
-            if name in self.results or len(self.results) < MOST_NAMES or name in self._objectives:
+            has_room = name in self.results or len(self.results) < MOST_NAMES or name in self._objectives
+            if has_room and _is_storable(name):
                 self.results[name] = value
 
     def _add_point(self, values: Mapping[str, float], step: int | None) -> None:
         if step is None:
             self._count += 1
             step = self._count
-        self._points.setdefault(step, {}).update(values)
+        storable = {name: value for name, value in values.items() if _is_storable(name)}
+        self._points.setdefault(step, {}).update(storable)
 
 
 def names_in(text: str) -> list[str]:
@@ -175,9 +179,14 @@ def _numbers(matches: Iterable[re.Match[bytes]]) -> Values:
 
 def _number(word: bytes) -> float:
     try:
-        return int(word)
+        return int(word) if len(word) <= _MOST_DIGITS else float(word)
     except ValueError:
         return float(word)
+
+
+def _is_storable(name: str) -> bool:
+    """Return True for a name that results may have: not too long, and of characters that UTF-8 has."""
+    return 0 < len(name) <= LONGEST_NAME and (name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name))
 
 
 def _step_in(line: bytes) -> int | None:

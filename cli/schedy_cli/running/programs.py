@@ -104,12 +104,11 @@ class Programs:
             self._tell(f"-{program.pid}")
         return code
 
-    def kill_all(self) -> None:
-        """Kill the programs that run."""
+    @property
+    def running(self) -> int:
+        """The number of programs that run."""
         with self._lock:
-            running = list(self._running.values())
-        for program in running:
-            program.signal(signal.SIGKILL)
+            return len(self._running)
 
     def close(self) -> None:
         """End the guard."""

@@ -34,16 +34,16 @@ class Progress:
         self,
         name: str,
         definition: Definition,
-        look: Callable[[], OverviewAnswer | None],
+        ask: Callable[[], OverviewAnswer | None],
         ended_here: Callable[[], int],
     ) -> None:
-        """`look` asks how the experiment is getting on; it returns None if that cannot be found out now.
+        """`ask` asks how the experiment is getting on; it returns None if that cannot be found out now.
 
         `ended_here` returns how many trials of this worker have ended, also those not printed yet.
         """
         self._name = name
         self._definition = definition
-        self._look = look
+        self._ask = ask
         self._ended_here = ended_here
         self._seen: OverviewAnswer | None = None
         self._look_due = 0.0
@@ -59,21 +59,22 @@ class Progress:
         if end.outcome == "CRASHED":
             self.last_crash = end
         if end.outcome in FINAL_STATUSES:
-            self._update()
+            self.look()
+            printed = sum(self.outcomes[outcome] for outcome in FINAL_STATUSES)
+            self._number = max(self._number + 1, self._elsewhere + printed)
             click.echo(_fitted("  ".join(self._parts(end))))
 
-    def _update(self) -> None:
-        now = time.monotonic()
-        if now >= self._look_due and (found := self._look()):
+    def look(self) -> None:
+        """Look at the experiment, unless that was done a moment ago."""
+        if time.monotonic() >= self._look_due and (found := self._ask()):
             self._look_due = time.monotonic() + _LOOK_SECONDS
             self._seen = found
-            self._elsewhere = max(0, ended_jobs(found.experiment) - self._ended_here())
-        printed = sum(self.outcomes[outcome] for outcome in FINAL_STATUSES)
-        self._number = max(self._number + 1, self._elsewhere + printed)
+            self._elsewhere = max(self._elsewhere, ended_jobs(found.experiment) - self._ended_here())
 
     def _parts(self, end: TrialEnd) -> Iterator[str]:
         seen = self._seen
-        of = "" if seen is None or seen.open_jobs is None else f"/{ended_jobs(seen.experiment) + seen.open_jobs}"
+        total = None if seen is None or seen.open_jobs is None else ended_jobs(seen.experiment) + seen.open_jobs
+        of = "" if total is None else f"/{total}"
         line = f"[{self._number}{of}] {end.job_id} {self._values(end)}in {duration(end.seconds)}"
         if end.outcome == "CRASHED":
             yield f"{line}: {printable(end.detail.splitlines()[0])}"
@@ -83,7 +84,7 @@ class Progress:
             return
         if best := self._best(seen):
             yield f"best {short_value(best.results[self._definition.objectives[0].result])} ({best.job_id})"
-        if seen.open_jobs and seen.seconds_left is not None:
+        if seen.seconds_left is not None and self._number != total:
             yield f"{about(seen.seconds_left)} left"
 
     def _values(self, end: TrialEnd) -> str:
@@ -127,12 +128,16 @@ def still_running_text(event: StillRunning, grace_seconds: float | None) -> str:
     return f"Waiting for {event.count} trial(s) {until}."
 
 
-def stopped_text(number: int, given_back: int) -> str:
-    """Return the sentence of a worker that a signal has stopped."""
-    how = "Interrupted" if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}"
-    if not given_back:
-        return f"{how}; no job was running."
-    return f"{how}; {given_back} job(s) were given back and are queued again."
+def stopped_text(number: int, *, given_back: int, unfinished: int) -> str:
+    """Return the sentence of a worker that a signal has stopped; `unfinished` trials could not report their end."""
+    parts = ["Interrupted" if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}"]
+    if given_back:
+        parts.append(f"{given_back} job(s) were given back and are queued again")
+    if unfinished:
+        parts.append(f"the end of {unfinished} trial(s) could not be reported")
+    if not given_back and not unfinished:
+        parts.append("no job was running")
+    return f"{'; '.join(parts)}."
 
 
 def refused_text(end: TrialEnd, given_back: int) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,25 +41,35 @@ class TrialEnd:
 
 
 class Stopping:
-    """The wish that this worker ends. Any thread may use it; signal handlers write it."""
+    """The wish that this worker ends. Any thread may use it; signal handlers call `stop`."""
 
     def __init__(self, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
         self.now = threading.Event()
         """Set if trials that run are to be ended, and their jobs given back."""
-        self.at_once = False
-        """True if they get no grace time."""
         self.after_trials = False
         """True if no more jobs are to be taken."""
+        self._at_once = False
+        self._since = 0.0
+
+    def stop(self) -> None:
+        """End the trials that run; the second time, without a grace time."""
+        self._at_once = self.now.is_set()
+        self._since = time.monotonic()
+        self.now.set()
 
     @property
     def soon(self) -> bool:
         """True if no more jobs are to be taken."""
         return self.after_trials or self.now.is_set()
 
+    def is_past(self, seconds: float) -> bool:
+        """Return True if trials were told to end so many seconds ago."""
+        return self.now.is_set() and time.monotonic() > self._since + seconds
+
     def grace(self) -> float:
         """Return the seconds between SIGTERM and SIGKILL."""
-        return 0.0 if self.at_once else self._grace_seconds
+        return 0.0 if self._at_once else self._grace_seconds
 
 
 @dataclass(frozen=True)

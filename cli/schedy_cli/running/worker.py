@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -14,8 +15,11 @@ from schedy.errors import UnhealthyWorkerError
 from schedy_cli.running.programs import Programs
 from schedy_cli.running.trials import Stopping, TrialEnd, Trials, give_back
 
-_JOIN_SECONDS = 10.0
+_JOIN_SECONDS = 5.0
 _LONG_END_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
+_REPORT_SECONDS = 3.0
+_LONG_START_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,12 @@ class StillRunning:
     count: int
 
 
-Event = TrialEnd | SlotEnd | StopSignal | StillRunning
+@dataclass(frozen=True, slots=True)
+class NoTrialYet:
+    """For a while there was no job to take."""
+
+
+Event = TrialEnd | SlotEnd | StopSignal | StillRunning | NoTrialYet
 
 
 class Worker:
@@ -80,33 +89,49 @@ class Worker:
                 thread.start()
             try:
                 self._follow(handle)
+                stop_taking()  # else a slot that waits takes a job that another gives back
                 self._await_trials(handle)
             except BaseException:
-                self._stopping.now.set()
+                self._stopping.stop()
+                stop_taking()
                 self._await_trials(lambda _event: None)
                 raise
             finally:
-                stop_taking()
+                until = time.monotonic() + (_JOIN_SECONDS if not self.unfinished else 0.0)
                 for thread in threads:
-                    thread.join(_JOIN_SECONDS)
+                    thread.join(max(0.0, until - time.monotonic()))
 
     def _follow(self, handle: Callable[[Event], None]) -> None:
         left = self._slots
+        patience: float | None = _LONG_START_SECONDS
         while left and not self._stopping.soon:
-            event = self._next_event()
+            try:
+                event = self._next_event(patience)
+            except Empty:
+                event = NoTrialYet()
+            patience = None
+            if isinstance(event, NoTrialYet) and self._begun:
+                continue
             left -= isinstance(event, SlotEnd)
             handle(event)
 
     def _await_trials(self, handle: Callable[[Event], None]) -> None:
-        """Wait until no trial runs: those that do end by themselves, or are ended by their threads."""
-        pause: float | None = _LONG_END_SECONDS
-        while self._unfinished():
+        """Wait until no trial runs: those that do end by themselves, or are ended by their threads.
+
+        After a stop signal the reports of trials that have ended are waited for, but not for ever: the broker may be
+        away, and what it does not take is kept in a file when the connection is closed.
+        """
+        began, is_said = time.monotonic(), False
+        while self.unfinished:
             try:
-                event = self._next_event(pause)
+                handle(self._next_event(_LOOK_SECONDS))
             except Empty:
-                pause = None
-                event = StillRunning(self._unfinished())
-            handle(event)
+                running = self._programs.running
+                if not running and self._stopping.is_past(_REPORT_SECONDS):
+                    return
+                if running and not is_said and time.monotonic() > began + _LONG_END_SECONDS:
+                    is_said = True
+                    handle(StillRunning(running))
 
     def _next_event(self, timeout: float | None = None) -> Event:
         event = self._events.get(timeout=timeout)
@@ -115,8 +140,9 @@ class Worker:
                 self._ended += 1
         return event
 
-    def _unfinished(self) -> int:
-        """Return the number of trials whose end was not passed on yet."""
+    @property
+    def unfinished(self) -> int:
+        """The number of trials whose end was not passed on yet."""
         with self._lock:
             return self._begun - self._ended
 
@@ -139,8 +165,8 @@ class Worker:
                 give_back(job)
             else:
                 end = self._trials.run(job, slot)
-            if end.outcome == "refused":
-                self._stopping.now.set()
+            if end.outcome == "refused" and not self._stopping.now.is_set():
+                self._stopping.stop()
         finally:
             self._events.put(end)
 
@@ -158,6 +184,5 @@ class Worker:
                 signal.signal(number, handler)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
-        self._stopping.at_once = self._stopping.now.is_set()
-        self._stopping.now.set()
+        self._stopping.stop()
         self._events.put(StopSignal(number))
