@@ -1,11 +1,13 @@
 """What an experiment reads of its jobs."""
 
+import html
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from schedy.errors import InvalidValueError
+from schedy.errors import InvalidValueError, SchedyError
+from schedy.job_list import JobList
 from schedy.jobs import Job
 from schedy.results.best import MOST_BEST, find_best
 from schedy.results.columns import JobColumns
@@ -21,6 +23,8 @@ from schedy.worker.signals import ends_at_ctrl_c
 if TYPE_CHECKING:
     import optuna
     import pandas
+
+    from schedy.results.plots.notebook import Plots
 
 
 class ExperimentReads(ABC):
@@ -70,14 +74,29 @@ class ExperimentReads(ABC):
         return self._job(self._best(1).jobs[0])
 
     @ends_at_ctrl_c
-    def best_jobs(self, n: int = MOST_BEST) -> list[Job]:
+    def best_jobs(self, n: int = MOST_BEST) -> JobList:
         """Read up to `n` of the best jobs, the best first; with several objectives, those of the Pareto front.
 
         Raises NotFoundError, saying why, if there is none.
         """
         if not 1 <= n <= MOST_BEST:
             raise InvalidValueError(f"best_jobs(n) reads from 1 to {MOST_BEST} jobs, not {n!r}.")
-        return list(map(self._job, self._best(n).jobs))
+        return JobList(map(self._job, self._best(n).jobs))
+
+    @property
+    def plot(self) -> "Plots":
+        """Its plots: ``experiment.plot.history()``, `parallel`, `importance`, `curves`, `slice`, `timeline`."""
+        from schedy.results.plots.notebook import Plots  # noqa: PLC0415 - workers do without
+
+        return Plots(self._session.read, self.uid)
+
+    def _repr_html_(self) -> str:
+        from schedy.results.plots.notebook import shown_experiment  # noqa: PLC0415 - for notebooks alone
+
+        try:
+            return shown_experiment(self._session.read, self.uid)
+        except SchedyError:  # it is not stored, or cannot be read now
+            return html.escape(repr(self))
 
     @ends_at_ctrl_c
     def to_pandas(self) -> "pandas.DataFrame":

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError, NotFoundError, SchedyError
 from schedy.experiment_reads import ExperimentReads
+from schedy.job_list import JobList
 from schedy.jobs import Job
 from schedy.pushing import check_fields, push_chunks
 from schedy.search.checks import changed_definition, check_search
@@ -172,7 +173,7 @@ class Experiment(ExperimentReads):
         return self.add_jobs([job])[0]
 
     @ends_at_ctrl_c
-    def add_jobs(self, jobs: Iterable[Mapping[str, Any]]) -> list[Job]:
+    def add_jobs(self, jobs: Iterable[Mapping[str, Any]]) -> JobList:
         """Store many jobs, each a dict with the arguments of `add_job`; return them in order.
 
         All are checked before the first is sent: a job of a search has all its hyperparameters.
@@ -183,7 +184,7 @@ class Experiment(ExperimentReads):
         if any(job.new.token is not None for job in new_jobs):
             end_if_stopped()
             handle_stop_signals(session.settings.stop_signal_names)
-        stored: list[Job] = []
+        stored = JobList()
         for chunk, answer in push_chunks(session, self._name, self.uid, new_jobs):
             if answer.warnings:
                 _log.warning("%s: %s", self._name, " ".join(answer.warnings))

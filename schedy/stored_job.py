@@ -42,6 +42,11 @@ class StoredJob:
     def __repr__(self) -> str:
         return f"<Job {self.job_id} of {self._experiment.name!r}: {self.status}>"
 
+    def _repr_html_(self) -> str:
+        from schedy.results.html import job_html  # noqa: PLC0415 - for notebooks alone
+
+        return job_html(self._record, self.results)
+
     @property
     def job_id(self) -> str:
         """Six characters, unique in the experiment."""

@@ -33,6 +33,7 @@ _COMMANDS = {
     "list": "List experiments, or the jobs of one.",
     "show": "Show an experiment or a job.",
     "output": "Show what a job has written, and the traceback of its error.",
+    "plot": "Draw plots of an experiment: a page, a picture, or in the terminal.",
     "best": "Show the best job of an experiment, and how to run it again.",
     "watch": "Watch a search until it has ended.",
     "export": "Write the jobs of an experiment to a file, or to Optuna.",

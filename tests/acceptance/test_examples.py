@@ -10,8 +10,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 from tests.acceptance.conftest import Machine
 from tests.support import wait_until
@@ -154,6 +156,30 @@ def test_asha_ends_bad_jobs_early(served: Machine) -> None:
     assert all(job["results"]["epochs"] == 20 for job in jobs if job["status"] == "DONE")
     assert any(job["results"]["epochs"] < 20 for job in jobs if job["status"] == "PRUNED")
     assert served.ok(*others[0][1:]).startswith("status\tepochs\tloss\nDONE\t20\t")
+    _reads_and_plots(served, ROOT / "examples" / "notebook.ipynb")
+
+
+def _reads_and_plots(machine: Machine, path: Path) -> None:
+    """Execute a notebook about a search that has ended: what its cells show."""
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in machine.environment.items():
+            patch.setenv(name, value)
+        NotebookClient(notebook, timeout=SECONDS, kernel_name="python3").execute()
+    shown = {cell.source: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
+    figures = [
+        source
+        for source, outputs in shown.items()
+        if ".plot." in source and "application/vnd.plotly.v1+json" in outputs[0].data
+    ]
+    assert len(figures) == 5
+    tables = [shown[source][0].data["text/html"] for source in ("experiment.best_job()", "experiment.best_jobs(5)")]
+    assert all("<table>" in table and "rate" in table for table in tables)
+    (experiment,) = (
+        outputs[0].data["text/html"] for source, outputs in shown.items() if source.endswith("\nexperiment")
+    )
+    assert "<polyline" in experiment
+    assert "minimize loss" in experiment
 
 
 def test_a_population_goes_on_from_the_checkpoints_of_its_best(served: Machine) -> None:

@@ -125,23 +125,24 @@ def test_the_front_is_what_no_other_job_beats(desk: Desk, objectives: list[dict[
 
 def test_a_sample_has_the_best_and_all_that_were_the_best(desk: Desk) -> None:
     chance = random.Random(5)  # noqa: S311
-    experiment = search(desk, objectives=[ACCURACY], constraints=[{"result": "acc", "at_most": 990}])
-    results = [{"acc": chance.randrange(1000)} for _ in range(700)]
-    desk.push(experiment, *map(ended, results))
+    experiment = search(desk, objectives=[ACCURACY], constraints=[{"result": "acc", "at_most": 1600}])
+    results = [{"acc": chance.randrange(200 + place)} for place in range(1500)]
+    desk.push(experiment, *map(ended, results[:1000]))
+    desk.push(experiment, *map(ended, results[1000:]))
     desk.push(experiment, NewJob(hyperparameters={"x": 0.5}))
     running = desk.push(experiment, NewJob(hyperparameters={"x": 0.5}))
     desk.claim(experiment, running[0], "a" * 32)
 
-    every = read(desk, GetSample(experiment_uid=experiment.uid))
-    assert (every.ended, every.places) == (700, list(range(1, 701)))
+    every = read(desk, GetSample(experiment_uid=experiment.uid, limit=2000))
+    assert (every.ended, every.places) == (1500, list(range(1, 1501)))
     assert [desk.job(experiment, running[0]).position] == every.running
 
     some = read(desk, GetSample(experiment_uid=experiment.uid, limit=10))
-    assert (some.ended, some.places[0], some.places[-1]) == (700, 1, 700)
-    kept = [(found["acc"], place) for place, found in enumerate(results, 1) if found["acc"] <= 990]
+    assert (some.ended, some.places[0], some.places[-1]) == (1500, 1, 1500)
+    kept = [(found["acc"], place) for place, found in enumerate(results, 1) if found["acc"] <= 1600]
     best = {place for _value, place in sorted(kept, key=lambda pair: (-pair[0], pair[1]))[:200]}
     improving = {place for value, place in kept if all(other < value for other, at in kept if at < place)}
-    spread = {1 + round(each * 699 / 9) for each in range(10)}
+    spread = {1 + round(each * 1499 / 9) for each in range(10)}
     assert improving - best, "the first ones are no longer among the best"
     assert set(some.places) == best | improving | spread
     assert [every.places[every.positions.index(position)] for position in some.positions] == some.places

@@ -18,9 +18,9 @@ def test_a_falling_line_goes_from_the_upper_left_to_the_lower_right() -> None:
     heading, *rows, steps = curve_lines(points(*(10.0 - each for each in range(11)), step=5))
     assert heading == "Curve of loss, 11 steps, 0 at 50:"
     assert len(rows) == 8
-    assert rows[0].startswith(" 10 \u2801")
+    assert rows[0] == " 10 \u2809\u2811\u2812\u2824\u2824\u2884\u28c0\u2840"
     assert rows[-1].startswith("  0 ")
-    assert rows[-1].endswith("\u2880")
+    assert rows[-1].endswith("\u2812\u2822\u2824\u2824\u28c0")
     assert [len(row) for row in rows] == sorted(len(row) for row in rows)
     assert steps.split() == ["0", "50"]
     assert len(steps) == len(rows[-1])

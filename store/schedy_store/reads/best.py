@@ -84,13 +84,14 @@ def walk(
             value.name == stored_name(objective.result),
             value.number.is_not(None),
             Job.status == "DONE",
-            *map(_is_kept, definition.constraints),
+            *map(is_kept, definition.constraints),
         )
         .order_by(better_first, value.job_pk)
     )
 
 
-def _is_kept(constraint: Constraint) -> ColumnElement[bool]:
+def is_kept(constraint: Constraint) -> ColumnElement[bool]:
+    """Return the condition that a job keeps a constraint."""
     if constraint.at_most is None:
         return _has_number(constraint.result, lambda number: number >= constraint.at_least)
     return _has_number(constraint.result, lambda number: number <= constraint.at_most)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import aliased
 
 from schedy.errors import InvalidValueError
@@ -11,14 +11,15 @@ from schedy.search.definition import Definition, Objective, read_definition
 from schedy.wire.answers import SampleAnswer
 from schedy.wire.base import FINAL_STATUSES, Answer
 from schedy.wire.requests import GetSample
-from schedy.wire.values import load_values
+from schedy.wire.values import load_values, stored_name
 from schedy_store.lifecycle.job_counts import job_counts
-from schedy_store.reads.best import front, walk
+from schedy_store.reads.best import front, is_kept, walk
 from schedy_store.reads.common import DELETED, IS_RUNNING
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import Experiment, Job, JobValue
 
 _BEST = 200
+_FIRST = 1000
 _RUNNING = 200
 _PLACES_AT_ONCE = 500
 
@@ -61,8 +62,10 @@ def _spread(
     transaction: Transaction, experiment_pk: int, jobs: Select[*tuple[Any, ...]], limit: int
 ) -> Iterator[tuple[int, int]]:
     """Yield the keys and places of jobs at equal distances, the first and the last among them."""
-    bounds = select(func.min(Job.ended), func.max(Job.ended)).where(Job.experiment_pk == experiment_pk, Job.ended > 0)
-    first, last = (each or 0 for each in transaction.sql.execute(bounds).one())
+    first, last = (  # each by a seek of its own
+        transaction.sql.scalar(select(end(Job.ended)).where(Job.experiment_pk == experiment_pk, Job.ended > 0)) or 0
+        for end in (func.min, func.max)
+    )
     wanted = sorted({first + round(each * (last - first) / (limit - 1)) for each in range(limit)})
     for start in range(0, len(wanted), _PLACES_AT_ONCE):
         some = wanted[start : start + _PLACES_AT_ONCE]
@@ -86,12 +89,39 @@ def _notable(transaction: Transaction, experiment_pk: int, definition: Definitio
 
 
 def _improving(transaction: Transaction, experiment_pk: int, definition: Definition, objective: Objective) -> list[int]:
-    """Return the keys of the jobs that were better than all that had ended before them."""
+    """Return the keys of the jobs that were better than all that had ended before them.
+
+    The first thousand are looked at one by one; of the others only those that are better than these, the best first.
+    """
     value = aliased(JobValue)
-    best = func.min(value.number) if objective.direction == "minimize" else func.max(value.number)
-    so_far = best.over(order_by=Job.ended, rows=(None, -1)).label("so_far")
-    columns = (Job.pk.label("pk"), value.number.label("number"), so_far)
-    each = walk(experiment_pk, definition, objective, *columns, value=value).where(Job.ended > 0).order_by(None)
-    job = each.subquery()
-    better = job.c.number < job.c.so_far if objective.direction == "minimize" else job.c.number > job.c.so_far
-    return list(transaction.sql.scalars(select(job.c.pk).where(or_(job.c.so_far.is_(None), better))))
+    columns = (Job.pk, Job.ended, value.number)
+    found = walk(experiment_pk, definition, objective, *columns, value=value).where(Job.ended > 0)
+    improving: list[int] = []
+    best: float | None = None
+    for pk, number in _first(transaction, experiment_pk, definition, objective):
+        if best is None or objective.better(number, best):
+            best = number
+            improving.append(pk)
+    earliest: int | None = None
+    with transaction.sql.execute(found.execution_options(yield_per=_PLACES_AT_ONCE)) as rows:
+        for pk, place, number in rows:
+            if best is not None and not objective.better(number, best):
+                break
+            if earliest is None or place < earliest:
+                earliest = place
+                improving.append(pk)
+    return improving
+
+
+def _first(
+    transaction: Transaction, experiment_pk: int, definition: Definition, objective: Objective
+) -> Iterator[tuple[int, float]]:
+    """Yield the keys and values of the jobs that ended first, in the order in which they did; of those that count."""
+    jobs = select(Job.pk).where(Job.experiment_pk == experiment_pk, Job.ended > 0).order_by(Job.ended).limit(_FIRST)
+    keys = list(transaction.sql.scalars(jobs))
+    of_job = (JobValue.job_pk == Job.pk, JobValue.source == "result", JobValue.name == stored_name(objective.result))
+    found = select(Job.pk, JobValue.number).join(JobValue, and_(*of_job)).where(Job.status == "DONE")
+    found = found.where(JobValue.number.is_not(None), *map(is_kept, definition.constraints)).order_by(Job.ended)
+    for start in range(0, len(keys), _PLACES_AT_ONCE):
+        some = found.where(Job.pk.in_(keys[start : start + _PLACES_AT_ONCE]))
+        yield from ((row[0], row[1] or 0.0) for row in transaction.sql.execute(some))

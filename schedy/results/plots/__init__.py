@@ -1,0 +1,1 @@
+"""Plots of an experiment: what is drawn (`data`), from what is read (`source`), and one module for each library."""
