@@ -105,6 +105,7 @@ class SchedyDB:
                     raise
                 time.sleep(_TOPOLOGY_PAUSE_SECONDS)
 
+    @ends_at_ctrl_c
     def close(self) -> None:
         """Give back the jobs held, send the messages that wait, and close the connection."""
         session, self._session = self._session, None
@@ -114,6 +115,7 @@ class SchedyDB:
     def __enter__(self) -> Self:
         return self
 
+    @ends_at_ctrl_c
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

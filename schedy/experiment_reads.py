@@ -58,8 +58,13 @@ class ExperimentReads(ABC):
 
     def all_jobs(self) -> Iterator[Job]:
         """Read all jobs, oldest first, page by page."""
-        for page in pages(self._session.read, GetJobs(experiment_uid=self.uid)):
-            yield from map(self._job, page.jobs)
+        try:
+            for page in pages(self._session.read, GetJobs(experiment_uid=self.uid)):
+                yield from map(self._job, page.jobs)
+            return
+        except KeyboardInterrupt:
+            pass
+        raise KeyboardInterrupt  # as by `ends_at_ctrl_c`, of which a generator would add a frame
 
     @ends_at_ctrl_c
     def best_job(self) -> Job:

@@ -19,7 +19,9 @@ from schedy.search.algorithms import ALGORITHMS
 from schedy.search.options import options_of
 from schedy.searches import experiment_from_record
 from schedy.wire.records import ExperimentRecord
+from schedy.worker.session import Session
 
+FOLDER = str(Path(schedy.__file__).parent)
 X = {"x": Uniform(0, 1)}
 SEARCHES: list[schedy.Experiment] = [
     schedy.ManualSearch("E", minimize="r", pruner="median"),
@@ -213,6 +215,31 @@ def test_a_name_or_an_id_is_text(name: Any) -> None:
     for use in (schedy.ManualSearch, schedy.SchedyDB().get_experiment, experiment.get_job):
         with pytest.raises(InvalidValueError, match=f"is text, not {name}."):
             use(name)
+
+
+@pytest.mark.parametrize("use", ["all_jobs", "close", "with"])
+def test_ctrl_c_leaves_by_one_frame(use: str) -> None:
+    class Interrupted:
+        is_ours = True
+
+        def read(self, request: Any) -> Any:
+            raise KeyboardInterrupt
+
+        def close(self) -> None:
+            raise KeyboardInterrupt
+
+    db = schedy.SchedyDB()
+    db._session = cast(Session, Interrupted())
+    experiment = experiment_from_record(db, record(schedy.ManualSearch("E")))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        if use == "all_jobs":
+            list(experiment.all_jobs())
+        elif use == "close":
+            db.close()
+        else:
+            with db:
+                pass
+    assert sum(str(entry.path).startswith(FOLDER) for entry in caught.traceback) == 1
 
 
 def test_what_is_no_strategy_is_named() -> None:

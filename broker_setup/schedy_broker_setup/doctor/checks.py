@@ -20,8 +20,6 @@ from schedy_broker_setup.inspection import ObjectState, Presence, QueueState, ex
 OLDEST_VERSION = (3, 10)
 FIRST_WITH_QUEUE_TIMEOUT = (3, 12)
 
-SERVICE_CHECK = "results service"
-
 MANY_REPORTS = 10_000
 """A backlog that takes the results service minutes."""
 
@@ -166,7 +164,7 @@ def _hidden(name: str, state: ObjectState) -> Check:
 
 
 def _service(reports: QueueState) -> Check:
-    name = SERVICE_CHECK
+    name = "results service"
     if reports.presence is Presence.HIDDEN:
         return _hidden(name, reports)
     if reports.consumers == 0:

@@ -13,7 +13,7 @@ from schedy.wire.requests import GetExperiments
 from schedy.worker.undelivered import kept_files, named
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.doctor.check import Check, Status
-from schedy_broker_setup.doctor.checks import SERVICE_CHECK, broker_checks
+from schedy_broker_setup.doctor.checks import broker_checks
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.home_check import home_checks
 from schedy_cli.policy_check import policies
@@ -51,7 +51,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     broker = broker_checks(settings.broker_url, tls=settings.broker_tls)
     yield from broker
     if broker[0].status is Status.OK:
-        if all(check.status is not Status.FAILED for check in broker if check.name == SERVICE_CHECK):
+        if all(check.status is not Status.FAILED for check in broker):
             yield _service_check(settings)
         yield from policies(settings)
     store, *room = _store_checks(settings)
