@@ -17,17 +17,22 @@ class Part(BaseModel):
 
 
 def validated(model: type[M], values: Any, *, where: str = "", of_algorithm: bool = False) -> M:
-    """Return the model with these values. Raises DefinitionError naming the first fault."""
+    """Return the model with these values. Raises DefinitionError naming the first fault, after the text `where`.
+
+    Fields are settings of a search if there is no `where`, and options of its algorithm if `of_algorithm`.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
-    raise DefinitionError(where, *_message(fault, model, of_algorithm=of_algorithm))
+    name = str(fault["loc"][0]) if fault["loc"] else ""
+    field = name if where and not of_algorithm else Setting(name, of_algorithm=of_algorithm)
+    raise DefinitionError(where, *_message(fault, model, field))
 
 
-def _message(fault: ErrorDetails, model: type[BaseModel], *, of_algorithm: bool) -> list[str | Setting]:
+def _message(fault: ErrorDetails, model: type[BaseModel], field: str | Setting) -> list[str | Setting]:
     name, *inner = map(str, fault["loc"]) if fault["loc"] else [""]
-    place: list[str | Setting] = [Setting(name, of_algorithm=of_algorithm), *(f".{part}" for part in inner)]
+    place: list[str | Setting] = [field, *(f".{part}" for part in inner)]
     if fault["type"] == "extra_forbidden":
         known = ", ".join(model.model_fields) or "none"
         return [*place, " is unknown."] if inner else [f"there is no setting {name!r}; there are: {known}."]

@@ -42,7 +42,7 @@ class HyperbandPruner(Part):
     @model_validator(mode="after")
     def _in_order(self) -> "HyperbandPruner":
         if self.min_resource > self.max_resource:
-            raise ValueError("min_resource is at most max_resource")
+            raise ValueError("min_resource is at most max_resource.")
         return self
 
 
@@ -57,9 +57,9 @@ class ThresholdPruner(Part):
     @model_validator(mode="after")
     def _some_bound(self) -> "ThresholdPruner":
         if self.lower is None and self.upper is None:
-            raise ValueError("a threshold has lower, upper, or both")
+            raise ValueError("a threshold has lower, upper, or both.")
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
-            raise ValueError("lower is at most upper")
+            raise ValueError("lower is at most upper.")
         return self
 
 

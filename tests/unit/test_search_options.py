@@ -268,6 +268,14 @@ def test_show_has_lines_for_what_is_set() -> None:
             "No such option --warm-start. Did you mean --from-experiment? A hyperparameter is written"
             " --warm-start 'uniform(0, 1)'.",
         ),
+        (
+            ["tpe", "--startup-jobs", "3"],
+            "No such option --startup-jobs. An option of the algorithm is written --option startup_jobs VALUE.",
+        ),
+        (
+            ["random", "--pruner", "hyperband", "--minimize", "r", "--x", "int(1, 8)"],
+            "hyperband: max_resource is missing",
+        ),
         (["random", "--lr", "0.1"], "No such option --lr. A hyperparameter is written --lr 'uniform(0, 1)'."),
         (["random", "-lr", "const(1)"], "No such option -lr. A hyperparameter is written --lr 'uniform(0, 1)'."),
         (["random", "x", "const", "True"], "x: const True: write true for the JSON value"),

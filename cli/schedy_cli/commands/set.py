@@ -64,4 +64,6 @@ def set_command(
 
 def _changed_settings(experiment: ExperimentRecord, changes: dict[str, Any]) -> dict[str, Any]:
     before = read_definition(experiment.settings)
+    if before.objective is None and changes.get("stop_after_no_improvement") is not None:
+        raise click.UsageError("--stop-after-no-improvement needs one objective, which is named in `schedy add`.")
     return changed_definition(experiment.scheduler, before, absolute(changes, before.as_json())).as_json()

@@ -22,6 +22,8 @@ import click
 from schedy.errors import InvalidValueError
 from schedy.random import KINDS, Distribution
 from schedy.random.short_form import read_call
+from schedy.search.algorithms import ALGORITHMS
+from schedy.search.options import options_of as options_of_algorithm
 from schedy_cli.parsing.argv import Options, PairsOption, first_words, is_option, options_of, refuse_joined, take_pairs
 from schedy_cli.parsing.distribution_words import read_distribution
 
@@ -184,6 +186,11 @@ def _refuse_distribution(option: str, values: list[str]) -> None:
 
 
 def _no_such_option(option: str, options: Options) -> click.UsageError:
+    name = option.lstrip("-").replace("-", "_")
+    if any(name in options_of_algorithm(algorithm).model_fields for algorithm in ALGORITHMS):
+        return click.UsageError(
+            f"No such option {option}. An option of the algorithm is written --option {name} VALUE."
+        )
     known = {spelling.removeprefix("--"): spelling for spelling in options if spelling.startswith("--")}
     known |= {name: f"--{other}" for name, other in _OTHER_NAMES.items()}
     close = difflib.get_close_matches(option.lstrip("-").replace("_", "-"), known, n=1)
