@@ -129,7 +129,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 def _ticks(low: float, high: float, *, whole: bool = False) -> list[tuple[float, str]]:
     rough = (high - low) / _TICKS
     unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * 0.999)
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * 0.7)
     if whole:
         step = max(1.0, round(step))
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))

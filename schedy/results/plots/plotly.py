@@ -100,39 +100,25 @@ def _figure(plot: Plot) -> Figure:
 
 @_figure.register
 def _history(plot: History) -> Figure:
+    done, crashed = STATUS["DONE"], STATUS["CRASHED"]
+    cross = {"color": crashed, "size": 8, "symbol": "x-thin", "line": {"width": 2, "color": crashed}}
+    axes = (plot.x, plot.y)
     traces = [
-        _dots(plot.pruned, (plot.x, plot.y), "PRUNED", {"color": STATUS["PRUNED"], "size": 6, "symbol": "circle-open"}),
-        _dots(
-            plot.broken, (plot.x, plot.y), "breaks a constraint", {"color": BROKEN, "size": 6, "symbol": "diamond-open"}
-        ),
-        _dots(plot.done, (plot.x, plot.y), "DONE", {"color": STATUS["DONE"], "size": 7, "opacity": 0.75}),
-        _dots(
-            plot.outside,
-            (plot.x, plot.y),
-            "beyond the edge",
-            {"color": STATUS["DONE"], "size": 9, "symbol": "triangle-up-open"},
-        ),
-        _dots(
-            plot.crashed,
-            (plot.x, plot.y),
-            "CRASHED",
-            {
-                "color": STATUS["CRASHED"],
-                "size": 8,
-                "symbol": "x-thin",
-                "line": {"width": 2, "color": STATUS["CRASHED"]},
-            },
-        ),
-        _dots(
-            plot.best,
-            (plot.x, plot.y),
-            "best so far",
-            {},
-            mode="lines",
-            line={"color": BEST, "width": 2.5, "shape": "hv"},
-        ),
+        *_others(plot),
+        _dots(plot.done, axes, "DONE", {"color": done, "size": 7, "opacity": 0.75}),
+        _dots(plot.outside, axes, "beyond the axis", {"color": done, "size": 9, "symbol": "triangle-up-open"}),
+        _dots(plot.crashed, axes, "CRASHED", cross),
+        _dots(plot.best, axes, "best so far", {}, mode="lines", line={"color": BEST, "width": 2.5, "shape": "hv"}),
     ]
     return {"data": _there(traces), "layout": {"xaxis": _axis(plot.x), "yaxis": _axis(plot.y)}}
+
+
+def _others(plot: History | Front) -> list[Figure]:
+    """Return the dots of jobs that do not compete."""
+    faint = {"color": STATUS["PRUNED"], "size": 6, "symbol": "circle-open"}
+    broken = {"color": BROKEN, "size": 6, "symbol": "diamond-open"}
+    axes = (plot.x, plot.y)
+    return [_dots(plot.pruned, axes, "PRUNED", faint), _dots(plot.broken, axes, "breaks a constraint", broken)]
 
 
 def _there(traces: Iterable[Figure]) -> list[Figure]:
@@ -141,16 +127,12 @@ def _there(traces: Iterable[Figure]) -> list[Figure]:
 
 @_figure.register
 def _front(plot: Front) -> Figure:
-    line = {"color": BEST, "width": 2, "shape": "linear", "dash": "dot"}
+    axes = (plot.x, plot.y)
+    line = {"color": BEST, "width": 2, "dash": "dot"}
     traces = [
-        _dots(plot.pruned, (plot.x, plot.y), "PRUNED", {"color": STATUS["PRUNED"], "size": 6, "symbol": "circle-open"}),
-        _dots(
-            plot.broken, (plot.x, plot.y), "breaks a constraint", {"color": BROKEN, "size": 6, "symbol": "diamond-open"}
-        ),
-        _dots(plot.done, (plot.x, plot.y), "DONE", {"color": STATUS["DONE"], "size": 7, "opacity": 0.5}),
-        _dots(
-            plot.front, (plot.x, plot.y), "Pareto front", {"color": BEST, "size": 10}, mode="lines+markers", line=line
-        ),
+        *_others(plot),
+        _dots(plot.done, axes, "DONE", {"color": STATUS["DONE"], "size": 7, "opacity": 0.5}),
+        _dots(plot.front, axes, "Pareto front", {"color": BEST, "size": 10}, mode="lines+markers", line=line),
     ]
     return {"data": _there(traces), "layout": {"xaxis": _axis(plot.x), "yaxis": _axis(plot.y)}}
 
