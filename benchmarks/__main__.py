@@ -13,6 +13,7 @@ from types import FrameType
 from benchmarks import servers
 from benchmarks.broker_figures import Broker
 from benchmarks.command_figures import command_figures, fill, service_figures
+from benchmarks.export_figures import export_figures
 from benchmarks.figures import Figure, Part, Scale, median, number, table
 from benchmarks.heartbeat_figures import heartbeat_figures
 from benchmarks.quality import JOBS as QUALITY_JOBS
@@ -63,6 +64,7 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
         _print(Part("HEARTBEATS", "", _told(beating, show)))
         _print(Part("SEARCHES", "alone", _told(search_figures(where, scale), show)))
         _print(Part("COMMANDS", "import click", _told(command_figures(where, scale), show)))
+        _print(Part("EXPORTS", "bare loop", _told(export_figures(where, folder, scale), show)))
         if store_url is not None:
             _remove_experiments(where)
     print()

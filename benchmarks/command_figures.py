@@ -41,11 +41,11 @@ def run(command: Sequence[str], where: Servers) -> Run:
     started = time.perf_counter()
     process = servers.start(command, where.environment, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    peak = _memory(process.pid, "VmHWM")
+    peak = memory_of(process.pid, "VmHWM")
     process.stdout.readline()
     first_line = time.perf_counter() - started
     while True:
-        peak = max(peak, _memory(process.pid, "VmHWM"))
+        peak = max(peak, memory_of(process.pid, "VmHWM"))
         if not process.stdout.read(_CHUNK):
             break
     _pid, status, used = os.wait4(process.pid, 0)
@@ -57,7 +57,7 @@ def run(command: Sequence[str], where: Servers) -> Run:
     return Run(first_line, total, used.ru_utime + used.ru_stime, peak)
 
 
-def _memory(pid: int, name: str) -> int:
+def memory_of(pid: int, name: str) -> int:
     """A figure of /proc/PID/status in bytes; 0 once the process has ended."""
     try:
         found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
@@ -69,7 +69,7 @@ def _memory(pid: int, name: str) -> int:
 def service_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     """Yield what the service needs, after the load that the broker's figures were."""
     assert where.service is not None
-    memory = _memory(where.service.pid, "VmRSS")
+    memory = memory_of(where.service.pid, "VmRSS")
     imported = _memory_of_imports(_SERVICE_IMPORTS, where)
     limit = f"imports: {imported / memory:.0%}"
     yield Figure("memory after the load", "MB", memory / _MEGABYTE, imported / _MEGABYTE, limit)
@@ -92,10 +92,10 @@ def command_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     """Yield what commands need; `fill` has filled the store."""
     few, many = _names(where)
     bare = [sys.executable, "-c", _CLICK]
-    yield _start_up("schedy --help", _schedy("--help"), bare, where, scale)
-    yield _start_up("schedy list, 10 jobs", _schedy("list", few), bare, where, scale)
+    yield _start_up("schedy --help", schedy("--help"), bare, where, scale)
+    yield _start_up("schedy list, 10 jobs", schedy("list", few), bare, where, scale)
     rounds = max(1, scale.starts // 3)
-    pairs = [(run(_schedy("list", many), where), run(bare, where)) for _ in range(rounds)]
+    pairs = [(run(schedy("list", many), where), run(bare, where)) for _ in range(rounds)]
     listed, beside = zip(*pairs, strict=True)
     name = f"list {scale.listed:,} jobs"
     total = median([one.total for one in listed])
@@ -104,12 +104,13 @@ def command_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     yield Figure(f"{name}, first line", "ms", first, bare_first, "as `schedy list, 10 jobs`, and one page")
     yield Figure(f"{name}, all", "ms", total * 1000, median([one.total for one in beside]) * 1000, limit)
     peak = max(one.peak for one in listed)
-    few_peak = run(_schedy("list", few), where).peak
+    few_peak = run(schedy("list", few), where).peak
     limit = f"list of 10 jobs: {few_peak / peak:.0%}"
     yield Figure(f"{name}, peak memory", "MB", peak / _MEGABYTE, _memory_of_imports(_CLICK, where) / _MEGABYTE, limit)
 
 
-def _schedy(*arguments: str) -> list[str]:
+def schedy(*arguments: str) -> list[str]:
+    """The command line with these arguments."""
     return [sys.executable, "-m", "schedy_cli.main", *arguments]
 
 
@@ -139,6 +140,11 @@ def _imports(command: list[str], where: Servers) -> str:
 
 def _names(where: Servers) -> tuple[str, str]:
     return f"{where.name}-few", f"{where.name}-many"
+
+
+def many_jobs(where: Servers) -> str:
+    """The name of the larger experiment that `fill` has made."""
+    return _names(where)[1]
 
 
 def fill(where: Servers, scale: Scale) -> None:

@@ -31,6 +31,10 @@ _ROWS = (
     "list 2,000 jobs, first line",
     "list 2,000 jobs, all",
     "list 2,000 jobs, peak memory",
+    "export 2,000 jobs, CSV ",
+    "export 2,000 jobs, CSV, peak memory",
+    "export 2,000 jobs, Parquet ",
+    "export 2,000 jobs, Parquet, peak memory",
 )
 
 
@@ -66,7 +70,9 @@ def test_every_row_is_printed_with_its_figures(output: str) -> None:
         found = [line for line in lines if line.startswith(name)]
         assert len(found) == 1, f"{name!r} is not printed once:\n{output}"
         assert sum(cell[:1].isdigit() for cell in found[0].removeprefix(name).split()) >= 3, found[0]
-    assert {"BROKER", "SERVICE", "HEARTBEATS", "COMMANDS"} <= {line.split(" ", 1)[0] for line in lines if line}
+    assert {"BROKER", "SERVICE", "HEARTBEATS", "COMMANDS", "EXPORTS"} <= {
+        line.split(" ", 1)[0] for line in lines if line
+    }
 
 
 def test_every_row_is_explained() -> None:

@@ -1,7 +1,9 @@
 """Tables as Parquet, whose columns have types."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.abc import MetaPathFinder
 from typing import IO, Any
 
 import pyarrow as pa
@@ -32,8 +34,27 @@ _FIELDS = {
 }
 """The kinds of the columns that are not the users' own, where they are no text."""
 _LARGEST_INT = 2**63
-_ROWS_OF_A_GROUP = 50_000
+_ROWS_OF_A_GROUP = 10_000
 _BYTES_OF_A_GROUP = 16_000_000
+
+
+class _NoPandas(MetaPathFinder):
+    """Makes pandas seem not to be installed."""
+
+    def find_spec(self, fullname: str, *_arguments: object) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
+
+
+def _save_memory() -> None:
+    """Let PyArrow look for pandas with its first array, and find none: it would import it, in 50 MB, for no use."""
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(finder)
+    pa.set_memory_pool(pa.system_memory_pool())  # the default one keeps 20 MB more
 
 
 def write_parquet(table: Table, file: IO[bytes]) -> int:
@@ -41,6 +62,7 @@ def write_parquet(table: Table, file: IO[bytes]) -> int:
 
     A value that does not fit into its column, as the first rows had it, starts the file again, with a wider one.
     """
+    _save_memory()
     start, stop = table.values.start, table.values.stop
     kinds = [_FIELDS.get(name, "text") for name in table.names]
     kinds[start:stop] = ["null"] * (stop - start)
