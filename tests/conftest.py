@@ -20,7 +20,14 @@ from schedy_broker_setup.node.files import find_server
 from schedy_broker_setup.node.node import NodeError, NodeSettings, PrivateNode, free_port
 from schedy_store.service.loop import ResultsService
 from tests.shared import Description, SharedServers
-from tests.support import PostgreSQL, missing_server, postgresql_program, running_service
+from tests.support import (
+    PostgreSQL,
+    copied_store,
+    migrate,
+    missing_server,
+    postgresql_program,
+    running_service,
+)
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a script runs in the background; children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -192,9 +199,33 @@ def own_postgresql() -> Iterator[PostgreSQL]:
     server.remove()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the tables of this version, to be copied: migrating an empty one takes ten times as long."""
+    file = tmp_path_factory.mktemp("template") / "store.sqlite"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """A store with the tables of this version."""
+    return copied_store(sqlite_template, tmp_path)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store of each kind."""
+def store_url(request: pytest.FixtureRequest) -> str:
+    """A store of each kind with the tables of this version."""
+    if request.param == "sqlite":
+        url: str = request.getfixturevalue("sqlite_url")
+        return url
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_store()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store of each kind without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/store.sqlite"
     server: PostgreSQL = request.getfixturevalue("postgresql")
@@ -205,13 +236,13 @@ SettingsMaker = Callable[..., Settings]
 
 
 @pytest.fixture
-def settings(vhost_url: str, tmp_path: Path) -> Settings:
+def settings(vhost_url: str, tmp_path: Path, sqlite_template: Path) -> Settings:
     """Settings of a small Schedy: own vhost, SQLite, a short lease."""
     return load_settings(
         override={
             "broker_url": vhost_url,
             "data_dir": tmp_path / "data",
-            "store_url": f"sqlite:///{tmp_path}/data/store.sqlite",
+            "store_url": copied_store(sqlite_template, tmp_path / "data"),
             "lease_seconds": 3.0,
             "service_wait_seconds": 20.0,
             "claim_retry_seconds": 1.0,

@@ -60,6 +60,7 @@ class PostgreSQL:
         self.folder = Path(folder or tempfile.mkdtemp(prefix="schedy-postgresql-"))
         self.folder.chmod(0o755)
         self._data = self.folder / "data"
+        self._template = ""
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         self.user = "postgres" if self._as_user else pwd.getpwuid(os.getuid()).pw_name
 
@@ -84,14 +85,22 @@ class PostgreSQL:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://{self.user}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
+    def new_database(self, *, template: str = "template1") -> str:
         """Create a database; return its URL."""
         name = f"test_{uuid.uuid4().hex}"
         with psycopg.connect(
             f"host=127.0.0.1 port={self.port} user={self.user} dbname=postgres", autocommit=True
         ) as sql:
-            sql.execute(f'CREATE DATABASE "{name}"'.encode())
+            sql.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         return self.url(name)
+
+    def new_store(self) -> str:
+        """Create a database with the tables of this version; return its URL."""
+        if not self._template:
+            template = self.new_database()
+            migrate(template)
+            self._template = template.rpartition("/")[2]
+        return self.new_database(template=self._template)
 
     def _run(self, program: str, *arguments: str) -> None:
         found = postgresql_program(program)
@@ -104,6 +113,18 @@ def postgresql_program(name: str) -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     on_path = shutil.which(name)
     return found[-1] if found else Path(on_path) if on_path else None
+
+
+def migrate(url: str) -> None:
+    """Give an empty store the tables of this version."""
+    with contextlib.closing(Store.open(url)) as store:
+        store.migrate(from_older=False)
+
+
+def copied_store(template: Path, folder: Path) -> str:
+    """Copy a SQLite store into a folder, which may be new; return its URL."""
+    folder.mkdir(exist_ok=True)
+    return f"sqlite:///{shutil.copy(template, folder)}"
 
 
 @contextlib.contextmanager

@@ -21,7 +21,6 @@ from tests.unit.test_docs_cli import COMMANDS
 @pytest.fixture
 def desk(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     store = Store.open(store_url)
-    store.migrate(from_older=False)
     monkeypatch.setenv("SCHEDY_STORE_URL", store_url)
     yield Desk(store)
     store.close()

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -40,9 +39,8 @@ class Marks:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
-    opened.migrate(from_older=False)
+def store(sqlite_url: str) -> Iterator[Store]:
+    opened = Store.open(sqlite_url)
     yield opened
     opened.close()
 

@@ -36,9 +36,8 @@ from tests.support import running_service, wait_until
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
-    opened.migrate(from_older=False)
+def store(sqlite_url: str) -> Iterator[Store]:
+    opened = Store.open(sqlite_url)
     yield opened
     opened.close()
 

@@ -69,7 +69,6 @@ class OneJob:
 @pytest.fixture
 def job(store_url: str) -> Any:
     store = Store.open(store_url)
-    store.migrate(from_older=False)
     yield OneJob(Desk(store))
     store.close()
 

@@ -26,7 +26,6 @@ ACCURACY = {"result": "acc", "direction": "maximize"}
 @pytest.fixture
 def desk(store_url: str) -> Iterator[Desk]:
     store = Store.open(store_url)
-    store.migrate(from_older=False)
     with store.transaction() as transaction:
         transaction.sql.execute(update(Service).values(lease_seconds=LEASE_SECONDS))
     yield Desk(store)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,8 @@ WRONG = {"lss": 1.0, "accuracy": 0.5}
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[SearchDesk]:
-    store = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
-    store.migrate(from_older=False)
+def desk(sqlite_url: str) -> Iterator[SearchDesk]:
+    store = Store.open(sqlite_url)
     made = SearchDesk(store)
     yield made
     made.end()

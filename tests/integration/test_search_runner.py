@@ -58,12 +58,11 @@ class Failing:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     folder = tmp_path / "own"
     folder.mkdir()
     monkeypatch.syspath_prepend(install_algorithms(folder, _OWN, {"failing": "Failing"}))
-    store = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
-    store.migrate(from_older=False)
+    store = Store.open(sqlite_url)
     yield Desk(store)
     store.close()
 

@@ -41,7 +41,6 @@ SPACE = {"x": {"uniform": {"low": 0, "high": 1}}}
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
     opened = Store.open(store_url)
-    opened.migrate(from_older=False)
     yield opened
     opened.close()
 

@@ -148,7 +148,6 @@ def test_an_instance_that_was_superseded_commits_nothing_and_comes_back(
 def test_an_instance_that_subscribed_before_another_took_over_commits_nothing(settings: Settings) -> None:
     """It may hold a batch that its successor has applied and answered: it must look anew before it takes an epoch."""
     store = Store.open(settings.effective_store_url)
-    store.migrate(from_older=False)
     epochs = Epochs(store, instance="test", broker_id="b", lease_seconds=settings.lease_seconds)
     epochs.look()
     with store.transaction() as transaction:

@@ -74,7 +74,6 @@ A = TypeVar("A", bound=Answer)
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
     opened = Store.open(store_url)
-    opened.migrate(from_older=False)
     yield opened
     opened.close()
 
@@ -197,8 +196,8 @@ class TestSchema:
         with pytest.raises(StoreError, match=words):
             store.migrate(from_older=False)
 
-    def test_an_empty_database_is_told_from_an_old_one(self, store_url: str) -> None:
-        store = Store.open(store_url)
+    def test_an_empty_database_is_told_from_an_old_one(self, empty_store_url: str) -> None:
+        store = Store.open(empty_store_url)
         assert store.schema_revision() is None
         with pytest.raises(StoreError, match="is empty: no results service has used it"):
             store.check_schema()
@@ -1353,13 +1352,14 @@ class TestFiles:
         assert network_file_system(tmp_path, tmp_path / "no mounts") is None
 
 
-def test_instances_may_make_the_tables_at_once(store_url: str) -> None:
+def test_instances_may_make_the_tables_at_once(empty_store_url: str) -> None:
     """Processes, because Alembic keeps its context in globals."""
     source = (
         "import sys; from schedy_store.schema.engine import Store; Store.open(sys.argv[1]).migrate(from_older=False)"
     )
     started = [
-        subprocess.Popen([sys.executable, "-c", source, store_url], stderr=subprocess.PIPE, text=True) for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", source, empty_store_url], stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
     ]
     ends = [(process.communicate(timeout=60)[1], process.returncode) for process in started]
     assert ends == [("", 0)] * 4

@@ -67,7 +67,6 @@ class TimedDesk(Desk):
 @pytest.fixture
 def desk(store_url: str) -> Iterator[TimedDesk]:
     store = Store.open(store_url)
-    store.migrate(from_older=False)
     yield TimedDesk(store)
     store.close()
 

@@ -348,7 +348,6 @@ class Laboratory:
 @pytest.fixture
 def laboratory(store_url: str) -> Iterator[Laboratory]:
     store = Store.open(store_url)
-    store.migrate(from_older=False)
     yield Laboratory(store)
     store.close()
 

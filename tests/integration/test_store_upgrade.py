@@ -132,10 +132,10 @@ def test_every_released_revision_is_tested() -> None:
     assert sorted(path.stem.removeprefix("filled_") for path in DATA.glob("filled_*.json")) == RELEASED
 
 
-def test_to_this_version_nothing_is_lost(store_url: str, revision: str) -> None:
-    before = filled(store_url, revision)
-    store = upgraded(store_url, MIGRATIONS)
-    assert lost(before, stored(store_url)) == {}
+def test_to_this_version_nothing_is_lost(empty_store_url: str, revision: str) -> None:
+    before = filled(empty_store_url, revision)
+    store = upgraded(empty_store_url, MIGRATIONS)
+    assert lost(before, stored(empty_store_url)) == {}
     with store.transaction() as transaction:
         found = answer_request(transaction, GetExperiments())
         assert isinstance(found, ExperimentsAnswer)
@@ -146,10 +146,10 @@ def test_to_this_version_nothing_is_lost(store_url: str, revision: str) -> None:
     store.close()
 
 
-def test_when_tables_are_built_again_nothing_is_lost(store_url: str, revision: str, made_up: Migrations) -> None:
-    before = filled(store_url, revision)
-    store = upgraded(store_url, made_up)
-    assert lost(before, after := stored(store_url)) == {}
+def test_when_tables_are_built_again_nothing_is_lost(empty_store_url: str, revision: str, made_up: Migrations) -> None:
+    before = filled(empty_store_url, revision)
+    store = upgraded(empty_store_url, made_up)
+    assert lost(before, after := stored(empty_store_url)) == {}
     assert after["job"][0]["note"] is None
     assert store.schema_revision() == "9999"
     store.close()
@@ -220,11 +220,11 @@ def test_a_migration_that_fails_changes_nothing(
     assert stored(sqlite_url) == before
 
 
-def test_a_migration_deposes_the_active_instance(store_url: str, revision: str, made_up: Migrations) -> None:
-    filled(store_url, revision)
-    store = Store.open(store_url)
+def test_a_migration_deposes_the_active_instance(empty_store_url: str, revision: str, made_up: Migrations) -> None:
+    filled(empty_store_url, revision)
+    store = Store.open(empty_store_url)
     epochs = _epoch(store)
-    upgraded(store_url, made_up).close()
+    upgraded(empty_store_url, made_up).close()
     assert _epoch(store) == epochs + 1
     with pytest.raises(StoreError, match=r"is newer \(9999\) than this version of Schedy .*Upgrade Schedy"):
         store.migrate(from_older=False)

@@ -58,15 +58,14 @@ class Echo:
 
 
 @pytest.fixture
-def store_url(tmp_path: Path) -> str:
+def store_url(sqlite_url: str) -> str:
     """SQLite alone: the values are ASCII text in every database."""
-    return f"sqlite:///{tmp_path}/store.sqlite"
+    return sqlite_url
 
 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
     opened = Store.open(store_url)
-    opened.migrate(from_older=False)
     yield opened
     opened.close()
 
