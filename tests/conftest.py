@@ -97,7 +97,7 @@ def _node_at(folder: Path, *, amqp_port: int, management_port: int, password: st
         management_port=management_port,
         user="admin",
         password=password,
-        extra_config=extra_config,
+        extra_config={"collect_statistics_interval": "1000", **extra_config},  # each five seconds by default
     )
     return OwnNode(
         private=PrivateNode(settings),

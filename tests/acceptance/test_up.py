@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -85,6 +85,23 @@ def home(tmp_path: Path) -> Iterator[Home]:
     assert made.processes() == []
 
 
+@contextmanager
+def in_the_foreground(home: Home, *options: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Run `schedy up` without --detach; gives it once all is up, with what it has printed so far."""
+    command = ["env", "--default-signal=HUP", *SCHEDY, "up", *options]  # nohup around the tests must not matter
+    with subprocess.Popen(command, env=home.environment, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        lines: list[str] = []
+        for line in up.stdout:
+            lines.append(line)
+            if "Stop it with Ctrl-C" in line:
+                break
+        try:
+            yield up, "".join(lines)
+        finally:
+            up.kill()
+
+
 def test_up_and_down(home: Home) -> None:
     output = home.ok("up", "--detach", "--private")
     assert "Schedy is up." in output
@@ -117,10 +134,13 @@ def test_up_and_down(home: Home) -> None:
     assert home.ok("down") == "Schedy is down; the data stays.\n"
     assert home.processes() == []
     assert home.ok("down") == "Schedy was not up.\n"
-    output = home.ok("up", "--detach")
-    assert "Note: The broker is the private one of this data folder again" in output
-    assert urlsplit(str(home.recorded()["broker_url"])).port == port
-    assert home.ok("list", "MinimizeManual") == f"{job_id}\tQUEUED\n"
+    with in_the_foreground(home) as (up, output):
+        assert "Note: The broker is the private one of this data folder again" in output
+        assert urlsplit(str(home.recorded()["broker_url"])).port == port
+        assert home.ok("list", "MinimizeManual") == f"{job_id}\tQUEUED\n"
+        up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0
+    assert home.processes() == []
 
 
 def test_up_survives_a_killed_predecessor_and_a_taken_port(home: Home) -> None:
@@ -153,21 +173,14 @@ def test_up_survives_a_killed_predecessor_and_a_taken_port(home: Home) -> None:
     assert "had been killed" in home.ok("down")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed terminal"])
-def test_a_signal_stops_what_up_started_and_what_ends_by_itself_is_started_again(
-    home: Home, number: signal.Signals
-) -> None:
-    command = ["env", "--default-signal=HUP", *SCHEDY, "up", "--private"]  # nohup around the tests must not matter
-    up = subprocess.Popen(command, env=home.environment, stdout=subprocess.PIPE, text=True)
-    assert up.stdout is not None
-    wait_until(lambda: "Stop it with Ctrl-C" in up.stdout.readline(), seconds=100, what="up")  # type: ignore[union-attr]
-    service = Process(**home.recorded()["service"])  # type: ignore[arg-type]
-    service.send(signal.SIGKILL)
-    wait_until(lambda: home.recorded()["service"] != vars_of(service), seconds=30, what="a new service")
-    home.ok("add", "E", "manual")
-    up.send_signal(number)
-    assert up.wait(60) == 0
-    up.stdout.close()
+def test_a_closed_terminal_stops_what_up_started_and_what_ends_by_itself_is_started_again(home: Home) -> None:
+    with in_the_foreground(home, "--private") as (up, _output):
+        service = Process(**home.recorded()["service"])  # type: ignore[arg-type]
+        service.send(signal.SIGKILL)
+        wait_until(lambda: home.recorded()["service"] != vars_of(service), seconds=30, what="a new service")
+        home.ok("add", "E", "manual")
+        up.send_signal(signal.SIGHUP)
+        assert up.wait(60) == 0
     assert home.processes() == []
 
 
