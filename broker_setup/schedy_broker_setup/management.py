@@ -25,13 +25,15 @@ from schedy_broker_setup.permissions import (
 NOT_FOUND = 404
 FIRST_ERROR = 400
 
+_CHECK_PATH = "Check the management URL: it ends after the port, http://USER:PASSWORD@HOST:15672."
 _REMEDIES = MappingProxyType(
     {
         401: "Check user and password in the management URL; the user needs the tag `administrator` "
         "(Admin > Users, or rabbitmqctl set_user_tags USER administrator).",
         403: "The user in the management URL needs the tag `administrator` "
         "(Admin > Users, or rabbitmqctl set_user_tags USER administrator).",
-        404: "Check the management URL: it ends after the port, http://USER:PASSWORD@HOST:15672.",
+        400: f"{_CHECK_PATH} If it does, see RabbitMQ's log.",
+        404: _CHECK_PATH,
     }
 )
 

@@ -130,13 +130,15 @@ def given_back_check(often: list[GivenBack]) -> Check:
 def _kept_results(settings: Settings) -> Iterator[Check]:
     """Warn of results that workers on this machine could not deliver."""
     for file in kept_files(settings):
-        here = file.is_for(settings)
-        where = "" if here else f" set SCHEDY_BROKER_URL to {file.brokers[0]}, with the password, and"
+        how = "start a worker here, or `schedy up`"
+        if not file.is_for(settings):
+            how = f"run `schedy up` if its broker was {file.brokers[0]}; else set SCHEDY_BROKER_URL to that, with the"
+            how += " password, and start a worker here"
         yield Check(
             name="kept results",
             status=Status.WARNING,
             detail=f"The results of {named(file.jobs)} were not delivered, and wait in {file.path}.",
-            remedy=f"To deliver them,{where} start a worker here, or `schedy up`.",
+            remedy=f"To deliver them, {how}.",
         )
 
 
