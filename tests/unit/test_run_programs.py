@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from schedy_cli.running.attempt import Attempt, Ended
 from schedy_cli.running.findings import Findings
 from schedy_cli.running.output_file import OutputFile, folder_name
-from schedy_cli.running.programs import Programs
+from schedy_cli.running.programs import NotStartedError, Programs
 from tests.support import wait_until
 
 
@@ -120,6 +121,12 @@ def test_nothing_that_a_program_leaves_outlives_it(run: Run, leaves: str) -> Non
     assert left == []
 
 
+def test_a_daemon_that_has_cleared_its_environment_ends_with_its_program(run: Run) -> None:
+    ended, notes, _ = run("env -i setsid sh -c 'echo $$; exec sleep 60' &\nsleep 0.3; echo loss 1")
+    assert ended.code == 0
+    assert not is_alive(int(notes.seen[0]))
+
+
 def test_one_that_closes_its_output_is_waited_for(run: Run) -> None:
     ended, _, findings = run("echo loss 1; exec >&- 2>&-; sleep 0.4; exit 4")
     assert (ended.code, findings.results) == (4, {"loss": 1})
@@ -168,13 +175,17 @@ def test_a_program_that_cannot_be_started(programs: Programs, tmp_path: Path) ->
     script = tmp_path / "script"
     script.write_text("echo hi\n")
     script.chmod(0o755)
-    for words, error in [
-        (["/no/such"], FileNotFoundError),
-        ([str(tmp_path)], PermissionError),
-        ([str(script)], OSError),
+    for words, error, by_values in [
+        (["/no/such"], "There is no program /no/such, or the interpreter", False),
+        ([str(tmp_path)], "is not executable. Run chmod +x", False),
+        ([str(script)], "cannot be executed: it does not begin with #!", False),
+        (["true", "x" * 10_000_000], "the hyperparameters are too large", True),
+        (["true", "a\0b"], "has a character that no argument", True),
+        (["true", "\ud800"], "has a character that no argument", True),
     ]:
-        with pytest.raises(error):
+        with pytest.raises(NotStartedError, match=re.escape(error)) as caught:
             programs.start(words, {}, slot=0)
+        assert caught.value.by_values == by_values
 
 
 GUARDED = """
@@ -217,7 +228,8 @@ def test_a_large_output_keeps_its_end(tmp_path: Path) -> None:
 
 
 def test_an_experiment_of_any_name_has_a_folder_of_its_own() -> None:
-    names = ["a", "a/b", "a%2Fb", ".", "..", ".x", "%2Ex", "é b"]
+    names = ["a", "a/b", "a%2Fb", ".", "..", ".x", "%2Ex", "é b", "/" * 150, "é" * 100]
     folders = [folder_name(name) for name in names]
     assert len(set(folders)) == len(names)
+    assert all(len(folder.encode()) <= 200 for folder in folders)
     assert not any("/" in folder or folder.startswith(".") for folder in folders)

@@ -82,7 +82,7 @@ class Attempt:
         self._has_output = False
 
     def run(self, words: Sequence[str], environment: Mapping[str, str], *, slot: int) -> Ended:
-        """Run the program to its end. Raises OSError if it cannot be started."""
+        """Run the program to its end. Raises NotStartedError."""
         started = time.monotonic()
         program = self._programs.start(words, environment, slot=slot)
         try:

@@ -3,6 +3,7 @@
 import re
 import signal
 
+from schedy.settings import STOP_SIGNALS
 from schedy_cli.running.output_lines import plain
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -36,6 +37,12 @@ def _signal_text(number: int) -> str:
 
 def _is_signal(number: int) -> bool:
     return number in set(signal.Signals)
+
+
+def is_stop(code: int) -> bool:
+    """Return True for the exit code of a program that a stop signal has ended."""
+    number = -code if code < 0 else code - _SHELL_SIGNAL
+    return number in {signal.Signals[f"SIG{name}"] for name in STOP_SIGNALS}
 
 
 def failure_text(code: int, output: str) -> str:

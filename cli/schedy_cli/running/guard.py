@@ -13,6 +13,8 @@ from collections.abc import Iterable
 
 MARK = "SCHEDY_RUN"
 """Variable in the environment of all processes of a worker."""
+_MOST_LOOKS = 20
+"""Looks at all processes: while one is taken, new ones may start."""
 
 
 def main() -> None:
@@ -23,9 +25,13 @@ def main() -> None:
     for group in groups_left(sys.stdin):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-    for pid in marked_processes(mark):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    for _ in range(_MOST_LOOKS):
+        left = marked_processes(mark)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            break
 
 
 def groups_left(lines: Iterable[str]) -> set[int]:

@@ -1,12 +1,16 @@
 """The file that keeps the output of an attempt on the worker's machine."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MOST_BYTES = 64 * 1024 * 1024
 """A file that has grown to this size is renamed to ``.1``, in the place of the one before."""
+
+_LONGEST_NAME = 200
+"""Bytes of the name of a folder; file systems take 255."""
 
 
 class OutputFile:
@@ -61,4 +65,6 @@ class OutputFile:
 def folder_name(experiment: str) -> str:
     """Return the name of an experiment as that of a folder."""
     name = experiment.replace("%", "%25").replace("/", "%2F")
+    if len(name.encode()) > _LONGEST_NAME:
+        return hashlib.sha256(experiment.encode()).hexdigest()
     return f"%2E{name[1:]}" if name.startswith(".") else name

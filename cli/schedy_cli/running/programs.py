@@ -7,6 +7,7 @@ it, and it can neither read from the terminal nor change it. What a program leav
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -22,6 +23,16 @@ from schedy_cli.running import guard
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_SECONDS = 0.01
 _TASKS = Path("/proc/self/task")
+_TOO_LARGE = (errno.E2BIG, errno.ENOMEM)
+
+
+class NotStartedError(Exception):
+    """A program was not started, and why."""
+
+    def __init__(self, text: str, *, by_values: bool) -> None:
+        """`by_values` is True if the values of the job are to blame, and other jobs may run."""
+        super().__init__(text)
+        self.by_values = by_values
 
 
 class Program:
@@ -62,21 +73,17 @@ class Programs:
         self._lock = threading.Lock()
         self._running: dict[int, Program] = {}
         command = module_command(guard.__name__, self._mark)
-        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        before = _children()
+        unmarked = {name: value for name, value in os.environ.items() if name != guard.MARK}  # in a trial of another
+        self._guard = subprocess.Popen(command, env=unmarked, stdin=subprocess.PIPE, start_new_session=True)
+        self._own = {self._guard.pid, *before}
+        """Children of this process that no program has left."""
 
     def start(self, words: Sequence[str], environment: Mapping[str, str], *, slot: int) -> Program:
-        """Start a program, with its output in one pipe and nothing to read. Raises OSError if it cannot be started."""
-        process = subprocess.Popen(
-            list(words),
-            env={"PYTHONUNBUFFERED": "1", **os.environ, **environment, guard.MARK: self._mark},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            start_new_session=True,
-        )
-        program = Program(process, slot)
-        with self._lock:
+        """Start a program, with its output in one pipe and nothing to read. Raises NotStartedError."""
+        variables = {"PYTHONUNBUFFERED": "1", **os.environ, **environment, guard.MARK: self._mark}
+        with self._lock:  # until it is noted, it must not be taken for something that another program has left
+            program = Program(_started(words, variables), slot)
             self._running[program.pid] = program
             self._tell(f"+{program.pid}")
         return program
@@ -127,8 +134,59 @@ class Programs:
     def _left_by(self, program: Program) -> set[int]:
         """Return the processes that a program has left, reaping those that have ended."""
         with self._lock:
-            others = {self._guard.pid, *self._running} - {program.pid}
-        return {pid for pid in _children() - others if _is_of(pid, program, others) and not _reaped(pid)}
+            others = self._running.keys() - {program.pid}
+            left = {pid for pid in _children() - self._own - others if self._is_of(pid, program, others)}
+        return {pid for pid in left if not _reaped(pid)}
+
+    def _is_of(self, pid: int, program: Program, others: set[int]) -> bool:
+        """Return True if a process that was adopted comes from that program: by its group, or its environment.
+
+        One that has left the group and cleared its environment comes from any of the programs that run.
+        """
+        try:
+            group = os.getpgid(pid)
+            if group == program.pid or group in others:
+                return group == program.pid
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        if f"{guard.MARK}={self._mark}".encode() in environment:
+            return f"SCHEDY_SLOT={program.slot}".encode() in environment
+        return not others
+
+
+def _started(words: Sequence[str], variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            list(words),
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except OSError as error:
+        if error.errno in _TOO_LARGE:
+            text = f"The program was not started: {error.strerror}; the hyperparameters are too large."
+            raise NotStartedError(text, by_values=True) from None
+        raise NotStartedError(_fault_text(error), by_values=False) from None
+    except ValueError:  # NUL, or what the encoding of the system does not have
+        text = "The program was not started: a hyperparameter has a character that no argument of a program can have."
+        raise NotStartedError(text, by_values=True) from None
+
+
+def _fault_text(error: OSError) -> str:
+    """Return why a program could not be started, and what to do."""
+    name = error.filename or "The program"
+    match error.errno:
+        case errno.ENOEXEC:
+            return f"{name} cannot be executed: it does not begin with #!. Write the interpreter before it: sh {name}."
+        case errno.EACCES:
+            return f"{name} is not executable. Run chmod +x on it, or write the interpreter before it: python {name}."
+        case errno.ENOENT:
+            return f"There is no program {name}, or the interpreter in its first line is missing."
+    return f"{name} cannot be started: {error.strerror}."
 
 
 def _adopt(on: bool) -> None:
@@ -143,18 +201,6 @@ def _children() -> set[int]:
         with contextlib.suppress(OSError):
             found.update(map(int, (task / "children").read_text().split()))
     return found
-
-
-def _is_of(pid: int, program: Program, others: set[int]) -> bool:
-    """Return True if a process that was adopted comes from that program: by its group, or its environment."""
-    try:
-        group = os.getpgid(pid)
-        if group == program.pid or group in others:
-            return group == program.pid
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return f"SCHEDY_SLOT={program.slot}".encode() in environment
 
 
 def _reaped(pid: int) -> bool:

@@ -1,7 +1,6 @@
 """Running the jobs of an experiment as trials of a program: what becomes of each job."""
 
 import contextlib
-import errno
 import re
 import threading
 import time
@@ -15,15 +14,16 @@ from schedy.errors import InvalidValueError, UnsafeUpdateError
 from schedy.wire.base import FINAL_STATUSES
 from schedy_cli.running.attempt import Attempt, Ended
 from schedy_cli.running.command_line import CommandLine, Trial
-from schedy_cli.running.failures import REFUSED, failure_text, last_traceback, usage_text
+from schedy_cli.running.failures import REFUSED, failure_text, is_stop, last_traceback, usage_text
 from schedy_cli.running.findings import Findings, names_in
 from schedy_cli.running.output_file import OutputFile, folder_name
-from schedy_cli.running.programs import Programs
+from schedy_cli.running.programs import NotStartedError, Programs
 
 Outcome = Literal["DONE", "CRASHED", "PRUNED", "given back", "lost", "refused"]
 """What became of a job: its final status, or why it has none from here."""
 _MOST_NAMES = 20
-_TOO_LARGE = (errno.E2BIG, errno.ENOMEM)
+_MOMENT_SECONDS = 1.0
+"""Time in which a signal that was sent to all processes has reached this one, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +120,36 @@ class Trials:
         if missing and not self._is_optional(job, missing):
             error = f"The job has no hyperparameter {missing[0]!r}, for which {{{missing[0]}}} stands."
             return self._crashed(job, error)
-        trial.folder.mkdir(parents=True, exist_ok=True)
+        findings = Findings(self._settings.objectives, self._settings.patterns)
         try:
-            return self._run(job, trial, _folder(folders, "output") / f"{job.job_id}-{job.attempt}.log")
-        finally:
-            with contextlib.suppress(OSError):  # it is not empty: the next attempt finds what is in it
-                trial.folder.rmdir()
+            trial.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return self._refused(job, f"The folder {trial.folder} cannot be made: {error.strerror}.")
+        try:
+            ended = self._run(job, trial, _folder(folders, "output") / f"{job.job_id}-{job.attempt}.log", findings)
+        except NotStartedError as error:
+            return self._crashed(job, str(error)) if error.by_values else self._refused(job, str(error))
+        return self._report(job, ended, findings)
 
     def _is_optional(self, job: schedy.Job, names: Sequence[str]) -> bool:
         """Return True for hyperparameters that exist only with a value of another, which the job does not have."""
         return set(names) <= job.experiment.definition.space().parameters.keys()
 
-    def _run(self, job: schedy.Job, trial: Trial, path: Path) -> TrialEnd:
-        findings = Findings(self._settings.objectives, self._settings.patterns)
+    def _run(self, job: schedy.Job, trial: Trial, path: Path, findings: Findings) -> Ended:
         file = OutputFile(path, complain=self._settings.complain)
         observer = _JobObserver(job, file, self._stopping, self._settings.echo)
         attempt = Attempt(self._programs, findings, observer, file, grace=self._stopping.grace)
         command = self._settings.command
         try:
-            ended = attempt.run(command.words(trial), command.environment(trial), slot=trial.slot)
-        except OSError as error:
+            return attempt.run(command.words(trial), command.environment(trial), slot=trial.slot)
+        finally:
             file.close()
-            return self._not_started(job, error)
-        return self._report(job, ended, findings)
+            with contextlib.suppress(OSError):  # it is not empty: the next attempt finds what is in it
+                trial.folder.rmdir()  # while the job is held: its next worker expects the folder
 
-    def _not_started(self, job: schedy.Job, error: OSError) -> TrialEnd:
-        if error.errno in _TOO_LARGE:
-            return self._crashed(
-                job, f"The program was not started: {error.strerror}; the hyperparameters are too large."
-            )
+    def _refused(self, job: schedy.Job, why: str) -> TrialEnd:
         give_back(job)
-        return TrialEnd(job.job_id, "refused", {}, 0.0, detail=not_started_text(error))
+        return TrialEnd(job.job_id, "refused", {}, 0.0, detail=why)
 
     def _report(self, job: schedy.Job, ended: Ended, findings: Findings) -> TrialEnd:
         """End the job as its program has ended."""
@@ -193,6 +192,9 @@ class Trials:
             with job:
                 raise schedy.Pruned
             return _changed(end, "PRUNED")
+        if (ended.code or findings.missing) and self._is_for_all(ended):
+            give_back(job)
+            return _changed(end, "given back")
         if ended.code == REFUSED and not self._any_ran:
             give_back(job)
             return _changed(end, "refused", usage_text(ended.last_output))
@@ -204,6 +206,12 @@ class Trials:
             return _changed(end, "CRASHED", error, traceback)
         job.finish()
         return end
+
+    def _is_for_all(self, ended: Ended) -> bool:
+        """Return True if this worker was stopped, too, as a program failed: systems signal all processes of a job."""
+        if is_stop(ended.code):
+            self._stopping.now.wait(_MOMENT_SECONDS)
+        return self._stopping.now.is_set()
 
 
 class _JobObserver:
@@ -253,19 +261,6 @@ def missing_text(findings: Findings, ended: Ended) -> str:
     there = f"Its output has {', '.join(seen)}." if seen else "Its output has no number with a name."
     broken = f" This line is not JSON: {findings.broken_json[:200]}" if findings.broken_json else ""
     return f"The program ended without printing {lacks}. {there}{broken}"
-
-
-def not_started_text(error: OSError) -> str:
-    """Return why a program could not be started, and what to do."""
-    name = error.filename or "The program"
-    match error.errno:
-        case errno.ENOEXEC:
-            return f"{name} cannot be executed: it does not begin with #!. Write the interpreter before it: sh {name}."
-        case errno.EACCES:
-            return f"{name} is not executable. Run chmod +x on it, or write the interpreter before it: python {name}."
-        case errno.ENOENT:
-            return f"There is no program {name}, or the interpreter in its first line is missing."
-    return f"{name} cannot be started: {error.strerror}."
 
 
 def _changed(end: TrialEnd, outcome: Outcome, detail: str = "", traceback: str | None = None) -> TrialEnd:

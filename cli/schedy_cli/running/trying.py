@@ -26,8 +26,8 @@ from schedy_cli.running.findings import Findings
 from schedy_cli.running.options import RunOptions, check_tokens
 from schedy_cli.running.output_file import OutputFile
 from schedy_cli.running.output_lines import plain
-from schedy_cli.running.programs import Programs
-from schedy_cli.running.trials import missing_text, not_started_text
+from schedy_cli.running.programs import NotStartedError, Programs
+from schedy_cli.running.trials import missing_text
 
 
 class _Subject(NamedTuple):
@@ -53,8 +53,8 @@ def try_once(settings: Settings, name: str, new: NewExperiment | None, options: 
             file = OutputFile(Path(folder) / ".output", complain=print_message)
             attempt = Attempt(programs, findings, observer, file, grace=lambda: options.grace_seconds)
             ended = attempt.run(words, options.command.environment(trial), slot=0)
-    except OSError as error:
-        print_message(f"Error: {not_started_text(error)}")
+    except NotStartedError as error:
+        print_message(f"Error: {error}")
         return 1
     finally:
         programs.close()
