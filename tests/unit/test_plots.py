@@ -17,7 +17,7 @@ from schedy.results.plots.choosing import KINDS, makers
 from schedy.results.plots.data import Plot, curves, front, history, measures
 from schedy.results.plots.hyperparameters import importance, parallel, slices
 from schedy.results.plots.page import page
-from schedy.results.plots.source import Attempt, Source, earlier_attempts
+from schedy.results.plots.source import Attempt, Source, earlier_attempts, latest_attempt
 from schedy.results.plots.timeline import timeline
 from schedy.search.definition import read_definition
 from schedy.wire.records import JobEvent, JobRecord, Point
@@ -296,6 +296,25 @@ def test_no_name_or_value_acts_on_a_page_or_a_terminal() -> None:
     for plot in plots:
         for line in plot_lines(plot, 80):
             assert click.unstyle(line).isprintable()
+
+
+def test_the_page_of_a_thousand_jobs_with_curves_is_small() -> None:
+    settings = {"hyperparameters": {f"p{number}": "uniform(0, 1)" for number in range(5)}, "objectives": [LOSS]}
+    chance = random.Random(1)  # noqa: S311
+    jobs = [job(place, x={f"p{n}": chance.random() for n in range(5)}, loss=chance.random()) for place in range(1000)]
+    curve = [Point(step=step, values={"loss": chance.random()}) for step in range(20)]
+    source = Source(
+        "E",
+        read_definition(settings),
+        jobs,
+        list(range(1, 1001)),
+        1000,
+        curves={made.job_id: curve for made in jobs},
+        attempts=[attempt for made in jobs for attempt in latest_attempt(made)],
+    )
+    plots = [make() for kind in KINDS for make in makers(source, kind)]
+    assert len(plots) == len(KINDS)
+    assert len(page("E", plots)) < 6_000_000
 
 
 def test_jobs_show_themselves_as_tables_without_acting() -> None:

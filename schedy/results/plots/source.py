@@ -112,13 +112,14 @@ def _attempts(ask: Ask, uid: str, jobs: list[JobRecord] | None, running: list[Jo
         )
         jobs = list(_jobs_at(ask, uid, ask(order).positions))
     every = [*jobs, *running]
-    latest = [attempt for job in every for attempt in _latest(job)]
+    latest = [attempt for job in every for attempt in latest_attempt(job)]
     again = sorted((job for job in every if job.attempt > 1), key=lambda job: job.position)[-_RETRIED:]
     earlier = [attempt for job in again for attempt in earlier_attempts(_events(ask, uid, job), job)]
     return sorted([*latest, *earlier], key=lambda attempt: attempt.start)
 
 
-def _latest(job: JobRecord) -> Iterator[Attempt]:
+def latest_attempt(job: JobRecord) -> Iterator[Attempt]:
+    """Yield the latest attempt of a job, if it has one."""
     if job.started_at is None or job.worker is None:
         return
     end = job.finished_at or max(datetime.now(UTC), job.started_at)
