@@ -34,7 +34,7 @@ _FIELDS = {
 }
 """The kinds of the columns that are not the users' own, where they are no text."""
 _LARGEST_INT = 2**63
-_ROWS_OF_A_GROUP = 10_000
+_ROWS_OF_A_GROUP = 5_000
 _BYTES_OF_A_GROUP = 16_000_000
 
 

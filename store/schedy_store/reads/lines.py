@@ -17,7 +17,7 @@ from schedy_store.reads.points import points_after
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Job
 
-_ROWS_AT_ONCE = 2000
+_ROWS_AT_ONCE = 1000
 _COLUMNS = [Job.__table__.columns[name] for name in JobLine._fields]
 _HYPERPARAMETERS, _RESULTS, _ERROR = (
     1 + JobLine._fields.index(name) for name in ("hyperparameters", "results", "error")
