@@ -189,7 +189,7 @@ class JobOrderAnswer(Answer):
 
 
 class FieldsAnswer(Answer):
-    """`most_attempts`: of any job of the experiment."""
+    """`most_attempts`: of any job of the experiment, 0 where none had more than one."""
 
     kind: Literal["fields_answer"] = "fields_answer"
     hyperparameters: list[str]

@@ -906,15 +906,19 @@ class TestReads:
         jobs = [_new_job(source, {"v": value}) for value in self.VALUES]
         ids = desk.push(experiment, *jobs, _new_job(source, {"other": 1}))
         numbers = {row.job_id: row.pk for row in desk.rows(select(Job.job_id, Job.pk))}
-        order = desk.read(
-            GetJobOrder(experiment_uid=experiment.uid, sort=[SortField(source=source, name="v")], decreasing=decreasing)
-        )
+        field = SortField(source=source, name="v")
+        order_of = GetJobOrder(experiment_uid=experiment.uid, sort=[field], decreasing=decreasing)
+        order = desk.read(order_of)
         assert isinstance(order, JobOrderAnswer)
         places = [[numbers[job_id] for job_id in ids].index(number) for number in order.positions]
         increasing = [-math.inf, True, 2.5, 3, 10, math.inf, "", "\x00", "a", "a b", "b"]
         wanted = [self.VALUES.index(value) for value in increasing]
         missing = [place for place in range(len(ids)) if place not in wanted]
         assert places == (wanted[::-1] if decreasing else wanted) + missing
+        for limit, statuses in ((3, []), (len(wanted) + 2, []), (len(wanted) + 2, ["QUEUED"])):
+            first = desk.read(order_of.model_copy(update={"limit": limit, "statuses": statuses}))
+            assert isinstance(first, JobOrderAnswer)
+            assert first.positions == order.positions[:limit]
 
     def test_all_columns_can_be_sorted_by(self, desk: Desk, experiment: ExperimentRecord) -> None:
         low, high, nan = desk.push(
@@ -932,15 +936,18 @@ class TestReads:
             ("id", sorted([low, high, nan]), sorted([low, high, nan], reverse=True)),
         ):
             for is_decreasing, wanted in ((False, increasing), (True, decreasing)):
-                order = desk.read(
-                    GetJobOrder(
-                        experiment_uid=experiment.uid,
-                        sort=[SortField(source="column", name=name)],
-                        decreasing=is_decreasing,
+                for limit in (None, 2):
+                    order = desk.read(
+                        GetJobOrder(
+                            experiment_uid=experiment.uid,
+                            sort=[SortField(source="column", name=name)],
+                            decreasing=is_decreasing,
+                            limit=limit,
+                        )
                     )
-                )
-                assert isinstance(order, JobOrderAnswer)
-                assert [numbers[number] for number in order.positions] == wanted, (name, is_decreasing)
+                    assert isinstance(order, JobOrderAnswer)
+                    found = [numbers[number] for number in order.positions]
+                    assert found == wanted[:limit], (name, is_decreasing, limit)
 
     def test_several_fields_statuses_and_a_limit(self, desk: Desk, experiment: ExperimentRecord) -> None:
         source = random.Random(5)  # noqa: S311 - repeatable, not secret

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, exists, func, select, update
+from sqlalchemy import bindparam, exists, func, literal_column, select, update
 
 from schedy.wire.service import Ticket
 from schedy.wire.values import load_values
@@ -76,6 +76,15 @@ _WANTING = (
     .where(Job.suggestion.is_(None) | ~_PUSHED_WAITS)
     .order_by(Job.pk)
     .limit(bindparam("most"))
+)
+_IS_QUEUED = Job.status == literal_column("'QUEUED'")  # no parameter, so that SQLite uses `ix_job_dispatched`
+_OLDEST = (
+    select(Job.dispatched_at)
+    .where(Job.experiment_pk == Experiment.pk, _IS_QUEUED, Job.dispatched_at.is_not(None))
+    .order_by(Job.dispatched_at)
+    .limit(1)
+    .correlate(Experiment)
+    .scalar_subquery()
 )
 _MARK = (
     update(Job)
@@ -217,12 +226,11 @@ class TicketDispatcher:
 
     def overdue_experiments(self, transaction: Transaction) -> dict[int, str]:
         """Return the keys and names of experiments with tickets unclaimed for several leases: they may be lost."""
+        oldest = _OLDEST
         found = (
             select(Experiment.pk, Experiment.name)
-            .join_from(Job, Experiment)
-            .where(Job.status == "QUEUED", Job.dispatched_at < transaction.now - self._patience, *_OPEN)
-            .group_by(Experiment.pk, Experiment.name)
-            .order_by(func.min(Job.dispatched_at))
+            .where(*_OPEN, oldest < transaction.now - self._patience)
+            .order_by(oldest)
             .limit(_OVERDUE_AT_ONCE)
         )
         return {row.pk: row.name for row in transaction.sql.execute(found)}
@@ -248,7 +256,7 @@ class TicketDispatcher:
     def _reclaim(self, transaction: Transaction, experiment: int, *, before: datetime, reason: str) -> list[str]:
         reclaimed = transaction.sql.scalars(
             update(Job)
-            .where(Job.experiment_pk == experiment, Job.status == "QUEUED", Job.dispatched_at < before)
+            .where(Job.experiment_pk == experiment, _IS_QUEUED, Job.dispatched_at < before)
             .values(dispatched_at=None, ticket=Job.ticket + 1, revision=Job.revision + 1)
             .returning(Job.pk)
         ).all()

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import literal_column, select
 
 from schedy.wire.base import FINAL_STATUSES
 from schedy.wire.records import MANY_RELEASES
@@ -12,7 +12,7 @@ from schedy_store.schema.tables import Experiment, Job
 _OFTEN = (
     select(Experiment.name, Job.job_id, Job.releases)
     .join_from(Job, Experiment)
-    .where(Job.releases >= MANY_RELEASES, Job.status.not_in(FINAL_STATUSES))
+    .where(Job.releases > literal_column("1"), Job.releases >= MANY_RELEASES, Job.status.not_in(FINAL_STATUSES))
     .order_by(Job.releases.desc(), Job.pk)
 )
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import CompoundSelect, Select, select, union_all
 
 from schedy.wire.answers import JobsAnswer
 from schedy.wire.base import Answer
@@ -31,10 +31,20 @@ def read_jobs(transaction: Transaction, request: GetJobs) -> Answer:
         return _one_job(transaction, found, experiment, request.job_id)
     if request.positions is not None:
         return cut(records_at(transaction, found, request.positions), len(request.positions))
-    if request.statuses:
-        found = found.where(Job.status.in_(request.statuses))
-    found = found.where(Job.pk > request.after).order_by(Job.pk).limit(request.limit + 1)
+    first = _first_of(experiment, request)
+    found = found.where(Job.pk > request.after if first is None else Job.pk.in_(first))
+    found = found.order_by(Job.pk).limit(request.limit + 1)
     return cut(records(transaction, found), request.limit)
+
+
+def _first_of(experiment: int, request: GetJobs) -> CompoundSelect[int] | None:
+    """Return a statement for the first jobs of each wanted status, None for all: an index has each in its order."""
+    jobs = select(Job.pk).where(Job.experiment_pk == experiment, Job.pk > request.after)
+    parts = [
+        select(jobs.where(Job.status == status).order_by(Job.pk).limit(request.limit + 1).subquery())
+        for status in dict.fromkeys(request.statuses)
+    ]
+    return union_all(*parts) if parts else None
 
 
 def records(

@@ -2,12 +2,25 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+from sqlalchemy.orm import aliased
 
 from schedy.wire.answers import FieldsAnswer, JobOrderAnswer
-from schedy.wire.base import Answer
+from schedy.wire.base import JOB_STATUSES, Answer
 from schedy.wire.requests import JOB_COLUMNS, GetFields, GetJobOrder, SortField
 from schedy.wire.values import shown_name, stored_name
+from schedy_store.lifecycle.job_counts import job_counts
 from schedy_store.reads.common import DELETED, experiment_pk
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import Job, JobValue
@@ -19,32 +32,84 @@ def read_order(transaction: Transaction, request: GetJobOrder) -> Answer:
     experiment = experiment_pk(transaction, request.experiment_uid)
     if experiment is None:
         return DELETED
-    found: Select[*tuple[Any, ...]] = select(Job.pk).where(Job.experiment_pk == experiment)
+    parts = _walks(experiment, request) if _walk_pays(transaction, experiment, request) else []
+    positions: list[int] = []
+    for part in parts or [_sorted(experiment, request)]:
+        limit = None if request.limit is None else request.limit - len(positions)
+        if limit == 0:
+            break
+        positions.extend(transaction.sql.scalars(part.limit(limit)))
+    return JobOrderAnswer.model_construct(positions=positions)
+
+
+def _walk_pays(transaction: Transaction, experiment: int, request: GetJobOrder) -> bool:
+    """Tell whether a walk along an index meets `limit` of the wanted jobs sooner than all of them are sorted."""
+    if request.limit is None or len(request.sort) != 1:
+        return False
+    counts = job_counts(transaction.sql, [experiment])[experiment]
+    jobs = sum(counts.values())
+    wanted = sum(counts.get(status, 0) for status in request.statuses) if request.statuses else jobs
+    return request.limit * jobs < wanted**2  # of each `jobs / wanted` that it meets one is wanted
+
+
+def _walks(experiment: int, request: GetJobOrder) -> list[Select[*tuple[Any, ...]]]:
+    """Return statements that give the jobs in the wanted order, one after the other; none if no index has the order."""
+    [field] = request.sort
+    jobs = _jobs(experiment, request)
+    if field.source != "column":
+        return _walks_by_value(experiment, request, field)
+    if field.name == "id":
+        return [jobs.order_by(_directed(Job.job_id, decreasing=request.decreasing))]
+    if field.name == "status":
+        statuses = sorted(JOB_STATUSES, reverse=request.decreasing)
+        return [jobs.where(Job.status == status).order_by(Job.pk) for status in statuses]
+    return []
+
+
+def _walks_by_value(experiment: int, request: GetJobOrder, field: SortField) -> list[Select[*tuple[Any, ...]]]:
+    value = aliased(JobValue)
+    of_field = (value.source == field.source, value.name == stored_name(field.name))
+    is_number, is_text = value.number.is_not(None), and_(value.number.is_(None), value.text.is_not(None))
+    values = select(value.job_pk).where(value.experiment_pk == experiment, *of_field)
+    if request.statuses:
+        values = values.join(Job, Job.pk == value.job_pk).where(Job.status.in_(request.statuses))
+    order = [_directed(key, decreasing=request.decreasing) for key in (value.number, value.text)]
+    numbers, texts = (values.where(kind).order_by(*order, value.job_pk) for kind in (is_number, is_text))
+    # A value in parentheses is looked up for each job; for EXISTS, PostgreSQL would read the values of all jobs first.
+    of_job = select(value.job_pk).where(value.job_pk == Job.pk, *of_field, is_number | is_text).correlate(Job)
+    missing = _jobs(experiment, request).where(of_job.scalar_subquery().is_(None)).order_by(Job.pk)
+    return [texts, numbers, missing] if request.decreasing else [numbers, texts, missing]
+
+
+def _jobs(experiment: int, request: GetJobOrder) -> Select[*tuple[Any, ...]]:
+    jobs = select(Job.pk).where(Job.experiment_pk == experiment)
+    return jobs.where(Job.status.in_(request.statuses)) if request.statuses else jobs
+
+
+def _directed(key: SQLColumnExpression[Any], *, decreasing: bool) -> ColumnElement[Any]:
+    return key.desc() if decreasing else key.asc()
+
+
+def _sorted(experiment: int, request: GetJobOrder) -> Select[*tuple[Any, ...]]:
+    """Return a statement that sorts all jobs."""
+    found = _jobs(experiment, request)
     order: list[ColumnElement[Any]] = []
     for field in request.sort:
         if field.source == "column":
             keys: list[ColumnElement[Any]] = [_SORT_COLUMNS[field.name]]
         else:
-            found, keys = _joined_value(transaction, found, field)
+            found, keys = _joined_value(found, field)
         order.extend(_ordered(keys, decreasing=request.decreasing))
     oldest_first = Job.pk.asc() if request.sort or not request.decreasing else Job.pk.desc()
-    found = found.order_by(*order, oldest_first)
-    if request.statuses:
-        found = found.where(Job.status.in_(request.statuses))
-    if request.limit is not None:
-        found = found.limit(request.limit)
-    return JobOrderAnswer.model_construct(positions=[row[0] for row in transaction.sql.execute(found)])
+    return found.order_by(*order, oldest_first)
 
 
 def _joined_value(
-    transaction: Transaction, found: Select[*tuple[Any, ...]], field: SortField
+    found: Select[*tuple[Any, ...]], field: SortField
 ) -> tuple[Select[*tuple[Any, ...]], list[ColumnElement[Any]]]:
     value = JobValue.__table__.alias()
     here = and_(value.c.job_pk == Job.pk, value.c.source == field.source, value.c.name == stored_name(field.name))
-    text: ColumnElement[Any] = value.c.text
-    if transaction.sql.dialect.name == "postgresql":
-        text = text.collate("C")  # as SQLite orders texts, whatever the database's own order is
-    return found.outerjoin(value, here), [value.c.number, text]
+    return found.outerjoin(value, here), [value.c.number, value.c.text]
 
 
 def _ordered(keys: list[ColumnElement[Any]], *, decreasing: bool) -> list[ColumnElement[Any]]:
@@ -54,19 +119,35 @@ def _ordered(keys: list[ColumnElement[Any]], *, decreasing: bool) -> list[Column
     if len(keys) > 1:
         is_text = case((keys[0].is_(None), literal(1)), else_=literal(0))
         order.append(is_text.desc() if decreasing else is_text)
-    order.extend(key.desc() if decreasing else key.asc() for key in keys)
+    order.extend(_directed(key, decreasing=decreasing) for key in keys)
     return order
+
+
+def _names() -> Select[str]:
+    """Return a statement that hops along the index from one name to the next: values are many, names are few."""
+    value = aliased(JobValue)
+    of_source = (value.experiment_pk == bindparam("experiment_is"), value.source == bindparam("source_is"))
+    first = select(value.name).where(*of_source).order_by(value.name).limit(1)
+    names = select(first.scalar_subquery().label("name")).cte("names", recursive=True)
+    following = select(value.name).where(*of_source, value.name > names.c.name).order_by(value.name).limit(1)
+    hop = select(following.correlate(names).scalar_subquery()).where(names.c.name.is_not(None))
+    names = names.union_all(hop)
+    return select(names.c.name).where(names.c.name.is_not(None))
+
+
+_NAMES = _names()
+_MOST_ATTEMPTS = select(func.max(Job.attempt)).where(
+    Job.experiment_pk == bindparam("experiment_is"), Job.attempt > literal_column("1")
+)
 
 
 def read_fields(transaction: Transaction, request: GetFields) -> Answer:
     experiment = experiment_pk(transaction, request.experiment_uid)
     if experiment is None:
         return DELETED
-    found = (
-        select(JobValue.source, JobValue.name).where(JobValue.experiment_pk == experiment).distinct().order_by("name")
+    hyperparameters, results = (
+        list(map(shown_name, transaction.sql.scalars(_NAMES, {"experiment_is": experiment, "source_is": source})))
+        for source in ("hyperparameter", "result")
     )
-    names: dict[str, list[str]] = {"hyperparameter": [], "result": []}
-    for source, name in transaction.sql.execute(found):
-        names[source].append(shown_name(name))
-    most = transaction.sql.scalar(select(func.max(Job.attempt)).where(Job.experiment_pk == experiment))
-    return FieldsAnswer(hyperparameters=names["hyperparameter"], results=names["result"], most_attempts=most or 0)
+    most = transaction.sql.scalar(_MOST_ATTEMPTS, {"experiment_is": experiment})
+    return FieldsAnswer(hyperparameters=hyperparameters, results=results, most_attempts=most or 0)

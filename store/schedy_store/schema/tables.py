@@ -118,7 +118,7 @@ class Job(Base):
             name="final_when_finished",
         ),
         CheckConstraint("status <> 'RUNNING' OR attempt >= 1", name="running_attempt"),
-        Index("ix_job_experiment_pk_status", "experiment_pk", "status"),
+        Index("ix_job_experiment_pk_status_pk", "experiment_pk", "status", "pk"),
         Index("ix_job_experiment_pk_pk", "experiment_pk", "pk"),
         Index("ix_job_experiment_pk_ended", "experiment_pk", "ended"),
         Index(
@@ -141,6 +141,27 @@ class Job(Base):
             "pk",
             sqlite_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
             postgresql_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
+        ),
+        Index(
+            "ix_job_dispatched",
+            "experiment_pk",
+            "status",
+            "dispatched_at",
+            sqlite_where=text("status = 'QUEUED' AND dispatched_at IS NOT NULL"),
+            postgresql_where=text("status = 'QUEUED' AND dispatched_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_job_tried_again",
+            "experiment_pk",
+            "attempt",
+            sqlite_where=text("attempt > 1"),
+            postgresql_where=text("attempt > 1"),
+        ),
+        Index(
+            "ix_job_given_back",
+            "releases",
+            sqlite_where=text("releases > 1"),
+            postgresql_where=text("releases > 1"),
         ),
         Index(
             "ix_job_lease",
@@ -243,12 +264,15 @@ class AttemptOutput(Base):
 
 
 class JobValue(Base):
-    """A number or the beginning of a text that jobs can be sorted by; `name` is ASCII-escaped."""
+    """A number or the beginning of a text that jobs can be sorted by; `name` is ASCII-escaped.
+
+    PostgreSQL orders texts as SQLite does, whatever the database's own order is.
+    """
 
     __tablename__ = "job_value"
     __table_args__ = (
         CheckConstraint("source IN ('hyperparameter', 'result')", name="source"),
-        Index("ix_job_value_order", "experiment_pk", "source", "name", "number", "text"),
+        Index("ix_job_value_order", "experiment_pk", "source", "name", "number", "text", "job_pk"),
     )
 
     job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"), primary_key=True)
@@ -256,7 +280,9 @@ class JobValue(Base):
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     experiment_pk: Mapped[int] = mapped_column(Key)
     number: Mapped[float | None] = mapped_column(Double)
-    text: Mapped[str | None] = mapped_column(String(SORTED_CHARACTERS))
+    text: Mapped[str | None] = mapped_column(
+        String(SORTED_CHARACTERS).with_variant(String(SORTED_CHARACTERS, collation="C"), "postgresql")
+    )
 
 
 class Event(Base):

@@ -1,0 +1,107 @@
+"""Reads and timers that must not look at all of a million jobs: both databases find an index for each."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from schedy.wire.changes import NewJob
+from schedy.wire.requests import (
+    GetExperiments,
+    GetFields,
+    GetHistory,
+    GetJobOrder,
+    GetJobs,
+    GetWorkers,
+    Request,
+    SortField,
+)
+from schedy_store.lifecycle.leases import Leases
+from schedy_store.lifecycle.tickets import TicketDispatcher
+from schedy_store.reads import answer_request
+from schedy_store.reads.given_back import given_back_often
+from schedy_store.schema.engine import Store
+from tests.integration.test_store import Desk
+
+_LOSS = SortField(source="result", name="loss")
+_ID = SortField(source="column", name="id")
+_STATUS = SortField(source="column", name="status")
+
+
+@pytest.fixture
+def desk(store_url: str) -> Iterator[Desk]:
+    store = Store.open(store_url)
+    store.migrate(from_older=False)
+    yield Desk(store)
+    store.close()
+
+
+def test_no_read_and_no_timer_looks_at_all_jobs(desk: Desk) -> None:
+    experiment = desk.add()
+    ended = [NewJob(hyperparameters={"x": 1}, results={"loss": 0.5}, status="DONE") for _ in range(20)]
+    desk.push(experiment, *ended, NewJob(hyperparameters={}))
+    uid = experiment.uid
+    orders = [
+        GetJobOrder(experiment_uid=uid, sort=[field], decreasing=decreasing, limit=2, statuses=list(statuses))
+        for field, statuses in ((_LOSS, ()), (_LOSS, ("DONE",)), (_ID, ()), (_STATUS, ()))
+        for decreasing in (False, True)
+    ]
+    pages: list[Request[Any]] = [GetHistory(experiment_uid=uid), GetHistory(experiment_uid=uid, newest=True)]
+    reads: list[Request[Any]] = [
+        GetExperiments(),
+        GetFields(experiment_uid=uid),
+        GetJobs(experiment_uid=uid),
+        GetJobs(experiment_uid=uid, statuses=["CRASHED", "QUEUED"]),
+        GetWorkers(),
+    ]
+    with desk.store.transaction() as transaction, _plans(transaction.sql) as plans:
+        for read in (*orders, *pages):
+            answer_request(transaction, read)
+        unsorted = len(plans)
+        for read in reads:
+            answer_request(transaction, read)
+        given_back_often(transaction)
+        tickets = TicketDispatcher(window=10, lease_seconds=30)
+        tickets.reset(transaction)
+        tickets.overdue_experiments(transaction)
+        tickets.recreated(transaction, [experiment.name])
+        tickets.choose(transaction)
+        leases = Leases(transaction, lease_seconds=30)
+        leases.expire(10)
+        leases.stop_overdue(10)
+    assert len(plans) > unsorted + len(reads)
+    dialect = desk.store.engine.dialect.name
+    assert [plan for plan in plans if re.search(_SCAN[dialect], plan)] == []
+    assert [plan for plan in plans[:unsorted] if re.search(_SORT[dialect], plan)] == []
+
+
+_SCAN = {
+    "sqlite": r"SCAN (job|job_value|event)\b(?!.* USING .*INDEX ix_job_(wants_ticket|given_back|held|lease))",
+    "postgresql": r"Seq Scan on (job|job_value|event)\b",
+}
+"""A scan of what has a row for each job; in the indexes that may be scanned few jobs are."""
+_SORT = {"sqlite": r"TEMP B-TREE FOR ORDER BY", "postgresql": r"\bSort  \(cost(?<!Incremental Sort  \(cost)"}
+"""A sort of more than those that are equal in the first fields."""
+_INDEXES_ONLY = ("enable_seqscan", "enable_bitmapscan", "enable_sort")
+
+
+@contextlib.contextmanager
+def _plans(sql: Connection) -> Iterator[list[str]]:
+    """Collect the statements that run meanwhile, with their plans; on PostgreSQL those that large tables would have."""
+    plans: list[str] = []
+    is_sqlite = sql.dialect.name == "sqlite"
+
+    def _explain(_sql: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if many or not statement.startswith(("SELECT", "WITH", "UPDATE")):
+            return
+        cursor.execute(f"{'EXPLAIN QUERY PLAN' if is_sqlite else 'EXPLAIN'} {statement}", parameters)
+        plans.append("\n".join([statement, *(str(row[-1]) for row in cursor.fetchall())]))
+
+    for setting in () if is_sqlite else _INDEXES_ONLY:
+        sql.exec_driver_sql(f"SET LOCAL {setting} = off")
+    event.listen(sql, "before_cursor_execute", _explain)
+    yield plans
+    event.remove(sql, "before_cursor_execute", _explain)
