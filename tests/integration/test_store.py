@@ -698,7 +698,7 @@ class TestReports:
         assert [tuple(event) for event in happened] == [
             ("released", "The worker gave the job back."),
             ("released", "The worker gave the job back (2 times in a row without a report)."),
-            ("reported", ""),
+            ("reported", "step 0  loss 1"),
             ("released", "The worker gave the job back."),
             ("released", "The worker gave the job back (2 times in a row without a report)."),
             ("ended", f"CRASHED: {text}"),
