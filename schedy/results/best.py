@@ -13,6 +13,9 @@ from schedy.wire.requests import GetBest, GetOverview
 MOST_BEST = MOST_IN_A_MESSAGE
 """The best jobs that are asked for at once."""
 
+NAME_A_RESULT = "Name a result to minimize or maximize when you add an experiment."
+"""What to do where there is no objective, for readers of the library and of the command line."""
+
 T = TypeVar("T")
 
 
@@ -22,10 +25,7 @@ def find_best(ask: Ask, uid: str, name: str, definition: Definition, *, limit: i
     Raises NotFoundError, saying why, if there is none.
     """
     if not definition.objectives:
-        raise NotFoundError(
-            f"{name} has no objective: none of its jobs is better than another. Name a result to minimize or"
-            " maximize when you add an experiment."
-        )
+        raise NotFoundError(f"{name} has no objective: none of its jobs is better than another. {NAME_A_RESULT}")
     answer = ask(GetBest(experiment_uid=uid, limit=limit))
     if not answer.jobs:
         raise NotFoundError(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from schedy.errors import InvalidValueError, ResourceExistsError, SchedyError
+from schedy.results.best import NAME_A_RESULT
 from schedy.results.lines import JobLine, PointLine
 from schedy.results.optuna_space import Parameter, parameters_of
 from schedy.results.packages import needed
@@ -39,10 +40,7 @@ def make_study(
     """
     optuna = needed("optuna", what="A study of Optuna", extra="optuna")
     if not definition.objectives:
-        raise InvalidValueError(
-            f"{name} has no objective, and a study of Optuna needs one. Name a result when you add an experiment:"
-            " --minimize RESULT or --maximize RESULT."
-        )
+        raise InvalidValueError(f"{name} has no objective, and a study of Optuna needs one. {NAME_A_RESULT}")
     lines = list(jobs)
     curves = _curves(definition.objectives[0].result, lines, points)
     parameters = parameters_of(definition.space().parameters, [job.hyperparameters for job in lines])

@@ -113,7 +113,7 @@ def test_without_a_value_it_is_said_why() -> None:
     with pytest.raises(NotFoundError, match=r"none of its 1 jobs that have ended \(1 DONE\) has a number for 'loss'"):
         history(source_of(job(1, loss="small")), only(source_of()))
     without = source_of(job(1), objectives=[])
-    with pytest.raises(NotFoundError, match="--minimize RESULT"):
+    with pytest.raises(NotFoundError, match="Name a result to minimize or maximize"):
         history(without, only(without))
     with pytest.raises(NotFoundError, match="more than one value"):
         parallel(source_of(job(1, loss=1), job(2, loss=2)), only(source_of()))

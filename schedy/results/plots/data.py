@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from schedy.errors import NotFoundError
-from schedy.results.best import pareto_front
+from schedy.results.best import NAME_A_RESULT, pareto_front
 from schedy.results.overview import run_seconds
 from schedy.results.plots.axes import Axis, drawable, number_axis, short
 from schedy.results.plots.source import Source
@@ -164,10 +164,7 @@ def _why_no_value(source: Source, measure: Measure) -> str:
     if not source.jobs:
         return f"{source.name} has nothing to plot yet: none of its jobs has ended."
     if measure.objective is None:
-        return (
-            f"{source.name} has no objective, and its jobs have no quality: nothing to plot. Name a result when you"
-            " add an experiment: --minimize RESULT or --maximize RESULT."
-        )
+        return f"{source.name} has no objective, and its jobs have no quality: nothing to plot. {NAME_A_RESULT}"
     done = sum(job.status == DONE for job in source.jobs)
     return (
         f"{source.name} has nothing to plot: none of its {len(source.jobs)} jobs that have ended ({done} DONE) has a"
