@@ -5,12 +5,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from schedy.lazy_models import LazyModel
 from schedy.search.errors import DefinitionError, Setting
 
 M = TypeVar("M", bound=BaseModel)
 
 
-class Part(BaseModel):
+class Part(LazyModel):
     """A part of a definition: frozen, and strict about unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="constants")

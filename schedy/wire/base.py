@@ -8,9 +8,10 @@ it, nothing that its model does not name. A message that wants an answer names i
 import re
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from schedy.errors import InvalidValueError
+from schedy.lazy_models import LazyModel
 from schedy.user_text import shown_value
 from schedy.wire.values import LONGEST_NAME
 from schedy.wire.versions import SCHEMA_VERSION
@@ -90,7 +91,7 @@ MESSAGES: dict[str, type["Message"]] = {}
 """Every kind of message and its class. A class is entered when it is defined."""
 
 
-class Part(BaseModel):
+class Part(LazyModel):
     """A part of a message: frozen, and strict about unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
