@@ -16,8 +16,6 @@ from typing import Any
 import click
 
 from schedy.errors import InvalidValueError, NotStoredYetError, SchedyError, SettingsError
-from schedy.search.errors import message_of
-from schedy_cli.parsing.setting_options import as_option
 from schedy_cli.printing.messages import EscapingFormatter, name_options, print_message
 
 _COMMANDS = {
@@ -158,6 +156,9 @@ def _explained(error: BaseException) -> tuple[str, int]:
         case NotStoredYetError():
             return str(error), 0
         case SettingsError() | InvalidValueError():
+            from schedy.search.errors import message_of  # noqa: PLC0415 - `schedy --help` does without them
+            from schedy_cli.parsing.setting_options import as_option  # noqa: PLC0415
+
             return f"Error: {message_of(error, as_option)}", 2
         case SchedyError():
             return f"Error: {error}", 1

@@ -4,7 +4,7 @@ It imports nothing else, so that `import schedy` and `schedy --help` may read it
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from schedy.close_names import did_you_mean
 from schedy.errors import InvalidValueError
@@ -14,8 +14,7 @@ MANUAL = "manual"
 MOST_OBJECTIVES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Algorithm:
+class Algorithm(NamedTuple):
     """A search algorithm. Its options are in `schedy.search.options`, its class in `schedy.searches`."""
 
     class_name: str

@@ -1,11 +1,10 @@
 """Changes to experiments: added, updated, deleted; and how an experiment opens and closes."""
 
-import difflib
 import shlex
 import uuid
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from schedy.errors import InvalidValueError
 from schedy.search.algorithms import MANUAL
@@ -26,7 +25,6 @@ from schedy_store.schema.rows import (
 )
 from schedy_store.schema.tables import AppliedChange, Experiment, Job
 
-_NAMES_COMPARED = 2000
 _BY_NAME = select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.name == bindparam("name_is"))
 _BY_UID = select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.uid == bindparam("uid_is"))
 _GONE = "The experiment is already gone."
@@ -212,13 +210,3 @@ def withdraw(transaction: Transaction, check: SearchCheck, problem: str) -> Effe
     first_answer = update(AppliedChange).where(AppliedChange.request_id == check.request_id)
     transaction.sql.execute(first_answer.values(answer=encode(refusal).decode()))
     return Effects(refusal, queues=[("gone", name)], log=[f"{name}: the experiment was refused: {problem}"])
-
-
-def missing_experiment(sql: Connection, name: str) -> Refusal:
-    """Return the refusal for an unknown name, with the names that are close to it."""
-    names = list(sql.scalars(select(Experiment.name).order_by(Experiment.pk.desc()).limit(_NAMES_COMPARED)))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(found) for found in close)}?" if close else ""
-    if not names:
-        hint = " There is none yet; `schedy add NAME manual` makes one."
-    return Refusal(code="not_found", reason=f"There is no experiment {name!r}.{hint}")

@@ -23,7 +23,8 @@ from schedy.wire.changes import AmendJob, CancelJobs, DeleteJob, JobsChange, New
 from schedy.wire.values import load_values
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.effects import Effects
-from schedy_store.lifecycle.experiment_changes import ExperimentRows, missing_experiment
+from schedy_store.lifecycle.experiment_changes import ExperimentRows
+from schedy_store.lifecycle.experiment_names import missing_experiment
 from schedy_store.lifecycle.job_counts import count_jobs
 from schedy_store.lifecycle.job_rows import JobRows, state_of
 from schedy_store.lifecycle.new_jobs import Newcomer, NewJobs

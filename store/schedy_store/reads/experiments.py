@@ -5,7 +5,7 @@ from sqlalchemy import select
 from schedy.wire.answers import ExperimentsAnswer
 from schedy.wire.base import Answer
 from schedy.wire.requests import GetExperiments
-from schedy_store.lifecycle.experiment_changes import missing_experiment
+from schedy_store.lifecycle.experiment_names import missing_experiment
 from schedy_store.lifecycle.job_counts import job_counts
 from schedy_store.reads.common import DELETED
 from schedy_store.schema.engine import Transaction

@@ -1,5 +1,6 @@
 """The order of an experiment's jobs by their columns and values, and the names of these values."""
 
+import functools
 from typing import Any
 
 from sqlalchemy import (
@@ -123,6 +124,7 @@ def _ordered(keys: list[ColumnElement[Any]], *, decreasing: bool) -> list[Column
     return order
 
 
+@functools.cache
 def _names() -> Select[str]:
     """Return a statement that hops along the index from one name to the next: values are many, names are few."""
     value = aliased(JobValue)
@@ -135,7 +137,6 @@ def _names() -> Select[str]:
     return select(names.c.name).where(names.c.name.is_not(None))
 
 
-_NAMES = _names()
 _MOST_ATTEMPTS = select(func.max(Job.attempt)).where(
     Job.experiment_pk == bindparam("experiment_is"), Job.attempt > literal_column("1")
 )
@@ -146,7 +147,7 @@ def read_fields(transaction: Transaction, request: GetFields) -> Answer:
     if experiment is None:
         return DELETED
     hyperparameters, results = (
-        list(map(shown_name, transaction.sql.scalars(_NAMES, {"experiment_is": experiment, "source_is": source})))
+        list(map(shown_name, transaction.sql.scalars(_names(), {"experiment_is": experiment, "source_is": source})))
         for source in ("hyperparameter", "result")
     )
     most = transaction.sql.scalar(_MOST_ATTEMPTS, {"experiment_is": experiment})
