@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 import contextlib
 import difflib
+import errno
 import importlib
 import io
 import logging
@@ -52,6 +53,8 @@ _COMMANDS = {
 
 _COMPLETE = "_SCHEDY_COMPLETE"
 """The environment variable by which a shell asks for the completion of a word."""
+_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE)
+"""Errors of the machine, its disks and its permissions."""
 _OTHER_NAMES = {
     "up": ("start", "init"),
     "down": ("stop", "quit"),
@@ -162,6 +165,8 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return f"Error: {message_of(error, as_option)}", 2
         case SchedyError():
             return f"Error: {error}", 1
+        case OSError() if error.errno in _OF_THE_SYSTEM:
+            return f"Error: {error.filename or 'The output cannot be written'}: {error.strerror}.", 1
     fault = f"{type(error).__name__}: {error}"
     return f"Error: {fault}. This is a bug in Schedy; SCHEDY_LOG_LEVEL=DEBUG shows where.", 1
 

@@ -66,6 +66,8 @@ def _read(path: Path) -> KeptFile | None:
         content = json.loads(path.read_bytes())
         reports = [decode(report.encode()) for report in content["reports"]]
         brokers = tuple(content["brokers"])
+        if not all(isinstance(url, str) for url in brokers):
+            raise TypeError("a broker's URL is no text")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UndecodableError) as error:

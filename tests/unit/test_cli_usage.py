@@ -1,5 +1,6 @@
 """Usage errors, found before a broker is needed. There is none: a command that went further would exit with 1."""
 
+import contextlib
 import io
 import re
 import subprocess
@@ -187,3 +188,14 @@ def test_commands_in_messages_carry_the_data_folder_of_this_call(
     assert f"Give the numbers that `schedy --data-dir {tmp_path} dead` prints" in capsys.readouterr().err
     assert run(["dead", "replay"]) == 2
     assert "Give the numbers that `schedy dead` prints" in capsys.readouterr().err
+
+
+def test_a_full_disk_under_the_output_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails, too
+    monkeypatch.setattr("sys.stdout", full)
+    assert run(["--help"]) == 1
+    assert capsys.readouterr().err == "Error: The output cannot be written: No space left on device.\n"
+    with contextlib.suppress(OSError):
+        full.close()

@@ -82,7 +82,10 @@ def test_says_that_results_could_not_be_kept(settings: Settings, caplog: pytest.
     assert caplog.records[0].levelno == logging.ERROR
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"brokers": ["amqp://x"], "reports": ["{}"]})])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", json.dumps({"brokers": ["amqp://x"], "reports": ["{}"]}), '{"brokers": [[1]], "reports": []}'],
+)
 def test_leaves_out_a_file_that_cannot_be_read(settings: Settings, caplog: pytest.LogCaptureFixture, text: str) -> None:
     keep(settings, [outgoing(finish())])
     (settings.data_dir / "undelivered" / "odd.json").write_text(text)
