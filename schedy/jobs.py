@@ -126,7 +126,7 @@ class Job(HeldJob):
         self._session.outputs.add(self._hold, Tail.of(text, end), path)
 
     def should_prune(self) -> bool:
-        """Return True if the pruner would end the job, by the service's latest answer, or the job is `cancelled`.
+        """Return True once the pruner has said to end the job, or if the job is `cancelled`.
 
         Does not wait. ``raise schedy.Pruned`` ends the job then.
         """

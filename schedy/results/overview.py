@@ -29,11 +29,12 @@ def open_jobs(experiment: ExperimentRecord, definition: Definition) -> int | Non
 def seconds_left(
     *, open_jobs: int | None, mean_seconds: float | None, at_once: int, seconds_to_limit: float | None
 ) -> float | None:
-    """Return the seconds until all open jobs are done, with so many of them `at_once`; None if nothing tells.
+    """Return the seconds until all open jobs are done, with so many of them `at_once`; None if none is open, or nothing
+    tells.
 
     `seconds_to_limit`: until the search makes no more jobs, because its time is over; the last ones run on then.
     """
-    if mean_seconds is None or at_once == 0:
+    if mean_seconds is None or at_once == 0 or open_jobs == 0:
         return None
     by_jobs = None if open_jobs is None else open_jobs * mean_seconds / at_once
     by_time = None if seconds_to_limit is None else max(0.0, seconds_to_limit) + mean_seconds

@@ -60,7 +60,7 @@ class Curves:
         except SchedyError as error:
             _log.warning("Points of job %s were not stored: %s", hold.job_id, error)
             return
-        hold.prune = report.prune
+        hold.prune = hold.prune or report.prune  # a later answer may be about a rung that the job should not reach
         hold.stop = report.stop or hold.stop
         if report.accepted:
             self._send_rest(hold)

@@ -46,7 +46,7 @@ class Hold:
     finishing: bool = False
     """True once its end was reported; the report will arrive by itself."""
     prune: bool = False
-    """True if the pruner would end the job, by the latest answer."""
+    """True once the pruner has said to end the job: it judges each step once."""
     points: list[Point] = field(default_factory=list)
     """Points of the learning curve that were not sent yet; `add_point` and `take_points` change them."""
     points_bytes: int = 0

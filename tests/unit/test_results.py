@@ -102,4 +102,5 @@ def test_the_time_left_is_bounded_by_jobs_and_by_time() -> None:
     assert left(open_jobs=None, seconds_to_limit=-1.0) == 10.0
     assert left(open_jobs=None) is None
     assert left(at_once=0) is None, "nobody works"
+    assert left(open_jobs=0) is None, "nothing is left to do"
     assert left(mean_seconds=None) is None
