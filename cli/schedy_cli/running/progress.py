@@ -13,7 +13,7 @@ from schedy.errors import NoJobError
 from schedy.escaping import printable
 from schedy.results.overview import ended_jobs
 from schedy.results.rounding import about, duration, short_value
-from schedy.search.definition import Definition
+from schedy.search.definition import Definition, as_observation
 from schedy.wire.answers import OverviewAnswer
 from schedy.wire.base import FINAL_STATUSES
 from schedy.wire.records import JobRecord
@@ -47,6 +47,8 @@ class Progress:
         self._ended_here = ended_here
         self._seen: OverviewAnswer | None = None
         self._look_due = 0.0
+        self._best_here: TrialEnd | None = None
+        """The best trial of this worker: the store may not have it yet."""
         self._number = 0
         self._elsewhere = 0
         """Jobs that have ended, but for the trials of this worker."""
@@ -60,6 +62,7 @@ class Progress:
             self.last_crash = end
         if end.outcome in FINAL_STATUSES:
             self.look()
+            self._note_best(end)
             printed = sum(self.outcomes[outcome] for outcome in FINAL_STATUSES)
             self._number = max(self._number + 1, self._elsewhere + printed)
             click.echo(_fitted("  ".join(self._parts(end))))
@@ -82,7 +85,7 @@ class Progress:
         yield line
         if seen is None:
             return
-        if best := self._best(seen):
+        if best := self._best_now(seen):
             yield f"best {short_value(best.results[self._definition.objectives[0].result])} ({best.job_id})"
         if seen.seconds_left is not None and self._number != total:
             yield f"{about(seen.seconds_left)} left"
@@ -96,6 +99,23 @@ class Progress:
     def _best(self, seen: OverviewAnswer) -> JobRecord | None:
         """Return the best job where there is one objective."""
         return seen.best[0] if seen.best and len(self._definition.objectives) == 1 else None
+
+    def _note_best(self, end: TrialEnd) -> None:
+        """Remember a trial that is better than those before it, where that can be told here."""
+        if end.outcome != "DONE" or len(self._definition.objectives) != 1 or self._definition.constraints:
+            return
+        objective, before = self._definition.objectives[0], self._best_here
+        value = as_observation(end.results.get(objective.result))
+        if value is not None and (before is None or objective.better(value, before.results[objective.result])):
+            self._best_here = end
+
+    def _best_now(self, seen: OverviewAnswer) -> JobRecord | TrialEnd | None:
+        """Return the best job, or the best trial of this worker, if that is better."""
+        best, here = self._best(seen), self._best_here
+        if best is None or here is None:
+            return best or here
+        objective = self._definition.objectives[0]
+        return here if objective.better(here.results[objective.result], best.results[objective.result]) else best
 
     def summary(self, seen: OverviewAnswer | None, nothing_left: NoJobError | None) -> None:
         """Print how the experiment stands when no job is left: the best, how to see it, how to add more."""
@@ -115,7 +135,7 @@ class Progress:
         if counts.get("CRASHED"):
             last = seen.last_crashed.job_id if seen.last_crashed else "JOB"
             click.echo(f"  {schedy_words('output', self._name, last)} shows why the last one crashed")
-            click.echo(f"  {schedy_words('retry', self._name, '--status', 'CRASHED')} queues those that crashed again")
+            click.echo(f"  {schedy_words('retry', self._name, '--status', 'CRASHED')} queues the crashed jobs again")
         if self._definition.max_jobs is not None:
             click.echo(f"  {schedy_words('set', self._name, '--max-jobs', '+20')} adds 20 more; then run this again")
 
