@@ -94,6 +94,8 @@ def command_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     bare = [sys.executable, "-c", _CLICK]
     yield _start_up("schedy --help", schedy("--help"), bare, where, scale)
     yield _start_up("schedy list, 10 jobs", schedy("list", few), bare, where, scale)
+    cut = schedy("list", many, "-s", "result", "--limit", "20")
+    yield _start_up(f"list -s, 20 of {scale.listed:,} jobs", cut, bare, where, scale)
     rounds = max(1, scale.starts // 3)
     pairs = [(run(schedy("list", many), where), run(bare, where)) for _ in range(rounds)]
     listed, beside = zip(*pairs, strict=True)

@@ -28,6 +28,7 @@ _ROWS = (
     "a job beside a busy tpe",
     "schedy --help",
     "schedy list, 10 jobs",
+    "list -s, 20 of 2,000 jobs",
     "list 2,000 jobs, first line",
     "list 2,000 jobs, all",
     "list 2,000 jobs, peak memory",
