@@ -31,6 +31,8 @@ def found(output: str, *, objective: str = "val_acc", report: str | None = None)
         ("val_acc\t97.5%", {"val_acc": 97.5}, 1),
         ("epoch 3 loss 0.5 val_acc 0.9", {"loss": 0.5, "val_acc": 0.9}, 3),
         ("Epoch 3/20 - loss: 0.5 - val_acc: 0.9", {"loss": 0.5, "val_acc": 0.9}, 3),
+        ("epoch 3 / 20 loss 0.5 val_acc 0.9", {"loss": 0.5, "val_acc": 0.9}, 3),
+        ("epoch 45% loss 0.5 val_acc 0.9", {"loss": 0.5, "val_acc": 0.9}, 45),
         ("epoch: 3, step: 500, val_acc: 1", {"val_acc": 1}, 500),
         ("{'loss': 0.5, 'val_acc': 0.9, 'epoch': 2.0}", {"loss": 0.5, "val_acc": 0.9}, 2),
         ('{"epoch": 3, "val_acc": 0.5, "m": {"x": 1}, "name": "a", "ok": true}', {"val_acc": 0.5, "m.x": 1}, 3),
@@ -113,7 +115,16 @@ def test_what_cannot_be_stored_is_left_out() -> None:
 
 
 def test_long_and_odd_lines_cost_little_time() -> None:
-    odd = [b"a " * 30000, b"a 1 " * 15000 + b"!", b"'" * 60000, b"a-" * 30000, b"step " * 12000, b"\x1b[" * 30000]
+    odd = [
+        b"a " * 30000,
+        b"a 1 " * 15000 + b"!",
+        b"epoch 1 " * 8000 + b"!",
+        b"epoch 1/2 " * 6000 + b"!",
+        b"'" * 60000,
+        b"a-" * 30000,
+        b"step " * 12000,
+        b"\x1b[" * 30000,
+    ]
     findings = Findings(["loss"])
     started = time.process_time()
     findings.read([*odd, *(line + b" loss" for line in odd)])

@@ -26,7 +26,7 @@ _END = rb"(?![\w\x80-\xff]|[./:,-]\d)"
 _START = rb"(?<![\w./@%\x80-\xff-])"
 _STEP = rb"(?i:step|epoch|iteration|iter)s?[\"']?[\s:=#(\[]{0,3}(\d++)(?:\.0+)?(?![\w]|[.,]\d)"
 _PAIR = rb"(?P<name>%b)[\"']?(?:\s*[:=]\s*|\s++)(?P<number>%b)%%?%b" % (_NAME, _NUMBER, _END)
-_ITEM = rb"(?:%b(?:\s*/\s*\d++)?|%b)" % (
+_ITEM = rb"(?>%b(?:\s*/\s*\d++|%%)?|%b)" % (
     _STEP.replace(rb"(\d++)", rb"\d++"),
     re.sub(rb"\(\?P<\w+>", b"(?:", _PAIR),
 )
@@ -34,7 +34,7 @@ _GAP = rb"[\s,;|:()\[\]{}<>\"'-]++"
 
 _PAIRS = re.compile(_START + _PAIR)
 _SIGNED_PAIRS = re.compile(_START + rb"(?P<name>%b)[\"']?\s*[:=]\s*(?P<number>%b)%%?%b" % (_NAME, _NUMBER, _END))
-_ITEMS = re.compile(rb"[\s(\[{<\"'-]*+%b(?:%b%b)*[\s,;|.)\]}>\"'-]*+" % (_ITEM, _GAP, _ITEM))
+_ITEMS = re.compile(rb"[\s(\[{<\"'-]*+%b(?:%b%b)*+[\s,;|.)\]}>\"'-]*+" % (_ITEM, _GAP, _ITEM))
 _STEPS = re.compile(_START + _STEP)
 _BLOCK_LINE = re.compile(r"\s*(?P<name>[^\s:=]+)\s*(?:[:=]|\s)\s*(?P<value>\S.*?)\s*")
 
