@@ -123,7 +123,7 @@ def test_what_is_wrong_with_the_command_costs_no_job(served: Machine, tmp_path: 
         2, "run", "Digits", "--", "true", "{y}"
     )
     text = served.fails(2, "run", "Digits", *SPACE, "--max-jobs", "5", "--", "true")
-    assert "There is another experiment 'Digits': its max_jobs is 4, here it is 5." in text
+    assert "There is another experiment 'Digits', which differs in max_jobs: 4, here 5." in text
     assert {job["status"] for job in jobs_of(served, "Digits")} == {"QUEUED"}
     tried = served.ok("run", "Digits", "--try", "--", "sh", "-c", "echo step 2 acc 0.25")
     job = jobs_of(served, "Digits")[0]

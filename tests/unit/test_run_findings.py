@@ -185,6 +185,7 @@ def test_the_error_is_the_exception_or_the_last_line_with_the_exit_code() -> Non
     assert failure_text(1, f"{CAUSE.partition(chr(10) * 2)[0]}\n\nwandb: bye\n") == "KeyError: 'lr' (exit code 1)"
     assert failure_text(3, "one\n\x1b[31mtwo\x1b[0m\r\n\n") == "two (exit code 3)"
     assert failure_text(-9, "") == "killed by signal 9, perhaps out of memory"
+    assert failure_text(137, "one\n") == "exit code 137: killed by signal 9, perhaps out of memory. Last line: one"
     assert exit_text(-11) == "killed by signal 11 (SIGSEGV)"
     assert exit_text(137) == "exit code 137: killed by signal 9, perhaps out of memory"
     assert exit_text(255) == "exit code 255"

@@ -102,7 +102,7 @@ def test_a_signal_to_all_processes_gives_the_job_back_that_it_has_ended(run: Run
         assert ends == ("given back", "", "given back")
     finally:
         signal.signal(signal.SIGTERM, before)
-    alone = "loss 1 (killed by signal 15 (SIGTERM))"
+    alone = "killed by signal 15 (SIGTERM). Last line: loss 1"
     assert run("echo loss 1; kill -TERM $$") == ("CRASHED", alone, f"CRASHED: {alone}")
 
 

@@ -8,12 +8,15 @@ import click
 
 import schedy
 from schedy.errors import NoJobError, NotFoundError, ResourceExistsError, SchedyError, UnhealthyWorkerError
+from schedy.random.distribution import distributions_from_json
 from schedy.search.definition import Definition, read_definition
 from schedy.searches import experiment_from_record
 from schedy.settings import Settings
+from schedy.values_text import format_name
 from schedy.wire.answers import OverviewAnswer
 from schedy.wire.records import ExperimentRecord, search_failure
 from schedy.wire.requests import GetExperiments, GetJobs, GetOverview
+from schedy_cli.interruption import schedy_words
 from schedy_cli.parsing.new_experiment import NewExperiment
 from schedy_cli.printing.messages import print_message
 from schedy_cli.running.options import RunOptions, check_tokens
@@ -180,9 +183,10 @@ def _check_same(name: str, found: ExperimentRecord, new: NewExperiment) -> None:
     for setting in dict.fromkeys([*given, *stored]):
         if setting not in free and _comparable(stored, setting) != _comparable(given, setting):
             raise click.UsageError(
-                f"There is another experiment {name!r}: its {setting} is {_shown(stored.get(setting))}, here it is"
-                f" {_shown(given.get(setting))}. Leave out the algorithm and its options to work on it as it is, change"
-                " its budget and limits with `schedy set`, or choose another name."
+                f"There is another experiment {name!r}, which differs in {setting}:"
+                f" {_shown(setting, stored.get(setting))}, here {_shown(setting, given.get(setting))}. Leave out the"
+                " algorithm and its options to work on it as it is, change its budget and limits with `schedy set`, or"
+                f" choose another name. `{schedy_words('rm', name)}` removes it with its jobs."
             )
 
 
@@ -192,5 +196,9 @@ def _comparable(settings: dict[str, Any], setting: str) -> Any:
     return [each["experiment"] for each in value] if setting == "warm_start" and value else value
 
 
-def _shown(value: object) -> str:
-    return "not set" if value is None else json.dumps(value)
+def _shown(setting: str, value: Any) -> str:
+    if value is None:
+        return "not set"
+    if setting == "hyperparameters":
+        return ", ".join(f"{format_name(name)} {each}" for name, each in distributions_from_json(value).items())
+    return json.dumps(value)

@@ -24,7 +24,7 @@ def exit_text(code: int) -> str:
     """Return the exit code of `subprocess`, which is negative for a signal, in words."""
     if code < 0:
         return _signal_text(-code)
-    if code > _SHELL_SIGNAL and _is_signal(code - _SHELL_SIGNAL):
+    if code > 0 and _is_of_signal(code):
         return f"exit code {code}: {_signal_text(code - _SHELL_SIGNAL)}"
     return f"exit code {code}"
 
@@ -33,6 +33,10 @@ def _signal_text(number: int) -> str:
     if number == signal.SIGKILL:
         return "killed by signal 9, perhaps out of memory"
     return f"killed by signal {number} ({signal.Signals(number).name})" if _is_signal(number) else f"signal {number}"
+
+
+def _is_of_signal(code: int) -> bool:
+    return code < 0 or (code > _SHELL_SIGNAL and _is_signal(code - _SHELL_SIGNAL))
 
 
 def _is_signal(number: int) -> bool:
@@ -46,10 +50,15 @@ def is_stop(code: int) -> bool:
 
 
 def failure_text(code: int, output: str) -> str:
-    """Return the reason of a failure: the exception or the last line of the output, and the exit code."""
+    """Return the reason of a failure: the exception or the last line of the output, and the exit code.
+
+    A signal comes first: the last line says nothing of it.
+    """
     found = last_traceback(output)
     last = last_line(found or output)
-    return f"{last} ({exit_text(code)})" if last else exit_text(code)
+    if not last:
+        return exit_text(code)
+    return f"{exit_text(code)}. Last line: {last}" if _is_of_signal(code) else f"{last} ({exit_text(code)})"
 
 
 def last_line(output: str) -> str:
