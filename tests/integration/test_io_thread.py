@@ -84,10 +84,12 @@ def test_the_parts_of_the_service_are_called_in_the_io_thread_only(channels: Cha
     checked = []
     for part in (*parts, channels.queues.steps):
         for name, method in entries(part):
-            arguments = [None] * len(inspect.signature(method).parameters)
+            parameters = inspect.signature(method).parameters.values()
+            named = {each.name: None for each in parameters if each.kind is each.KEYWORD_ONLY}
+            arguments = [None] * (len(parameters) - len(named))
             with pytest.raises(
                 RuntimeError, match=rf"^{type(part).__name__}\.\w+ was called in the thread 'MainThread'"
             ):
-                method(*arguments)
+                method(*arguments, **named)
             checked.append(name)
     assert {"Replies.hold", "TicketPublisher.publish", "JobsQueues.recover", "ChannelSteps.put"} <= set(checked)
