@@ -316,14 +316,14 @@ def test_a_ticket_is_acknowledged_early(experiment: schedy.ManualSearch, setting
     vhost = urlsplit(settings.broker_url).path[1:]
 
     def _messages() -> list[int]:
-        """Ready and unacknowledged ones, as the broker last counted them (each second)."""
+        """Ready and unacknowledged ones, as the broker last counted them (quorum queues each five seconds)."""
         name = names.jobs_queue("MinimizeManual")
         return [queue.messages for queue in management.queues(vhost) if queue.name == name]
 
-    override = {**settings.model_dump(), "ticket_hold_seconds": 6.0}
+    override = {**settings.model_dump(), "ticket_hold_seconds": 12.0}
     with schedy.SchedyDB(config_override=override) as worker:
         with worker.get_experiment("MinimizeManual").next_job() as job:
-            wait_until(lambda: _messages() == [1], seconds=6, what="the ticket to be seen as held")
+            wait_until(lambda: _messages() == [1], seconds=11, what="the ticket to be seen as held")
             wait_until(lambda: _messages() == [0], seconds=25, what="the ticket to be acknowledged")
             assert experiment.get_job(job.job_id).status == Job.RUNNING
     assert experiment.get_job(job.job_id).status == Job.DONE

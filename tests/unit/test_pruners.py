@@ -53,6 +53,30 @@ def _by_schedy(definition: Any, *, pushed: bool = False) -> list[int]:
     return steps
 
 
+@pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
+def test_a_verdict_stays_for_a_worker_that_has_not_heard_it(name: str) -> None:
+    definition = _define(name, "minimize", CASES[name][0])
+
+    def _verdicts(number: int, value: float) -> tuple[list[bool], Trial]:
+        """What is said of a job after each of its points, none of which ends it."""
+        job = trial(number, status="RUNNING", number=number)
+        said = []
+        for step in range(1, STEPS):
+            job = replace(job, curve={**job.curve, step: value})
+            hopeless, state = OptunaPruner(definition).prune(job, History(ended, [job]))
+            job = replace(job, state=state)
+            said.append(hopeless)
+        return said, job
+
+    ended: list[Trial] = []
+    for number in range(12):
+        ended.append(replace(_verdicts(number, 0.1)[1], status="DONE", values=(0.1,)))
+    said = _verdicts(12, 0.9)[0]
+    first = said.index(True)
+    assert first < len(said) - 1
+    assert all(said[first:])
+
+
 def _by_optuna(name: str, direction: str, pruner: pruners.BasePruner) -> list[int]:
     study = optuna.create_study(direction=StudyDirection[direction.upper()], pruner=pruner, study_name=name)
     steps = []

@@ -22,9 +22,14 @@ from schedy_store.search.optuna.sampling import quiet
 from schedy_store.search.optuna.storage import View
 from schedy_store.search.protocol import PRUNER_STATE, History, Trial
 
+_HOPELESS = "schedy:hopeless"
+
 
 class OptunaPruner:
     """The pruner of a definition. A job outside of the space counts like any other.
+
+    A verdict stays, with the state of the attempt: ASHA and Hyperband judge a rung once, and the answer that brings
+    the verdict to the worker may be lost.
 
     Optuna's Hyperband picks the bracket of a job by the name of the study and the job's number: both stay.
     """
@@ -37,12 +42,18 @@ class OptunaPruner:
         self._view = View(definition, None, state=PRUNER_STATE)
 
     def prune(self, trial: Trial, history: History) -> tuple[bool, Mapping[str, Any]]:
+        kept = trial.state.get(PRUNER_STATE, {})
+        if kept.get(_HOPELESS):
+            return True, trial.state
         frozen = self._view.frozen_with(trial, {})
         self._view.show(history, frozen)
         with quiet():
             study = Study(self._view.name, self._view, sampler=RandomSampler(), pruner=self._pruner)
             is_hopeless = bool(self._pruner.prune(study, frozen))  # some return NumPy's
-        return is_hopeless, {**trial.state, **self._view.kept()}
+        state = {**trial.state, **self._view.kept()}
+        if is_hopeless:
+            state[PRUNER_STATE] = {**state.get(PRUNER_STATE, {}), _HOPELESS: True}
+        return is_hopeless, state
 
 
 def _optunas(parameters: PrunerParameters) -> pruners.BasePruner:
