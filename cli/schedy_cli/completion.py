@@ -29,7 +29,7 @@ def complete(group: click.Group, summaries: Mapping[str, str]) -> int:
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             return shell_complete(_Group(group, summaries), {}, "schedy", VARIABLE, os.environ[VARIABLE])
-    except Exception:
+    except Exception:  # whatever is wrong, nothing may be printed into the line that is being typed
         return 1
 
 

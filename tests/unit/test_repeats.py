@@ -73,7 +73,8 @@ def test_every_point_is_made_once_and_then_the_search_ends(name: str) -> None:
     assert definition.avoids_repeats
     assert definition.space().count == 6
     if missing_requirement(name, definition):
-        pytest.skip("its libraries are not installed")
+        assert name == "gp", "all others are installed for development"
+        pytest.skip("gp needs PyTorch, which takes 4 GB")
     pushed = {"kind": True, "size": 0.30000000000000004}
     *points, reason = made_by(name, definition, pushed, rebuild=False)
     assert reason == "All 6 points have been tried."
