@@ -10,7 +10,7 @@ import pytest
 from schedy.python_process import module_command
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schedy", "broker_setup", "store", "cli")
+PACKAGES = ("schedy", "broker_setup", "store", "web", "cli")
 PLANTED = "import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\nraise SystemExit(3)\n"
 
 

@@ -1,0 +1,1 @@
+"""The web pages: a server over the store's reads, and the pages in `static`."""
