@@ -95,9 +95,10 @@ class Finish(HeldReport):
 
 
 class Release(HeldReport):
-    """The job is given back unfinished; the attempt does not count."""
+    """The job is given back unfinished; the attempt does not count. Not `begun`: it was claimed ahead, no more."""
 
     kind: Literal["release"] = "release"
+    begun: bool = True
 
 
 class HeldJob(Part):

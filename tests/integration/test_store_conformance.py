@@ -132,6 +132,9 @@ def _heartbeat(token: str) -> JobEvent:
     return JobEvent(f"heartbeat of {token[0]}", _apply, _judge)
 
 
+_REPORTS = ("progress", "output", "finish", "release", "release before the beginning")
+
+
 def _report(kind: str, token: str, sequence: int) -> JobEvent:
     def _apply(bench: Bench, job_id: str) -> tuple[Effects, bool]:
         named = {**bench.naming(job_id, token), "sequence": sequence}
@@ -141,6 +144,7 @@ def _report(kind: str, token: str, sequence: int) -> JobEvent:
             "output": lambda: Output(**named, text="text", end=sequence * 4),
             "finish": lambda: Finish(**put, status=DONE, error=None),
             "release": lambda: Release(**named),
+            "release before the beginning": lambda: Release(**named, begun=False),
         }
         outcome = bench.reports.apply(messages[kind]())
         assert isinstance(outcome.answer, ReportAnswer)
@@ -152,7 +156,7 @@ def _report(kind: str, token: str, sequence: int) -> JobEvent:
             return judge(job, terms, token, sequence, now)
         if kind == "finish":
             return transitions.finish(job, terms, token, sequence, DONE)
-        return transitions.release(job, terms, token, sequence, MAX_RELEASES)
+        return transitions.release(job, terms, token, sequence, MAX_RELEASES, begun=kind == "release")
 
     return JobEvent(f"{kind} {sequence} of {token[0]}", _apply, _judge)
 
@@ -172,10 +176,7 @@ def _user_change(kind: type[CancelJobs] | type[RetryJobs]) -> JobEvent:
 JOB_EVENTS = [
     *(_claim(token) for token in (MINE, OTHER)),
     *(_heartbeat(token) for token in (MINE, OTHER)),
-    *(
-        _report(kind, token, sequence)
-        for kind, token, sequence in product(("progress", "output", "finish", "release"), (MINE, OTHER), (1, 2))
-    ),
+    *(_report(kind, token, sequence) for kind, token, sequence in product(_REPORTS, (MINE, OTHER), (1, 2))),
     _user_change(CancelJobs),
     _user_change(RetryJobs),
 ]

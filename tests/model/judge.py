@@ -100,6 +100,7 @@ class Judge:
             "progress": lambda: rules.progress(state, terms, name, sequence, NOW),
             "finish": lambda: rules.finish(state, terms, name, sequence, DONE),
             "release": lambda: rules.release(state, terms, name, sequence, self.max_releases),
+            "release unbegun": lambda: rules.release(state, terms, name, sequence, self.max_releases, begun=False),
             "expire": lambda: rules.expire(state, terms, NOW),
             "lease over": lambda: rules.lease_over(state, terms),
             "overdue": lambda: rules.overdue(state, terms, "job_timeout", NOW),

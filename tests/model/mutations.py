@@ -7,7 +7,7 @@ without which nothing goes wrong, since another guards the same, are left out:
 - a claim that is denied because the experiment is closed withdraws the ticket: closing has done that already,
 - a job that is queued again begins with sequence 0: the next claim sets that, too,
 - cancelling a QUEUED job withdraws its ticket, and closing that of a QUEUED job alone: the others want none,
-- the ticket is acknowledged after the finish was confirmed: the lease alone guards the job (early acknowledgement),
+- the ticket is acknowledged behind the finish, and not before: the lease alone guards the job (early acknowledgement),
 - a claim judges a lease that is over: the next tick does,
 - a holder that is to stop gets a whole lease from then on: courtesy, as is that a second cancel does not give another.
 """
@@ -245,6 +245,27 @@ _RELEASES = [
     ),
     Mutation("releases are counted", "releases", RELEASES, "releases = job.releases + 1", "releases = 1"),
     Mutation(
+        "what is given back before it began is not counted as given back",
+        "claims ahead",
+        RELEASES,
+        "releases = job.releases + 1 if begun else job.releases",
+        "releases = job.releases + 1",
+    ),
+    Mutation(
+        "no timeout ends a job that was not begun",
+        "timeouts ahead",
+        RELEASES,
+        "(job.stop is not None and begun)",
+        "(job.stop is not None)",
+    ),
+    Mutation(
+        "a cancelled job is PRUNED though it was not begun",
+        "timeouts ahead",
+        ATTEMPTS,
+        'job.stop == "cancelled" or (job.stop is not None and begun)',
+        "job.stop is not None and begun",
+    ),
+    Mutation(
         "a job that is given up keeps its attempt",
         "releases",
         ATTEMPTS,
@@ -330,7 +351,7 @@ _STOPS = [
         "what a release becomes is decided by the reason to stop",
         "cancels",
         ATTEMPTS,
-        """    if job.stop is not None:
+        """    if job.stop == "cancelled" or (job.stop is not None and begun):
         return Verdict(_stopped(replace(job, sequence=sequence), terms), True, GIVEN_BACK)
 """,
     ),
@@ -538,6 +559,8 @@ _WORKERS = [
     Mutation("nothing runs without the answer", "replies", ONE_WORKER, broken=Break.ANSWER_AWAITED),
     Mutation("a claim without an answer is asked again", "replies", ALWAYS_ENDS, broken=Break.CLAIM_ASKED_AGAIN),
     Mutation("a claim that is given up is released", "cancels", NO_LOSS, broken=Break.RELEASE_ON_GIVING_UP),
+    Mutation("what was claimed ahead is given back", "claims ahead", NO_LOSS, broken=Break.AHEAD_GIVEN_BACK),
+    Mutation("the lease of what was claimed ahead is kept", "claims ahead", NO_LOSS, broken=Break.AHEAD_BEATS),
     Mutation(
         "the ticket of a denied claim is acknowledged", "cuts", ALWAYS_ENDS, broken=Break.TICKET_ACKED_WHEN_DENIED
     ),

@@ -8,7 +8,7 @@ from tests.model.setup import Move, Setup
 from tests.model.worker import deserves_lease
 from tests.model.world import IDLE, RUNNING, Draft, Instance, Message, Wishes, Worker, World
 
-_REPEATED = ("claim", "progress", "finish", "release")
+_REPEATED = ("claim", "progress", "finish", "release", "release unbegun")
 
 
 def moves(setup: Setup, state: World) -> Iterator[Move]:

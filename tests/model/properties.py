@@ -21,7 +21,9 @@ ONLY_WANTED = "tickets only where wanted"
 ATTEMPTS = "attempts are counted"
 """Never more than the maximum; a release, and only that, uncounts one; a retry starts from none."""
 RELEASES = "releases in a row are limited"
-"""A job that is only ever given back ends after so many times; one that gets on in between, or is retried, does not."""
+"""A job that is only ever given back ends after so many times; one that gets on in between, or is retried, does not.
+
+One that is given back before it began is as it was before."""
 CANCELLED = "cancelled is cancelled"
 """A cancelled job ends PRUNED, and is granted to nobody."""
 OLD_EPOCH = "an old instance changes nothing"
@@ -197,7 +199,7 @@ def check_lease(state: World, faults: int, row: Row) -> None:
 
 def check_told(draft: Draft, token: int, *, told: bool) -> None:
     """A heartbeat is answered."""
-    runs = any(worker.token == token and worker.doing == world.RUNNING for worker in draft.workers)
+    runs = any(worker.token == token and worker.doing in (world.AHEAD, world.RUNNING) for worker in draft.workers)
     row = draft.judge.rows[draft.job]
     mine = draft.onlooker.owner == token and row.status == "RUNNING"
     if runs and not mine and not told:

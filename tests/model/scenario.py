@@ -41,6 +41,8 @@ class Break(Enum):
     TICKET_ACKED_WHEN_DENIED = auto()
     LOST_HOLDER_TOLD = auto()
     EXPIRE_ONLY_WHEN_OVER = auto()
+    AHEAD_GIVEN_BACK = auto()
+    AHEAD_BEATS = auto()
 
 
 NO_WISHES = Wishes()
@@ -54,7 +56,7 @@ class Scenario:
     one by one, so that a crash comes in between; else at once. `batch`: most messages taken together. `progress`: most
     reports of progress of a token. `beats`: heartbeats are sent at any time, and not only when they tell something.
     `threads`: another thread may report progress while a job is ended. `times_out`: there is a job_timeout, and a job
-    may be over it at any time.
+    may be over it at any time. `ahead`: workers claim while they are busy with another job, and begin later or never.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Scenario:
     progress: int = 0
     beats: bool = False
     threads: bool = False
+    ahead: bool = False
     early_ack: bool = False
     times_out: bool = False
     retry_timeouts: bool = False

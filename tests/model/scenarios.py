@@ -85,6 +85,23 @@ LARGE = [
         times_out=True,
         retry_timeouts=True,
     ),
+    Scenario(
+        "claims ahead",
+        frozenset({"death", "disconnect", "suspicion"}),
+        faults=1,
+        ahead=True,
+        early_ack=True,
+        max_releases=2,
+        wishes=Wishes(releases=1),
+    ),
+    Scenario(
+        "claims ahead over time",
+        frozenset({"suspicion"}),
+        faults=1,
+        ahead=True,
+        times_out=True,
+        wishes=Wishes(releases=1, cancels=1),
+    ),
     Scenario("one attempt", frozenset({"death", "suspicion", "disconnect"}), faults=2, max_attempts=1, early_ack=True),
 ]
 
@@ -128,6 +145,8 @@ _SMALL = [
         max_releases=2,
         wishes=Wishes(releases=3, retries=1),
     ),
+    Scenario("claims ahead", frozenset({"repeat"}), faults=1, ahead=True, max_releases=2, wishes=Wishes(releases=2)),
+    Scenario("timeouts ahead", ahead=True, times_out=True, wishes=Wishes(releases=1, cancels=1)),
     Scenario("retries", frozenset({"repeat"}), faults=1, wishes=Wishes(retries=1)),
     Scenario("retries of the lost", frozenset({"death"}), faults=2, wishes=Wishes(retries=1)),
     Scenario("deletions", frozenset({"disconnect"}), faults=1, wishes=Wishes(deletions=1)),

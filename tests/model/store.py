@@ -134,6 +134,18 @@ def _release(setup: Setup, draft: Draft, message: Message) -> None:
     properties.check_released(draft)
 
 
+def _release_unbegun(setup: Setup, draft: Draft, message: Message) -> None:
+    judged = _judge_report(draft, message)
+    if judged is None or judged.reason != draft.judge.given_back:
+        return
+    cancelled = draft.onlooker.cancelled
+    move(draft, judged, released=True)
+    seen = draft.onlooker.disowned()
+    draft.onlooker = seen._replace(releases=0) if cancelled else seen._replace(grants=seen.grants - 1)
+    if not cancelled:
+        properties.check_released(draft)
+
+
 def _judge_report(draft: Draft, message: Message) -> Judged | None:
     """The verdict, None if it is a refusal. An accepted report is still to be written."""
     if draft.job == DELETED:
@@ -200,6 +212,7 @@ _REPORTS: dict[str, Callable[[Setup, Draft, Message], Reply | None]] = {
     "progress": _progress,
     "finish": _finish,
     "release": _release,
+    "release unbegun": _release_unbegun,
     "tick": _tick,
     "late tick": _late,
 }

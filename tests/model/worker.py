@@ -10,7 +10,20 @@ from tests.model import properties
 from tests.model.judge import OVER
 from tests.model.scenario import Break
 from tests.model.setup import Move, Setup
-from tests.model.world import CLAIMING, FINISHING, FRESH, IDLE, NOBODY, RUNNING, Draft, Message, Reply, Worker, World
+from tests.model.world import (
+    AHEAD,
+    CLAIMING,
+    FINISHING,
+    FRESH,
+    IDLE,
+    NOBODY,
+    RUNNING,
+    Draft,
+    Message,
+    Reply,
+    Worker,
+    World,
+)
 
 
 def moves(setup: Setup, state: World) -> Iterator[Move]:
@@ -33,7 +46,7 @@ def _changed(setup: Setup, state: World, place: int, worker: Worker, *messages: 
 
 
 def _takings(setup: Setup, state: World, place: int) -> Iterator[Move]:
-    """`TicketSource.take` and `Claims.by_ticket`; or `Claims.by_id`."""
+    """`Taker`; or `Claims.by_id`."""
     claiming = Worker(RUNNING if setup.breaks(Break.ANSWER_AWAITED) else CLAIMING, token=FRESH)
     if state.tickets:
         draft = _changed(setup, state, place, claiming._replace(ticket=True), Message("claim", FRESH))
@@ -47,18 +60,18 @@ def _takings(setup: Setup, state: World, place: int) -> Iterator[Move]:
 
 def _reconnect(setup: Setup, state: World, place: int) -> Move:
     """All that is not over is sent again, and a heartbeat: `CallTable._channel_ready`, `Heartbeats.connected`."""
-    worker = state.workers[place]._replace(linked=True, due=NOBODY)
+    worker = state.workers[place]._replace(linked=True, due=NOBODY, unbegun=False)
     token = worker.token
     again: list[Message] = []
     if worker.doing == CLAIMING and not setup.breaks(Break.CLAIM_ASKED_AGAIN):
         again = [Message("claim", token)]
-    elif worker.doing == RUNNING:
+    elif worker.doing in (AHEAD, RUNNING):
         again = [Message("heartbeat", token)]
     elif worker.doing == FINISHING and not setup.breaks(Break.FINISH_SENT_AGAIN):
         again = [Message("finish", token, worker.sequence)]
         worker = worker._replace(sent=True)
     if state.workers[place].due:
-        again = [Message("release", state.workers[place].due, worker.sequence), *again]
+        again = [Message(_release(state.workers[place].unbegun), state.workers[place].due, worker.sequence), *again]
         worker = worker._replace(sequence=0)
     return Move(f"a worker ({token}) reconnects", _changed(setup, state, place, worker, *again))
 
@@ -74,7 +87,22 @@ def _claiming_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
         yield _give_back(setup, state, place, "gives its claim up")
 
 
+def _ahead_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
+    """A job that was claimed ahead waits for the one before, with its lease kept; or the loop stops: `Taker.close`."""
+    worker = state.workers[place]
+    yield Move(f"a worker ({worker.token}) begins", _changed(setup, state, place, worker._replace(doing=RUNNING)))
+    yield from _signs_of_life(setup, state, place)
+    if state.wishes.releases:
+        yield _give_back(setup, state, place, "gives back what it has not begun")
+
+
 def _running_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
+    yield from _signs_of_life(setup, state, place)
+    if not state.workers[place].hung:
+        yield from _reports(setup, state, place)
+
+
+def _signs_of_life(setup: Setup, state: World, place: int) -> Iterator[Move]:
     worker = state.workers[place]
     token = worker.token
     if worker.ticket and setup.scenario.early_ack:
@@ -82,8 +110,6 @@ def _running_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
         yield Move(f"a worker ({token}) acknowledges its ticket early", draft)
     if worker.linked and _may_beat(setup, state, worker):
         yield Move(f"a worker ({token}) beats", _changed(setup, state, place, worker, Message("heartbeat", token)))
-    if not worker.hung:
-        yield from _reports(setup, state, place)
 
 
 def _may_beat(setup: Setup, state: World, worker: Worker) -> bool:
@@ -91,6 +117,8 @@ def _may_beat(setup: Setup, state: World, worker: Worker) -> bool:
 
     Those that tell nothing are left out, unless a scenario wants all.
     """
+    if worker.doing == AHEAD and setup.breaks(Break.AHEAD_BEATS):
+        return False
     if any(message.kind == "heartbeat" and message.token == worker.token for message in state.reports):
         return False
     row = setup.judge.rows[state.job]
@@ -116,7 +144,7 @@ def _endings(setup: Setup, state: World, place: int) -> Iterator[Move]:
     """A job ends; another thread of the same process may still be in `put`."""
     worker = state.workers[place]
     token, number = worker.token, worker.sequence + 1
-    ending = worker._replace(doing=FINISHING, sequence=number, sent=worker.linked)
+    ending = worker._replace(doing=FINISHING, sequence=number, sent=worker.linked, ticket=False)
     finish = [Message("finish", token, number)] if worker.linked else []
     yield Move(f"a worker ({token}) finishes", _changed(setup, state, place, ending, *finish))
     if worker.linked and setup.scenario.threads:
@@ -130,16 +158,21 @@ def _give_back(setup: Setup, state: World, place: int, what: str) -> Move:
     token, number = worker.token, worker.sequence + 1
     messages: list[Message] = []
     rests = Worker(linked=worker.linked)
-    if not setup.breaks(Break.RELEASE_ON_GIVING_UP):
-        messages = [Message("release", token, number)] if worker.linked else []
-        rests = rests if worker.linked else rests._replace(due=token, sequence=number)
+    unbegun = worker.doing != RUNNING
+    if not setup.breaks(Break.AHEAD_GIVEN_BACK if worker.doing == AHEAD else Break.RELEASE_ON_GIVING_UP):
+        messages = [Message(_release(unbegun), token, number)] if worker.linked else []
+        rests = rests if worker.linked else rests._replace(due=token, sequence=number, unbegun=unbegun)
     draft = _changed(setup, state, place, rests, *messages)
     draft.wishes = state.wishes._replace(releases=state.wishes.releases - 1)
     return Move(f"a worker ({token}) {what}", draft, relied_on=False)
 
 
+def _release(unbegun: bool) -> str:
+    return "release unbegun" if unbegun else "release"
+
+
 def _finishing_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
-    """A finish that the broker has is over for its worker, ticket and all: `Reports._finished`."""
+    """A finish that the broker has is over for its worker: `Reports._finished`."""
     worker = state.workers[place]
     if worker.linked and setup.scenario.beats and _may_beat(setup, state, worker):
         beat = Message("heartbeat", worker.token)
@@ -154,7 +187,13 @@ def _idle_moves(_setup: Setup, _state: World, _place: int) -> Iterator[Move]:
     yield from ()
 
 
-_MOVES = {IDLE: _idle_moves, CLAIMING: _claiming_moves, RUNNING: _running_moves, FINISHING: _finishing_moves}
+_MOVES = {
+    IDLE: _idle_moves,
+    CLAIMING: _claiming_moves,
+    AHEAD: _ahead_moves,
+    RUNNING: _running_moves,
+    FINISHING: _finishing_moves,
+}
 
 
 def receive(setup: Setup, draft: Draft, reply: Reply, *, from_active: bool = True) -> None:
@@ -169,9 +208,9 @@ def receive(setup: Setup, draft: Draft, reply: Reply, *, from_active: bool = Tru
 def _answered(setup: Setup, worker: Worker, reply: Reply) -> Worker:
     if worker.doing == CLAIMING and reply.kind == "claim":
         if reply.yes:
-            return worker._replace(doing=RUNNING)
+            return worker._replace(doing=AHEAD if setup.scenario.ahead else RUNNING)
         return worker if setup.breaks(Break.TICKET_ACKED_WHEN_DENIED) else Worker()
-    gone = worker.doing == RUNNING and not reply.yes and reply.kind in ("heartbeat", "progress")
+    gone = worker.doing in (AHEAD, RUNNING) and not reply.yes and reply.kind in ("heartbeat", "progress")
     return Worker() if gone and not setup.breaks(Break.LOST_HOLDER_TOLD) else worker
 
 
@@ -181,7 +220,10 @@ def deserves_lease(setup: Setup, state: World) -> bool:
     A report that waits is one, too: a service that is active comes to it in less than a lease.
     """
     token = setup.judge.rows[state.job].token
-    holds = any(worker.token == token and worker.linked for worker in state.workers)
+    holds = any(
+        worker.token == token and worker.linked and not (worker.doing == AHEAD and setup.breaks(Break.AHEAD_BEATS))
+        for worker in state.workers
+    )
     if not holds and not any(message.token == token for message in state.reports):
         return False
     over = setup.judge.with_lease(state.job, OVER)

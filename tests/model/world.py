@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from tests.model.judge import Judge
 
-IDLE, CLAIMING, RUNNING, FINISHING = "idle", "claiming", "running", "finishing"
-"""States of a worker. FINISHING: its `Finish` is not known to be in the broker yet."""
+IDLE, CLAIMING, AHEAD, RUNNING, FINISHING = "idle", "claiming", "ahead", "running", "finishing"
+"""States of a worker. AHEAD: it was granted the job, and is busy with another; there may be any number of such jobs.
+FINISHING: its `Finish` is not known to be in the broker yet."""
 
 NO_EPOCH, CURRENT, OLD = "none", "current", "old"
 """The epoch of an instance. NO_EPOCH: it takes one with its next transaction."""
@@ -71,7 +72,7 @@ class Worker(NamedTuple):
     """A process with the worker library; one that dies is replaced by another at once.
 
     `ticket`: holds one unacknowledged. `sent`: the `Finish` has gone out over this connection. `due`: the token that it
-    has to give back as soon as there is a connection.
+    has to give back as soon as there is a connection; `unbegun`: under which it has begun nothing.
     """
 
     doing: str = IDLE
@@ -81,6 +82,7 @@ class Worker(NamedTuple):
     hung: bool = False
     sequence: int = 0
     due: int = NOBODY
+    unbegun: bool = False
     token: int = NOBODY
 
 

@@ -158,6 +158,15 @@ class TestReports:
         unlimited = transitions.release(too_often, OPEN, MINE, 2, 0)
         assert (unlimited.state.status, unlimited.state.releases) == (QUEUED, MAX_RELEASES)
 
+    def test_what_was_claimed_ahead_is_as_before_when_it_is_given_back(self) -> None:
+        job = replace(running(MINE, attempt=2), releases=MAX_RELEASES - 1)
+        before = JobState(QUEUED, attempt=1, ticket=2, releases=MAX_RELEASES - 1)
+        for stop in (None, "job_timeout", "stall_timeout"):
+            verdict = transitions.release(replace(job, stop=stop), OPEN, MINE, 1, MAX_RELEASES, begun=False)
+            assert verdict == Verdict(before, True, "given back")
+        cancelled = transitions.release(replace(job, stop="cancelled"), OPEN, MINE, 1, MAX_RELEASES, begun=False)
+        assert cancelled.state.status == PRUNED
+
     def test_what_is_no_release_starts_the_count_of_releases_again(self) -> None:
         job = replace(running(MINE, stop=None), releases=MAX_RELEASES - 1)
         assert progress(job, MINE, 1).state.releases == 0

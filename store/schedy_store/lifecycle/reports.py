@@ -100,7 +100,9 @@ class Reports:
             case Finish():
                 return transitions.finish(job, terms, message.token, message.sequence, message.status)
             case Release():
-                return transitions.release(job, terms, message.token, message.sequence, self._max_releases)
+                return transitions.release(
+                    job, terms, message.token, message.sequence, self._max_releases, begun=message.begun
+                )
 
     def _put(self, row: JobRow, message: _HeldReport) -> dict[str, Any]:
         """Return the columns with the results and quality of a report."""
@@ -148,8 +150,7 @@ class Reports:
             effects.log.append(f"{row.experiment_name}: {problem}")
 
     def _given_back(self, row: JobRow, state: JobState, message: _HeldReport, effects: Effects) -> None:
-        again = f" ({_times(state)})" if state.releases > 1 else ""
-        why = f"The worker gave the job back{again}." if row.stop is None else f"To be tried again: {why_to_stop(row)}"
+        why = _why_given_back(row, state, message)
         self._journal.of_job(row, "released", why, worker=row.worker, attempt=row.attempt)
         left = dump_values(message.results) if isinstance(message, Progress | Finish) else row.results
         self._rows.queue_again(row, state, left)
@@ -236,6 +237,14 @@ def _error(row: JobRow, state: JobState, message: _HeldReport) -> str | None:
     if isinstance(message, Release):
         return f"given back {_times(state)}" if state.status == CRASHED else None
     return message.error if isinstance(message, Finish) else None
+
+
+def _why_given_back(row: JobRow, state: JobState, message: _HeldReport) -> str:
+    if isinstance(message, Release) and not message.begun:
+        return "The worker gave the job back before it began."
+    if row.stop is not None:
+        return f"To be tried again: {why_to_stop(row)}"
+    return f"The worker gave the job back ({_times(state)})." if state.releases > 1 else "The worker gave the job back."
 
 
 def _times(state: JobState) -> str:

@@ -121,18 +121,21 @@ def finish(job: JobState, terms: Terms, token: str, sequence: int, status: Final
     return Verdict(replace(job, status=status, lease_until=None), True, STORED)
 
 
-def release(job: JobState, terms: Terms, token: str, sequence: int, max_releases: int) -> Verdict:
+def release(
+    job: JobState, terms: Terms, token: str, sequence: int, max_releases: int, *, begun: bool = True
+) -> Verdict:
     """Give the job back; the attempt does not count.
 
     Other limits never end a job that is only ever given back, as by a program that ends itself under a restart loop:
-    after `max_releases` in a row it is CRASHED, and the attempt counts. 0: no limit.
+    after `max_releases` in a row it is CRASHED, and the attempt counts. 0: no limit. One that was claimed ahead and not
+    `begun` is as it was before: no timeout ends it.
     """
     refused = _stale(job, token, sequence)
     if refused:
         return refused
-    if job.stop is not None:
+    if job.stop == "cancelled" or (job.stop is not None and begun):
         return Verdict(_stopped(replace(job, sequence=sequence), terms), True, GIVEN_BACK)
-    releases = job.releases + 1
+    releases = job.releases + 1 if begun else job.releases
     if 0 < max_releases <= releases:
         crashed = replace(job, status=CRASHED, sequence=sequence, lease_until=None, releases=releases)
         return Verdict(crashed, True, GIVEN_BACK)
