@@ -1057,9 +1057,9 @@ def _pages(desk: Desk, experiment: ExperimentRecord, limit: int) -> Iterator[Job
 class Counter:
     """A dispatcher of tickets and the transactions it works in."""
 
-    def __init__(self, desk: Desk, *, window: int = 100) -> None:
+    def __init__(self, desk: Desk, *, window: int = 100, most_out: int = 100) -> None:
         self.desk = desk
-        self.dispatcher = TicketDispatcher(window, LEASE_SECONDS)
+        self.dispatcher = TicketDispatcher(window, LEASE_SECONDS, most_out, recount_seconds=0)
         with desk.store.transaction() as transaction:
             self.dispatcher.reset(transaction)
 
@@ -1074,6 +1074,9 @@ class Counter:
 
     def want(self, outcome: Effects) -> None:
         self.dispatcher.wanting |= outcome.tickets_wanted
+        with self.desk.store.transaction() as transaction:
+            for withdrawn in outcome.tickets_withdrawn:
+                self.dispatcher.withdraw(transaction, withdrawn)
 
     def dispatched(self) -> list[bool]:
         return [row[0] is not None for row in self.desk.rows(select(Job.dispatched_at).order_by(Job.pk))]
@@ -1127,6 +1130,29 @@ class TestTickets:
         counter.land(first[:1])
         assert len(counter.choose()) == 1
         assert len(counter.dispatcher.in_flight) == 3
+
+    def test_of_an_experiment_only_so_many_are_out_however_many_jobs_wait(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        other = desk.add("other")
+        first, *_rest = desk.push(experiment, *[NewJob(hyperparameters={})] * 6)
+        desk.push(other)
+        counter = Counter(desk, most_out=3)
+        keys = counter.choose()
+        assert len(keys) == 3 + 1
+        assert counter.choose() == []  # those in flight are out, too
+        counter.land(keys)
+        assert counter.choose() == []
+        Held(desk, experiment, first)
+        (next_one,) = counter.choose()
+        counter.land([next_one])
+        assert counter.choose() == []
+        assert counter.dispatched() == [True] * 4 + [False, False, True]
+        pause = UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, paused=True)
+        counter.want(desk.change(pause))
+        assert counter.dispatched() == [True] + [False] * 5 + [True]  # the first one runs
+        counter.want(desk.change(pause.model_copy(update={"request_id": fresh(), "paused": False})))
+        assert len(counter.choose()) == 3
 
     def test_a_failed_ticket_is_published_again(self, desk: Desk, experiment: ExperimentRecord) -> None:
         desk.push(experiment)
@@ -1218,14 +1244,13 @@ class TestTickets:
         change = UpdateExperiment(request_id=fresh(), experiment_uid=experiment.uid, **closed)
         assert desk.change(change).queues == queues
 
-    def test_awaited_are_only_those_still_to_come(self, desk: Desk, experiment: ExperimentRecord) -> None:
-        desk.push(experiment, *[NewJob(hyperparameters={})] * 2)
-        counter = Counter(desk)
+    def test_awaited_are_only_those_under_way(self, desk: Desk, experiment: ExperimentRecord) -> None:
+        desk.push(experiment, *[NewJob(hyperparameters={})] * 3)
+        counter = Counter(desk, window=2)
         (first, second) = counter.choose()
         counter.land([first])
-        with desk.store.transaction() as transaction:
-            assert counter.dispatcher.awaited(transaction, [first[0], second[0]]) == {second[0]}
-            assert counter.dispatcher.awaited(transaction, []) == set()
+        assert counter.dispatcher.awaited([first[0], second[0], second[0] + 1]) == {second[0]}
+        assert counter.dispatcher.awaited([]) == set()
 
     def test_a_ticket_that_later_ones_overtook_is_published_again(
         self, desk: Desk, experiment: ExperimentRecord

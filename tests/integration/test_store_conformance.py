@@ -187,11 +187,11 @@ def _renewed(job: JobState, _terms: Terms, now: datetime) -> JobState:
 
 
 def _turned(**values: Any) -> Callable[[Bench], object]:
-    return lambda bench: bench.changes.apply(UpdateExperiment(**bench.change(), **values))
+    def _apply(bench: Bench) -> None:
+        for experiment in bench.changes.apply(UpdateExperiment(**bench.change(), **values)).tickets_withdrawn:
+            dispatcher().withdraw(bench.transaction, experiment)
 
-
-def _closed(job: JobState, _terms: Terms, _now: datetime) -> JobState:
-    return transitions.ticket_lost(job)
+    return _apply
 
 
 def _mark(*, older: int) -> Callable[[Bench], object]:
@@ -242,8 +242,8 @@ BULK_EVENTS = [
         lambda job, terms, now: transitions.overdue(job, terms, "job_timeout", now).state,
     ),
     BulkEvent("renew", lambda bench: bench.leases.renew(unmeasured=timedelta()), _renewed),
-    BulkEvent("pause", _turned(paused=True), _closed),
-    BulkEvent("end", _turned(status="DONE"), _closed),
+    BulkEvent("pause", _turned(paused=True), _reclaimed),
+    BulkEvent("end", _turned(status="DONE"), _reclaimed),
     BulkEvent("mark", _mark(older=0), lambda job, *_rest: transitions.ticket_published(job, job.ticket)),
     BulkEvent(
         "mark an older one", _mark(older=1), lambda job, *_rest: transitions.ticket_published(job, job.ticket - 1)

@@ -50,8 +50,8 @@ class Effects:
     """The effects of one message, grouped by their readers.
 
     Answer and log: the service, after the commit. Queues and awaited tickets: the service, before it sends the answer.
-    Wanted and claimed tickets: the `TicketDispatcher`. The rest: the searches. Dispatcher and searches note them in
-    memory only, since all that must not be lost is in the store.
+    Wanted, withdrawn and claimed tickets: the `TicketDispatcher`. The rest: the searches. Dispatcher and searches note
+    in memory only what may be lost.
     """
 
     answer: Answer | None = None
@@ -61,10 +61,12 @@ class Effects:
     queues: list[tuple[QueueChange, str]] = field(default_factory=list)
     """Changes to the queues of experiments (by name), made in this order and before the answer is sent."""
     tickets_awaited: list[int] = field(default_factory=list)
-    """Jobs whose tickets the broker must have before the answer is sent."""
+    """Jobs whose tickets, if they are under way, the broker must have before the answer is sent."""
 
     tickets_wanted: set[int] = field(default_factory=set)
     """Experiments in which jobs may want tickets."""
+    tickets_withdrawn: set[int] = field(default_factory=set)
+    """Experiments whose tickets count no more. The `TicketDispatcher` writes that in the same transaction."""
     claimed: ClaimedTicket | None = None
 
     touched: set[int] = field(default_factory=set)

@@ -61,14 +61,6 @@ class ExperimentRows:
             self._journal.record("status", "The experiment is RUNNING again.", experiment_pk=experiment.pk)
             effects.queues.append(("wanted", experiment.name))
 
-    def withdraw_tickets(self, experiment_pk: int) -> None:
-        """Make all tickets of an experiment count no more."""
-        self._sql.execute(
-            update(Job)
-            .where(Job.experiment_pk == experiment_pk, Job.status == "QUEUED")
-            .values(dispatched_at=None, ticket=Job.ticket + 1, revision=Job.revision + 1)
-        )
-
 
 class ExperimentChanges:
     """Applies changes to experiments within one transaction."""
@@ -186,7 +178,7 @@ class ExperimentChanges:
             if after.paused and not before.paused:
                 effects.queues.append(("purged", after.name))
         if after.status == "DONE" or after.paused:
-            self._rows.withdraw_tickets(before.pk)
+            effects.tickets_withdrawn.add(before.pk)
 
 
 def search_check(change: AddExperiment, pk: int) -> SearchCheck | None:

@@ -92,7 +92,7 @@ class JobChanges:
         self._experiments.reopen(experiment, effects)
         made = (Job.experiment_pk == experiment.pk, Job.status == QUEUED, Job.suggestion.is_not(None))
         if self._sql.scalar(select(Job.pk).where(*made, Job.dispatched_at.is_not(None)).limit(1)) is not None:
-            self._experiments.withdraw_tickets(experiment.pk)
+            effects.tickets_withdrawn.add(experiment.pk)
             effects.queues.append(("purged", experiment.name))
 
     def _holder(self, new: NewJob, push: Push, experiment_pk: int, job_id: str, user: str | None) -> dict[str, Any]:

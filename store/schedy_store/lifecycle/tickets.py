@@ -4,6 +4,9 @@ A job wants a ticket while it is QUEUED and not dispatched in an experiment that
 marked as dispatched once the broker has confirmed the ticket; a crash in between publishes it twice, which is
 harmless, since a ticket is only a permission to ask. A mark counts only for the ticket number that was published:
 a job given back meanwhile wants a new ticket.
+
+Of each experiment only so many tickets are out at a time as its workers can take soon. So however many jobs wait, the
+broker keeps few of them, and withdrawing all tickets of an experiment changes few rows.
 """
 
 import time
@@ -23,6 +26,8 @@ from schedy_store.schema.tables import Experiment, Job
 _SHOWN_CHARACTERS = 2048
 _LOST_AFTER_LEASES = 3
 _REST_SECONDS = 2.0
+MOST_OUT = 10_000
+"""Tickets of one experiment that are out at a time: more than its workers take before they are counted again."""
 _OVERDUE_AT_ONCE = 100
 """Queues looked at together: each takes a channel, of which a connection has 2,047."""
 
@@ -86,6 +91,13 @@ _OLDEST = (
     .correlate(Experiment)
     .scalar_subquery()
 )
+_OUT = select(func.count()).select_from(
+    select(Job.pk)
+    .where(Job.experiment_pk == bindparam("experiment"), _IS_QUEUED, Job.dispatched_at.is_not(None))
+    .limit(MOST_OUT)
+    .subquery()
+)
+_TAKE_BACK = {"dispatched_at": None, "ticket": Job.ticket + 1, "revision": Job.revision + 1}
 _MARK = (
     update(Job)
     .where(Job.pk == bindparam("job"), Job.ticket == bindparam("ticket_is"), Job.dispatched_at.is_(None))
@@ -95,19 +107,24 @@ _MARK = (
 
 @dataclass(slots=True)
 class TicketDispatcher:
-    """Keeps the tickets in flight within a window, and gives each experiment its share.
+    """Keeps the tickets in flight within a window, those of each experiment too, and gives each its share.
 
-    `wanting` are the experiments in which jobs may want tickets. `in_flight` are the tickets that were chosen and that
-    the broker has not confirmed yet, with their experiments.
+    `most_out` is the largest number of tickets of one experiment that are out; while it is reached, they are counted
+    each `recount_seconds`. `wanting` are the experiments in which jobs may want tickets. `in_flight` are the tickets
+    that were chosen and that the broker has not confirmed yet, with their experiments.
     """
 
     window: int
     lease_seconds: float
+    most_out: int = MOST_OUT
+    recount_seconds: float = 1.0
     wanting: set[int] = field(default_factory=set)
     in_flight: dict[TicketKey, int] = field(default_factory=dict)
     _claimed: dict[int, list[tuple[datetime, datetime]]] = field(default_factory=dict)
     _seen_empty: dict[int, int] = field(default_factory=dict)
     _resting: dict[int, float] = field(default_factory=dict)
+    _room: dict[int, int] = field(default_factory=dict)
+    """For experiments, how many tickets may be chosen before those that are out are counted again."""
     _last_served: int = 0
 
     def reset(self, transaction: Transaction) -> None:
@@ -115,6 +132,7 @@ class TicketDispatcher:
         self.in_flight.clear()
         self._claimed.clear()
         self._seen_empty.clear()
+        self._room.clear()
         found = select(Job.experiment_pk).where(*_WANTS).distinct()
         self.wanting = set(transaction.sql.scalars(found))
 
@@ -169,23 +187,44 @@ class TicketDispatcher:
         """Return the tickets to publish now, and count them as in flight."""
         chosen: list[WantedTicket] = []
         room = self.window - len(self.in_flight)
-        share = max(1, room // max(1, len(self.wanting)))
-        for experiment in self._in_turn():
+        in_turn = self._in_turn()
+        share = max(1, room // max(1, len(in_turn)))
+        for experiment in in_turn:
             if len(chosen) >= room:
                 break
             self._last_served = experiment
-            out_now = sum(1 for holder in self.in_flight.values() if holder == experiment)
-            limit = min(share, room - len(chosen)) + out_now
-            found = transaction.sql.execute(_WANTING, {"experiment": experiment, "most": limit})
-            rows = [_WantingRow(*row) for row in found]
-            if len(rows) < limit:
-                self.wanting.discard(experiment)
-            for row in rows:
-                key = TicketKey(row.pk, row.ticket)
-                if key not in self.in_flight:
-                    self.in_flight[key] = experiment
-                    chosen.append(WantedTicket(key, experiment, _ticket(row)))
+            most = min(share, room - len(chosen), self._room_of(transaction, experiment))
+            chosen += self._choose_of(transaction, experiment, most)
         return chosen
+
+    def _choose_of(self, transaction: Transaction, experiment: int, most: int) -> list[WantedTicket]:
+        if most <= 0:
+            self._resting[experiment] = time.monotonic() + self.recount_seconds
+            return []
+        limit = most + self._in_flight_of(experiment)
+        rows = [
+            _WantingRow(*row) for row in transaction.sql.execute(_WANTING, {"experiment": experiment, "most": limit})
+        ]
+        if len(rows) < limit:
+            self.wanting.discard(experiment)
+        chosen = [
+            WantedTicket(key, experiment, _ticket(row))
+            for row in rows
+            if (key := TicketKey(row.pk, row.ticket)) not in self.in_flight
+        ]
+        self.in_flight.update((wanted.key, experiment) for wanted in chosen)
+        self._room[experiment] -= len(chosen)
+        return chosen
+
+    def _room_of(self, transaction: Transaction, experiment: int) -> int:
+        """Return how many more tickets of an experiment may be out; they are counted only when there seems no room."""
+        if self._room.get(experiment, 0) <= 0:
+            out = transaction.sql.scalar(_OUT, {"experiment": experiment}) or 0
+            self._room[experiment] = self.most_out - out - self._in_flight_of(experiment)
+        return self._room[experiment]
+
+    def _in_flight_of(self, experiment: int) -> int:
+        return sum(1 for holder in self.in_flight.values() if holder == experiment)
 
     def _in_turn(self) -> list[int]:
         """Return the experiments that want tickets, those after the one served last first."""
@@ -194,12 +233,19 @@ class TicketDispatcher:
         ordered = sorted(self.wanting - self._resting.keys())
         return [pk for pk in ordered if pk > self._last_served] + [pk for pk in ordered if pk <= self._last_served]
 
-    def awaited(self, transaction: Transaction, jobs: list[int]) -> set[int]:
-        """Return those of the jobs whose tickets have not been published yet."""
-        if not jobs:
-            return set()
-        found = select(Job.pk).join_from(Job, Experiment).where(Job.pk.in_(jobs), *_WANTS, *_OPEN)
-        return set(transaction.sql.scalars(found))
+    def awaited(self, jobs: Iterable[int]) -> set[int]:
+        """Return those of the jobs whose tickets are on their way to the broker. The others wait for room."""
+        return {key.job_pk for key in self.in_flight}.intersection(jobs)
+
+    def withdraw(self, transaction: Transaction, experiment: int) -> None:
+        """Make all tickets of an experiment count no more, those in flight too: its queue is emptied or deleted."""
+        of_experiment = (Job.experiment_pk == experiment, _IS_QUEUED)
+        transaction.sql.execute(update(Job).where(*of_experiment, Job.dispatched_at.is_not(None)).values(_TAKE_BACK))
+        flying = [key.job_pk for key, holder in self.in_flight.items() if holder == experiment]
+        if flying:
+            not_out = Job.dispatched_at.is_(None)
+            transaction.sql.execute(update(Job).where(*of_experiment, not_out, Job.pk.in_(flying)).values(_TAKE_BACK))
+        self._room.pop(experiment, None)
 
     # The safety net for tickets lost outside Schedy.
 
@@ -257,9 +303,10 @@ class TicketDispatcher:
         reclaimed = transaction.sql.scalars(
             update(Job)
             .where(Job.experiment_pk == experiment, _IS_QUEUED, Job.dispatched_at < before)
-            .values(dispatched_at=None, ticket=Job.ticket + 1, revision=Job.revision + 1)
+            .values(_TAKE_BACK)
             .returning(Job.pk)
         ).all()
+        self._room.pop(experiment, None)
         self.wanting.add(experiment)
         if not reclaimed:
             return []

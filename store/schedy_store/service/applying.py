@@ -149,9 +149,10 @@ class Applier:
         3. Store the jobs that search processes have made, before messages that ask for them.
         4. Apply the messages in the order of the queue: a tick judges leases by the reports that were sent before it.
         5. Let the searches look, after everything that stores, claims or ends a job.
-        6. Note which jobs want tickets, and which of them answers wait for: a later message may have cancelled one.
+        6. Note in which experiments jobs want tickets.
         7. Take confirmed tickets out of flight, which makes room in the window.
         8. Choose the tickets to publish, when there is all the room, and all jobs that want one.
+        9. Note which tickets answers wait for: those that are under way now.
         """
         batch.messages.append(AppliedMessage(None, self._note_outcomes(transaction, arrivals)))
         self._searches.note_tickets(self._tickets.experiments_of(arrivals.confirmed))
@@ -159,9 +160,13 @@ class Applier:
         for decoded in messages:
             batch.messages.append(self._apply_message(transaction, decoded, batch))
         batch.messages.append(AppliedMessage(None, self._searches.look(transaction)))
-        self._note_wanted_tickets(transaction, batch.messages)
+        for applied in batch.messages:
+            self._tickets.wanting |= applied.effects.tickets_wanted
         self._tickets.confirmed(arrivals.confirmed)
         batch.tickets = self._tickets.choose(transaction)
+        for applied in batch.messages:
+            if applied.effects.tickets_awaited:
+                applied.awaited = self._tickets.awaited(applied.effects.tickets_awaited)
 
     def _note_outcomes(self, transaction: Transaction, arrivals: Arrivals) -> Effects:
         """Note what became of tickets and queues, in this order:
@@ -184,6 +189,8 @@ class Applier:
         if isinstance(decoded.message, Tick):
             effects.log += self._ledger.note(transaction, decoded.message).log
             effects.log += note_last_tick(transaction, decoded.message).log
+        for experiment in effects.tickets_withdrawn:
+            self._tickets.withdraw(transaction, experiment)
         self._searches.note(decoded.incoming, effects)
         if effects.claimed is not None:
             self._tickets.note_claim(*effects.claimed, transaction.now)
@@ -206,11 +213,6 @@ class Applier:
                 return Effects(answer_request(transaction, message))
             case _:
                 return Effects()  # a Replay: unwrapping leaves none
-
-    def _note_wanted_tickets(self, transaction: Transaction, messages: list[AppliedMessage]) -> None:
-        for applied in messages:
-            self._tickets.wanting |= applied.effects.tickets_wanted
-            applied.awaited = self._tickets.awaited(transaction, applied.effects.tickets_awaited)
 
     def _leases(self, transaction: Transaction) -> Leases:
         return Leases(transaction, lease_seconds=self._settings.lease_seconds)
