@@ -37,9 +37,9 @@ def main() -> int:
         say("The job did not end as it should. Please report this with the output above.")
         return 1
     say("Done: the job is DONE, and its result is 5.")
-    pages = next((line for line in started.splitlines() if "Management UI" in line), "")
+    pages = next((line for line in started.splitlines() if "Dashboard" in line and "http" in line), "")
     if pages:
-        say(f"While it ran, RabbitMQ's own pages were at {pages.split()[2]}")
+        say(f"While it ran, its web pages were at {pages.split()[1].partition('?')[0]}")
     say(f"To start it all again, and keep it:  {shlex.quote(str(SCHEDY))} up")
     return 0
 

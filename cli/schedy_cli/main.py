@@ -23,6 +23,7 @@ _COMMANDS = {
     "up": "Start a broker, the store and the results service on this machine.",
     "down": "Stop what `schedy up` has started.",
     "status": "Show what runs on this machine.",
+    "ui": "Serve the web pages.",
     "serve": "Run the results service alone.",
     "doctor": "Check the broker, the store and the results service.",
     "broker": "Set up an existing RabbitMQ broker.",
@@ -71,7 +72,8 @@ _OTHER_NAMES = {
     "workers": ("ps",),
     "best": ("result", "results"),
     "watch": ("top", "monitor", "progress"),
-    "plot": ("graph", "dashboard"),
+    "plot": ("graph",),
+    "ui": ("dashboard", "web", "serve-ui"),
     "export": ("csv", "download"),
 }
 """Names that other tools have for a command."""

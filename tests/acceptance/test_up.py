@@ -105,11 +105,12 @@ def in_the_foreground(home: Home, *options: str) -> Iterator[tuple["subprocess.P
 def test_up_and_down(home: Home) -> None:
     output = home.ok("up", "--detach", "--private")
     assert "Schedy is up." in output
-    for word in ("Broker", "Management UI", "Store", "add MinimizeManual manual", "push MinimizeManual -p x 1 y 2"):
+    for word in ("Dashboard", "Broker", "Store", "add MinimizeManual manual", "push MinimizeManual -p x 1 y 2"):
         assert word in output
     home.ok("add", "MinimizeManual", "manual")
     job_id = home.ok("push", "MinimizeManual", "-p", "x", "1").split()[1]
     assert "The results service answers. Experiments: 1." in home.ok("status")
+    assert "Management UI" in home.ok("status", "-v")
     home.ok("add", "Searched", "random", "x", "uniform", '{"low": 0, "high": 1}', "--max-jobs", "1", "--ready", "1")
     wait_until(lambda: home.ok("list", "Searched"), seconds=30, what="a job of the search process")
     doctor = home.ok("doctor")

@@ -15,8 +15,9 @@ _PATIENCE_SECONDS = 3.0
 
 
 @click.command("status", epilog="Example: schedy status")
+@click.option("-v", "--verbose", is_flag=True, help="Show RabbitMQ's own pages, too.")
 @click.pass_context
-def status_command(ctx: click.Context) -> None:
+def status_command(ctx: click.Context, *, verbose: bool) -> None:
     """Show what runs on this machine, and check that the results service answers.
 
     The exit code is 1 if it does not.
@@ -24,7 +25,7 @@ def status_command(ctx: click.Context) -> None:
     settings = settings_of(ctx)
     record = RunRecord.load(settings.run_file)
     if record is not None and record.is_up:
-        click.echo(description(record, settings, origin=broker_origin(ctx)))
+        click.echo(description(record, settings, origin=broker_origin(ctx), verbose=verbose))
     else:
         broker = without_password(settings.broker_url)
         click.echo(f"`schedy up` does not run here. The configured broker is {broker}.")

@@ -13,17 +13,22 @@ from schedy.wire.requests import GetExperiments
 from schedy_cli.context import reader_for
 from schedy_cli.up.broker_choice import removal_of
 from schedy_cli.up.run_record import RunRecord
+from schedy_web.tokens import TOKENS_FILE, Tokens
 
 
-def description(record: RunRecord, settings: Settings, *, origin: str | None) -> str:
+def description(record: RunRecord, settings: Settings, *, origin: str | None, verbose: bool = False) -> str:
     """Return the description of what runs; `origin`: where the URL of the broker is configured, None if nowhere."""
-    return "\n".join([*_lines(record, settings), *_notes(record, settings, origin), *_next(record, settings)])
+    return "\n".join(
+        [*_lines(record, settings, verbose=verbose), *_notes(record, settings, origin), *_next(record, settings)]
+    )
 
 
-def _lines(record: RunRecord, settings: Settings) -> Iterator[str]:
+def _lines(record: RunRecord, settings: Settings, *, verbose: bool) -> Iterator[str]:
     yield "Schedy is up." if record.ready else "Schedy is starting."
+    if record.ready:
+        yield f"  Dashboard      {_dashboard(record, settings)}"
     yield f"  Broker         {record.broker_url if record.has_own_broker else without_password(record.broker_url)}"
-    if record.management_url is not None:
+    if record.management_url is not None and (verbose or record.pages_port is None):
         parts = urlsplit(record.management_url)
         place = f"http://{parts.hostname}:{parts.port}/"
         yield f"  Management UI  {place}  user {parts.username}, password {parts.password}"
@@ -34,6 +39,14 @@ def _lines(record: RunRecord, settings: Settings) -> Iterator[str]:
         yield f"  export SCHEDY_BROKER_URL={shlex.quote(record.worker_urls[0])}"
         yield "On machines that push jobs:"
         yield f"  export SCHEDY_BROKER_URL={shlex.quote(record.worker_urls[1])}"
+
+
+def _dashboard(record: RunRecord, settings: Settings) -> str:
+    """Return the link to the web pages, which may change something; or how to install them."""
+    if record.pages_port is None:
+        return "not installed: pip install 'schedy-mq[web]', then `schedy down` and `schedy up`"
+    tokens = Tokens.kept(settings.data_dir / TOKENS_FILE)
+    return f"http://127.0.0.1:{record.pages_port}/?token={tokens.operate}"
 
 
 def _notes(record: RunRecord, settings: Settings, origin: str | None) -> Iterator[str]:

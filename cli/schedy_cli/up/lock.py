@@ -66,12 +66,14 @@ def _check_owner(data_dir: Path) -> None:
 
 
 def stop_leftovers(settings: Settings) -> None:
-    """Stop the service and the node of a `schedy up` that is gone, and remove its record."""
+    """Stop the pages, the service and the node of a `schedy up` that is gone, and remove its record."""
     record = RunRecord.load(settings.run_file)
-    if record is not None and record.service is not None and record.service.is_running():
-        record.service.send(signal.SIGTERM)
-        for left in wait_until_ended([record.service], timeout_seconds=_SERVICE_STOP_SECONDS):
-            left.send(signal.SIGKILL)
+    recorded = [] if record is None else [record.pages, record.service]
+    children = [child for child in recorded if child is not None and child.is_running()]
+    for child in children:
+        child.send(signal.SIGTERM)
+    for left in wait_until_ended(children, timeout_seconds=_SERVICE_STOP_SECONDS):
+        left.send(signal.SIGKILL)
     node = recorded_node(settings.data_dir / "broker")
     if node is not None:
         stop_recorded(node)

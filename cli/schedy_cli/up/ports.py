@@ -34,9 +34,9 @@ class Ports:
         """
         kept = kept_ports(data_dir)
         first = amqp or (_AMQP_PORT if kept is None else kept.amqp)
-        new, reservation = _asked_for(first) if amqp is not None else _free(first)
+        new, reservation = _asked_for(first) if amqp is not None else reserved_free(first)
         is_moved = kept is not None and amqp is None and new != kept.amqp
-        management, other = _free(_MANAGEMENT_PORT if kept is None else kept.management)
+        management, other = reserved_free(_MANAGEMENT_PORT if kept is None else kept.management)
         return cls(
             amqp=new,
             management=management,
@@ -77,7 +77,7 @@ def _asked_for(port: int) -> tuple[int, socket.socket]:
     return port, reservation
 
 
-def _free(preferred: int) -> tuple[int, socket.socket]:
+def reserved_free(preferred: int) -> tuple[int, socket.socket]:
     """Return the preferred port if it is free, else any free one; with its reservation."""
     port = preferred
     while True:

@@ -26,6 +26,9 @@ class RunRecord:
     notes: list[str] = field(default_factory=list)
     """What the user should know about the choice of the broker."""
     service: Process | None = None
+    pages: Process | None = None
+    pages_port: int | None = None
+    """The port of the web pages; None if they are not installed."""
     ready: bool = False
     host: str = field(default_factory=socket.gethostname)
     boot: str = field(default_factory=boot_id)
@@ -53,7 +56,11 @@ class RunRecord:
         fields: dict[str, Any] = read_run_file(path)
         try:
             supervisor = Process(**fields.pop("supervisor"))
-            service = fields.pop("service")
-            return cls(supervisor=supervisor, service=Process(**service) if service else None, **fields)
+            service, pages = (_process(fields.pop(name, None)) for name in ("service", "pages"))
+            return cls(supervisor=supervisor, service=service, pages=pages, **fields)
         except (KeyError, TypeError):
             return None
+
+
+def _process(fields: dict[str, Any] | None) -> Process | None:
+    return Process(**fields) if fields else None

@@ -13,6 +13,7 @@ from schedy_broker_setup.declaring import setup
 from schedy_broker_setup.node.processes import Process
 from schedy_cli.signals import stop_on_signals
 from schedy_cli.up.broker_choice import BrokerOptions, choose_broker
+from schedy_cli.up.pages_process import PagesProcess
 from schedy_cli.up.ports import Ports
 from schedy_cli.up.private_broker import PrivateBroker
 from schedy_cli.up.run_record import RunRecord
@@ -48,6 +49,7 @@ class Supervisor:
         self._ports: Ports | None = None
         self._broker: PrivateBroker | None = None
         self._service: ServiceProcess | None = None
+        self._pages: PagesProcess | None = None
         self._record: RunRecord | None = None
         self._stop_requested = False
 
@@ -97,7 +99,7 @@ class Supervisor:
         service.wait_until_it_answers(self._check_stop)
         if self._ports is not None:
             self._ports.save(self._settings.data_dir)  # not before: the note about a change is seen only now
-        return self._save(replace(record, ready=True)), service
+        return self._save(replace(self._start_pages(record), ready=True)), service
 
     def _start_broker(self, record: RunRecord) -> RunRecord:
         self._say("Starting a private RabbitMQ node ...")
@@ -119,6 +121,14 @@ class Supervisor:
         self._check_stop()
         return record
 
+    def _start_pages(self, record: RunRecord) -> RunRecord:
+        """Start the web pages if they are installed."""
+        if self._pages is None:
+            self._pages = PagesProcess.choose(self._settings, broker_url=record.broker_url, store_url=record.store_url)
+        if self._pages is None:
+            return record
+        return replace(record, pages=self._pages.start(), pages_port=self._pages.port)
+
     def _watch(self, record: RunRecord, service: ServiceProcess) -> None:
         """Restart the parts that end."""
         while True:
@@ -132,8 +142,14 @@ class Supervisor:
                 self._say(f"The results service has ended ({service.last_log_line()}); starting it again.")
                 time.sleep(_RESTART_PAUSE_SECONDS)
                 record = self._start_service(record, service)
+            if self._pages is not None and self._pages.has_ended():
+                self._say(f"The web pages have ended ({self._pages.last_log_line()}); starting them again.")
+                time.sleep(_RESTART_PAUSE_SECONDS)
+                record = self._save(self._start_pages(record))
 
     def _stop(self) -> None:
+        if self._pages is not None:
+            self._pages.stop()
         if self._service is not None:
             self._service.stop()
         if self._broker is not None:

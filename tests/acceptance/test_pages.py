@@ -1,0 +1,180 @@
+"""The web pages in a real browser: each page, what people do with it, and what must never happen."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+import schedy
+from schedy.settings import Settings
+from tests.browser import chromium, visit
+from tests.web_server import Pages, serving
+
+NAME = "Wine <script>alert(1)</script> \u202ertl"
+JOBS = 30
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def search(db: schedy.SchedyDB) -> schedy.TPESearch:
+    """A search with jobs of most kinds."""
+    space = {"lr": schedy.random.LogUniform(1e-4, 1), "model": schedy.random.Choice(["a", "b"])}
+    made = schedy.TPESearch(NAME, space, maximize="acc", ready=0)
+    db.add_experiment(made)
+    for number in range(JOBS):
+        point = {"lr": 10 ** (-1 - number / 10), "model": "ab"[number % 2]}
+        with made.add_job(point, status="RUNNING") as job:
+            job.report(0, acc=number / 100)
+            job.report(1, acc=number / 50)
+            job.results["acc"] = number / 50
+    with pytest.raises(ZeroDivisionError), made.add_job({"lr": 0.5, "model": "b"}, status="RUNNING"):
+        raise ZeroDivisionError("boom <b>")
+    made.add_job({"lr": 0.1, "model": "b"})
+    return made
+
+
+@pytest.fixture
+def pages(settings: Settings, search: schedy.TPESearch) -> Iterator[Pages]:
+    with serving(settings) as running:
+        yield running
+
+
+def open_experiment(page: Page) -> None:
+    page.get_by_role("table", name="Experiments").get_by_role("link", name="Wine").first.click()
+    expect(page.get_by_role("table", name="Jobs").get_by_role("link").nth(JOBS)).to_be_visible()
+
+
+def no_violations(page: Page) -> None:
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in found] == []
+
+
+TOO_WIDE = """() => document.documentElement.scrollWidth <= window.innerWidth ? []
+    : [...document.querySelectorAll("main *")]
+    .filter((each) => each.getBoundingClientRect().right > window.innerWidth && !each.closest(".scroll, code"))
+    .map((each) => each.outerHTML.slice(0, 100))"""
+"""What reaches beyond the screen, if the page is wider than that."""
+ADDRESSES = (
+    "/",
+    "/e/1",
+    "/e/1?tab=events",
+    "/e/1?tab=settings",
+    "/workers?gone=1",
+    "/log",
+    "/system",
+    "/e/99",
+    "/nowhere",
+)
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1024), ("light", 390)])
+def test_every_page_is_whole_and_accessible(browser: Browser, pages: Pages, theme: str, width: int) -> None:
+    with visit(browser, pages, color_scheme=theme, viewport={"width": width, "height": 900}) as page:
+        open_experiment(page)
+        best = page.get_by_role("table", name="Jobs").get_by_role("link").first.inner_text()
+        for address in (*ADDRESSES, f"/e/1/j/{best}", "/e/1/j/nojob0", f"/e/1/compare?ids={best},{best}"):
+            page.goto(pages.base + address)
+            expect(page.locator("nav")).to_be_visible()
+            expect(page.get_by_text("loading")).to_have_count(0)
+            no_violations(page)
+            assert page.evaluate(TOO_WIDE) == [], (address, width)
+
+
+def test_a_view_lives_in_its_address(browser: Browser, pages: Pages, search: schedy.TPESearch) -> None:
+    with visit(browser, pages) as page:
+        open_experiment(page)
+        jobs = page.get_by_role("table", name="Jobs")
+        page.get_by_role("button", name="CRASHED 1").click()
+        expect(jobs.get_by_role("row")).to_have_count(2)
+        page.get_by_role("button", name="CRASHED 1").click()
+        jobs.get_by_role("button", name="lr").click()
+        expect(jobs.get_by_role("columnheader", name="lr")).to_have_attribute("aria-sort", "descending")
+        [first] = [job.job_id for job in search.all_jobs() if job.hyperparameters["lr"] == 0.5]
+        expect(jobs.get_by_role("link").first).to_have_text(first)
+        page.reload()
+        expect(jobs.get_by_role("link").first).to_have_text(first)
+        page.get_by_role("tab", name="Events").click()
+        expect(page.get_by_role("table", name="Events")).to_be_visible()
+        page.go_back()
+        expect(jobs.get_by_role("link").first).to_have_text(first)
+
+
+def test_rows_stay_where_they_are_while_jobs_end(browser: Browser, pages: Pages, search: schedy.TPESearch) -> None:
+    with visit(browser, pages) as page:
+        open_experiment(page)
+        jobs = page.get_by_role("table", name="Jobs")
+        before = jobs.get_by_role("link").all_inner_texts()
+        with search.add_job({"lr": 0.2, "model": "a"}, status="RUNNING") as job:
+            job.results["acc"] = 2.0
+        expect(page.get_by_text("The order has changed meanwhile.")).to_be_visible()
+        expect(page.get_by_text("Best acc 2", exact=True)).to_be_visible()
+        assert jobs.get_by_role("link").all_inner_texts() == before
+        page.get_by_role("button", name="show", exact=True).click()
+        expect(jobs.get_by_role("link").first).to_have_text(job.job_id)
+
+
+def test_operators_pause_push_and_cancel_and_watchers_do_not(
+    browser: Browser, pages: Pages, search: schedy.TPESearch, db: schedy.SchedyDB
+) -> None:
+    with visit(browser, pages) as page:
+        open_experiment(page)
+        page.get_by_role("button", name="Pause", exact=True).click()
+        expect(page.get_by_role("button", name="Resume")).to_be_visible()
+        assert db.get_experiment(NAME).paused
+        page.get_by_role("button", name="undo").click()
+        expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Push job").click()
+        page.get_by_role("textbox", name="lr").fill("0.125")
+        page.get_by_role("button", name="Push", exact=True).click()
+        page.wait_for_url("**/j/*")
+        pushed = search.get_job(page.url.rsplit("/", 1)[1])
+        assert dict(pushed.hyperparameters) == {"lr": 0.125, "model": "a"}
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        expect(page.get_by_text("1 job was cancelled.")).to_be_visible()
+        assert search.get_job(pushed.job_id).status == "PRUNED"
+    with visit(browser, pages, operate=False) as page:
+        open_experiment(page)
+        expect(page.get_by_text("watching only")).to_be_visible()
+        for name in ("Pause", "Push job", "Remove", "Cancel"):
+            expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+
+
+def test_the_keyboard_is_enough(browser: Browser, pages: Pages) -> None:
+    with visit(browser, pages) as page:
+        open_experiment(page)
+        for key in ("j", "x", "j", "j", "X"):
+            page.keyboard.press(key)
+        expect(page.get_by_text("3 selected")).to_be_visible()
+        page.keyboard.press("c")
+        expect(page.get_by_role("table", name="Jobs beside each other")).to_be_visible()
+        page.keyboard.press("g")
+        page.keyboard.press("w")
+        expect(page.get_by_role("heading", name="Workers")).to_be_visible()
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_without_a_token_or_a_server_the_pages_say_so(
+    browser: Browser, settings: Settings, search: schedy.TPESearch
+) -> None:
+    with serving(settings) as pages, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(pages.base)
+        expect(page.get_by_text("This address needs a token.")).to_be_visible()
+        page.get_by_label("Token").fill(pages.tokens.watch)
+        page.get_by_role("button", name="Go").click()
+        open_experiment(page)
+        assert pages.tokens.watch not in page.url
+        context.set_offline(True)
+        expect(page.get_by_text("not connected since")).to_be_visible()
+        expect(page.get_by_role("table", name="Jobs")).to_be_visible()
+        context.set_offline(False)
+        expect(page.get_by_role("button", name="live")).to_be_visible(timeout=15_000)

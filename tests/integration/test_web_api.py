@@ -1,0 +1,161 @@
+"""The HTTP API of the pages: who may ask, what is answered, and changes through the broker."""
+
+import stat
+from collections.abc import Iterator
+
+import pytest
+
+import schedy
+from schedy.settings import Settings
+from schedy_web.tokens import TOKENS_FILE, Tokens
+from tests.web_server import Pages, serving
+
+
+@pytest.fixture
+def pages(settings: Settings, db: schedy.SchedyDB) -> Iterator[Pages]:
+    """Pages of a store with a search of some jobs: two DONE, one CRASHED, one QUEUED."""
+    search = schedy.TPESearch(
+        "Wine/x <script>",
+        {"lr": schedy.random.LogUniform(1e-4, 1), "model": schedy.random.Choice(["a", "b"])},
+        maximize="acc",
+        ready=0,
+    )
+    db.add_experiment(search)
+    for acc in (0.5, 0.75):
+        with search.add_job({"lr": acc / 10, "model": "a"}, status="RUNNING") as job:
+            job.report(0, acc=acc / 2)
+            job.report(1, acc=acc)
+            job.results["acc"] = acc
+            job.results["odd"] = float("nan")
+    with pytest.raises(ZeroDivisionError), search.add_job({"lr": 0.5, "model": "b"}, status="RUNNING"):
+        raise ZeroDivisionError("boom")
+    search.add_job({"lr": 0.1, "model": "b"})
+    with serving(settings) as running:
+        yield running
+
+
+def test_every_view_has_its_numbers(pages: Pages, settings: Settings) -> None:
+    pulse = pages.get("pulse")
+    assert (pulse["totals"]["DONE"], pulse["totals"]["CRASHED"], pulse["totals"]["QUEUED"]) == (2, 1, 1)
+    assert pulse["operate"] is False
+    assert pulse["service_alive"] is True
+    [listed] = pages.get("experiments")["experiments"]
+    number = listed["number"]
+    assert (listed["name"], listed["best"]["value"], listed["ended"]) == ("Wine/x <script>", 0.75, 3)
+    shown = pages.get(f"experiments/{number}-anything")
+    fields = {field["field"]: field for field in shown["fields"]}
+    assert (fields["lr"]["log"], fields["lr"]["low"], fields["model"]["choices"]) == (True, 1e-4, ["a", "b"])
+    jobs = pages.get(f"experiments/{number}/jobs?sort=-result.acc&limit=1")
+    best = jobs["jobs"][0]
+    assert (best["results"]["acc"], best["results"]["odd"], jobs["total"]) == (0.75, "NaN", 4)
+    following = pages.get(f"experiments/{number}/jobs?sort=-result.acc&limit=1&after={jobs['next']}")["jobs"][0]
+    assert following["results"]["acc"] == 0.5
+    sample = pages.get(f"experiments/{number}/sample")
+    assert (sample["of"], sorted(sample["status"]), sample["results"]["acc"][:2]) == (
+        3,
+        ["CRASHED", "DONE", "DONE"],
+        [0.5, 0.75],
+    )
+    curves = pages.get(f"experiments/{number}/curves?ids={best['id']}")["curves"]
+    assert [(curve["steps"], curve["values"]) for curve in curves] == [([0, 1], [0.375, 0.75])]
+    [error] = pages.get(f"experiments/{number}/errors")["errors"]
+    assert (error["error"], error["jobs"]) == ("ZeroDivisionError: boom", 1)
+    crashed = pages.get(f"experiments/{number}/jobs/{error['example']}")
+    assert "boom" in crashed["output"]["traceback"]
+    assert [event["kind"] for event in crashed["events"]][-1] == "ended"
+    assert pages.get(f"experiments/{number}/best")["jobs"][0]["id"] == best["id"]
+    assert pages.get(f"experiments/{number}/events?kind=ended&text=boom")["events"][0]["job"] == error["example"]
+    assert len(pages.get("events")["events"]) > 4
+    assert pages.get("workers?gone=1")["workers"]
+    system = pages.get("system")
+    assert (system["store"]["kind"], system["service"]["alive"]) == ("SQLite", True)
+    assert settings.broker_url.partition("://")[2].partition("@")[0].partition(":")[2] not in str(system)
+
+
+def test_answers_that_have_not_changed_are_not_sent_again(pages: Pages) -> None:
+    first = pages.ask("/api/v1/experiments", token=pages.tokens.watch, headers={"Accept-Encoding": "gzip"})
+    again = pages.ask("/api/v1/experiments", token=pages.tokens.watch, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_bad_addresses_say_what_is_wrong(pages: Pages) -> None:
+    for address, status, words in (
+        ("experiments/99", 404, "no experiment number 99"),
+        ("experiments/x", 400, "no number"),
+        ("experiments/1/jobs/nojob0", 404, "no job 'nojob0'"),
+        ("experiments/1/jobs?sort=nothing", 400, "No job has a field 'nothing'"),
+        ("experiments/1/jobs?limit=-1", 400, "limit=-1"),
+        ("nothing", 404, "no such address"),
+    ):
+        reply = pages.ask(f"/api/v1/{address}", token=pages.tokens.watch)
+        assert (reply.status, words in reply.json["error"]["message"]) == (status, True), (address, reply.body)
+
+
+def test_only_those_with_a_token_may_look_and_only_operators_may_change(pages: Pages, settings: Settings) -> None:
+    assert pages.ask("/healthz").body == b"ok\n"
+    assert pages.ask("/api/v1/pulse").status == 401
+    assert pages.ask("/api/v1/pulse", token="w-wrong").status == 401
+    for method in ("PATCH", "DELETE", "POST"):
+        assert pages.ask("/api/v1/experiments/1", method=method, token=pages.tokens.watch, body={}).status == 403
+    good = {"Content-Type": "application/json", "X-Schedy": "1"}
+    for headers, status in (
+        ({**good, "Origin": "http://evil.example"}, 403),
+        ({**good, "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Content-Type": "application/json"}, 403),
+        ({**good, "Content-Type": "text/plain"}, 400),
+    ):
+        reply = pages.ask(
+            "/api/v1/experiments/1", method="PATCH", token=pages.tokens.operate, headers=headers, body={"paused": True}
+        )
+        assert reply.status == status, headers
+    foreign = pages.ask("/", headers={"Host": "evil.example:80"})
+    assert foreign.status == 421
+    assert pages.ask("/", headers={"Host": "schedy.example.org"}).status == 200
+    entry = pages.ask(f"/e/1?tab=events&token={pages.tokens.watch}")
+    cookie = entry.headers["set-cookie"]
+    assert (entry.status, entry.headers["location"]) == (303, "/e/1?tab=events")
+    assert pages.tokens.watch not in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert pages.ask("/api/v1/pulse", headers={"Cookie": cookie.partition(";")[0]}).status == 200
+    assert "set-cookie" not in pages.ask("/?token=w-wrong").headers
+    page = pages.ask("/")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert not [name for name in page.headers if name.startswith("access-control")]
+    file = settings.data_dir / TOKENS_FILE
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert Tokens.kept(file) == pages.tokens
+    assert Tokens.kept(file, renew=True) != pages.tokens
+
+
+def test_operators_pause_push_cancel_retry_and_remove(pages: Pages, db: schedy.SchedyDB) -> None:
+    assert pages.change("PATCH", "experiments/1", {"paused": True}).json == {"stored": True}
+    assert db.get_experiment("Wine/x <script>").paused
+    assert pages.change("PATCH", "experiments/1", {"paused": "yes"}).status == 400
+    pushed = pages.change("POST", "experiments/1/jobs", {"hyperparameters": {"lr": 0.01, "model": "a"}}).json
+    [job_id] = pushed["ids"]
+    refused = pages.change("POST", "experiments/1/jobs", {"hyperparameters": {"model": "a"}})
+    assert (refused.status, "lr" in refused.json["error"]["message"]) == (400, True)
+    ids = {"ids": [job_id, "nojob0"]}
+    outcomes = pages.change("POST", "experiments/1/jobs/cancel", ids).json["outcomes"]
+    assert [(each["id"], each["changed"]) for each in outcomes] == [(job_id, True), ("nojob0", False)]
+    [retried] = pages.change("POST", "experiments/1/jobs/retry", {"ids": [job_id]}).json["outcomes"]
+    assert retried["changed"]
+    assert pages.change("POST", "experiments/1/jobs/remove", {"ids": [job_id]}).json["outcomes"][0]["changed"]
+    assert pages.change("POST", "experiments/1/jobs/explode", {"ids": [job_id]}).status == 404
+    assert pages.change("POST", "experiments/1/jobs/cancel", b"{").status == 400
+    assert pages.change("DELETE", "experiments/1", {"name": "other"}).status == 400
+    assert pages.change("DELETE", "experiments/1", {"name": "Wine/x <script>"}).status == 200
+    assert pages.get("experiments")["experiments"] == []
+
+
+def test_a_prefix_may_be_stripped_or_not_and_nobody_changes_what_is_read_only(
+    settings: Settings, db: schedy.SchedyDB
+) -> None:
+    db.add_experiment(schedy.ManualSearch("Some"))
+    with serving(settings, prefix="/schedy", read_only=True) as pages:
+        assert b'content="/schedy"' in pages.ask("/").body
+        for path in ("/api/v1/pulse", "/schedy/api/v1/pulse"):
+            assert pages.ask(path, token=pages.tokens.operate).json["operate"] is False
+        assert pages.ask("/schedy?token=" + pages.tokens.watch).headers["location"] == "/schedy/"
+        assert pages.change("PATCH", "experiments/1", {"paused": True}).status == 403

@@ -1,0 +1,143 @@
+"""Changes: each is a message that the protocol has, sent over the broker."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schedy.errors import InvalidValueError, NotFoundError
+from schedy.wire.answers import JobOutcome
+from schedy.wire.changes import (
+    CancelJobs,
+    DeleteExperiment,
+    DeleteJob,
+    NewJob,
+    Push,
+    RetryJobs,
+    UpdateExperiment,
+)
+from schedy.wire.records import ExperimentRecord
+from schedy_web.api.parameters import number_of
+from schedy_web.context import Context, context_of
+from schedy_web.json_values import to_json
+from schedy_web.reading import experiment_numbered
+
+_JOBS_IN_A_MESSAGE = 500
+_MOST_BODY_BYTES = 2 * 1024 * 1024
+_KINDS = {"cancel": CancelJobs, "retry": RetryJobs}
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body. Raises InvalidValueError."""
+    raw = b""
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _MOST_BODY_BYTES:
+            raise InvalidValueError(f"A change has {_MOST_BODY_BYTES} bytes at most.")
+    try:
+        body = json.loads(raw or b"{}")
+    except ValueError as error:
+        raise InvalidValueError(f"The body is no JSON: {error}.") from None
+    if not isinstance(body, dict):
+        raise InvalidValueError("The body is to be a JSON object.")
+    return body
+
+
+async def change_experiment(request: Request) -> Response:
+    """Pause, resume, finish or go on with an experiment."""
+    body = await body_of(request)
+    known = {"paused": bool, "status": str}
+    given = {name: body[name] for name, kind in known.items() if isinstance(body.get(name), kind)}
+    if not given:
+        raise InvalidValueError('Nothing to change: give {"paused": true or false} or {"status": "DONE" or "RUNNING"}.')
+
+    def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
+        context.session.change(UpdateExperiment(request_id=_request_id(body), experiment_uid=experiment.uid, **given))
+        return {}
+
+    return await _changed(request, _change)
+
+
+async def remove_experiment(request: Request) -> Response:
+    """Remove an experiment with all its jobs; `name` repeats its name."""
+    body = await body_of(request)
+
+    def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
+        if body.get("name") != experiment.name:
+            raise InvalidValueError(f"Nothing was removed: `name` is not {experiment.name!r}.")
+        context.session.change(DeleteExperiment(request_id=_request_id(body), experiment_uid=experiment.uid))
+        return {}
+
+    return await _changed(request, _change)
+
+
+async def change_jobs(request: Request) -> Response:
+    """Cancel, retry or remove jobs by their ids; what happened is told of each."""
+    body, verb = await body_of(request), request.path_params["verb"]
+    ids = body.get("ids")
+    if verb not in (*_KINDS, "remove"):
+        raise NotFoundError(f"There is no change {verb!r}: jobs are cancelled, retried or removed.")
+    if not isinstance(ids, list) or not ids or not all(isinstance(each, str) for each in ids):
+        raise InvalidValueError('Give the jobs: {"ids": ["fVKGjg", ...]}.')
+
+    def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
+        outcomes = [each for chunk in _chunks(ids) for each in _changed_jobs(context, experiment, verb, chunk)]
+        return {"outcomes": [{"id": o.job_id, "changed": o.changed, "detail": o.detail} for o in outcomes]}
+
+    return await _changed(request, _change)
+
+
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    unique = list(dict.fromkeys(ids))
+    for start in range(0, len(unique), _JOBS_IN_A_MESSAGE):
+        yield unique[start : start + _JOBS_IN_A_MESSAGE]
+
+
+def _changed_jobs(context: Context, experiment: ExperimentRecord, verb: str, ids: list[str]) -> list[JobOutcome]:
+    change = context.session.change
+    if verb == "remove":
+        for job_id in ids:
+            change(DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job_id))
+        return [JobOutcome(job_id=job_id, changed=True, detail="removed") for job_id in ids]
+    kind = _KINDS[verb]
+    return change(kind(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_ids=ids)).outcomes
+
+
+async def push_job(request: Request) -> Response:
+    """Push a job with the given hyperparameters."""
+    body = await body_of(request)
+    if not isinstance(body.get("hyperparameters"), dict):
+        raise InvalidValueError('Give the hyperparameters: {"hyperparameters": {"lr": 0.1}}.')
+
+    def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
+        push = Push(
+            request_id=_request_id(body),
+            experiment_name=experiment.name,
+            experiment_uid=experiment.uid,
+            jobs=[NewJob(hyperparameters=body["hyperparameters"])],
+            worker=context.session.worker,
+        )
+        answer = context.session.change(push)
+        return {"ids": [job.job_id for job in answer.jobs], "warnings": answer.warnings}
+
+    return await _changed(request, _change)
+
+
+def _request_id(body: dict[str, Any]) -> str:
+    given = body.get("request_id")
+    return given if isinstance(given, str) and given else uuid.uuid4().hex
+
+
+async def _changed(request: Request, change: Any) -> Response:
+    """Make a change outside of the event loop; answer with what it returns."""
+    context = context_of(request)
+
+    def _run() -> dict[str, Any]:
+        experiment = experiment_numbered(context.reads.ask, number_of(request))
+        return {"stored": True, **change(context, experiment)}
+
+    return Response(to_json(await run_in_threadpool(_run)), media_type="application/json")

@@ -1,0 +1,105 @@
+"""Experiments: a page of them, and one with its fields."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schedy.random import Choice, Distribution, LogNormal
+from schedy.random.axes import Integers
+from schedy.results.ask import Ask
+from schedy.search.definition import Definition, definition_or_empty
+from schedy.wire.records import ExperimentRecord
+from schedy.wire.requests import JOB_COLUMNS, GetBest, GetFields, GetOverview, GetOverviews
+from schedy_web.api.parameters import integer, number_of
+from schedy_web.context import context_of
+from schedy_web.reading import experiment_numbered
+from schedy_web.shapes import experiment_shape, job_shape
+
+_PAGE = 200
+
+
+def list_experiments(request: Request) -> Response:
+    """Answer with a page of experiments, newest last; `after` is the number of the last one that is known."""
+    context = context_of(request)
+    after, limit = integer(request, "after", 0), integer(request, "limit", _PAGE, most=1000)
+
+    def _make() -> dict[str, Any]:
+        answer = context.reads.ask(GetOverviews(after=after, limit=limit))
+        shapes = [experiment_shape(standing) for standing in answer.overviews]
+        return {"experiments": shapes, "next": shapes[-1]["number"] if answer.more else None}
+
+    return context.answer(request, _make)
+
+
+def show_experiment(request: Request) -> Response:
+    """Answer with one experiment, its definition, its fields, the jobs that run and the last that ended."""
+    context = context_of(request)
+
+    def _make() -> dict[str, Any]:
+        ask = context.reads.ask
+        experiment = experiment_numbered(ask, number_of(request))
+        overview = ask(GetOverview(experiment_uid=experiment.uid))
+        definition = definition_or_empty(experiment.settings)
+        return {
+            **experiment_shape(overview),
+            "settings": {**experiment.settings},
+            "limits": experiment.limits.model_dump(),
+            "made": experiment.made,
+            "search_end": experiment.search_end,
+            "prunes": definition.pruner is not None,
+            "constraints": [
+                {"name": each.result, "at_most": each.at_most, "at_least": each.at_least}
+                for each in definition.constraints
+            ],
+            "fields": fields_of(ask, experiment, definition),
+            "running": [job.model_dump() for job in overview.running],
+            "last_ended": None if overview.last_ended is None else job_shape(overview.last_ended),
+            "last_crashed": None if overview.last_crashed is None else job_shape(overview.last_crashed),
+        }
+
+    return context.answer(request, _make)
+
+
+def list_best(request: Request) -> Response:
+    """Answer with the best jobs, or the Pareto front."""
+    context = context_of(request)
+
+    def _make() -> dict[str, Any]:
+        experiment = experiment_numbered(context.reads.ask, number_of(request))
+        answer = context.reads.ask(
+            GetBest(experiment_uid=experiment.uid, limit=integer(request, "limit", 10, most=500))
+        )
+        objectives = definition_or_empty(experiment.settings).objectives
+        return {"jobs": [job_shape(job) for job in answer.jobs], "front": len(objectives) > 1, "more": answer.more}
+
+    return context.answer(request, _make)
+
+
+def fields_of(ask: Ask, experiment: ExperimentRecord, definition: Definition) -> list[dict[str, Any]]:
+    """Return the fields of the jobs: columns, then hyperparameters with their ranges, then results."""
+    known = ask(GetFields(experiment_uid=experiment.uid))
+    space = definition.hyperparameters
+    objectives = [each.result for each in definition.objectives]
+    columns = [{"field": name, "source": "column", "kind": "text", "log": False} for name in JOB_COLUMNS]
+    names = list(dict.fromkeys([*space, *known.hyperparameters]))
+    hyperparameters = [
+        {"field": name, "source": "hyperparameter", **_range(space.get(name)), "objective": False} for name in names
+    ]
+    results = [
+        {"field": name, "source": "result", "kind": "number", "log": False, "objective": name in objectives}
+        for name in dict.fromkeys([*objectives, *known.results])
+    ]
+    return [*columns, *hyperparameters, *results]
+
+
+def _range(distribution: Distribution | None) -> dict[str, Any]:
+    """Return kind, scale and bounds of a hyperparameter."""
+    if isinstance(distribution, Choice):
+        return {"kind": "choice", "log": False, "low": None, "high": None, "choices": list(distribution.values)}
+    axis = None if distribution is None else distribution.axis()
+    span = None if axis is None else axis.span
+    kind = "integer" if isinstance(span, Integers) else "number"
+    low, high = (getattr(distribution, bound, None) for bound in ("low", "high"))
+    is_log = getattr(span, "log", False) or isinstance(distribution, LogNormal)
+    return {"kind": kind, "log": is_log, "low": low, "high": high, "choices": None}

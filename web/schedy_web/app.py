@@ -1,0 +1,129 @@
+"""The application: its routes, and how errors become answers."""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from schedy.errors import SchedyError
+from schedy.settings import Settings
+from schedy_store.schema.engine import Store
+from schedy_web.answers import KeptAnswers
+from schedy_web.api import changes, experiments, happenings, jobs, pulse, samples, system
+from schedy_web.context import Context
+from schedy_web.problems import problem, problem_of
+from schedy_web.reading import StoreReads
+from schedy_web.security import Access, Guard
+from schedy_web.store_version import StoreVersion
+
+STATIC = Path(__file__).parent / "static"
+_ASSETS = "@ASSETS@"
+_PREFIX = "@PREFIX@"
+
+
+def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
+    """Return the application over an open store."""
+    version = StoreVersion(store)
+    context = Context(settings, access, StoreReads(store), KeptAnswers(version))
+    stamp = _stamp()
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        context.close()
+        version.close()
+
+    app = Starlette(
+        routes=[
+            Route("/healthz", _health),
+            Mount(f"/static/{stamp}", _Assets(directory=STATIC)),
+            Mount("/api/v1", routes=api_routes()),
+            Route("/{page:path}", _page_of(access.prefix, stamp)),
+        ],
+        middleware=[Middleware(Guard, access=access)],
+        exception_handlers={SchedyError: _said, ValidationError: _invalid},
+        lifespan=_lifespan,
+    )
+    app.state.context = context
+    return app
+
+
+def api_routes() -> list[BaseRoute]:
+    """Return the routes below `/api/v1`, which docs/http.md lists."""
+    one = "/experiments/{number}"
+    return [
+        Route("/pulse", pulse.show_pulse),
+        Route("/experiments", experiments.list_experiments),
+        Route(one, experiments.show_experiment),
+        Route(one, changes.change_experiment, methods=["PATCH"]),
+        Route(one, changes.remove_experiment, methods=["DELETE"]),
+        Route(f"{one}/best", experiments.list_best),
+        Route(f"{one}/jobs", jobs.list_jobs),
+        Route(f"{one}/jobs", changes.push_job, methods=["POST"]),
+        Route(f"{one}/jobs/{{verb:str}}", changes.change_jobs, methods=["POST"]),
+        Route(f"{one}/jobs/{{job}}", jobs.show_job),
+        Route(f"{one}/jobs/{{job}}/output", jobs.show_output),
+        Route(f"{one}/errors", jobs.list_errors),
+        Route(f"{one}/sample", samples.show_sample),
+        Route(f"{one}/curves", samples.list_curves),
+        Route(f"{one}/events", happenings.list_events),
+        Route("/events", happenings.list_events),
+        Route("/workers", happenings.list_workers),
+        Route("/system", system.show_system),
+        Route("/{rest:path}", _unknown, methods=["GET", "POST", "PATCH", "PUT", "DELETE"]),
+    ]
+
+
+class _Assets(StaticFiles):
+    """Files whose address changes with their content: a browser may keep them."""
+
+    def file_response(self, *args: object, **options: object) -> Response:
+        response = super().file_response(*args, **options)  # type: ignore[arg-type]
+        response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def _stamp() -> str:
+    """Return a text that changes with the files of the pages."""
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(STATIC).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _page_of(prefix: str, stamp: str) -> Callable[[Request], Response]:
+    html = (STATIC / "index.html").read_text()
+    html = html.replace(_ASSETS, f"{prefix}/static/{stamp}").replace(_PREFIX, prefix)
+
+    def _page(_request: Request) -> Response:
+        return Response(html, media_type="text/html")
+
+    return _page
+
+
+def _health(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _unknown(_request: Request) -> Response:
+    return problem(404, "not_found", "There is no such address. docs/http.md lists them.")
+
+
+def _said(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, SchedyError)  # noqa: S101 - it is registered for those
+    return problem_of(error)
+
+
+def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)  # noqa: S101 - it is registered for those
+    first = error.errors(include_url=False)[0]
+    return problem(400, "invalid", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")

@@ -1,0 +1,73 @@
+"""What the endpoints work with: the store, kept answers, and the broker for those who may change something."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schedy.settings import Settings
+from schedy.wire.requests import GetExperiments, pages
+from schedy.worker.session import Session
+from schedy_web.answers import Body, KeptAnswers
+from schedy_web.json_values import to_json
+from schedy_web.reading import StoreReads
+from schedy_web.security import Access
+
+_CHANGE_SECONDS = 5.0
+
+
+@dataclass
+class Context:
+    """Shared by all requests. Any thread may use it."""
+
+    settings: Settings
+    access: Access
+    reads: StoreReads
+    kept: KeptAnswers
+    _session: Session | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def session(self) -> Session:
+        """The session with the broker, opened by the first change."""
+        with self._lock:
+            if self._session is None:
+                patient = self.settings.model_copy(update={"service_wait_seconds": _CHANGE_SECONDS})
+                self._session = Session(patient, role="pages")
+            return self._session
+
+    def close(self) -> None:
+        """Close the session with the broker."""
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+
+    def numbers(self) -> dict[str, int]:
+        """Return the number of each experiment by its name."""
+        found = pages(self.reads.ask, GetExperiments(limit=1000))
+        return {experiment.name: experiment.position for page in found for experiment in page.experiments}
+
+    def answer(self, request: Request, make: Callable[[], Any], *, seconds: float = 2.0, key: str = "") -> Response:
+        """Return what `make` returns as JSON: 304 if the browser has it already, and made once for all who ask."""
+        address = f"{request.url.path}?{request.url.query}{key}"
+        return _response(request, self.kept.get(address, lambda: to_json(make()), seconds=seconds))
+
+
+def _response(request: Request, body: Body) -> Response:
+    headers = {"etag": body.tag, "cache-control": "no-cache", "vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == body.tag:
+        return Response(status_code=304, headers=headers)
+    if body.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["content-encoding"] = "gzip"
+        return Response(body.packed, headers=headers, media_type="application/json")
+    return Response(body.plain, headers=headers, media_type="application/json")
+
+
+def context_of(request: Request) -> Context:
+    """Return the context of the server that got a request."""
+    context: Context = request.app.state.context
+    return context

@@ -1,0 +1,52 @@
+/** What may be done with the selected jobs. */
+import { experimentAddress, go } from "../address.js";
+import { usePulse } from "../hooks.js";
+import { useKeys } from "../keys.js";
+import { Dialog } from "../parts/dialog.js";
+import { CopyButton } from "../parts/basic.js";
+import { say } from "../parts/toasts.js";
+import { count, quoted } from "../format.js";
+import { html, useState } from "../vendor.js";
+import { make, useWork } from "./change.js";
+
+const ASK_FROM = 10;
+const TYPE_FROM = 100;
+const WORDS = { cancel: "cancelled", retry: "queued again", remove: "removed" };
+
+function tell(verb, outcomes) {
+  const changed = outcomes.filter((each) => each.changed).length;
+  const rest = outcomes.filter((each) => !each.changed);
+  const reasons = [...new Set(rest.map((each) => each.detail))].slice(0, 3).join(" ");
+  say(`${count(changed)} ${changed === 1 ? "job was" : "jobs were"} ${WORDS[verb]}.${rest.length ? ` ${count(rest.length)} not: ${reasons}` : ""}`, { kind: rest.length ? "warn" : "info" });
+}
+
+function Ask({ verb, number, run, close, isBusy }) {
+  const [text, setText] = useState("");
+  const mustType = verb === "remove" && number >= TYPE_FROM;
+  return html`<${Dialog} title=${`${verb[0].toUpperCase()}${verb.slice(1)} ${count(number)} ${number === 1 ? "job" : "jobs"}?`} close=${close}>
+    ${verb === "remove" ? html`<p>Their results and events are deleted.</p>` : null}
+    ${mustType ? html`<label>Write ${number} <input value=${text} onInput=${(event) => setText(event.target.value)} /></label>` : null}
+    <div class="row"><button type="button" class=${verb === "remove" ? "danger" : "main"} disabled=${isBusy || (mustType && text !== String(number))} onClick=${run}>${verb}</button></div><//>`;
+}
+
+export function JobActions({ experiment, ids, clear = () => {} }) {
+  const { data: beat } = usePulse();
+  const [isBusy, run] = useWork();
+  const [asked, setAsked] = useState(null);
+  const compare = () => ids.length > 1 && go(`${experimentAddress(experiment)}/compare?ids=${ids.slice(0, 20).join(",")}`);
+  useKeys({ c: compare });
+  const change = (verb) => run(async () => {
+    const answer = await make("POST", `experiments/${experiment.number}/jobs/${verb}`, { ids });
+    if (answer.outcomes) tell(verb, answer.outcomes);
+    setAsked(null);
+    clear();
+  });
+  const press = (verb) => (verb === "remove" || ids.length >= ASK_FROM ? setAsked(verb) : change(verb));
+  const none = !ids.length;
+  const button = (verb, text, className = "") => html`<button type="button" class=${`small ${className}`} disabled=${none || isBusy} title=${`schedy ${verb === "remove" ? "rm" : verb} ${experiment.name} JOB...`} onClick=${() => press(verb)}>${text}</button>`;
+  return html`<div class="row actions"><span class="faint">${none ? "none selected" : `${count(ids.length)} selected`}</span>
+    <button type="button" class="small" disabled=${ids.length < 2} onClick=${compare}>Compare</button>
+    ${beat?.operate ? html`${button("cancel", "Cancel")}${button("retry", "Retry")}${button("remove", "Remove", "danger")}` : null}
+    ${none ? null : html`<${CopyButton} text=${`schedy cancel ${quoted(experiment.name)} ${ids.join(" ")}`} label="copy cancel" /><button type="button" class="small" onClick=${clear}>Select none</button>`}
+    ${asked ? html`<${Ask} verb=${asked} number=${ids.length} isBusy=${isBusy} run=${() => change(asked)} close=${() => setAsked(null)} />` : null}</div>`;
+}

@@ -1,0 +1,95 @@
+/** Hooks: the pulse, answers that follow it, times that tick. */
+import { get, known, pulse } from "./api.js";
+import { useEffect, useRef, useState } from "./vendor.js";
+
+const VIEW_MS = 2000;
+const CHANCE_MS = 300;
+
+/** The latest pulse: `{data, error, since, paused}`. */
+export function usePulse() {
+  const [state, setState] = useState(pulse.state);
+  useEffect(() => pulse.listen(setState), []);
+  return state;
+}
+
+/**
+ * The answer of an address, asked for again when something has happened, at most every two seconds.
+ * While another address is loading the answer before stays, with `stale`.
+ * @param {string|null} address below /api/v1/, null for none
+ * @returns {{data: any, error: Error|null, stale: boolean, reload: () => void}}
+ */
+export function useAnswer(address) {
+  const [state, setState] = useState({ address, data: address && known(address), error: null });
+  const [turn, setTurn] = useState(0);
+  const { data: beat, error: lost } = usePulse();
+  const version = lost ? null : beat?.version ?? null;
+  const asked = useRef({ at: 0, version: null });
+  const life = useRef(null);
+  const ask = async (signal) => {
+    asked.current = { at: Date.now(), version };
+    try {
+      const data = await get(address, { signal });
+      if (!signal.aborted) setState((now) => (now.data === data && now.address === address && !now.error ? now : { address, data, error: null }));
+    } catch (error) {
+      if (!signal.aborted) setState((now) => ({ ...now, address, error }));
+    }
+  };
+  useEffect(() => {
+    if (address === null) return undefined;
+    life.current = new AbortController();
+    ask(life.current.signal);
+    return () => life.current.abort();
+  }, [address, turn]);
+  useEffect(() => {
+    const { at, version: before } = asked.current;
+    if (address === null || version === null || before === version) return undefined;
+    if (before === null) {
+      asked.current.version = version;
+      return undefined;
+    }
+    const timer = setTimeout(() => ask(life.current.signal), Math.max(0, at + VIEW_MS - Date.now()) + Math.random() * CHANCE_MS);
+    return () => clearTimeout(timer);
+  }, [address, version]);
+  return { data: state.data, error: state.error, stale: state.address !== address, reload: () => setTurn((n) => n + 1) };
+}
+
+/** Draw again each second, for times such as "2 min ago". */
+export function useTick(milliseconds = 1000) {
+  const [, setCount] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || setCount((count) => count + 1), milliseconds);
+    return () => clearInterval(timer);
+  }, [milliseconds]);
+}
+
+/** A value that this browser remembers under a key; unreadable ones are thrown away. */
+export function useRemembered(key, initial) {
+  const name = `schedy.1.${key}`;
+  const [value, setValue] = useState(() => {
+    try {
+      const text = localStorage.getItem(name);
+      return text === null ? initial : JSON.parse(text);
+    } catch {
+      localStorage.removeItem(name);
+      return initial;
+    }
+  });
+  const set = (next) => {
+    setValue(next);
+    localStorage.setItem(name, JSON.stringify(next));
+  };
+  return [value, set];
+}
+
+/** The width of an element in pixels, followed as it changes: `[ref, width]`. */
+export function useWidth() {
+  const ref = useRef(null);
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    if (!ref.current) return undefined;
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry.contentRect.width)));
+    observer.observe(ref.current);
+    return () => observer.disconnect();
+  }, []);
+  return [ref, width];
+}
