@@ -5,14 +5,14 @@ from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from sqlalchemy import Column
-from sqlalchemy.orm import Mapped
+from sqlalchemy import Column, ColumnElement
 
 from schedy.wire.records import ExperimentRecord, JobRecord
 from schedy.wire.requests import JOB_COLUMNS, SortField
 from schedy_store.schema import rows
 from schedy_store.schema.rows import ExperimentRecordRow, JobRow, RecordRow, columns_of
-from schedy_store.schema.tables import Base, Experiment, Job, WantedJob
+from schedy_store.schema.stored import Stored
+from schedy_store.schema.tables import Experiment, Job, WantedJob
 from schedy_store.search.memory import SearchSource, TrialRow
 from schedy_store.service.searches.backlog import QueuedRow, WantedRow
 from schedy_store.service.searches.search_rows import SearchRow
@@ -32,9 +32,9 @@ ROWS = [
 
 
 def _declared(column: Column[Any]) -> Any:
-    """Return the type that the model of a table declares for a column."""
-    (model,) = [mapper.class_ for mapper in Base.registry.mappers if mapper.local_table is column.table]
-    return get_args(get_type_hints(model, {"Mapped": Mapped})[column.key])[0]
+    """Return the type that the class of a table declares for a column."""
+    (table,) = [each for each in Stored.__subclasses__() if each.__table__ is column.table]
+    return get_args(get_type_hints(table, {"ColumnElement": ColumnElement})[column.key])[0]
 
 
 def _kinds(hint: Any) -> set[type]:

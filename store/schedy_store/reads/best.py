@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, exists, select
-from sqlalchemy.orm import aliased
 
 from schedy.errors import InvalidValueError
 from schedy.results.best import pareto_front
@@ -19,6 +18,7 @@ from schedy_store.reads.common import DELETED, Silence
 from schedy_store.reads.jobs import cut, records, records_at
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import RECORD_COLUMNS
+from schedy_store.schema.stored import aliased
 from schedy_store.schema.tables import Experiment, Job, JobValue
 
 _ROWS_AT_ONCE = 500

@@ -15,7 +15,6 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.orm import aliased
 
 from schedy.wire.answers import FieldsAnswer, JobOrderAnswer
 from schedy.wire.base import JOB_STATUSES, Answer
@@ -24,6 +23,7 @@ from schedy.wire.values import shown_name, stored_name
 from schedy_store.lifecycle.job_counts import job_counts
 from schedy_store.reads.common import DELETED, experiment_pk
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.stored import aliased
 from schedy_store.schema.tables import Job, JobValue
 
 _SORT_COLUMNS = {name: Job.__table__.columns["job_id" if name == "id" else name] for name in JOB_COLUMNS}

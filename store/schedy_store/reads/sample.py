@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Select, and_, func, select
-from sqlalchemy.orm import aliased
 
 from schedy.errors import InvalidValueError
 from schedy.search.definition import Definition, Objective, read_definition
@@ -16,6 +15,7 @@ from schedy_store.lifecycle.job_counts import job_counts
 from schedy_store.reads.best import front, is_kept, walk
 from schedy_store.reads.common import DELETED, IS_RUNNING
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.stored import aliased
 from schedy_store.schema.tables import Experiment, Job, JobValue
 
 _BEST = 200

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, func, select
 
 from schedy.wire.base import ExperimentStatus, JobStatus, WorkerState
 from schedy.wire.stopping import Stop
-from schedy_store.schema.tables import Base, Event, Experiment, Job, WantedJob, Worker
+from schedy_store.schema.stored import Stored
+from schedy_store.schema.tables import Event, Experiment, Job, WantedJob, Worker
 
 R = TypeVar("R")
 
@@ -143,14 +144,14 @@ class WorkerRow:
     lost: int
 
 
-def columns_of(row: type[Any], *tables: type[Base], **computed: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
+def columns_of(row: type[Any], *tables: type[Stored], **computed: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
     """Return the columns to select for a class of rows, in the order of its fields."""
     return tuple(
         computed[field.name] if field.name in computed else _column(field.name, tables) for field in fields(row)
     )
 
 
-def _column(name: str, tables: tuple[type[Base], ...]) -> ColumnElement[Any]:
+def _column(name: str, tables: tuple[type[Stored], ...]) -> ColumnElement[Any]:
     for table in tables:
         for known in (name, name.removeprefix(f"{table.__tablename__}_")):
             if known in table.__table__.columns:

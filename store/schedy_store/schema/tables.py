@@ -5,22 +5,23 @@ reorders keys. The keys by which lists are sorted are in a narrow table of their
 """
 
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
+    Column,
+    ColumnElement,
     Double,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from schedy.wire.base import (
     EXPERIMENT_STATUSES,
@@ -34,23 +35,26 @@ from schedy.wire.base import (
 from schedy.wire.stopping import STOPS, Stop
 from schedy.wire.values import SORTED_CHARACTERS
 from schedy_store.schema.column_types import Key, NanAsNull, UtcDateTime
+from schedy_store.schema.stored import Stored
 
 
-class Base(DeclarativeBase):
-    """Root of the models."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
+def _required(kind: Any, *constraints: Any, **options: Any) -> ColumnElement[Any]:
+    return Column(kind, *constraints, nullable=False, **options)
 
 
-class Experiment(Base):
+def _optional(kind: Any, *constraints: Any) -> ColumnElement[Any]:
+    return Column(kind, *constraints, nullable=True)
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """Return an index of the rows that fulfil a condition.
+
+    PostgreSQL's option is left to the migrations: to name it here would import its dialect, 20 ms for each command.
+    """
+    return Index(name, *columns, sqlite_where=text(where), info={"where": where})
+
+
+class Experiment(Stored):
     """A named set of jobs.
 
     `objectives` is a JSON list of the names of the objectives, and `prunes` tells whether there is a pruner: both are
@@ -61,35 +65,35 @@ class Experiment(Base):
     """
 
     __tablename__ = "experiment"
-    __table_args__ = (
+    __constraints__ = (
         CheckConstraint(f"status IN {EXPERIMENT_STATUSES}", name="status"),
         CheckConstraint("max_attempts >= 1", name="max_attempts"),
-        {"sqlite_autoincrement": True},
     )
+    __counts_up__ = True
 
-    pk: Mapped[int] = mapped_column(Key, primary_key=True)
-    uid: Mapped[str] = mapped_column(String(32), unique=True)
-    name: Mapped[str] = mapped_column(String(LONGEST_EXPERIMENT_NAME), unique=True)
-    scheduler: Mapped[str] = mapped_column(String(300))
-    settings: Mapped[str] = mapped_column(Text)
-    status: Mapped[ExperimentStatus] = mapped_column(String(16))
-    paused: Mapped[bool]
-    max_attempts: Mapped[int]
-    job_timeout: Mapped[float | None] = mapped_column(Double)
-    stall_timeout: Mapped[float | None] = mapped_column(Double)
-    retry_timeouts: Mapped[bool] = mapped_column(default=False)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    timed_from: Mapped[datetime] = mapped_column(UtcDateTime)
-    objectives: Mapped[str] = mapped_column(Text, default="[]")
-    prunes: Mapped[bool] = mapped_column(default=False)
-    made: Mapped[int] = mapped_column(default=0)
-    search_end: Mapped[str | None] = mapped_column(Text)
-    problem: Mapped[str | None] = mapped_column(Text)
-    completed: Mapped[bool] = mapped_column(default=False)
-    rewritten: Mapped[int] = mapped_column(default=0)
+    pk: ColumnElement[int] = Column(Key, primary_key=True)
+    uid: ColumnElement[str] = _required(String(32), unique=True)
+    name: ColumnElement[str] = _required(String(LONGEST_EXPERIMENT_NAME), unique=True)
+    scheduler: ColumnElement[str] = _required(String(300))
+    settings: ColumnElement[str] = _required(Text)
+    status: ColumnElement[ExperimentStatus] = _required(String(16))
+    paused: ColumnElement[bool] = _required(Boolean)
+    max_attempts: ColumnElement[int] = _required(Integer)
+    job_timeout: ColumnElement[float | None] = _optional(Double)
+    stall_timeout: ColumnElement[float | None] = _optional(Double)
+    retry_timeouts: ColumnElement[bool] = _required(Boolean, default=False)
+    created_at: ColumnElement[datetime] = _required(UtcDateTime)
+    timed_from: ColumnElement[datetime] = _required(UtcDateTime)
+    objectives: ColumnElement[str] = _required(Text, default="[]")
+    prunes: ColumnElement[bool] = _required(Boolean, default=False)
+    made: ColumnElement[int] = _required(Integer, default=0)
+    search_end: ColumnElement[str | None] = _optional(Text)
+    problem: ColumnElement[str | None] = _optional(Text)
+    completed: ColumnElement[bool] = _required(Boolean, default=False)
+    rewritten: ColumnElement[int] = _required(Integer, default=0)
 
 
-class Job(Base):
+class Job(Stored):
     """A job, and the holder that may report on it.
 
     `dispatched_at` is when ticket number `ticket` was published; while it is NULL, a QUEUED job wants a ticket.
@@ -103,7 +107,7 @@ class Job(Base):
     """
 
     __tablename__ = "job"
-    __table_args__ = (
+    __constraints__ = (
         UniqueConstraint("experiment_pk", "job_id"),
         UniqueConstraint("experiment_pk", "suggestion"),
         CheckConstraint(f"status IN {JOB_STATUSES}", name="status"),
@@ -121,233 +125,198 @@ class Job(Base):
         Index("ix_job_experiment_pk_status_pk", "experiment_pk", "status", "pk"),
         Index("ix_job_experiment_pk_pk", "experiment_pk", "pk"),
         Index("ix_job_experiment_pk_ended", "experiment_pk", "ended"),
-        Index(
-            "ix_job_held",
-            "worker_pk",
-            sqlite_where=text("status = 'RUNNING'"),
-            postgresql_where=text("status = 'RUNNING'"),
+        _partial("ix_job_held", "worker_pk", where="status = 'RUNNING'"),
+        _partial("ix_job_crashed", "experiment_pk", "ended", where="status = 'CRASHED'"),
+        _partial(
+            "ix_job_wants_ticket", "experiment_pk", "status", "pk", where="status = 'QUEUED' AND dispatched_at IS NULL"
         ),
-        Index(
-            "ix_job_crashed",
-            "experiment_pk",
-            "ended",
-            sqlite_where=text("status = 'CRASHED'"),
-            postgresql_where=text("status = 'CRASHED'"),
-        ),
-        Index(
-            "ix_job_wants_ticket",
-            "experiment_pk",
-            "status",  # always the same here, but without it SQLite prefers the index on the status
-            "pk",
-            sqlite_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
-            postgresql_where=text("status = 'QUEUED' AND dispatched_at IS NULL"),
-        ),
-        Index(
+        _partial(
             "ix_job_dispatched",
             "experiment_pk",
             "status",
             "dispatched_at",
-            sqlite_where=text("status = 'QUEUED' AND dispatched_at IS NOT NULL"),
-            postgresql_where=text("status = 'QUEUED' AND dispatched_at IS NOT NULL"),
+            where="status = 'QUEUED' AND dispatched_at IS NOT NULL",
         ),
-        Index(
-            "ix_job_tried_again",
-            "experiment_pk",
-            "attempt",
-            sqlite_where=text("attempt > 1"),
-            postgresql_where=text("attempt > 1"),
-        ),
-        Index(
-            "ix_job_given_back",
-            "releases",
-            sqlite_where=text("releases > 1"),
-            postgresql_where=text("releases > 1"),
-        ),
-        Index(
-            "ix_job_lease",
-            "lease_until",
-            sqlite_where=text("status = 'RUNNING'"),
-            postgresql_where=text("status = 'RUNNING'"),
-        ),
-        {"sqlite_autoincrement": True},
+        _partial("ix_job_tried_again", "experiment_pk", "attempt", where="attempt > 1"),
+        _partial("ix_job_given_back", "releases", where="releases > 1"),
+        _partial("ix_job_lease", "lease_until", where="status = 'RUNNING'"),
     )
+    __counts_up__ = True
 
-    pk: Mapped[int] = mapped_column(Key, primary_key=True)
-    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
-    job_id: Mapped[str] = mapped_column(String(6))
-    status: Mapped[JobStatus] = mapped_column(String(16))
-    quality: Mapped[float] = mapped_column(NanAsNull, nullable=True)
-    hyperparameters: Mapped[str] = mapped_column(Text)
-    results: Mapped[str] = mapped_column(Text)
-    initial_quality: Mapped[float] = mapped_column(NanAsNull, nullable=True)
-    initial_results: Mapped[str] = mapped_column(Text)
-    previous_results: Mapped[str] = mapped_column(Text, default="{}")
-    error: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    heard_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    timed_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    worker: Mapped[str | None] = mapped_column(Text)
-    worker_pk: Mapped[int | None] = mapped_column(Key)
-    user: Mapped[str | None] = mapped_column(Text)
-    attempt: Mapped[int] = mapped_column(default=0)
-    attempts_forgiven: Mapped[int] = mapped_column(default=0)
-    stop: Mapped[Stop | None] = mapped_column(String(16))
-    token: Mapped[str | None] = mapped_column(String(32))
-    sequence: Mapped[int] = mapped_column(default=0)
-    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    dispatched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    ticket: Mapped[int] = mapped_column(default=1)
-    revision: Mapped[int] = mapped_column(default=1)
-    suggestion: Mapped[int | None]
-    ended: Mapped[int | None]
-    parent: Mapped[str | None] = mapped_column(String(6))
-    generation: Mapped[int | None]
-    search_state: Mapped[str] = mapped_column(Text, default="{}")
-    releases: Mapped[int] = mapped_column(default=0, server_default="0")
+    pk: ColumnElement[int] = Column(Key, primary_key=True)
+    experiment_pk: ColumnElement[int] = _required(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    job_id: ColumnElement[str] = _required(String(6))
+    status: ColumnElement[JobStatus] = _required(String(16))
+    quality: ColumnElement[float] = _optional(NanAsNull)
+    hyperparameters: ColumnElement[str] = _required(Text)
+    results: ColumnElement[str] = _required(Text)
+    initial_quality: ColumnElement[float] = _optional(NanAsNull)
+    initial_results: ColumnElement[str] = _required(Text)
+    previous_results: ColumnElement[str] = _required(Text, default="{}")
+    error: ColumnElement[str | None] = _optional(Text)
+    created_at: ColumnElement[datetime] = _required(UtcDateTime)
+    started_at: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    finished_at: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    heard_at: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    reported_at: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    timed_from: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    worker: ColumnElement[str | None] = _optional(Text)
+    worker_pk: ColumnElement[int | None] = _optional(Key)
+    user: ColumnElement[str | None] = _optional(Text)
+    attempt: ColumnElement[int] = _required(Integer, default=0)
+    attempts_forgiven: ColumnElement[int] = _required(Integer, default=0)
+    stop: ColumnElement[Stop | None] = _optional(String(16))
+    token: ColumnElement[str | None] = _optional(String(32))
+    sequence: ColumnElement[int] = _required(Integer, default=0)
+    lease_until: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    dispatched_at: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    ticket: ColumnElement[int] = _required(Integer, default=1)
+    revision: ColumnElement[int] = _required(Integer, default=1)
+    suggestion: ColumnElement[int | None] = _optional(Integer)
+    ended: ColumnElement[int | None] = _optional(Integer)
+    parent: ColumnElement[str | None] = _optional(String(6))
+    generation: ColumnElement[int | None] = _optional(Integer)
+    search_state: ColumnElement[str] = _required(Text, default="{}")
+    releases: ColumnElement[int] = _required(Integer, default=0, server_default="0")
 
 
-class JobCount(Base):
+class JobCount(Stored):
     """The number of jobs of a status that an experiment has, kept by all that changes it."""
 
     __tablename__ = "job_count"
-    __table_args__ = (CheckConstraint(f"status IN {JOB_STATUSES}", name="status"),)
+    __constraints__ = (CheckConstraint(f"status IN {JOB_STATUSES}", name="status"),)
 
-    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"), primary_key=True)
-    status: Mapped[JobStatus] = mapped_column(String(16), primary_key=True)
-    jobs: Mapped[int] = mapped_column(BigInteger)
+    experiment_pk: ColumnElement[int] = Column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"), primary_key=True)
+    status: ColumnElement[JobStatus] = _required(String(16), primary_key=True)
+    jobs: ColumnElement[int] = _required(BigInteger)
 
 
-class WantedJob(Base):
+class WantedJob(Stored):
     """A job that the search was asked for and has not made yet; `known` is the number of jobs that had ended then."""
 
     __tablename__ = "wanted_job"
 
-    experiment_pk: Mapped[int] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"), primary_key=True)
-    suggestion: Mapped[int] = mapped_column(Integer, primary_key=True)
-    known: Mapped[int]
+    experiment_pk: ColumnElement[int] = Column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"), primary_key=True)
+    suggestion: ColumnElement[int] = Column(Integer, primary_key=True)
+    known: ColumnElement[int] = _required(Integer)
 
 
-class CurvePoint(Base):
+class CurvePoint(Stored):
     """A value that a job has reported for a step of an attempt."""
 
     __tablename__ = "curve_point"
-    __table_args__ = (
+    __constraints__ = (
         Index("ix_curve_point_job_pk", "job_pk", "attempt", "step"),
         Index("ix_curve_point_experiment_pk", "experiment_pk", "pk"),
-        {"sqlite_autoincrement": True},
     )
+    __counts_up__ = True
 
-    pk: Mapped[int] = mapped_column(Key, primary_key=True)
-    experiment_pk: Mapped[int] = mapped_column(Key)
-    job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"))
-    attempt: Mapped[int]
-    step: Mapped[int] = mapped_column(BigInteger)
-    name: Mapped[str] = mapped_column(Text)
-    value: Mapped[float | None] = mapped_column(NanAsNull)
+    pk: ColumnElement[int] = Column(Key, primary_key=True)
+    experiment_pk: ColumnElement[int] = _required(Key)
+    job_pk: ColumnElement[int] = _required(Key, ForeignKey("job.pk", ondelete="CASCADE"))
+    attempt: ColumnElement[int] = _required(Integer)
+    step: ColumnElement[int] = _required(BigInteger)
+    name: ColumnElement[str] = _required(Text)
+    value: ColumnElement[float | None] = _optional(NanAsNull)
 
 
-class AttemptOutput(Base):
+class AttemptOutput(Stored):
     """The end of the output of an attempt, with its byte number `written`, and the traceback that ended it."""
 
     __tablename__ = "attempt_output"
 
-    job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"), primary_key=True)
-    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
-    text: Mapped[str] = mapped_column(Text, default="")
-    written: Mapped[int] = mapped_column(BigInteger, default=0)
-    traceback: Mapped[str | None] = mapped_column(Text)
-    path: Mapped[str | None] = mapped_column(Text)
-    worker: Mapped[str | None] = mapped_column(Text)
+    job_pk: ColumnElement[int] = Column(Key, ForeignKey("job.pk", ondelete="CASCADE"), primary_key=True)
+    attempt: ColumnElement[int] = Column(Integer, primary_key=True)
+    text: ColumnElement[str] = _required(Text, default="")
+    written: ColumnElement[int] = _required(BigInteger, default=0)
+    traceback: ColumnElement[str | None] = _optional(Text)
+    path: ColumnElement[str | None] = _optional(Text)
+    worker: ColumnElement[str | None] = _optional(Text)
 
 
-class JobValue(Base):
+class JobValue(Stored):
     """A number or the beginning of a text that jobs can be sorted by; `name` is ASCII-escaped.
 
     PostgreSQL orders texts as SQLite does, whatever the database's own order is.
     """
 
     __tablename__ = "job_value"
-    __table_args__ = (
+    __constraints__ = (
         CheckConstraint("source IN ('hyperparameter', 'result')", name="source"),
         Index("ix_job_value_order", "experiment_pk", "source", "name", "number", "text", "job_pk"),
     )
 
-    job_pk: Mapped[int] = mapped_column(Key, ForeignKey("job.pk", ondelete="CASCADE"), primary_key=True)
-    source: Mapped[str] = mapped_column(String(16), primary_key=True)
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
-    experiment_pk: Mapped[int] = mapped_column(Key)
-    number: Mapped[float | None] = mapped_column(Double)
-    text: Mapped[str | None] = mapped_column(
+    job_pk: ColumnElement[int] = Column(Key, ForeignKey("job.pk", ondelete="CASCADE"), primary_key=True)
+    source: ColumnElement[str] = Column(String(16), primary_key=True)
+    name: ColumnElement[str] = Column(Text, primary_key=True)
+    experiment_pk: ColumnElement[int] = _required(Key)
+    number: ColumnElement[float | None] = _optional(Double)
+    text: ColumnElement[str | None] = _optional(
         String(SORTED_CHARACTERS).with_variant(String(SORTED_CHARACTERS, collation="C"), "postgresql")
     )
 
 
-class Event(Base):
+class Event(Stored):
     """Something that happened to a job, an experiment, or the service; `times` in a row, until `last_at`.
 
     `token` tells which worker a refused report is from. `results` are kept when another attempt takes a job over.
     """
 
     __tablename__ = "event"
-    __table_args__ = (
+    __constraints__ = (
         Index("ix_event_experiment_pk_job_id", "experiment_pk", "job_id"),
         Index("ix_event_experiment_pk_pk", "experiment_pk", "pk"),
         Index("ix_event_at", "at"),
-        {"sqlite_autoincrement": True},
     )
+    __counts_up__ = True
 
-    pk: Mapped[int] = mapped_column(Key, primary_key=True)
-    experiment_pk: Mapped[int | None] = mapped_column(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
-    job_id: Mapped[str | None] = mapped_column(String(6))
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
-    kind: Mapped[str] = mapped_column(String(32))
-    worker: Mapped[str | None] = mapped_column(Text)
-    attempt: Mapped[int | None]
-    token: Mapped[str | None] = mapped_column(String(32))
-    detail: Mapped[str] = mapped_column(Text)
-    times: Mapped[int] = mapped_column(default=1)
-    last_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    results: Mapped[str | None] = mapped_column(Text)
+    pk: ColumnElement[int] = Column(Key, primary_key=True)
+    experiment_pk: ColumnElement[int | None] = _optional(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    job_id: ColumnElement[str | None] = _optional(String(6))
+    at: ColumnElement[datetime] = _required(UtcDateTime)
+    kind: ColumnElement[str] = _required(String(32))
+    worker: ColumnElement[str | None] = _optional(Text)
+    attempt: ColumnElement[int | None] = _optional(Integer)
+    token: ColumnElement[str | None] = _optional(String(32))
+    detail: ColumnElement[str] = _required(Text)
+    times: ColumnElement[int] = _required(Integer, default=1)
+    last_at: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    results: ColumnElement[str | None] = _optional(Text)
 
 
-class Worker(Base):
+class Worker(Stored):
     """A session of a process that pulls jobs; `state` as it reports it."""
 
     __tablename__ = "worker"
-    __table_args__ = (
-        CheckConstraint(f"state IN {get_args(WorkerState)}", name="state"),
-        {"sqlite_autoincrement": True},
-    )
+    __constraints__ = (CheckConstraint(f"state IN {get_args(WorkerState)}", name="state"),)
+    __counts_up__ = True
 
-    pk: Mapped[int] = mapped_column(Key, primary_key=True)
-    uid: Mapped[str] = mapped_column(String(32), unique=True)
-    host: Mapped[str] = mapped_column(Text)
-    pid: Mapped[int] = mapped_column(BigInteger)
-    program: Mapped[str] = mapped_column(Text)
-    state: Mapped[WorkerState] = mapped_column(String(16))
-    detail: Mapped[str] = mapped_column(Text)
-    since: Mapped[datetime] = mapped_column(UtcDateTime)
-    heard_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    done: Mapped[int] = mapped_column(default=0)
-    crashed: Mapped[int] = mapped_column(default=0)
-    lost: Mapped[int] = mapped_column(default=0)
+    pk: ColumnElement[int] = Column(Key, primary_key=True)
+    uid: ColumnElement[str] = _required(String(32), unique=True)
+    host: ColumnElement[str] = _required(Text)
+    pid: ColumnElement[int] = _required(BigInteger)
+    program: ColumnElement[str] = _required(Text)
+    state: ColumnElement[WorkerState] = _required(String(16))
+    detail: ColumnElement[str] = _required(Text)
+    since: ColumnElement[datetime] = _required(UtcDateTime)
+    heard_at: ColumnElement[datetime] = _required(UtcDateTime)
+    done: ColumnElement[int] = _required(Integer, default=0)
+    crashed: ColumnElement[int] = _required(Integer, default=0)
+    lost: ColumnElement[int] = _required(Integer, default=0)
 
 
-class AppliedChange(Base):
+class AppliedChange(Stored):
     """The first answer to a change, given again when the change arrives twice."""
 
     __tablename__ = "applied_change"
-    __table_args__ = (Index("ix_applied_change_at", "at"),)
+    __constraints__ = (Index("ix_applied_change_at", "at"),)
 
-    request_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
-    answer: Mapped[str] = mapped_column(Text)
+    request_id: ColumnElement[str] = Column(String(32), primary_key=True)
+    at: ColumnElement[datetime] = _required(UtcDateTime)
+    answer: ColumnElement[str] = _required(Text)
 
 
-class Service(Base):
+class Service(Stored):
     """One row: which instance is active, and its lease. Every transaction of the service checks its epoch here.
 
     `broker_id` names the broker through which the store is served, which has an exchange named after it; none before
@@ -357,15 +326,15 @@ class Service(Base):
     """
 
     __tablename__ = "service"
-    __table_args__ = (CheckConstraint("pk = 1", name="one_row"),)
+    __constraints__ = (CheckConstraint("pk = 1", name="one_row"),)
 
-    pk: Mapped[int] = mapped_column(Integer, primary_key=True)
-    epoch: Mapped[int] = mapped_column(BigInteger)
-    instance: Mapped[str] = mapped_column(Text)
-    active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    lease_seconds: Mapped[float | None] = mapped_column(Double)
-    broker_id: Mapped[str | None] = mapped_column(Text)
-    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    measured_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    awaited_tick: Mapped[str | None] = mapped_column(Text)
-    awaited_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    pk: ColumnElement[int] = Column(Integer, primary_key=True)
+    epoch: ColumnElement[int] = _required(BigInteger)
+    instance: ColumnElement[str] = _required(Text)
+    active_since: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    lease_seconds: ColumnElement[float | None] = _optional(Double)
+    broker_id: ColumnElement[str | None] = _optional(Text)
+    seen_at: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    measured_until: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    awaited_tick: ColumnElement[str | None] = _optional(Text)
+    awaited_since: ColumnElement[datetime | None] = _optional(UtcDateTime)
