@@ -118,6 +118,15 @@ class Settings(BaseModel):
     ticket_window: int = Field(default=500, ge=1)
     """Largest number of tickets that the service has in flight to the broker."""
 
+    keep_events_days: float = Field(default=0.0, ge=0)
+    """Days after which the service deletes events, for `schedy history` and `schedy log`; 0: never."""
+
+    keep_curves_days: float = Field(default=0.0, ge=0)
+    """Days after the end of a job after which the service deletes its learning curves; 0: never."""
+
+    keep_outputs_days: float = Field(default=0.0, ge=0)
+    """Days after the end of a job after which the service deletes its outputs and tracebacks; 0: never."""
+
     search_seconds: float = Field(default=300.0, gt=0)
     """Time that a search algorithm may take for one answer before its process is restarted."""
 

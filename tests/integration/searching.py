@@ -115,12 +115,12 @@ def suggestions(experiment: schedy.Experiment) -> list[tuple[int | None, dict[st
 
     from schedy.wire.values import load_values
     from schedy_store.schema.engine import Store
-    from schedy_store.schema.tables import Experiment, Job
+    from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
     store = Store.open(experiment._session.settings.effective_store_url, read_only=True)
     try:
         with store.transaction() as transaction:
-            found = select(Job.suggestion, Job.hyperparameters).join_from(Job, Experiment)
+            found = select(Job.suggestion, Job.hyperparameters).join_from(Job, Experiment, OF_EXPERIMENT)
             found = found.where(Experiment.uid == experiment.uid).order_by(Job.suggestion, Job.pk)
             rows = transaction.sql.execute(found)
             return [(row.suggestion, load_values(row.hyperparameters)) for row in rows]

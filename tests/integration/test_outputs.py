@@ -156,6 +156,7 @@ def test_it_goes_with_the_job(job: OneJob, what: str) -> None:
         job.desk.change(DeleteJob(**job.naming(), job_id=job.id))
     else:
         job.desk.change(DeleteExperiment(**job.naming()))
+        job.desk.do_chores()
     assert job.desk.rows(select(func.count()).select_from(AttemptOutput)) == [(0,)]
     gone = job.desk.read(GetOutput(experiment_uid=job.experiment.uid, job_id=job.id))
     assert isinstance(gone, Refusal)

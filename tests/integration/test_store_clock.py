@@ -15,7 +15,7 @@ from schedy.wire.requests import GetJobs, GetWorkers
 from schedy_store.lifecycle.leases import Leases
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store, Transaction
-from schedy_store.schema.tables import Experiment, Job, Service
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job, Service
 from schedy_store.service.epoch import Epochs, Turn
 from tests.integration.test_store import LEASE_SECONDS, WORKER, Desk, fresh
 
@@ -196,7 +196,9 @@ def test_each_experiment_has_its_own_timeouts(desk: TimedDesk) -> None:
     desk.pass_seconds(61)
     with desk.store.transaction() as transaction:
         Leases(desk.later(transaction), lease_seconds=LEASE_SECONDS).stop_overdue(1000)
-    found = desk.rows(select(Experiment.name, Job.status, Job.stop).join_from(Job, Experiment).order_by(Job.pk))
+    found = desk.rows(
+        select(Experiment.name, Job.status, Job.stop).join_from(Job, Experiment, OF_EXPERIMENT).order_by(Job.pk)
+    )
     assert [row.stop for row in found if row.status == "QUEUED"] == [None] * 5
     assert {row.name: row.stop for row in found if row.status == "RUNNING"} == {
         "none": None,

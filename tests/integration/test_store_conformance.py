@@ -33,7 +33,7 @@ from schedy_store.lifecycle.tickets import TicketDispatcher, TicketKey
 from schedy_store.lifecycle.transitions import JobState, Terms, Verdict
 from schedy_store.schema.engine import Store, Transaction
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -76,7 +76,11 @@ class Bench:
         return {"request_id": uuid.uuid4().hex, "experiment_uid": self.uid}
 
     def states(self) -> dict[str, JobState]:
-        found = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment).where(Job.experiment_pk == self.experiment_pk)
+        found = (
+            select(*JOB_ROW_COLUMNS)
+            .join_from(Job, Experiment, OF_EXPERIMENT)
+            .where(Job.experiment_pk == self.experiment_pk)
+        )
         rows = [JobRow(*row) for row in self.transaction.sql.execute(found)]
         return {row.job_id: state_of(row) for row in rows}
 

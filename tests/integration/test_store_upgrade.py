@@ -164,7 +164,7 @@ def test_sqlite_has_its_foreign_keys_and_its_positions_after_it(
         assert transaction.sql.scalar(text("PRAGMA foreign_keys")) == 1
         positions = transaction.sql.execute(text("SELECT name, seq FROM sqlite_sequence")).all()
         assert {("job", 77), ("experiment", 77)} <= {tuple(row) for row in positions}
-        transaction.sql.execute(text("DELETE FROM experiment"))
+        transaction.sql.execute(text("DELETE FROM job"))
         assert transaction.sql.scalar(text("SELECT count(*) FROM job_value")) == 0, "what refers to it goes with it"
     store.close()
 

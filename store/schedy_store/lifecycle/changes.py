@@ -1,11 +1,10 @@
 """Changes: experiments and jobs added, changed, deleted. Each is applied once, however often it arrives."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, insert, select
 
 from schedy.wire.answers import ExperimentChangedAnswer, PushAnswer
 from schedy.wire.base import Answer
@@ -25,9 +24,8 @@ from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.experiment_changes import ExperimentChanges, ExperimentRows, search_check
 from schedy_store.lifecycle.job_changes import JobChanges
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.tables import AppliedChange, Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, AppliedChange, Experiment, Job
 
-_KEEP_ANSWERS = timedelta(days=30)
 _FIRST_ANSWER = select(AppliedChange.answer).where(AppliedChange.request_id == bindparam("request_is"))
 
 
@@ -70,10 +68,6 @@ class Changes:
             RetryJobs: self._jobs.retry,
         }
 
-    def forget_old_answers(self) -> None:
-        """Delete answers so old that their changes do not arrive again."""
-        self._sql.execute(delete(AppliedChange).where(AppliedChange.at < self._now - _KEEP_ANSWERS))
-
     def _repeated(self, change: Change[Any], answer: Answer) -> Effects:
         """Return the first answer, and the work in the broker that a crash after the commit may have prevented."""
         effects = Effects(answer)
@@ -92,7 +86,7 @@ class Changes:
         return list(
             self._sql.scalars(
                 select(Job.pk)
-                .join_from(Job, Experiment)
+                .join_from(Job, Experiment, OF_EXPERIMENT)
                 .where(Experiment.uid == answer.experiment_uid, Job.job_id.in_([job.job_id for job in answer.jobs]))
             )
         )

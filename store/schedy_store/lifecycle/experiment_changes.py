@@ -4,7 +4,7 @@ import shlex
 import uuid
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 
 from schedy.errors import InvalidValueError
 from schedy.search.algorithms import MANUAL
@@ -14,6 +14,7 @@ from schedy.wire.codec import encode
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy_store.lifecycle.effects import Effects, SearchCheck
 from schedy_store.lifecycle.journal import Journal
+from schedy_store.lifecycle.removals import remove_experiment
 from schedy_store.lifecycle.search_settings import Definitions, definition_columns
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import experiment_record, findable
@@ -66,6 +67,7 @@ class ExperimentChanges:
     """Applies changes to experiments within one transaction."""
 
     def __init__(self, transaction: Transaction, *, max_attempts: int) -> None:
+        self._transaction = transaction
         self._sql = transaction.sql
         self._now = transaction.now
         self._max_attempts = max_attempts
@@ -127,12 +129,12 @@ class ExperimentChanges:
         return effects
 
     def delete(self, change: DeleteExperiment) -> Effects:
-        """Delete an experiment with its jobs and events."""
+        """Remove an experiment with its jobs and events."""
         experiment = self._rows.with_uid(change.experiment_uid)
         if experiment is None:
             return Effects(Refusal(code="not_found", reason=_GONE))
         record = self._rows.record(experiment.pk)
-        self._sql.execute(delete(Experiment).where(Experiment.pk == experiment.pk))
+        remove_experiment(self._transaction, experiment.pk, experiment.name)
         detail = f"The experiment {experiment.name} was deleted."
         self._journal.record("deleted", detail, experiment_pk=None, token=change.experiment_uid)
         return Effects(
@@ -194,10 +196,10 @@ def withdraw(transaction: Transaction, check: SearchCheck, problem: str) -> Effe
     An experiment that has jobs already stays, and no answer is returned.
     """
     has_no_job = ~exists().where(Job.experiment_pk == Experiment.pk)
-    removed = delete(Experiment).where(Experiment.pk == check.experiment_pk, has_no_job).returning(Experiment.name)
-    name = transaction.sql.scalar(removed)
+    name = transaction.sql.scalar(select(Experiment.name).where(Experiment.pk == check.experiment_pk, has_no_job))
     if name is None:
         return Effects()
+    remove_experiment(transaction, check.experiment_pk, name)
     refusal = Refusal(code="invalid", reason=problem)
     first_answer = update(AppliedChange).where(AppliedChange.request_id == check.request_id)
     transaction.sql.execute(first_answer.values(answer=encode(refusal).decode()))

@@ -16,7 +16,7 @@ from schedy_store.lifecycle.transitions import JobState, Terms
 from schedy_store.schema.column_types import After
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
-from schedy_store.schema.tables import Experiment, Job, JobValue
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job, JobValue
 from schedy_store.search.protocol import PRUNER_STATE
 
 _LARGEST_PREVIOUS_RESULTS = 4_000_000
@@ -26,7 +26,7 @@ FORGED = "it comes from another user of the broker than the first claim."
 _DELETED = "it was deleted."
 _UNKNOWN = "the store does not know it: the store was restored from an older backup, or it is another store."
 
-_ROW = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment)
+_ROW = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment, OF_EXPERIMENT)
 # Every report runs these: building a statement takes ten times as long as running it.
 _ROW_OF_JOB = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id == bindparam("id_is"))
 _ROW_AGAIN = _ROW.where(Job.pk == bindparam("pk_is"))
@@ -36,7 +36,7 @@ _JOB_TIMEOUT_IS_OVER = After(Job.timed_from, Experiment.job_timeout) <= bindpara
 _STALL_TIMEOUT_IS_OVER = After(Job.reported_at, Experiment.stall_timeout) <= bindparam("at_now")
 _OVERDUE = (
     select(*JOB_ROW_COLUMNS, case((_JOB_TIMEOUT_IS_OVER, "job_timeout"), else_="stall_timeout"))
-    .join_from(Job, Experiment)
+    .join_from(Job, Experiment, OF_EXPERIMENT)
     .where(_RUNNING, Job.stop.is_(None), _JOB_TIMEOUT_IS_OVER | _STALL_TIMEOUT_IS_OVER)
     .order_by(Job.lease_until)
     .limit(bindparam("most"))

@@ -21,7 +21,7 @@ from schedy.wire.service import Ticket
 from schedy.wire.values import load_values
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import columns_of, row_class
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
 _SHOWN_CHARACTERS = 2048
 _LOST_AFTER_LEASES = 3
@@ -76,7 +76,7 @@ _WANTING = (
             shown=func.length(Job.hyperparameters) <= _SHOWN_CHARACTERS,
         )
     )
-    .join_from(Job, Experiment)
+    .join_from(Job, Experiment, OF_EXPERIMENT)
     .where(Job.experiment_pk == bindparam("experiment"), *_WANTS, *_OPEN)
     .where(Job.suggestion.is_(None) | ~_PUSHED_WAITS)
     .order_by(Job.pk)

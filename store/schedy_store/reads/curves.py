@@ -10,7 +10,7 @@ from schedy_store.lifecycle.curves import Curves
 from schedy_store.reads.common import DELETED, PAGE_CHARACTERS, experiment_pk, missing_job
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import findable
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
 _JOBS_AT_ONCE = 50
 _CHARACTERS = 30
@@ -20,7 +20,7 @@ _CHARACTERS = 30
 def read_curve(transaction: Transaction, request: GetCurve) -> Answer:
     found = (
         select(Job.pk, Job.attempt)
-        .join_from(Job, Experiment)
+        .join_from(Job, Experiment, OF_EXPERIMENT)
         .where(Experiment.uid == request.experiment_uid, Job.job_id == findable(request.job_id))
     )
     row = transaction.sql.execute(found).one_or_none()

@@ -29,7 +29,12 @@ def page_of_events(
     transaction: Transaction, request: GetHistory, experiment: int | None
 ) -> tuple[list[JobEvent], bool]:
     """Return a page in the order of the events, and whether more follow; of all experiments if none is given."""
-    found = select(*EVENT_COLUMNS).outerjoin_from(Event, Experiment).where(Event.pk > request.after)
+    found = (
+        select(*EVENT_COLUMNS)
+        .outerjoin_from(Event, Experiment, Event.experiment_pk == Experiment.pk)
+        .where(Event.pk > request.after)
+    )
+    found = found.where(Event.experiment_pk.is_(None) | Experiment.pk.is_not(None))  # not of a removed experiment
     if experiment is not None:
         found = found.where(Event.experiment_pk == experiment)
     if request.job_id is not None:

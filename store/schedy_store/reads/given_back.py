@@ -7,11 +7,11 @@ from sqlalchemy import literal_column, select
 from schedy.wire.base import FINAL_STATUSES
 from schedy.wire.records import MANY_RELEASES
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
 _OFTEN = (
     select(Experiment.name, Job.job_id, Job.releases)
-    .join_from(Job, Experiment)
+    .join_from(Job, Experiment, OF_EXPERIMENT)
     .where(Job.releases > literal_column("1"), Job.releases >= MANY_RELEASES, Job.status.not_in(FINAL_STATUSES))
     .order_by(Job.releases.desc(), Job.pk)
 )

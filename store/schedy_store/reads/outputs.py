@@ -9,13 +9,13 @@ from schedy.wire.requests import GetOutput
 from schedy_store.reads.common import missing_job
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import findable
-from schedy_store.schema.tables import AttemptOutput, Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, AttemptOutput, Experiment, Job
 
 
 def read_output(transaction: Transaction, request: GetOutput) -> Answer:
     found = (
         select(Job.pk, Job.attempt, Job.status)
-        .join_from(Job, Experiment)
+        .join_from(Job, Experiment, OF_EXPERIMENT)
         .where(Experiment.uid == request.experiment_uid, Job.job_id == findable(request.job_id))
     )
     job = transaction.sql.execute(found).one_or_none()

@@ -9,7 +9,7 @@ from schedy_store.reads.common import IS_RUNNING, Silence
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.records import worker_record
 from schedy_store.schema.rows import WORKER_COLUMNS, WorkerRow
-from schedy_store.schema.tables import Experiment, Job, Worker
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job, Worker
 
 
 def read_workers(transaction: Transaction, request: GetWorkers) -> Answer:
@@ -30,7 +30,7 @@ def read_workers(transaction: Transaction, request: GetWorkers) -> Answer:
 def _jobs_of_workers(transaction: Transaction, workers: list[int]) -> dict[int, list[str]]:
     running = (
         select(Job.worker_pk, Experiment.name, Job.job_id)
-        .join_from(Job, Experiment)
+        .join_from(Job, Experiment, OF_EXPERIMENT)
         .where(IS_RUNNING, Job.worker_pk.in_(workers))
         .order_by(Job.pk)
     )

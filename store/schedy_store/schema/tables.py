@@ -93,8 +93,18 @@ class Experiment(Stored):
     rewritten: ColumnElement[int] = _required(Integer, default=0)
 
 
+class Removal(Stored):
+    """An experiment that was removed and has left jobs or events, which the service deletes."""
+
+    __tablename__ = "removal"
+
+    experiment_pk: ColumnElement[int] = Column(Key, primary_key=True, autoincrement=False)
+    name: ColumnElement[str] = _required(String(LONGEST_EXPERIMENT_NAME))
+    at: ColumnElement[datetime] = _required(UtcDateTime)
+
+
 class Job(Stored):
-    """A job, and the holder that may report on it.
+    """A job, and the holder that may report on it. Its experiment is there, or was removed (`Removal`).
 
     `dispatched_at` is when ticket number `ticket` was published; while it is NULL, a QUEUED job wants a ticket.
     `revision` grows with every change and guards every update. Each attempt starts from the initial results and
@@ -144,7 +154,7 @@ class Job(Stored):
     __counts_up__ = True
 
     pk: ColumnElement[int] = Column(Key, primary_key=True)
-    experiment_pk: ColumnElement[int] = _required(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    experiment_pk: ColumnElement[int] = _required(Key)
     job_id: ColumnElement[str] = _required(String(6))
     status: ColumnElement[JobStatus] = _required(String(16))
     quality: ColumnElement[float] = _optional(NanAsNull)
@@ -178,6 +188,10 @@ class Job(Stored):
     generation: ColumnElement[int | None] = _optional(Integer)
     search_state: ColumnElement[str] = _required(Text, default="{}")
     releases: ColumnElement[int] = _required(Integer, default=0, server_default="0")
+
+
+OF_EXPERIMENT = Job.experiment_pk == Experiment.pk
+"""Joins a job to its experiment; leaves out what a removed one has left."""
 
 
 class JobCount(Stored):
@@ -271,7 +285,7 @@ class Event(Stored):
     __counts_up__ = True
 
     pk: ColumnElement[int] = Column(Key, primary_key=True)
-    experiment_pk: ColumnElement[int | None] = _optional(Key, ForeignKey("experiment.pk", ondelete="CASCADE"))
+    experiment_pk: ColumnElement[int | None] = _optional(Key)
     job_id: ColumnElement[str | None] = _optional(String(6))
     at: ColumnElement[datetime] = _required(UtcDateTime)
     kind: ColumnElement[str] = _required(String(32))

@@ -16,7 +16,7 @@ from schedy.wire.base import DONE, RUNNING, JobStatus
 from schedy.wire.values import load_values, stored_name
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import columns_of, row_class
-from schedy_store.schema.tables import CurvePoint, Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, CurvePoint, Experiment, Job
 from schedy_store.search.protocol import History, Trial
 from schedy_store.search.repeats import TriedPoints
 from schedy_store.search.wire import MadeJob
@@ -201,7 +201,7 @@ class Memory:
         borrowed: list[Trial] = []
         for source in self.definition.warm_start:
             found = (
-                _TRIALS.join_from(Job, Experiment)
+                _TRIALS.join_from(Job, Experiment, OF_EXPERIMENT)
                 .where(Experiment.uid == source.uid, Job.ended <= (source.ended or 0))
                 .order_by(Job.ended)
             )

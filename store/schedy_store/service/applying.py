@@ -1,7 +1,9 @@
 """Applying a batch: all that has arrived, in one transaction."""
 
+import contextlib
 import logging
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Incoming
@@ -99,6 +101,13 @@ class Applier:
         if self.is_active:
             name = uuid.uuid4().hex
             self._epochs.leave(self._turn, last_tick=name if self._link.leave_tick(name) else None)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Run what no message has asked for, while this instance is the active one. Raises as `apply_batch` does."""
+        with self._store.transaction() as transaction:
+            self._epochs.check(transaction, self._turn)
+            yield transaction
 
     def apply_batch(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> AppliedBatch:
         """Apply what has arrived in one transaction, all or nothing.
@@ -202,7 +211,6 @@ class Applier:
                 return self._timers.tick(
                     transaction,
                     leases=self._leases(transaction),
-                    changes=self._changes(transaction),
                     count_ready=self._link.count_ready,
                 )
             case Report():

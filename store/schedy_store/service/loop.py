@@ -21,6 +21,7 @@ from schedy_store.service.after_commit import AfterCommit
 from schedy_store.service.applying import Applier
 from schedy_store.service.batch import BatchHandler
 from schedy_store.service.broker.link import Link
+from schedy_store.service.chores import Chores
 from schedy_store.service.epoch import DeposedError
 from schedy_store.service.home import Broker, Home
 from schedy_store.service.inbox import Arrivals
@@ -65,7 +66,8 @@ class ResultsService:
         self._stopping = False
         self._tickets = TicketDispatcher(settings.ticket_window, settings.lease_seconds)
         self._searches = Searches(store.url, patience_seconds=settings.search_seconds)
-        self._timers = Timers(settings, self._tickets)
+        self._chores = Chores(settings)
+        self._timers = Timers(settings, self._tickets, self._chores)
         self._was_connected = False
         self._missing: TopologyMissingError | None = None
         """What was found missing on the broker while serving."""
@@ -144,7 +146,9 @@ class ResultsService:
         try:
             while not self._stopping:
                 arrivals = link.take(
-                    wait_seconds=_IDLE_SECONDS, most=self._settings.batch_messages, most_bytes=_BATCH_BYTES
+                    wait_seconds=self._chores.seconds_to_next(_IDLE_SECONDS),
+                    most=self._settings.batch_messages,
+                    most_bytes=_BATCH_BYTES,
                 )
                 if isinstance(arrivals.error, TopologyMissingError):
                     self._missing = arrivals.error
@@ -157,6 +161,8 @@ class ResultsService:
                 if arrivals.deliveries or (arrivals.has_outcomes and applier.is_active):
                     batches.handle(arrivals)
                     self._stop_complaining()
+                if applier.is_active:
+                    self._chores.work(applier.transaction)
             applier.leave()
         finally:
             self._searches.end()

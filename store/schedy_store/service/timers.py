@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 
 from schedy.settings import Settings
-from schedy_store.lifecycle.changes import Changes
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.leases import Leases
 from schedy_store.lifecycle.tickets import TicketDispatcher
 from schedy_store.lifecycle.workers import Workers
 from schedy_store.schema.engine import Transaction
+from schedy_store.service.chores import Chores
 
 _LEASES_JUDGED = 1000
 _HOUSEKEEPING_SECONDS = 3600.0
@@ -18,9 +18,10 @@ _HOUSEKEEPING_SECONDS = 3600.0
 class Timers:
     """Runs what is due when a tick is applied, and with it all reports before it. Lives in the service thread."""
 
-    def __init__(self, settings: Settings, tickets: TicketDispatcher) -> None:
+    def __init__(self, settings: Settings, tickets: TicketDispatcher, chores: Chores) -> None:
         self._settings = settings
         self._tickets = tickets
+        self._chores = chores
         self._next_look = 0.0
         self._next_housekeeping = 0.0
 
@@ -29,10 +30,9 @@ class Timers:
         transaction: Transaction,
         *,
         leases: Leases,
-        changes: Changes,
         count_ready: Callable[[dict[int, str]], None],
     ) -> Effects:
-        """Judge leases and time limits; once in a lease look for lost tickets; each hour delete what is old.
+        """Judge leases and time limits; once in a lease look for lost tickets; look for chores.
 
         `count_ready` counts the tickets in the queues of experiments.
         """
@@ -44,6 +44,6 @@ class Timers:
             count_ready(self._tickets.overdue_experiments(transaction))
         if time.monotonic() >= self._next_housekeeping:
             self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
-            changes.forget_old_answers()
             Workers(transaction).forget_old()
+        self._chores.look(transaction)
         return effects
