@@ -49,6 +49,7 @@ _COMMANDS = {
     "history": "Show the history of an experiment or a job.",
     "log": "Show the latest events, and follow them.",
     "workers": "List the workers.",
+    "store": "Take care of the store: give room back.",
     "dead": "List, replay or drop messages that could not be processed.",
     "completion": "Print the script for completion in a shell.",
 }

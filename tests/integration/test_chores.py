@@ -3,9 +3,10 @@
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from schedy.settings import Settings
 from schedy.wire.answers import ExperimentsAnswer, HistoryAnswer, WorkersAnswer
@@ -13,11 +14,13 @@ from schedy.wire.changes import DeleteExperiment, NewJob
 from schedy.wire.records import ExperimentRecord, Point
 from schedy.wire.reports import Claim, Curve, Finish, Output
 from schedy.wire.requests import GetExperiments, GetHistory, GetWorkers
+from schedy_cli.main import run
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.schema.engine import Store, Transaction
-from schedy_store.schema.tables import AttemptOutput, CurvePoint, Event, Job, Removal
+from schedy_store.schema.tables import AttemptOutput, CurvePoint, Event, Job, Removal, Service
 from schedy_store.service.chores import Chores
 from tests.integration.test_store import LEASE_SECONDS, WORKER, Desk, fresh, told
+from tests.support import PostgreSQL
 
 DAY = 86_400.0
 TABLES = (Event, CurvePoint, AttemptOutput, Job, Removal)
@@ -147,3 +150,39 @@ def test_what_is_old_is_deleted_and_nothing_else(desk: Desk, experiment: Experim
     desk.pass_seconds(10 * DAY)
     desk.do_chores(curves_days=9)
     assert desk.rows(select(CurvePoint.job_pk).distinct()) == [(2,)]  # it has not ended
+
+
+def test_room_is_given_back_while_no_service_works(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SCHEDY_STORE_URL", sqlite_url)
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    with contextlib.closing(Store.open(sqlite_url)) as store:
+        desk = Desk(store)
+        gone = desk.add("E")
+        desk.push(gone, *[NewJob(hyperparameters={"x": "a" * 1000})] * 1000)
+        desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=gone.uid))
+        desk.do_chores()
+        with store.transaction() as transaction:
+            transaction.sql.execute(update(Service).values(seen_at=transaction.now, instance="node:7"))
+        assert run(["store", "vacuum"]) == 1
+        assert "The results service node:7 uses the store. Stop it first" in capsys.readouterr().err
+        with store.transaction() as transaction:
+            transaction.sql.execute(update(Service).values(seen_at=None))
+        with store.transaction():
+            assert run(["store", "vacuum"]) == 1  # somebody writes without being the service
+        assert "stays as it was: database is locked" in capsys.readouterr().err
+    before = file.stat().st_size
+    assert run(["store", "vacuum"]) == 0
+    after = file.stat().st_size
+    said = capsys.readouterr().err
+    assert f"Gave {(before - after) / 1e6:,.1f} MB back: {file} has {after / 1e6:,.1f} MB now." in said
+    assert after < before / 2
+
+
+def test_postgresql_is_left_to_itself(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SCHEDY_STORE_URL", postgresql.new_store())
+    assert run(["store", "vacuum"]) == 1
+    assert "uses the room of what was deleted again by itself" in capsys.readouterr().err

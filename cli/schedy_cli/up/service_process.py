@@ -18,7 +18,9 @@ class ServiceProcess(ChildProcess):
     """One results service after the other."""
 
     def __init__(self, settings: Settings, *, broker_url: str, store_url: str) -> None:
-        super().__init__(settings, ["serve"], log="service.log", broker_url=broker_url, store_url=store_url)
+        log = "service.log"
+        arguments = ["serve", "--log-file", str((settings.data_dir / log).absolute())]
+        super().__init__(settings, arguments, log=log, broker_url=broker_url, store_url=store_url)
 
     def wait_until_it_answers(self, check_stop: Callable[[], None]) -> None:
         """Ask until there is an answer; deliver the reports that workers could not.
