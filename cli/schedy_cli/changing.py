@@ -1,8 +1,9 @@
 """Changes that two commands make: pausing an experiment, and changing jobs by their ids."""
 
 import itertools
+import sys
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ from schedy.wire.records import ExperimentRecord
 from schedy_cli.context import session_and_reader
 from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.printing.messages import print_message
+from schedy_cli.printing.progress import progress
 from schedy_cli.reading import find_experiment
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 _Kind = type[CancelJobs] | type[RetryJobs]
 
-_JOBS_IN_A_MESSAGE = 500
+_JOBS_IN_A_MESSAGE = 100
+"""So few that nobody waits long for the transaction that changes them."""
+_MANY_JOBS = 1000
+"""From this number of jobs on there is a progress bar, and on a terminal a sentence instead of a line for each job."""
 _JOB_ID: TypeAdapter[str] = TypeAdapter(JobId)
 
 
@@ -56,13 +61,25 @@ class JobChanges:
 
     def make(self, ids: Iterable[str]) -> None:
         """Send the changes, and print the outcome of each: what was done on stdout, else on stderr."""
-        for chunk in _chunks(dict.fromkeys(ids)):
+        wanted = list(dict.fromkeys(ids))
+        if len(wanted) < _MANY_JOBS:
+            self._make(wanted, has_lines=True, note=lambda _count: None)
+            return
+        has_lines = not sys.stdout.isatty()
+        with progress("Changing jobs", len(wanted)) as note:
+            self._make(wanted, has_lines=has_lines, note=note)
+        if not has_lines:
+            click.echo(f"{sum(outcome.changed for outcome in self.outcomes):,} job(s) were {self._verb}.")
+
+    def _make(self, wanted: list[str], *, has_lines: bool, note: Callable[[int], None]) -> None:
+        for chunk in _chunks(wanted):
             for outcome in self._change(chunk):
                 self.outcomes.append(outcome)
-                if outcome.changed:
-                    click.echo(f"{outcome.job_id}\t{printable(self._done + outcome.detail)}")
-                else:
+                if not outcome.changed:
                     print_message(f"{outcome.job_id} was not {self._verb}: {outcome.detail}")
+                elif has_lines:
+                    click.echo(f"{outcome.job_id}\t{printable(self._done + outcome.detail)}")
+            note(len(chunk))
 
     def account(self) -> str:
         """Return what was done, and what may yet be done, for `accounted`."""

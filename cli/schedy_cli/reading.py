@@ -52,6 +52,11 @@ def jobs_by_age(
         yield from page.jobs
 
 
+def ids_by_age(reader: Reader, experiment: ExperimentRecord, *, statuses: Sequence[JobStatus]) -> list[str]:
+    """Return the ids of the jobs of these statuses, oldest first."""
+    return [line.job_id for page in reader.job_lines(experiment.uid, statuses) for line in page]
+
+
 def jobs_at(reader: Reader, experiment: ExperimentRecord, positions: list[int]) -> Iterator[JobRecord]:
     """Read jobs in the order of their positions, without those deleted meanwhile; a page of large jobs is shorter."""
     start = 0

@@ -80,7 +80,6 @@ def test_cancelling_reports_each_job(served: Machine) -> None:
     assert said[-1] == "went on behind the block PRUNED"
     assert statuses(served) == ["PRUNED", "PRUNED", "DONE"]
     assert json.loads(served.ok("show", "E", running, "--json"))["results"]["steps"] >= 1
-    assert "Missing argument 'JOB...'" in served.fails(2, "cancel", "E")
     assert "There is no experiment 'Nope'." in served.fails(1, "cancel", "Nope", done)
 
 
@@ -93,6 +92,11 @@ def test_many_jobs_are_cancelled_and_retried(machine: Machine) -> None:
     assert set(statuses(machine)) == {"PRUNED"}
     assert machine.ok("retry", "E", "--status", "PRUNED").count("it is queued again.\n") == 1101
     assert set(statuses(machine)) == {"QUEUED"}
+    cancelled = machine.ok("cancel", "E", "--status", "queued", "--status", "RUNNING").splitlines()
+    assert [line.split("\t")[0] for line in cancelled] == ids[::-1]
+    assert (
+        "has no QUEUED job; there is nothing to cancel." in machine.schedy("cancel", "E", "--status", "QUEUED").stderr
+    )
 
 
 def test_retrying_queues_finished_jobs(served: Machine) -> None:

@@ -225,11 +225,11 @@ def test_ctrl_c_in_the_push_of_one_job(use: Callable[[Session], None], capsys: p
 def test_many_jobs_are_cancelled_and_then_no_more(
     error: BaseException, code: int, use: Callable[[Session], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    use(Session(raising(error, after=2, answer=cancelled)))
+    use(Session(raising(error, after=10, answer=cancelled)))
     assert run(["cancel", "E", *(f"jb{number:04}" for number in range(1200))]) == code
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 1000
-    assert "1000 job(s) were cancelled. 200 more may be cancelled, now or later: `schedy list E` shows" in printed.err
+    assert "1000 job(s) were cancelled. 100 more may be cancelled, now or later: `schedy list E` shows" in printed.err
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from schedy_cli.context import session_and_reader, settings_of
 from schedy_cli.interruption import accounted
 from schedy_cli.parsing.option_groups import StatusChoice
 from schedy_cli.printing.messages import print_message
-from schedy_cli.reading import find_experiment, jobs_by_age
+from schedy_cli.reading import find_experiment, ids_by_age
 
 
 @click.command("retry", epilog="Example: schedy retry MinimizeManual --status CRASHED --status PRUNED")
@@ -38,7 +38,7 @@ def retry_command(ctx: click.Context, name: str, *, jobs: tuple[str, ...], statu
     with session_and_reader(settings_of(ctx)) as (session, reader):
         experiment = find_experiment(reader, name)
         wanted = statuses or ("CRASHED",)
-        ids = jobs or [job.job_id for job in jobs_by_age(reader, experiment, statuses=wanted)]
+        ids = jobs or ids_by_age(reader, experiment, statuses=wanted)
         if not ids:
             print_message(f"{name} has no {' or '.join(wanted)} job; there is nothing to retry.")
             return 0

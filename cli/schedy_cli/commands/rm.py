@@ -9,7 +9,11 @@ from schedy.wire.records import ExperimentRecord
 from schedy_cli.context import ask_first, session_and_reader, settings_of
 from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.parsing.option_groups import FORCE_OPTION
+from schedy_cli.printing.messages import print_message
 from schedy_cli.reading import Reader, find_experiment, find_job
+
+_MANY_JOBS = 10_000
+"""What so many jobs leave takes the service about a second."""
 
 
 @click.command("rm", epilog="Example: schedy rm MinimizeManual fVKGjg")
@@ -32,8 +36,18 @@ def rm_command(ctx: click.Context, name: str, *, job: str | None, force: bool) -
             ask_first(question)
         if job is None:
             removal.send(session, DeleteExperiment(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid))
+            _tell_of_rest(experiment)
         else:
             removal.send(session, DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job))
+
+
+def _tell_of_rest(experiment: ExperimentRecord) -> None:
+    jobs = sum(experiment.job_counts.values())
+    if jobs >= _MANY_JOBS:
+        print_message(
+            f"{experiment.name} was removed, and its name is free. The results service goes on to delete what its"
+            f" {jobs:,} jobs have left in the store, between its other work; its log says when nothing is left."
+        )
 
 
 def _question(reader: Reader, experiment: ExperimentRecord, job_id: str | None) -> str:
