@@ -47,11 +47,11 @@ class OneChange:
         self._session: Session | None = None
         self._is_stored = False
 
-    def send(self, session: "Session", change: Change[A]) -> A:
+    def send(self, session: "Session", change: Change[A], *, patience_seconds: float | None = None) -> A:
         """Send the change, and return its answer. Raises as `Session.change` does."""
         self._session = session
         try:
-            answer = session.change(change)
+            answer = session.change(change, patience_seconds=patience_seconds)
             self._is_stored = True
             return answer
         except SchedyError as error:

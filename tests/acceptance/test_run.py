@@ -96,12 +96,19 @@ def test_failures_say_why_and_a_run_of_them_ends_the_worker(served: Machine) -> 
 
     shell = ["--", "sh", "-c"]
     done = served.schedy("run", "Silent", *SPACE, "--max-jobs", "1", *shell, "echo accuracy: 0.5; echo '{\"acc\": 0.'")
-    assert done.returncode == 0
+    assert done.returncode == 1
+    assert done.stderr.endswith("Error: the only trial of this run is CRASHED.\n")
     error = 'The program ended without printing acc. Its output has accuracy. This line is not JSON: {"acc": 0.'
     assert job_by_status(served, "Silent")["CRASHED"]["error"] == error
     assert f": {error}\n" in done.stdout
 
-    served.ok("run", "Killed", *SPACE, "--max-jobs", "1", *shell, "kill -9 $$")
+    done = served.schedy("run", "Misnamed", *SPACE, "--max-jobs", "9", "-j", "2", *shell, "echo accuracy: 0.5")
+    assert done.returncode == 1
+    assert "Error: 2 trials ended without printing acc, and none with it, so this run stops." in done.stderr
+    assert "`schedy rm Misnamed`, and run this with --minimize or --maximize and that name." in done.stderr
+    assert json.loads(served.ok("show", "Misnamed", "--json"))["job_counts"]["CRASHED"] <= 3
+
+    assert served.schedy("run", "Killed", *SPACE, "--max-jobs", "1", *shell, "kill -9 $$").returncode == 1
     assert job_by_status(served, "Killed")["CRASHED"]["error"] == "killed by signal 9, perhaps out of memory"
 
 

@@ -59,7 +59,7 @@ class Session:
         self.at_close = at_close
         self.calls = Calls(effect, could_send=could_send)
         self.settings = types.SimpleNamespace(service_wait_seconds=1.0, store_wait_seconds=1.0)
-        self.change = effect
+        self.change = lambda change, **_options: effect(change)
 
     def read(self, _request: object, **_options: object) -> Any:
         raise ServiceUnavailableError("No results service answers.")

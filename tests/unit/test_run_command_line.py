@@ -1,6 +1,7 @@
 """The command line of a trial."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,19 @@ def test_a_hyperparameter_goes_before_a_token_of_the_job() -> None:
 def test_tokens_that_stand_for_nothing_are_known() -> None:
     command = CommandLine(["t", "{lr}", "{job}", "{{x}}", "{batchsize}", "%h"])
     assert command.unknown(["lr", "batch_size"]) == ["batchsize"]
+
+
+def test_hydra_gets_texts_that_it_would_read_otherwise_in_quotes() -> None:
+    for text in ("true", "NULL", "1", "-2.5", "1e3", ".5", "nan", "Inf", "1_000", "", "a,b", "[1]", "a b"):
+        assert words("t", style="hydra", values={"x": text}) == ["t", f"x='{text}'"]
+    for text in ("adam", "v1.2.3", "a/b", "trueish", "e5"):
+        assert words("t", style="hydra", values={"x": text}) == ["t", f"x={text}"]
+
+
+def test_the_folder_of_the_parent_is_left_out_where_there_is_none() -> None:
+    line = CommandLine(["t", "--from", "{parent_dir}"])
+    assert line.words(trial({})) == ["t"]
+    child = replace(trial({}), parent_folder=Path("/d/parent"))
+    assert line.words(child) == ["t", "--from", "/d/parent"]
+    assert line.environment(child)["SCHEDY_PARENT_DIR"] == "/d/parent"
+    assert "SCHEDY_PARENT_DIR" not in line.environment(trial({}))

@@ -23,6 +23,7 @@ class NotedJob:
 
     def __init__(self, data_dir: Path, hyperparameters: Mapping[str, Any]) -> None:
         self.experiment = SimpleNamespace(name="E", definition=None)
+        self.parent = None
         self.hyperparameters = hyperparameters
         self.results: dict[str, Any] = {}
         self.ended = ""

@@ -39,7 +39,7 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def change(self, message: AddExperiment) -> None:
+    def change(self, message: AddExperiment, **_options: object) -> None:
         self.sent.append(message)
 
 

@@ -10,11 +10,13 @@ from typing import Any, Literal, get_args
 Style = Literal["dash", "underscore", "hydra", "env", "json"]
 STYLES: tuple[Style, ...] = get_args(Style)
 
-JOB_TOKENS = ("experiment", "job", "attempt", "dir", "slot", "hyperparameters")
+JOB_TOKENS = ("experiment", "job", "attempt", "dir", "parent_dir", "slot", "hyperparameters")
 """Tokens that stand for something of the job; a hyperparameter of the same name goes before."""
 _TOKEN = re.compile(r"\{\{([^\W\d][\w.-]*)\}\}|\{([^\W\d][\w.-]*)\}|%([ejh%])")
 _PERCENT = {"e": "experiment", "j": "job", "h": "hyperparameters"}
-_HYDRA_BARE = re.compile(r"[\w./:+-]*")
+_HYDRA_BARE = re.compile(r"[\w./:+-]+")
+_HYDRA_OTHER = re.compile(r"null|true|false|[+-]?(inf|nan|[\d_.]+(e[+-]?\d+)?)", re.IGNORECASE)
+"""Texts that Hydra would read as nothing, as a truth value or as a number."""
 _NO_NAME = re.compile(r"\W")
 
 
@@ -28,12 +30,22 @@ class Trial:
     slot: int
     folder: Path
     hyperparameters: Mapping[str, Any]
+    parent_folder: Path | None = None
+    """The folder of the job that this one goes on from (population based training), if it is on this machine."""
+
+    def has(self, name: str) -> bool:
+        """Return True if a token of that name stands for something."""
+        if name in self.hyperparameters:
+            return True
+        return name in JOB_TOKENS and (name != "parent_dir" or self.parent_folder is not None)
 
     def token(self, name: str) -> str:
         """Return what the token of that name in `JOB_TOKENS` stands for."""
         match name:
             case "dir":
                 return str(self.folder)
+            case "parent_dir":
+                return str(self.parent_folder)
             case "hyperparameters":
                 return json.dumps(self.hyperparameters)
         return str(getattr(self, name))
@@ -63,7 +75,7 @@ class CommandLine:
         words: list[str] = []
         for word in self._words:
             names = _tokens_in(word)
-            if all(name in trial.hyperparameters or name in JOB_TOKENS for name in names):
+            if all(map(trial.has, names)):
                 words.append(_TOKEN.sub(lambda token: _replaced(token, trial), word))
             elif word == f"{{{names[0]}}}" and words and words[-1].startswith("-"):
                 words.pop()
@@ -92,6 +104,8 @@ class CommandLine:
             _NO_NAME.sub("_", name): value_word(value)
             for name, value in (trial.hyperparameters.items() if self._style == "env" else ())
         }
+        if trial.parent_folder is not None:
+            own["SCHEDY_PARENT_DIR"] = str(trial.parent_folder)
         return own | {
             "SCHEDY_EXPERIMENT": trial.experiment,
             "SCHEDY_JOB": trial.job,
@@ -111,7 +125,7 @@ def _hydra_value(value: Any) -> str:
     """Return a value in Hydra's grammar of overrides, where texts with special characters are quoted."""
     if not isinstance(value, str):
         return json.dumps(value)
-    if _HYDRA_BARE.fullmatch(value) and value:
+    if _HYDRA_BARE.fullmatch(value) and not _HYDRA_OTHER.fullmatch(value):
         return value
     quoted = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{quoted}'"

@@ -16,14 +16,17 @@ from schedy.values_text import format_name
 from schedy.wire.answers import OverviewAnswer
 from schedy.wire.records import ExperimentRecord, search_failure
 from schedy.wire.requests import GetExperiments, GetJobs, GetOverview
-from schedy_cli.interruption import schedy_words
+from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.parsing.new_experiment import NewExperiment
 from schedy_cli.printing.messages import print_message
 from schedy_cli.running.options import RunOptions, check_tokens
+from schedy_cli.running.output_file import remove_old_output
 from schedy_cli.running.programs import Programs
 from schedy_cli.running.progress import (
     Progress,
     echo_line,
+    failed_text,
+    lacking_text,
     refused_text,
     still_running_text,
     stopped_text,
@@ -33,6 +36,7 @@ from schedy_cli.running.worker import Event, NoTrialYet, SlotEnd, StillRunning, 
 
 _PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 2.0
+_FEWEST_LACKING = 2
 _SIGNAL_EXIT = 128
 """A program that a signal ends has this and the number of the signal as its exit code."""
 
@@ -51,10 +55,12 @@ class ExperimentRun:
         self._fault: BaseException | None = None
         self._signal: int | None = None
         self._nothing_left: NoJobError | None = None
+        self._lacking: TrialEnd | None = None
 
     def work(self) -> int:
         """Run trials until none is left or the user stops it; return the exit code."""
         logging.getLogger("schedy.worker.session").setLevel(logging.CRITICAL)  # the end says why no more jobs are taken
+        remove_old_output(self._settings.data_dir / "output")
         programs = Programs()
         try:
             with schedy.SchedyDB(config_override=self._settings.model_dump()) as db:
@@ -74,8 +80,10 @@ class ExperimentRun:
             if self._new is None:
                 raise NotFoundError(f"{error} An algorithm after the name adds it: see `schedy run --help`.") from None
             creation = self._new.creation(self._name, limit_bytes=self._settings.max_message_bytes)
+            change = OneChange(f"{self._name} was added", check=schedy_words("show", self._name))
             try:
-                return db.session.change(creation, patience_seconds=_PATIENCE_SECONDS).experiment
+                with accounted(change.account):
+                    return change.send(db.session, creation, patience_seconds=_PATIENCE_SECONDS).experiment
             except ResourceExistsError:  # another worker was faster
                 found = db.session.read(look, patience_seconds=_PATIENCE_SECONDS).experiments[0]
         if self._new is not None:
@@ -144,6 +152,15 @@ class ExperimentRun:
             print_message(f"Job {end.job_id} does not count here: {end.detail}")
         if end.outcome == "refused":
             self._refused = self._refused or end
+        if self._never_succeeds(end, progress):
+            self._lacking = end
+            self._stopping.after_trials = True
+
+    def _never_succeeds(self, end: TrialEnd, progress: Progress) -> bool:
+        """Tell whether as many trials as run at once, two at least, ended without an objective, and none with all."""
+        if not end.lacks or progress.outcomes["DONE"] or progress.outcomes["PRUNED"]:
+            return False
+        return progress.lacking >= max(_FEWEST_LACKING, self._options.jobs)
 
     def _look(self, db: schedy.SchedyDB, record: ExperimentRecord) -> OverviewAnswer | None:
         """Ask how the experiment is getting on; None if no answer comes soon, or it is gone."""
@@ -164,11 +181,17 @@ class ExperimentRun:
             return 1
         if self._fault is not None:
             raise self._fault
+        if self._lacking is not None:
+            print_message(f"Error: {lacking_text(self._lacking, progress.lacking, self._name)}")
+            return 1
         failure = search_failure(look.experiment.search_end if look else None)
         if failure:
             print_message(f"Error: {failure}")
             return 1
         progress.summary(look, self._nothing_left)
+        if progress.outcomes["CRASHED"] and not progress.outcomes["DONE"] and not progress.outcomes["PRUNED"]:
+            print_message(f"Error: {failed_text(progress.outcomes['CRASHED'])}")
+            return 1
         return 0
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 MOST_BYTES = 64 * 1024 * 1024
 """A file that has grown to this size is renamed to ``.1``, in the place of the one before."""
 
+MOST_KEPT_BYTES = 2 * 1024**3
+"""Output of all attempts that stays on this machine."""
 _LONGEST_NAME = 200
 """Bytes of the name of a folder; file systems take 255."""
 
@@ -60,6 +62,22 @@ class OutputFile:
         except OSError as error:
             self.close()
             self._complain(f"The output is no longer kept in {self.path}: {error.strerror}. The trial goes on.")
+
+
+def remove_old_output(folder: Path, *, most_bytes: int = MOST_KEPT_BYTES) -> None:
+    """Remove the oldest files of a folder of output, until the rest has no more than `most_bytes`."""
+    files: list[tuple[float, int, Path]] = []
+    for path in folder.glob("*/*.log*"):
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            files.append((found.st_mtime, found.st_size, path))
+    total = sum(size for _at, size, _path in files)
+    for _at, size, path in sorted(files):
+        if total <= most_bytes:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+        total -= size
 
 
 def folder_name(experiment: str) -> str:

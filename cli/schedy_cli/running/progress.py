@@ -54,10 +54,13 @@ class Progress:
         """Jobs that have ended, but for the trials of this worker."""
         self.outcomes: Counter[str] = Counter()
         self.last_crash: TrialEnd | None = None
+        self.lacking = 0
+        """Trials of programs that ended well and have not printed an objective."""
 
     def trial(self, end: TrialEnd) -> None:
         """Print the line of a trial that has ended with a final status."""
         self.outcomes[end.outcome] += 1
+        self.lacking += bool(end.lacks)
         if end.outcome == "CRASHED":
             self.last_crash = end
         if end.outcome in FINAL_STATUSES:
@@ -164,6 +167,24 @@ def refused_text(end: TrialEnd, given_back: int) -> str:
     """Return why no trial can run: the program could not be started, or did not take its arguments."""
     text = end.detail if end.code is None else f"{end.detail}\n\nThe program refused its arguments (exit code 2)."
     return f"{text} {given_back} job(s) were given back and are queued again."
+
+
+def lacking_text(end: TrialEnd, trials: int, name: str) -> str:
+    """Return why a worker goes on no longer whose trials all end without an objective, and what to do."""
+    lacks = " and ".join(end.lacks)
+    return (
+        f"{trials} trials ended without printing {lacks}, and none with it, so this run stops. The last, job"
+        f" {end.job_id}: {end.detail} Let the program print {lacks}, or find it with --report; then"
+        f" `{schedy_words('retry', name, '--status', 'CRASHED')}` and run this again. If the objective has another"
+        f" name: `{schedy_words('rm', name)}`, and run this with --minimize or --maximize and that name."
+    )
+
+
+def failed_text(crashed: int) -> str:
+    """Return that no trial of this run was a success."""
+    return (
+        "the only trial of this run is CRASHED." if crashed == 1 else f"all {crashed} trials of this run are CRASHED."
+    )
 
 
 def echo_line(job_id: str, line: bytes) -> None:

@@ -38,6 +38,8 @@ class TrialEnd:
     """Exit code of the program as in `subprocess`, None if it was not started."""
     detail: str = ""
     traceback: str | None = None
+    lacks: Sequence[str] = ()
+    """Objectives that a program that ended well has not printed."""
 
 
 class Stopping:
@@ -115,7 +117,9 @@ class Trials:
         name = job.experiment.name
         folders = self._settings.data_dir, folder_name(name)
         folder = _folder(folders, "runs") / job.job_id
-        trial = Trial(name, job.job_id, job.attempt, slot, folder, job.hyperparameters)
+        parent = None if job.parent is None else folder.with_name(job.parent)
+        parent = parent if parent is not None and parent.is_dir() else None
+        trial = Trial(name, job.job_id, job.attempt, slot, folder, job.hyperparameters, parent)
         missing = self._settings.command.unknown(job.hyperparameters)
         if missing and not self._is_optional(job, missing):
             error = f"The job has no hyperparameter {missing[0]!r}, for which {{{missing[0]}}} stands."
@@ -203,7 +207,8 @@ class Trials:
             error = failure_text(ended.code, ended.last_output) if ended.code else missing_text(findings, ended)
             traceback = last_traceback(ended.last_output)
             job.crash(error, traceback)
-            return _changed(end, "CRASHED", error, traceback)
+            lacks = () if ended.code else findings.missing
+            return replace(_changed(end, "CRASHED", error, traceback), lacks=lacks)
         job.finish()
         return end
 
