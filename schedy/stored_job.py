@@ -1,7 +1,7 @@
 """A job as it was read from the store."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from schedy.results.overview import run_seconds
 from schedy.wire.base import CRASHED, DONE, PRUNED, QUEUED, RUNNING, JobStatus
@@ -32,8 +32,8 @@ class StoredJob:
         self._record = record
         self.results = dict(record.results)
         self.quality = record.quality
-        self.hyperparameters: dict[str, Any] = dict(record.hyperparameters)
-        self.previous_results: dict[str, Any] = dict(record.previous_results)
+        self._hyperparameters = dict(record.hyperparameters)
+        self._previous_results = dict(record.previous_results)
 
     def _update_record(self, **known: Any) -> None:
         """Change what is known of the record, since this process has changed it in the store."""
@@ -51,6 +51,22 @@ class StoredJob:
     def job_id(self) -> str:
         """Six characters, unique in the experiment."""
         return self._record.job_id
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The values to try, by name."""
+        return self._hyperparameters
+
+    @hyperparameters.setter
+    def hyperparameters(self, _values: object) -> NoReturn:
+        raise AttributeError(
+            "The hyperparameters of a job cannot be changed: push another job with experiment.add_job({...})."
+        )
+
+    @property
+    def previous_results(self) -> dict[str, Any]:
+        """What earlier attempts had reported."""
+        return self._previous_results
 
     @property
     def experiment(self) -> "Experiment":

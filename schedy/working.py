@@ -1,14 +1,16 @@
 """Taking jobs, and a worker's loop over them, which goes on after one that fails."""
 
+import contextlib
 import logging
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from schedy.errors import InvalidValueError, NoJobError, NotFoundError, StopTimeError, UnsafeUpdateError
+from schedy.errors import InvalidValueError, NoJobError, NotFoundError, SchedyError, StopTimeError, UnsafeUpdateError
 from schedy.jobs import Job
 from schedy.tracebacks import traceback_text
 from schedy.user_text import type_name
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 J = TypeVar("J", bound=Job)
 
 _log = logging.getLogger(__name__)
+_LOOK_SECONDS = 1.0
 
 
 def take_job(experiment: "Experiment", kind: type[J], timeout: float | None) -> J:
@@ -35,6 +38,19 @@ def take_job(experiment: "Experiment", kind: type[J], timeout: float | None) -> 
             return _pull(experiment, kind, deadline)
         except ExperimentRemovedError:
             _follow_name(experiment)
+        except NoJobError as nothing:
+            if nothing.reason or isinstance(nothing, StopTimeError) or not _is_paused(experiment):
+                raise
+            name = experiment.name
+            raise NoJobError(name, f"The experiment is paused: `{shlex.join(['schedy', 'resume', name])}`.") from None
+
+
+def _is_paused(experiment: "Experiment") -> bool:
+    """Ask whether an experiment is paused; no answer within a second counts as no."""
+    with contextlib.suppress(SchedyError):
+        asked = GetExperiments(uid=experiment.uid)
+        return experiment._session.read(asked, patience_seconds=_LOOK_SECONDS).experiments[0].paused
+    return False
 
 
 def _pull(experiment: "Experiment", kind: type[J], deadline: float) -> J:

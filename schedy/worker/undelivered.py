@@ -5,6 +5,7 @@ process of the same user delivers them, before it claims a job. They are the sam
 service decides whether they still count, and one that arrives twice changes nothing, so nobody needs to lock a file.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from schedy.amqp.channel import Outgoing
+from schedy.errors import MessageTooLargeError
 from schedy.settings import Settings
 from schedy.urls import split_urls, without_password
 from schedy.wire.answers import ReportAnswer
@@ -170,10 +172,27 @@ class _Delivery:
         return sent
 
     def _stored(self, stored: "Future[None]") -> None:
-        if stored.exception() is None:
+        error = stored.exception()
+        if isinstance(error, MessageTooLargeError):
+            self._set_aside(error)
+        elif error is None:
             self._waiting -= 1
             if not self._waiting:
                 self._file.path.unlink(missing_ok=True)
+
+    def _set_aside(self, error: MessageTooLargeError) -> None:
+        """Keep the file under a name by which nobody delivers it: the broker will not take it next time either."""
+        aside = self._file.path.with_suffix(".too-large")
+        with contextlib.suppress(OSError):  # another process has done so
+            self._file.path.rename(aside)
+            _log.error(
+                "The results of %s, kept by an earlier worker, were not delivered: %s They stay in %s; once the broker"
+                " takes messages of this size, rename it to %s.",
+                named(self._file.jobs),
+                error,
+                aside,
+                self._file.path.name,
+            )
 
 
 def _say(finish: Finish, answered: "Future[Answer]") -> None:

@@ -9,14 +9,18 @@ import pytest
 
 import schedy
 from schedy import Job
+from schedy.amqp.channel import Outgoing
 from schedy.errors import InvalidValueError, MessageTooLargeError
 from schedy.settings import Settings, load_settings
 from schedy.wire.answers import CurveAnswer
+from schedy.wire.codec import encode
+from schedy.wire.reports import Finish
 from schedy.wire.requests import GetCurve
+from schedy.worker.undelivered import keep, kept_files
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store
 from tests.conftest import OwnNode, own_vhost, start_node
-from tests.support import running_service
+from tests.support import running_service, wait_until
 
 LIMIT = 200_000
 TOO_LARGE = r"^A message of \d{3},\d{3} bytes is too large for RabbitMQ at .*, which takes 200,000\. Store large data"
@@ -139,3 +143,27 @@ def points_of(job: Job, settings: Settings) -> list[tuple[int, dict[str, float]]
     store.close()
     assert isinstance(answer, CurveAnswer)
     return [(point.step, dict(point.values)) for point in answer.points]
+
+
+def test_kept_results_that_are_too_large_are_set_aside_and_said(
+    settings: Settings, experiment: schedy.ManualSearch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = experiment.add_job({"x": 1}, status=Job.RUNNING)
+    assert job._hold is not None
+    finish = Finish(
+        **job._hold.report_fields(),
+        points=[],
+        status="DONE",
+        results={"text": "x" * LIMIT},
+        quality=0.0,
+        error=None,
+        traceback=None,
+    )
+    keep(settings, [Outgoing("", "", encode(finish), finish.kind, "1")])
+    [file] = kept_files(settings)
+    with schedy.SchedyDB(config_override=settings.model_dump()) as other, caplog.at_level(logging.ERROR):
+        other.session.deliver_kept(patience_seconds=10.0)
+        wait_until(lambda: "rename it to" in caplog.text, seconds=10, what="the word of what is too large")
+    assert kept_files(settings) == []
+    assert file.path.with_suffix(".too-large").exists()
+    job._hold = None

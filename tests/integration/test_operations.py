@@ -97,7 +97,7 @@ class TestPausing:
         for _ in range(2):
             experiment.pause()
             assert experiment.paused
-        with pytest.raises(NoJobError):
+        with pytest.raises(NoJobError, match=r"The experiment is paused: `schedy resume MinimizeManual`\.$"):
             experiment.next_job(timeout=0.5)
         with pytest.raises(UnsafeUpdateError, match="paused or done"):
             job.try_run()
