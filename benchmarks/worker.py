@@ -37,10 +37,9 @@ def _schedy() -> Iterator[Work]:
         def _work(name: str, waits: bool, on_ready: Callable[[], None]) -> Iterator[float]:
             experiment = db.get_experiment(name)
             on_ready()
-            with contextlib.suppress(schedy.NoJobError):
-                while True:
-                    with experiment.next_job(timeout=None if waits else 0):
-                        yield time.perf_counter()
+            for job in experiment.jobs(timeout=None if waits else 0):
+                with job:
+                    yield time.perf_counter()
 
         yield _work
 

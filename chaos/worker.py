@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 _TIMEOUTS = (0, 0, 0, 0.1, 0.3, 1.5)
 _PAUSE_SECONDS = 0.2
+_LOOPS = 0.5
+"""Part of the turns that are loops; the others take one job."""
+_PREFETCHES = (1, 1, 2, 5)
+_JOBS_OF_A_LOOP = (1, 3, 10)
 
 
 class WantedFailureError(Exception):
@@ -42,9 +46,31 @@ class Worker:
         with schedy.SchedyDB() as db:
             experiments = [self._insist(lambda name=name: db.get_experiment(name)) for name in names]  # type: ignore[misc]
             while not self._stop_file.exists():
-                job = self._claim(self._random.choice(experiments))
+                experiment = self._random.choice(experiments)
+                if self._random.random() < _LOOPS:
+                    self._loop(experiment)
+                    continue
+                job = self._claim(experiment)
                 if job is not None:
                     self._run(job)
+
+    def _loop(self, experiment: schedy.Experiment) -> None:
+        """Take a few jobs in a loop, which holds some that it does not begin."""
+        left = self._random.choice(_JOBS_OF_A_LOOP)
+        timeout, prefetch = self._random.choice(_TIMEOUTS), self._random.choice(_PREFETCHES)
+        self._history.write("claim", "invoked", experiment=experiment.name)
+        try:
+            for job in experiment.jobs(timeout=timeout, prefetch=prefetch):
+                self._run(job)
+                left -= 1
+                if not left or self._stop_file.exists():
+                    break
+                self._history.write("claim", "invoked", experiment=experiment.name)
+            else:
+                self._history.write("claim", "raised", error="NoJobError")
+        except schedy.SchedyError as error:
+            self._history.write("claim", "raised", error=type(error).__name__, text=str(error))
+            time.sleep(_PAUSE_SECONDS)
 
     def _insist(self, ask: Callable[[], T]) -> T:
         while True:
@@ -66,20 +92,30 @@ class Worker:
         return None
 
     def _run(self, job: schedy.Job) -> None:
-        """Run a job to its end and write down how that went."""
+        """Run a job to its end and write down how that went. The block of a loop's job lets no exception out."""
         nonce = uuid.uuid4().hex
+        raised: Exception | None = None
         try:
             self._note_grant(job, nonce)
             with job:
-                self._do(job, nonce)
+                try:
+                    self._do(job, nonce)
+                except (WantedFailureError, schedy.JobCancelledError):
+                    raise
+                except Exception as error:
+                    raised = error
+                    raise
         except WantedFailureError:
-            refused = job.status == schedy.Job.RUNNING  # which is only logged, not to hide the exception
-            self._finished(job, nonce, "raised" if refused else "returned", "UnsafeUpdateError" if refused else None)
+            pass
         except schedy.SchedyError as error:
-            self._finished(job, nonce, "raised", type(error).__name__)
+            raised = error
         except BaseException as error:
             self._history.write("leave", "raised", nonce=nonce, error=type(error).__name__)
             raise
+        if raised is not None:
+            self._finished(job, nonce, "raised", type(raised).__name__)
+        elif job.status == schedy.Job.RUNNING:  # refused, which is only logged or printed
+            self._finished(job, nonce, "raised", "UnsafeUpdateError")
         else:
             self._finished(job, nonce, "returned", None)
 

@@ -22,7 +22,7 @@ from schedy.wire.records import ExperimentRecord, JobRecord, Limits
 from schedy.worker.holds import Hold
 from schedy.worker.session import Session
 from schedy.worker.signals import end_if_stopped, ends_at_ctrl_c, handle_stop_signals
-from schedy.working import loop, take_job, work
+from schedy.working import Loop, take_job, work
 
 if TYPE_CHECKING:
     from schedy.database import SchedyDB
@@ -215,9 +215,9 @@ class Experiment(ExperimentReads):
         thread the signals of the setting `stop_signals` then end the program as Ctrl-C does; after one it takes no job,
         and ends the program again.
         """
-        return take_job(self, Job, timeout)
+        return take_job(self, timeout)
 
-    def jobs(self, timeout: float | None = None) -> Generator[Job, None, None]:
+    def jobs(self, timeout: float | None = None, *, prefetch: int = 1) -> Generator[Job, None, None]:
         """Take one job after the other: ``for job in experiment.jobs(): with job: ...``, in each thread its own.
 
         Leaving such a block with an exception makes the job CRASHED, prints the traceback, and goes on; a job without
@@ -225,15 +225,18 @@ class Experiment(ExperimentReads):
         is done or removed, nothing was queued for `timeout` seconds, or the worker's stop time is near; Ctrl-C and
         stop signals end the program, and give the job back. Raises NoJobError if the search failed, and
         UnhealthyWorkerError.
-        """
-        return loop(self, timeout)
 
-    def work(self, function: Callable[[Job], Any], timeout: float | None = None) -> int:
+        With `prefetch`, for jobs of milliseconds, up to so many jobs are held at a time: one that runs, and others that
+        are claimed ahead. Those wait up to ten seconds for it, and are given back as if nothing had happened.
+        """
+        return Loop(self, timeout, prefetch).jobs()
+
+    def work(self, function: Callable[[Job], Any], timeout: float | None = None, *, prefetch: int = 1) -> int:
         """Call `function` with one job after the other, as in a loop over `jobs`; return how many have ended here.
 
         A dict that it returns is added to the job's results.
         """
-        return work(self, function, timeout)
+        return work(self, function, timeout, prefetch)
 
     def _job(self, record: JobRecord) -> Job:
         return Job(self, record, session=self._session)

@@ -18,6 +18,7 @@ from schedy.wire.output import LONGEST_TRACEBACK, end_of
 from schedy.wire.records import JobRecord
 from schedy.wire.values import checked_values
 from schedy.worker.holds import Hold
+from schedy.worker.reports import Sent
 from schedy.worker.session import Session
 from schedy.worker.signals import stop_signal_since
 
@@ -43,6 +44,7 @@ class HeldJob(StoredJob):
             self._take_hold(hold)
 
     def _take_hold(self, hold: Hold) -> None:
+        hold.begin()
         self._hold = hold
         self._drop_finaliser = weakref.finalize(self, self._session.release_soon, hold)
         self._drop_finaliser.atexit = False
@@ -166,7 +168,7 @@ class HeldJob(StoredJob):
         results: dict[str, Any],
         quality: float,
     ) -> None:
-        answer = self._session.reports.finish(
+        sent = self._session.reports.finish(
             hold,
             status=status,
             results=results,
@@ -174,7 +176,11 @@ class HeldJob(StoredJob):
             error=storable_error(error_text),
             traceback=None if traceback is None else end_of(traceback, LONGEST_TRACEBACK),
         )
-        self._take_end(answer, status, error_text)
+        self._end_sent(sent, status, error_text)
+
+    def _end_sent(self, sent: Sent, status: FinalStatus, error_text: str | None) -> None:
+        """Take note of the end, which the broker has."""
+        self._take_end(self._session.reports.answer(sent), status, error_text)
 
     def _take_end(self, answer: ReportAnswer | None, status: FinalStatus, error_text: str | None) -> None:
         known: dict[str, Any] = {"status": status, "error": error_text}

@@ -156,7 +156,7 @@ class Job(HeldJob):
         self._session.deliver_kept()
         hold = new_hold(self._experiment_uid, self.job_id)
         try:
-            self._take_record(self._session.claims.by_id(hold))
+            self._take_record(self._session.claims.claim(hold))
             self._take_hold(hold)
         except BaseException:
             self._session.leases.release(hold)

@@ -5,20 +5,36 @@ import logging
 import math
 import shlex
 import sys
+import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from schedy.errors import InvalidValueError, NoJobError, NotFoundError, SchedyError, StopTimeError, UnsafeUpdateError
+from schedy.errors import (
+    BrokerError,
+    InvalidValueError,
+    NoJobError,
+    NotFoundError,
+    SchedyError,
+    StopTimeError,
+    UnsafeUpdateError,
+)
 from schedy.jobs import Job
 from schedy.tracebacks import traceback_text
 from schedy.user_text import type_name
-from schedy.wire.base import FINAL_STATUSES, QUEUED
-from schedy.wire.records import search_failure
+from schedy.wire.base import FINAL_STATUSES, QUEUED, Answer, FinalStatus
+from schedy.wire.records import JobRecord, search_failure
 from schedy.wire.requests import GetExperiments
 from schedy.worker.pulling import ExperimentRemovedError, pull
+from schedy.worker.reports import Sent
 from schedy.worker.signals import end_quietly_at_ctrl_c, ends_at_ctrl_c, handle_stop_signals
+from schedy.worker.taker import Taker
 
 if TYPE_CHECKING:
     from schedy.experiments import Experiment
@@ -28,21 +44,12 @@ J = TypeVar("J", bound=Job)
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 
+_MOST_PREFETCHED = 1000
 
-def take_job(experiment: "Experiment", kind: type[J], timeout: float | None) -> J:
+
+def take_job(experiment: "Experiment", timeout: float | None) -> Job:
     """Claim the next job of an experiment, as `Experiment.next_job` does."""
-    handle_stop_signals(experiment._session.settings.stop_signal_names)
-    deadline = math.inf if timeout is None else time.monotonic() + timeout
-    while True:
-        try:
-            return _pull(experiment, kind, deadline)
-        except ExperimentRemovedError:
-            _follow_name(experiment)
-        except NoJobError as nothing:
-            if nothing.reason or isinstance(nothing, StopTimeError) or not _is_paused(experiment):
-                raise
-            name = experiment.name
-            raise NoJobError(name, f"The experiment is paused: `{shlex.join(['schedy', 'resume', name])}`.") from None
+    return JobSource(experiment, Job).next(timeout)
 
 
 def _is_paused(experiment: "Experiment") -> bool:
@@ -53,16 +60,66 @@ def _is_paused(experiment: "Experiment") -> bool:
     return False
 
 
-def _pull(experiment: "Experiment", kind: type[J], deadline: float) -> J:
-    session = experiment._session
-    return pull(
-        session,
-        lambda record, hold: kind(experiment, record, session=session, hold=hold),
-        experiment_name=experiment.name,
-        experiment_uid=experiment.uid,
-        makes_jobs=experiment._stored.scheduler != "manual",
-        deadline=deadline,
-    )
+class JobSource(Generic[J]):
+    """Takes jobs of an experiment for one thread.
+
+    One that `stays`, for a loop, claims the next job when one has ended, and holds up to `prefetch` jobs at a time;
+    `close` gives back those that were not begun. After an exception of `next` it is closed.
+    """
+
+    def __init__(self, experiment: "Experiment", kind: type[J], *, prefetch: int = 1, stays: bool = False) -> None:
+        self._experiment = experiment
+        self._kind = kind
+        self._prefetch = prefetch
+        self._stays = stays
+        self._taker: Taker | None = None
+
+    def next(self, timeout: float | None) -> J:
+        """Claim the next job, as `Experiment.next_job` does."""
+        handle_stop_signals(self._experiment._session.settings.stop_signal_names)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return self._pull(deadline)
+            except ExperimentRemovedError:
+                self.close()
+                _follow_name(self._experiment)
+            except NoJobError as nothing:
+                self.close()
+                if nothing.reason or isinstance(nothing, StopTimeError) or not _is_paused(self._experiment):
+                    raise
+                name = self._experiment.name
+                how = f"The experiment is paused: `{shlex.join(['schedy', 'resume', name])}`."
+                raise NoJobError(name, how) from None
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Give back what was not begun; does not wait, and takes no lock."""
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            taker.close()
+
+    def _pull(self, deadline: float) -> J:
+        experiment, session = self._experiment, self._experiment._session
+        if self._taker is None:
+            self._taker = session.taker(
+                experiment_name=experiment.name,
+                experiment_uid=experiment.uid,
+                prefetch=self._prefetch,
+                stays=self._stays,
+            )
+            if self._stays:
+                weakref.finalize(self, self._taker.close).atexit = False
+        return pull(
+            session,
+            self._taker,
+            lambda record, hold: self._kind(experiment, record, session=session, hold=hold),
+            experiment_name=experiment.name,
+            makes_jobs=experiment._stored.scheduler != "manual",
+            deadline=deadline,
+        )
 
 
 def _follow_name(experiment: "Experiment") -> None:
@@ -76,8 +133,60 @@ def _follow_name(experiment: "Experiment") -> None:
     experiment.attach(experiment._db, record)
 
 
+@dataclass(frozen=True, slots=True)
+class _AwaitedEnd:
+    """An end that was reported. `told`: the service has said what it makes of it, or was silent for too long."""
+
+    sent: Sent
+    status: FinalStatus
+    error: str | None
+    told: threading.Event = field(default_factory=threading.Event)
+
+
 class LoopJob(Job):
-    """A job of a loop: its block prints the exception of a job that fails, and lets the loop go on."""
+    """A job of a loop: its block prints the exception of a job that fails, and lets the loop go on.
+
+    Its end is in the broker when the block is left. What the service says of it comes while the loop goes on, in the
+    I/O thread, which prints a refusal; who reads the job's attributes before waits for that.
+    """
+
+    _awaited: "_AwaitedEnd | None" = None
+    """The end of the job, once the broker has it."""
+
+    @property
+    def _record(self) -> JobRecord:
+        end = self._awaited
+        if end is not None and not end.told.is_set() and not end.told.wait(self._session.reports.answer_seconds):
+            self._session.calls.note_silence()
+            self._take_end(None, end.status, end.error)
+            end.told.set()
+        return self._known
+
+    @_record.setter
+    def _record(self, record: JobRecord) -> None:
+        self._known = record
+
+    @property
+    def is_settled(self) -> bool:
+        """True unless the service is still to say what it makes of the job's end."""
+        return self._awaited is None or self._awaited.told.is_set()
+
+    def _update_record(self, **known: Any) -> None:
+        self._known = self._known.model_copy(update=known)
+
+    def _end_sent(self, sent: Sent, status: FinalStatus, error_text: str | None) -> None:
+        self._awaited = _AwaitedEnd(sent, status, error_text)
+        sent.call.answer.add_done_callback(partial(self._answered, self._awaited))
+
+    def _answered(self, end: "_AwaitedEnd", answer: "Future[Answer]") -> None:
+        """Take note of what the service says. Runs in the I/O thread."""
+        try:
+            self._take_end(self._session.reports.judged(end.sent, answer.result()), end.status, end.error)
+        except BrokerError:  # the connection was closed
+            self._take_end(None, end.status, end.error)
+        except SchedyError as refused:
+            _say(str(refused))
+        end.told.set()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -116,36 +225,56 @@ class LoopJob(Job):
             self._update_record(status=QUEUED)
 
 
-def loop(experiment: "Experiment", timeout: float | None) -> Generator[Job, None, None]:
-    """Yield jobs as `Experiment.jobs` says."""
-    end_quietly_at_ctrl_c()
-    take_next = ends_at_ctrl_c(take_job)
-    while True:
+class Loop:
+    """A loop over the jobs of an experiment in one thread. `ended` counts those that have ended here."""
+
+    def __init__(self, experiment: "Experiment", timeout: float | None, prefetch: int) -> None:
+        if not isinstance(prefetch, int) or not 1 <= prefetch <= _MOST_PREFETCHED:
+            raise InvalidValueError(f"prefetch is a whole number from 1 to {_MOST_PREFETCHED}, not {prefetch!r}.")
+        self.ended = 0
+        self._timeout = timeout
+        self._source = JobSource(experiment, LoopJob, prefetch=prefetch, stays=True)
+        self._unsettled: deque[LoopJob] = deque()
+
+    def jobs(self) -> Generator[Job, None, None]:
+        """Yield jobs as `Experiment.jobs` says."""
+        end_quietly_at_ctrl_c()
+        take_next = ends_at_ctrl_c(self._source.next)
         try:
-            job = take_next(experiment, LoopJob, timeout)
-        except NoJobError as nothing:
-            if search_failure(nothing.reason):
-                raise
-            if nothing.reason or isinstance(nothing, StopTimeError):
-                _log.warning("%s", nothing)
-            return
-        try:
-            job.__enter__()
-            yield job
-        except BaseException:
-            job.give_back()
-            raise
-        job.__exit__(None, None, None)
+            while True:
+                try:
+                    job = take_next(self._timeout)
+                except NoJobError as nothing:
+                    if search_failure(nothing.reason):
+                        raise
+                    if nothing.reason or isinstance(nothing, StopTimeError):
+                        _log.warning("%s", nothing)
+                    break
+                try:
+                    job.__enter__()
+                    yield job
+                except BaseException:
+                    job.give_back()
+                    raise
+                job.__exit__(None, None, None)
+                self._unsettled.append(job)
+                self._count(waits=False)
+        finally:
+            self._source.close()
+        self._count(waits=True)
+
+    def _count(self, *, waits: bool) -> None:
+        while self._unsettled and (waits or self._unsettled[0].is_settled):
+            self.ended += self._unsettled.popleft().status in FINAL_STATUSES
 
 
-def work(experiment: "Experiment", function: Callable[[Job], Any], timeout: float | None) -> int:
+def work(experiment: "Experiment", function: Callable[[Job], Any], timeout: float | None, prefetch: int) -> int:
     """Call a function with each job as `Experiment.work` says; return the number of jobs that ended."""
-    ended = 0
-    for job in loop(experiment, timeout):
+    loop = Loop(experiment, timeout, prefetch)
+    for job in loop.jobs():
         with job:
             _add_results(job, function(job))
-        ended += job.status in FINAL_STATUSES
-    return ended
+    return loop.ended
 
 
 def _add_results(job: Job, returned: object) -> None:

@@ -182,6 +182,12 @@ class Channel:
         if self.is_open:
             self._pika.basic_reject(tag, requeue=False)
 
+    def give_back(self, tag: int) -> None:
+        """Put a message back into its queue."""
+        self._assert_io_thread()
+        if self.is_open:
+            self._pika.basic_reject(tag, requeue=True)
+
     def flush(self, on_done: Callable[[], None]) -> None:
         """Call back once the broker has handled everything sent on this channel before."""
         self._assert_io_thread()

@@ -1,7 +1,7 @@
 """The connection to RabbitMQ.
 
 One background thread per `Connection` does all of its I/O: heartbeats, publishes, acks and reconnecting with back-off.
-Only `start`, `run`, `run_sometime`, `drop`, `close` and `abandon` may be called from other threads. All callbacks run
+Only `start`, `run`, `drop`, `close` and `abandon` may be called from other threads. All callbacks run
 in the I/O thread and must not block. Classes that live in this thread call `assert_io_thread` at their entries.
 """
 
@@ -10,17 +10,16 @@ import random
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import pika
-from pika.adapters.select_connection import IOLoop
 from pika.channel import MAX_CHANNELS
 from pika.channel import Channel as PikaChannel
 
 from schedy.amqp.channel import Channel
 from schedy.amqp.errors import blocked_error, broker_error
+from schedy.amqp.loop import ActionLoop
 from schedy.amqp.transport import RecordingServices, nodes_of
 from schedy.errors import BrokerError
 from schedy.settings import Settings
@@ -28,7 +27,6 @@ from schedy.settings import Settings
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 0.1
-_SOMETIME_SECONDS = 0.5
 _FAILURE_PAUSE_SECONDS = 1.0
 _STEADY_SECONDS = 5.0
 """Time after which a connection counts as steady: pauses between attempts start again from the shortest."""
@@ -68,9 +66,8 @@ class Connection:
         self._on_ended = on_ended
         self._on_unblocked = on_unblocked
         self._blocked: BrokerError | None = None
-        self._dropped: deque[Callable[[], None]] = deque()
         _quiet_pika()
-        self._loop = IOLoop()
+        self._loop = ActionLoop()
         self._services = RecordingServices(self._loop)
         self._pika: pika.SelectConnection | None = None
         self._pause = _FIRST_PAUSE_SECONDS
@@ -86,16 +83,12 @@ class Connection:
         self._thread.start()
 
     def run(self, action: Callable[[], None]) -> None:
-        """Run `action` in the I/O thread soon, or never once it has ended; from any thread.
+        """Run `action` in the I/O thread soon, or never once it has ended; in the order of the calls.
 
-        Not from a finaliser or a signal handler, which may interrupt this very method: it takes a lock.
+        From anywhere, also from a finaliser or a signal handler: it takes no lock.
         """
         if not self._ended:
-            self._loop.add_callback_threadsafe(action)
-
-    def run_sometime(self, action: Callable[[], None]) -> None:
-        """Run `action` in the I/O thread within a second; from anywhere, also from a finaliser."""
-        self._dropped.append(action)
+            self._loop.run_soon(action)
 
     @property
     def blocked(self) -> BrokerError | None:
@@ -190,7 +183,7 @@ class Connection:
         Earlier actions, an acknowledgement for instance, are sent first, in the turn of the loop before.
         """
         if self._thread.is_alive():
-            self.run(lambda: self.run(self.begin_abandon))
+            self.run(lambda: self._loop.add_callback_threadsafe(self.begin_abandon))
             self._thread.join(5.0)
 
     def close_in_child(self) -> None:
@@ -224,8 +217,8 @@ class Connection:
             connection.close()
 
     def _run(self) -> None:
+        self._loop.thread_id = threading.get_ident()
         self._loop.add_callback_threadsafe(self._connect)
-        self._loop.add_callback_threadsafe(self._run_dropped)
         try:
             while not self._loop_ends():
                 pass
@@ -262,11 +255,6 @@ class Connection:
             self._loop.call_later(_FAILURE_PAUSE_SECONDS, self._connect)
             return False
         return True
-
-    def _run_dropped(self) -> None:
-        self._loop.call_later(_SOMETIME_SECONDS, self._run_dropped)
-        while self._dropped:
-            self._dropped.popleft()()
 
     def _connect(self) -> None:
         if self._closing:

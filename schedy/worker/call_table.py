@@ -54,6 +54,8 @@ class Call:
     answer: "Future[Answer]" = field(default_factory=Future)
     timer: Timer | None = None
     times_sent: int = 0
+    on_silence: Callable[[], None] | None = None
+    """What is called whenever no answer has come for `resend_seconds`."""
     waits_for_topology: bool = False
     """True for a report, which is kept until exchanges and queues exist, and never thrown away."""
     refusals: int = 0
@@ -211,7 +213,12 @@ class CallTable:
         if call.resend_seconds is not None:
             if call.timer is not None:
                 self.connection.cancel_timer(call.timer)
-            call.timer = self.connection.later(call.resend_seconds, lambda: self._publish(call))
+            call.timer = self.connection.later(call.resend_seconds, lambda: self._send_again(call))
+
+    def _send_again(self, call: Call) -> None:
+        if call.on_silence is not None:
+            call.on_silence()
+        self._publish(call)
 
     def _confirmed(self, call: Call, outcome: PublishOutcome) -> None:
         if outcome.returned and call.may_wait():

@@ -63,8 +63,18 @@ class Calls:
         """True if an answer was waited for in vain, and none has come since."""
         return self._known.service_is_silent
 
-    def call(self, message: Sendable, *, wants_answer: bool = True, resend_seconds: float | None = None) -> Call:
-        """Send a message. It leaves in the order of the calls and survives reconnects."""
+    def call(
+        self,
+        message: Sendable,
+        *,
+        wants_answer: bool = True,
+        resend_seconds: float | None = None,
+        on_silence: Callable[[], None] | None = None,
+    ) -> Call:
+        """Send a message. It leaves in the order of the calls and survives reconnects.
+
+        Without an answer it is sent again after `resend_seconds`, each time, and the I/O thread calls `on_silence`.
+        """
         outgoing = Outgoing(
             names.INBOX_EXCHANGE,
             routing_key(message),
@@ -74,7 +84,13 @@ class Calls:
             message_id=getattr(message, "job_id", None),
             reply_to=names.REPLY_QUEUE if wants_answer else None,
         )
-        call = Call(outgoing, wants_answer, resend_seconds, waits_for_topology=isinstance(message, Report))
+        call = Call(
+            outgoing,
+            wants_answer,
+            resend_seconds,
+            on_silence=on_silence,
+            waits_for_topology=isinstance(message, Report),
+        )
         if self._table.submissions.add(call):
             self.connection.run(lambda: self._table.submit(call))
         else:
@@ -110,13 +126,17 @@ class Calls:
         try:
             return call.answer.result(quiet_seconds)
         except FutureTimeoutError:
-            why = str(self.why_silent())
-            if why != self._said or not self._known.service_is_silent:
-                limit = "" if patience_seconds is None else f" up to {patience_seconds:.0f} s"
-                _log.warning("Waiting%s. %s", limit, why)
-            self._said = why
-            self.note_silence()
+            self.say_waiting(patience_seconds)
         return call.answer.result(None if patience_seconds is None else patience_seconds - quiet_seconds)
+
+    def say_waiting(self, patience_seconds: float | None = None) -> None:
+        """Log once that an answer does not come, and how long it is waited for; note the silence."""
+        why = str(self.why_silent())
+        if why != self._said or not self._known.service_is_silent:
+            limit = "" if patience_seconds is None else f" up to {patience_seconds:.0f} s"
+            _log.warning("Waiting%s. %s", limit, why)
+        self._said = why
+        self.note_silence()
 
     def note_silence(self) -> None:
         """Note that an answer did not come in time: reports do not wait for the service until it answers again."""

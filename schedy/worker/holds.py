@@ -11,7 +11,7 @@ from schedy.wire.base import MOST_IN_A_MESSAGE, Worker, WorkerState, as_line
 from schedy.wire.output import Tail
 from schedy.wire.records import MOST_POINTS, Point
 from schedy.wire.reports import Heartbeat, HeldJob
-from schedy.worker.tickets import HeldTicket
+from schedy.worker.tickets import Ticket
 
 LARGEST_PART_BYTES = 65_536
 """Size of the points in one message, about: brokers limit the sizes of messages, and the service reads them in turn."""
@@ -35,10 +35,8 @@ class Hold:
     experiment_uid: str
     job_id: str
     token: str
-    lease_seconds: float
-    ticket: HeldTicket | None = None
-    claimed: bool = False
-    """True once the claim was sent: its ticket is then used up, granted or not."""
+    lease_seconds: float = 0.0
+    ticket: Ticket | None = None
     lost: str | None = None
     """The service's reason why the job is no longer ours."""
     stop: str | None = None
@@ -59,8 +57,13 @@ class Hold:
     """True while the broker has not confirmed an output, and for a while afterwards."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held from the numbering of a report until it is on its way. Finalisers do not take it."""
-    started: float = field(default_factory=time.monotonic)
+    begun_at: float | None = None
+    """Time at which the job was handed to the user's code, by `time.monotonic`; None while it is claimed, no more."""
     _sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def begin(self) -> None:
+        """Note that the user's code has the job."""
+        self.begun_at = time.monotonic()
 
     def report_fields(self) -> dict[str, Any]:
         """Return the fields that every report of the job has: which job, the token, and the report's number.

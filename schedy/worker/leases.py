@@ -63,15 +63,16 @@ class Leases:
     def release(self, hold: Hold) -> Call:
         """Give a job back unfinished; does not wait."""
         self.forget(hold)
-        call = self._calls.call(Release(**hold.report_fields()), wants_answer=False)
+        release = Release(**hold.report_fields(), begun=hold.begun_at is not None)
+        call = self._calls.call(release, wants_answer=False)
         hold.ack_ticket()
         return call
 
-    def release_sometime(self, hold: Hold) -> None:
-        """Give a job back within a second, or when the connection is closed before; for finalisers."""
+    def release_soon(self, hold: Hold) -> None:
+        """Give a job back soon, or when the connection is closed before; also from finalisers, which take no lock."""
         self.forget(hold)
         self._dropped.append(hold)
-        self._connection.run_sometime(self._release_dropped)
+        self._connection.run(self._release_dropped)
 
     def _release_dropped(self) -> None:
         with contextlib.suppress(IndexError):  # the deque is emptied by two threads when a connection is closed

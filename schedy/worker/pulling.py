@@ -1,25 +1,30 @@
-"""Pulling a job: taking tickets, and asking a search for jobs, until a claim is granted."""
+"""Pulling a job: waiting for a grant, and asking a search for jobs where no ticket is there."""
 
+import contextlib
 import logging
 import math
 import time
-import uuid
 from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TypeVar
 
-from schedy.errors import BrokerError, NoJobError, NotFoundError, ServiceUnavailableError, StopTimeError
-from schedy.wire import names
+from schedy.errors import (
+    BrokerError,
+    BrokerUnreachableError,
+    NoJobError,
+    NotFoundError,
+    ServiceUnavailableError,
+    StopTimeError,
+)
 from schedy.wire.answers import DemandAnswer
-from schedy.wire.codec import decode_ticket
 from schedy.wire.records import JobRecord, search_failure
 from schedy.wire.reports import Demand
-from schedy.wire.service import Ticket
-from schedy.wire.versions import UndecodableError
-from schedy.worker.claims import new_hold
+from schedy.worker.call_table import closed_error
 from schedy.worker.holds import Hold
 from schedy.worker.session import Session
 from schedy.worker.signals import end_if_stopped
-from schedy.worker.tickets import HeldTicket, QueueMissingError, Taking, TakingStoppedError
+from schedy.worker.taker import Foreign, Granted, Taken, Taker
+from schedy.worker.tickets import QueueMissingError, TakingStoppedError
 
 J = TypeVar("J")
 
@@ -40,18 +45,18 @@ class ExperimentRemovedError(Exception):
 
 def pull(
     session: Session,
+    taker: Taker,
     make_job: Callable[[JobRecord, Hold], J],
     *,
     experiment_name: str,
-    experiment_uid: str,
     makes_jobs: bool,
     deadline: float,
 ) -> J:
-    """Claim the next job of an experiment; one that `makes_jobs` is asked for one where nothing is queued.
+    """Take the next job of an experiment; one that `makes_jobs` is asked for one where nothing is queued.
 
-    Returns what `make_job` makes of it: until then, whatever ends the pull gives the job and its ticket back.
-    `deadline` is by `time.monotonic`, infinity for none. Raises NoJobError when no job is left in time, StopTimeError
-    near the worker's stop time, ExperimentRemovedError, UnhealthyWorkerError, and as `end_if_stopped`.
+    Returns what `make_job` makes of it. If anything is raised, the caller closes the taker, which gives back what was
+    taken. `deadline` is by `time.monotonic`, infinity for none. Raises NoJobError when no job is left in time,
+    StopTimeError near the worker's stop time, ExperimentRemovedError, UnhealthyWorkerError, and as `end_if_stopped`.
     """
     end_if_stopped()
     session.crash_loop.check()
@@ -59,10 +64,14 @@ def pull(
     session.leases.join()
     stop_at = _stop_at(session, experiment_name)
     try:
-        return _Pull(session, experiment_name, experiment_uid, makes_jobs, min(deadline, stop_at)).run(make_job)
+        granted = _Pull(session, taker, experiment_name, makes_jobs, min(deadline, stop_at)).granted()
     except NoJobError:
         _stop_at(session, experiment_name)
         raise
+    end_if_stopped()
+    job = make_job(granted.record, granted.hold)
+    taker.given = None
+    return job
 
 
 def _stop_at(session: Session, experiment_name: str) -> float:
@@ -79,77 +88,71 @@ def _stop_at(session: Session, experiment_name: str) -> float:
 class _Pull:
     """One pull. Lives in the thread that wants the job."""
 
-    def __init__(
-        self, session: Session, experiment_name: str, experiment_uid: str, makes_jobs: bool, deadline: float
-    ) -> None:
+    def __init__(self, session: Session, taker: Taker, experiment_name: str, makes_jobs: bool, deadline: float) -> None:
         self._session = session
+        self._taker = taker
         self._experiment_name = experiment_name
-        self._experiment_uid = experiment_uid
         self._makes_jobs = makes_jobs
         self._deadline = deadline
         self._patience_seconds = session.settings.claim_patience_seconds
-        self._demand = Demand(experiment_uid=experiment_uid, worker=session.worker, wait_id=uuid.uuid4().hex)
         self._queue_missing_since: float | None = None
         self._is_near = False
         """True if the search has a job for us, or is making one: its ticket is waited for beyond the deadline."""
         self._wait_seconds = 0.0 if makes_jobs else math.inf
         """Longest wait for a ticket before the search is asked."""
-        self._taking = Taking()
-        self._hold: Hold | None = None
-        """The job that is claimed."""
 
-    def run(self, make_job: Callable[[JobRecord, Hold], J]) -> J:
-        """Make a job of the first one whose claim is granted. Raises NoJobError."""
-        try:
-            job = make_job(*self._granted())
-            self._hold, self._taking = None, Taking()
-            return job
-        except BaseException:
-            self._give_back()
-            raise
-
-    def _give_back(self) -> None:
-        """Give back the job that was claimed, and a ticket that was not used."""
-        if self._hold is not None:
-            if not self._hold.claimed:
-                self._hold.ticket = None
-            self._session.leases.release(self._hold)
-        self._session.tickets.abandon(self._taking)
-
-    def _granted(self) -> tuple[JobRecord, Hold]:
+    def granted(self) -> Granted:
+        """Return the first job whose claim is granted. Raises NoJobError."""
         while True:
             try:
-                ticket = self._take_ticket()
+                taken = self._take()
             except QueueMissingError:
                 self._wait_for_queue()
                 continue
             except TakingStoppedError:
                 end_if_stopped()
                 raise
-            if ticket is None:
+            if isinstance(taken, Granted):
+                return taken
+            if taken is None:
                 self._ask_search()
-                continue
-            record = self._claim(ticket)
-            if record is not None and self._hold is not None:
-                return record, self._hold
+            else:
+                self._check_still_there(taken)
 
-    def _take_ticket(self) -> HeldTicket | None:
+    def _take(self) -> Taken | None:
+        """Wait for a job as long as is right now; None if there is none. Raises BrokerError and what a claim raises."""
         wait_seconds = self._wait_seconds
         if not self._is_near:
             wait_seconds = min(wait_seconds, max(0.0, self._deadline - time.monotonic()))
-        ticket = self._session.tickets.take(
-            names.jobs_queue(self._experiment_name),
-            self._taking,
-            wait_seconds=_finite(wait_seconds),
-            patience_seconds=self._patience_seconds,
-        )
+        patience_ends = time.monotonic() + self._patience_seconds
+        if not self._session.calls.connection.is_alive:
+            raise closed_error()
+        ask = self._taker.ask(waits=wait_seconds > 0)
+        if wait_seconds > 0:
+            with contextlib.suppress(FutureTimeoutError):
+                return self._heard(ask.result.result(None if math.isinf(wait_seconds) else wait_seconds))
+            self._taker.end_wait(ask)
+        is_cut = self._session.calls.last_error is not None and not self._taker.is_claiming()
+        patience_seconds = max(0.0, patience_ends - time.monotonic()) if is_cut else self._patience_seconds
+        try:
+            return self._heard(ask.result.result(patience_seconds))
+        except FutureTimeoutError:
+            raise self._why_silent() from None
+
+    def _heard(self, taken: Taken | None) -> Taken | None:
         self._queue_missing_since = None
-        return ticket
+        return taken
+
+    def _why_silent(self) -> Exception:
+        calls = self._session.calls
+        if calls.last_error is not None or self._taker.is_claiming():
+            return calls.why_silent()
+        return BrokerUnreachableError("RabbitMQ does not answer. Is it overloaded or out of memory?")
 
     def _wait_for_queue(self) -> None:
         """Leave the service time to make the queue. Raises NoJobError if the experiment is done or deleted."""
         self._queue_missing_since = self._queue_missing_since or time.monotonic()
-        record = self._session.experiment_record(uid=self._experiment_uid)
+        record = self._session.experiment_record(uid=self._taker.experiment_uid)
         if record is None:
             raise ExperimentRemovedError
         if record.status != "RUNNING":
@@ -175,7 +178,11 @@ class _Pull:
         """Ask the experiment's search for a job; while the service is away, a worker with time left goes on waiting."""
         try:
             return self._session.calls.ask(
-                self._demand,
+                Demand(
+                    experiment_uid=self._taker.experiment_uid,
+                    worker=self._session.worker,
+                    wait_id=self._taker.wait_id,
+                ),
                 patience_seconds=self._patience_seconds,
                 resend_seconds=self._session.settings.claim_retry_seconds,
             )
@@ -186,43 +193,12 @@ class _Pull:
                 raise
             return _NO_SEARCH
 
-    def _claim(self, held: HeldTicket) -> JobRecord | None:
-        """Claim the job of a ticket; None if it is denied."""
-        ticket = _readable(held)
-        if ticket is None:
-            return None
-        self._check_same_experiment(ticket)
-        end_if_stopped()
-        self._hold = new_hold(ticket.experiment_uid, ticket.job_id, held)
-        record = self._session.claims.by_ticket(
-            self._hold,
-            wait_id=self._demand.wait_id,
-            patience_seconds=_finite(max(self._deadline - time.monotonic(), self._patience_seconds)),
-        )
-        if record is None:
-            self._hold = None
-            held.ack()
-        else:
-            held.ack_later(self._session.settings.ticket_hold_seconds)
-        return record
+    def _check_still_there(self, foreign: Foreign) -> None:
+        """Raise ExperimentRemovedError if another experiment has the name and queue of ours now.
 
-    def _check_same_experiment(self, ticket: Ticket) -> None:
-        """Raise ExperimentRemovedError if another experiment has the name and queue of ours now."""
-        other = ticket.experiment_uid != self._experiment_uid
-        if other and self._session.experiment_record(uid=self._experiment_uid) is None:
+        Else the ticket is one of an experiment before ours, and is of no use any more.
+        """
+        if self._session.experiment_record(uid=self._taker.experiment_uid) is None:
             raise ExperimentRemovedError
-
-
-def _finite(seconds: float) -> float | None:
-    """Return the seconds, None for infinity."""
-    return None if math.isinf(seconds) else seconds
-
-
-def _readable(held: HeldTicket) -> Ticket | None:
-    """Return the content of a ticket; None, and the ticket is discarded, if it cannot be read."""
-    try:
-        return decode_ticket(held.body)
-    except UndecodableError as error:
-        _log.warning("A ticket that cannot be read goes to %s: %s", names.DEAD_QUEUE, error)
-        held.discard()
-        return None
+        foreign.ticket.ack()
+        self._taker.given = None

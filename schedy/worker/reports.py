@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
 from typing import Any
 
 from schedy.errors import MessageTooLargeError
 from schedy.wire.answers import ReportAnswer, expected
-from schedy.wire.base import FinalStatus
+from schedy.wire.base import Answer, FinalStatus
 from schedy.wire.reports import Curve, Finish, Progress
 from schedy.worker.call_table import Call
 from schedy.worker.calls import Calls
@@ -16,6 +17,16 @@ from schedy.worker.leases import Leases
 from schedy.worker.outputs import Outputs
 
 _ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A report that the broker has, or is to get, and the points that were sent before it."""
+
+    hold: Hold
+    report: Progress | Finish
+    call: Call
+    curves: list[Call]
 
 
 class Reports:
@@ -30,7 +41,7 @@ class Reports:
         self._outputs = outputs
 
     def progress(self, hold: Hold, *, results: Mapping[str, Any], quality: float) -> ReportAnswer | None:
-        """Report results and quality so far; return the answer if there is one already.
+        """Report results and quality so far; return the answer if there is one in a few seconds.
 
         Raises UnsafeUpdateError if the service refuses them.
         """
@@ -38,7 +49,9 @@ class Reports:
             curves = self._send_points(hold)
             report = Progress(**hold.report_fields(), points=hold.take_points(), results=results, quality=quality)
             call = self._calls.call(report)
-        return self._wait(hold, report, call, curves)
+        sent = Sent(hold, report, call, curves)
+        self._await_stored(sent)
+        return self.answer(sent)
 
     def finish(
         self,
@@ -49,10 +62,10 @@ class Reports:
         quality: float,
         error: str | None,
         traceback: str | None,
-    ) -> ReportAnswer | None:
-        """Report the end of a job, behind its output. Its lease is kept until the broker has the report.
+    ) -> Sent:
+        """Report the end of a job, behind its output, durably. Its lease is kept until the broker has the report.
 
-        Else as `progress`. Raises MessageTooLargeError if the broker does not take it: the job is held as before.
+        `answer` has the answer. Raises MessageTooLargeError if the broker does not take it: the job is held as before.
         """
         with hold.lock:
             self._outputs.flush(hold)
@@ -67,13 +80,16 @@ class Reports:
                 traceback=traceback,
             )
             call = self._calls.call(report)
+        hold.ack_ticket()  # the lease guards the job until the report is stored
         hold.finishing = True
         call.stored.add_done_callback(lambda stored: self._finished(hold, stored))
+        sent = Sent(hold, report, call, curves)
         try:
-            return self._wait(hold, report, call, curves)
+            self._await_stored(sent)
         except MessageTooLargeError:
             hold.finishing = False
             raise
+        return sent
 
     def _send_points(self, hold: Hold) -> list[Call]:
         """Send the points that do not go into the report that follows; under `Hold.lock`."""
@@ -89,27 +105,40 @@ class Reports:
         if isinstance(error, MessageTooLargeError):
             return
         self._leases.forget(hold)
-        if error is None:
-            hold.ack_ticket()
 
-    def _wait(self, hold: Hold, report: Progress | Finish, call: Call, curves: list[Call]) -> ReportAnswer | None:
+    def _await_stored(self, sent: Sent) -> None:
         try:
-            for each in (*curves, call):
+            for each in (*sent.curves, sent.call):
                 each.stored.result()
-            patience_seconds = 0.0 if self._calls.service_is_silent else _ANSWER_SECONDS
-            answer = expected(report, call.answer.result(patience_seconds))
+        except MessageTooLargeError:
+            with sent.hold.lock:
+                sent.hold.put_back(sent.report.points)
+            raise
+
+    def answer(self, sent: Sent) -> ReportAnswer | None:
+        """Wait a few seconds for the answer to a report, not at all while the service is silent; None if none came.
+
+        Raises UnsafeUpdateError if the service refuses the report.
+        """
+        try:
+            answer = sent.call.answer.result(self.answer_seconds)
         except FutureTimeoutError:
             self._calls.note_silence()
             return None
-        except MessageTooLargeError:
-            with hold.lock:
-                hold.put_back(report.points)
-            raise
         finally:
-            if call.stored.done():
-                self._calls.cancel(call)
-        if not answer.accepted:
-            hold.lost = answer.reason
-            hold.check_not_lost()
-        hold.stop = answer.stop or hold.stop
-        return answer
+            self._calls.cancel(sent.call)
+        return self.judged(sent, answer)
+
+    @property
+    def answer_seconds(self) -> float:
+        """Time to wait for an answer: none while the service is silent."""
+        return 0.0 if self._calls.service_is_silent else _ANSWER_SECONDS
+
+    def judged(self, sent: Sent, answer: Answer) -> ReportAnswer:
+        """Return what the service says of a report. Raises UnsafeUpdateError if it refuses it."""
+        report_answer = expected(sent.report, answer)
+        if not report_answer.accepted:
+            sent.hold.lost = report_answer.reason
+            sent.hold.check_not_lost()
+        sent.hold.stop = report_answer.stop or sent.hold.stop
+        return report_answer

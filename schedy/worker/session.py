@@ -6,8 +6,8 @@ import logging
 import os
 import threading
 import time
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from concurrent.futures import wait
 
 from schedy.amqp.channel import Outgoing
 from schedy.errors import BrokerError, NotFoundError, NotStoredYetError, SchedyError, ServiceUnavailableError
@@ -25,7 +25,8 @@ from schedy.worker.leases import Leases
 from schedy.worker.outputs import Outputs
 from schedy.worker.reports import Reports
 from schedy.worker.signals import call_at_stop, close_in_children
-from schedy.worker.tickets import TicketSource
+from schedy.worker.taker import Taker, Taking
+from schedy.worker.tickets import TicketChannels
 from schedy.worker.undelivered import deliver, keep
 from schedy.worker.worker_name import this_worker
 
@@ -49,7 +50,8 @@ class Session:
         self.worker = this_worker()
         name = f"schedy {role} {self.worker}"
         self.calls = Calls(settings, connection_name=name)
-        self.tickets = TicketSource(self.calls, consumer_tag=f"{name} waiting"[:240])
+        self.tickets = TicketChannels(self.calls.connection, consumer_tag=f"{name} waiting"[:240])
+        self.calls.listen(on_ready=self.tickets.connected, on_lost=self.tickets.lost, on_ended=self.tickets.ended)
         self.leases = Leases(self.calls, self.worker, lease_seconds=settings.lease_seconds)
         self.claims = Claims(self.calls, self.leases, self.worker, settings)
         self.curves = Curves(self.calls, self.leases)
@@ -60,7 +62,7 @@ class Session:
         self._has_delivered = False
         self.crash_loop = CrashLoop(limit=settings.crash_limit, within_seconds=settings.crash_seconds)
         close_in_children(self.calls.connection)
-        call_at_stop(self.tickets.stop_sometime)
+        call_at_stop(self.stop_taking)
         atexit.register(self.close)
         self.calls.listen(on_ended=lambda: atexit.unregister(self.close))
         self.calls.start()
@@ -109,7 +111,7 @@ class Session:
 
     def count_end(self, hold: Hold, *, error: str | None) -> None:
         """Count a job that was run to its end here, with an error if it crashed: a crash loop stops the worker."""
-        after = time.monotonic() - hold.started
+        after = time.monotonic() - (hold.begun_at or 0.0)
         self.crash_loop.count_end(crashed=error is not None, after_seconds=after, error=error or "")
         finding = self.crash_loop.finding
         if finding is not None:
@@ -118,8 +120,22 @@ class Session:
             self.leases.show("unhealthy", finding)
 
     def stop_taking(self) -> None:
-        """Let threads that wait for a job end with TakingStoppedError; one that is claiming a job still gets it."""
-        self.tickets.stop()
+        """Let threads that wait for a job end with TakingStoppedError; one that is claiming a job still gets it.
+
+        From anywhere, also from a signal handler.
+        """
+        self.calls.connection.run(self.tickets.stop)
+
+    def taker(self, *, experiment_name: str, experiment_uid: str, prefetch: int = 1, stays: bool = False) -> Taker:
+        """Return what takes the jobs of an experiment for one thread."""
+        taking = Taking(self.calls, self.leases, self.tickets, self.worker, self.settings)
+        return Taker(
+            taking,
+            experiment_name=experiment_name,
+            experiment_uid=experiment_uid,
+            prefetch=prefetch,
+            stays=stays,
+        )
 
     def release(self, hold: Hold) -> None:
         """Give a job back; waits a little for the broker to have that."""
@@ -130,15 +146,16 @@ class Session:
     def release_soon(self, hold: Hold) -> None:
         """Give a job back without waiting, as a finaliser must."""
         if self.is_ours:
-            self.leases.release_sometime(hold)
+            self.leases.release_soon(hold)
 
     def close_sometime(self) -> None:
         """Close without waiting, for a SchedyDB that is no longer referenced; `close` may still be called."""
         if self.is_ours:
-            self.calls.connection.run_sometime(self._begin_close)
+            self.calls.connection.run(self._begin_close)
 
     def _begin_close(self) -> None:
         """Give back what is held, and then close. Runs in the I/O thread."""
+        self.tickets.end()
         self.leases.release_all()
         self.leases.leave()
         self.calls.connection.run(self._keep_and_close)
@@ -151,9 +168,22 @@ class Session:
         """Keep the reports among the messages that the broker has not got."""
         keep(self.settings, left)
 
+    def _end_takers(self) -> None:
+        ended: Future[None] = Future()
+
+        def _end() -> None:
+            self.tickets.end()
+            ended.set_result(None)
+
+        if self.calls.connection.is_alive:
+            self.calls.connection.run(_end)
+            with contextlib.suppress(FutureTimeoutError):
+                ended.result(self.settings.close_seconds)
+
     def close(self) -> None:
         """Give back what is held and close the connection, within `close_seconds`; keep reports that were not sent."""
         if self.is_ours:
+            self._end_takers()
             self.leases.release_all()
             self.leases.leave()
             self.calls.close(self.settings.close_seconds, on_left=self._keep)

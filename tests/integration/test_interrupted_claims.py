@@ -90,7 +90,7 @@ def test_next_job_gives_back_what_it_has_wherever_it_is_interrupted(experiment: 
     experiment.next_job()  # the first one connects, and makes handlers
     places = list(checked_places(experiment, job, lambda: experiment.next_job(timeout=10)))
     assert len(set(places)) > 60
-    for module in ("experiments", "held_job", "worker/pulling", "worker/tickets", "worker/claims", "worker/leases"):
+    for module in ("experiments", "working", "held_job", "worker/pulling", "worker/taker"):
         assert any(f"{FOLDER}/{module}.py" in place for place in places), module
 
 

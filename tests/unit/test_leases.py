@@ -13,7 +13,7 @@ class SlowConnection:
     """Calls over a connection whose I/O thread comes to nothing before the test wants it."""
 
     def __init__(self) -> None:
-        self.sometime: list[Callable[[], None]] = []
+        self.later: list[Callable[[], None]] = []
         self.sent: list[Any] = []
 
     @property
@@ -23,11 +23,8 @@ class SlowConnection:
     def listen(self, **_listeners: object) -> None:
         pass
 
-    def run(self, _action: Callable[[], None]) -> None:
-        pass
-
-    def run_sometime(self, action: Callable[[], None]) -> None:
-        self.sometime.append(action)
+    def run(self, action: Callable[[], None]) -> None:
+        self.later.append(action)
 
     def call(self, message: Any, **_how: object) -> None:
         self.sent.append(message)
@@ -43,11 +40,11 @@ def test_a_dropped_job_is_given_back_at_the_close_if_not_before() -> None:
     holds = [Hold("a" * 32, f"job00{number}", str(number) * 32, 30.0) for number in range(3)]
     for hold in holds:
         leases.hold(hold)
-    leases.release_sometime(holds[0])
-    calls.sometime.pop()()
+    leases.release_soon(holds[0])
+    calls.later.pop()()
     assert calls.released == ["job000"]
-    leases.release_sometime(holds[1])
+    leases.release_soon(holds[1])
     leases.release_all()
     assert calls.released == ["job000", "job001", "job002"]
-    calls.sometime.pop()()
+    calls.later.pop()()
     assert calls.released == ["job000", "job001", "job002"]
