@@ -23,8 +23,8 @@ _TIMEOUTS = (0, 0, 0, 0.1, 0.3, 1.5)
 _PAUSE_SECONDS = 0.2
 _LOOPS = 0.5
 """Part of the turns that are loops; the others take one job."""
-_PREFETCHES = (1, 1, 2, 5)
-_JOBS_OF_A_LOOP = (1, 3, 10)
+_PREFETCHES = (1, 1, 3)
+_JOBS_OF_A_LOOP = (1, 3, 30)
 
 
 class WantedFailureError(Exception):
