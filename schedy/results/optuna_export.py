@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _CONSTRAINTS = "constraints"
 """The system attribute that plots and dashboard look at: a job is feasible where none is above 0."""
+_INSERT_POINT = (
+    "INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)"
+    " VALUES (?, ?, ?, ?)"
+)
 _ATTRIBUTES = ("id", "status", "worker", "attempt", "error", "quality")
 
 
@@ -47,9 +51,15 @@ def make_study(
     opened = _opened(optuna, storage)
     study = _new_study(optuna, name, definition, opened)
     try:
+        at_once = isinstance(opened, optuna.storages.RDBStorage) and opened.engine.dialect.name == "sqlite"
         for job in lines:
-            study.add_trial(_trial(optuna, definition, parameters, job, curves.get(job.job_id, {})))
+            trial = _trial(optuna, definition, parameters, job, curves.get(job.job_id, {}))
+            if at_once:
+                trial.intermediate_values = {}
+            study.add_trial(trial)
             advance(1)
+        if at_once:
+            _insert_curves(opened, study, [curves.get(job.job_id, {}) for job in lines])
     except BaseException as error:
         optuna.delete_study(study_name=name, storage=opened)
         if isinstance(error, optuna.exceptions.StorageInternalError):
@@ -62,11 +72,40 @@ def _opened(optuna: Any, storage: Any) -> Any:
     if storage is None:
         return optuna.storages.InMemoryStorage()
     try:
+        if isinstance(storage, str) and storage.startswith("sqlite:"):
+            return _quick_sqlite(optuna, storage)
         return optuna.storages.get_storage(storage)
     except Exception as error:  # of whatever library is behind the URL
         raise SchedyError(
             f"Optuna cannot use the storage: {_reason(error)} A URL is such as sqlite:///FILE.db."
         ) from None
+
+
+def _quick_sqlite(optuna: Any, url: str) -> Any:
+    """Return a storage that does not wait for the disk at each trial: what fails is deleted and made again."""
+    opened = optuna.storages.RDBStorage(url)
+    with opened.engine.connect() as sql:  # there is one connection, which the storage goes on using
+        sql.exec_driver_sql("PRAGMA synchronous = OFF")
+    return opened
+
+
+def _insert_curves(storage: Any, study: "Study", curves: Sequence[Mapping[int, float]]) -> None:
+    """Write the curves of all trials: Optuna itself needs a millisecond for each point."""
+    rows = [
+        (trial._trial_id, step, *_stored(value))
+        for trial, curve in zip(study.get_trials(deepcopy=False), curves, strict=True)
+        for step, value in curve.items()
+    ]
+    if rows:
+        with storage.engine.begin() as sql:
+            sql.exec_driver_sql(_INSERT_POINT, rows)
+
+
+def _stored(value: float) -> tuple[float | None, str]:
+    """Return a value and its kind as Optuna stores them."""
+    if math.isfinite(value):
+        return value, "FINITE"
+    return None, "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"
 
 
 def _reason(error: BaseException) -> str:
