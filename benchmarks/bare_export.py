@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from schedy_store.schema.engine import Store
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
 _NAMES = (
     *("id", "status", "x", "y", "result.result", "quality", "created_at", "started_at", "finished_at", "seconds"),
@@ -28,7 +28,12 @@ def rows(url: str, name: str) -> Iterator[list[Any]]:
     job = Job.__table__.c
     columns = (job.job_id, job.status, job.hyperparameters, job.results, job.quality, job.created_at)
     more = (job.started_at, job.finished_at, job.worker, job.attempt, job.error)
-    found = select(*columns, *more).join(Experiment.__table__).where(Experiment.name == name).order_by(job.pk)
+    found = (
+        select(*columns, *more)
+        .join(Experiment.__table__, OF_EXPERIMENT)
+        .where(Experiment.name == name)
+        .order_by(job.pk)
+    )
     with Store.open(url, read_only=True).engine.connect() as sql:
         for row in sql.execution_options(yield_per=1000).execute(found):
             job_id, status, hyperparameters, results, quality, created, started, finished, *rest = row

@@ -16,7 +16,7 @@ from schedy.wire.values import load_values
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.dead_letters import DeadLetter, dead_letters
 from schedy_store.schema.engine import Store
-from schedy_store.schema.tables import Event, Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, Event, Experiment, Job
 
 FINAL = frozenset({"DONE", "CRASHED", "PRUNED"})
 _MOST_DEAD = 1000
@@ -93,7 +93,7 @@ _JOBS = select(
     Job.hyperparameters,
     Job.results,
     Job.suggestion,
-).join_from(Job, Experiment)
+).join_from(Job, Experiment, OF_EXPERIMENT)
 _EVENTS = (
     select(
         Experiment.name,
@@ -106,7 +106,7 @@ _EVENTS = (
         Event.times,
         Event.results,
     )
-    .join_from(Event, Experiment)
+    .join_from(Event, Experiment, Event.experiment_pk == Experiment.pk)
     .where(Event.job_id.is_not(None), Event.kind != "denied")
     .order_by(Event.pk)
 )
@@ -114,7 +114,7 @@ _EVENTS = (
 
 def unfinished(store: Store) -> list[str]:
     """Return the jobs that are not final. Raises StoreError."""
-    open_jobs = select(Experiment.name, Job.job_id, Job.status).join_from(Job, Experiment)
+    open_jobs = select(Experiment.name, Job.job_id, Job.status).join_from(Job, Experiment, OF_EXPERIMENT)
     with store.transaction() as transaction:
         rows = transaction.sql.execute(open_jobs.where(Job.status.not_in(FINAL)))
         return [f"{row.name} {row.job_id} {row.status}" for row in rows]

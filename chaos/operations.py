@@ -12,7 +12,7 @@ from chaos.history import History
 from schedy.errors import NotFoundError, StoreError
 from schedy.wire.base import ExperimentStatus
 from schedy_store.schema.engine import Store
-from schedy_store.schema.tables import Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
 _LOOKED_AT = 300
 
@@ -91,7 +91,7 @@ class Operations:
         return f"{job_id} of {experiment.name}{'' if done else ', not answered'}"
 
     def _some_job(self, experiment: schedy.Experiment, choice: random.Random, statuses: Set[str] | None) -> str | None:
-        jobs = select(Job.job_id).join_from(Job, Experiment).where(Experiment.uid == experiment.uid)
+        jobs = select(Job.job_id).join_from(Job, Experiment, OF_EXPERIMENT).where(Experiment.uid == experiment.uid)
         if statuses is not None:
             jobs = jobs.where(Job.status.in_(statuses))
         try:
