@@ -6,7 +6,8 @@ it, nothing that its model does not name. A message that wants an answer names i
 """
 
 import re
-from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
+import types
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
@@ -129,7 +130,20 @@ class Sendable(Message):
     routing_prefix: ClassVar[str]
 
 
-class Question(Sendable, Generic[A]):
+if TYPE_CHECKING:
+
+    class _Answered(Sendable, Generic[A]):
+        """What is answered with an `A`."""
+
+else:
+
+    class _Answered(Sendable):
+        """Written `_Answered[A]` without pydantic's generics: these make a model for each answer, 20 ms at a start."""
+
+        __class_getitem__ = classmethod(types.GenericAlias)
+
+
+class Question(_Answered[A]):
     """A message that is answered with an `A`, or with a Refusal."""
 
     answer_type: ClassVar[type[Answer]]
@@ -139,9 +153,10 @@ class Question(Sendable, Generic[A]):
     @classmethod
     def __pydantic_init_subclass__(cls, **settings: Any) -> None:
         super().__pydantic_init_subclass__(**settings)
-        arguments = cls.__pydantic_generic_metadata__["args"]
-        if arguments and isinstance(arguments[0], type):
-            cls.answer_type = arguments[0]
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            answer = get_args(base)[0] if get_args(base) else None
+            if isinstance(answer, type):
+                cls.answer_type = answer
 
 
 class Worker(Part):

@@ -1,7 +1,7 @@
 """Requests: reads of the store."""
 
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Generic, Literal, Self, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -35,7 +35,7 @@ class Request(Question[A]):
     routing_prefix: ClassVar[str] = names.REQUEST_KEY_PREFIX
 
 
-class PagedRequest(Request[P], Generic[P]):
+class PagedRequest(Request[P]):
     """A read that is answered page by page, each after the position `after` and with at most `limit` items."""
 
     after: int = 0
