@@ -331,11 +331,12 @@ class TestConstraints:
 
 
 class TestChanges:
+    @pytest.mark.parametrize("jobs", [3, 200])
     def test_a_push_that_arrives_twice_is_stored_once_and_answered_the_same(
-        self, desk: Desk, experiment: ExperimentRecord
+        self, desk: Desk, experiment: ExperimentRecord, jobs: int
     ) -> None:
         push = Push(
-            request_id=fresh(), experiment_name="E", jobs=[NewJob(hyperparameters={"x": i}) for i in range(3)],
+            request_id=fresh(), experiment_name="E", jobs=[NewJob(hyperparameters={"x": i}) for i in range(jobs)],
             worker=WORKER,
         )  # fmt: skip
         first = told(desk.change(push), PushAnswer)
@@ -343,7 +344,8 @@ class TestChanges:
         again = desk.change(push)
         assert again.answer == first
         assert sorted(again.tickets_awaited) == [row.pk for row in desk.rows(select(Job.pk).order_by(Job.pk))]
-        assert len(desk.rows(select(Job.pk))) == 3
+        assert len(desk.rows(select(Job.pk))) == jobs
+        assert max(len(row.answer) for row in desk.rows(select(AppliedChange.answer))) < 6000
 
     def test_ids_come_in_the_order_of_the_jobs(self, desk: Desk, experiment: ExperimentRecord) -> None:
         ids = desk.push(experiment, *(NewJob(hyperparameters={"x": place}) for place in range(600)))

@@ -19,10 +19,10 @@ from schedy.wire.changes import (
     RetryJobs,
     UpdateExperiment,
 )
-from schedy.wire.codec import decode_answer, encode
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.lifecycle.experiment_changes import ExperimentChanges, ExperimentRows, search_check
 from schedy_store.lifecycle.job_changes import JobChanges
+from schedy_store.lifecycle.kept_answers import kept_answer, kept_text
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import OF_EXPERIMENT, AppliedChange, Experiment, Job
 
@@ -46,12 +46,12 @@ class Changes:
         """
         first = self._sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
         if first is not None:
-            return self._repeated(change, decode_answer(first.encode()))
+            return self._repeated(change, kept_answer(first))
         effects = self._handlers(user)[type(change)](change)
         if effects.answer is not None:
             self._sql.execute(
                 insert(AppliedChange).values(
-                    request_id=change.request_id, at=self._now, answer=encode(_kept(effects.answer)).decode()
+                    request_id=change.request_id, at=self._now, answer=kept_text(_kept(effects.answer))
                 )
             )
         return effects

@@ -10,10 +10,10 @@ from schedy.errors import InvalidValueError
 from schedy.search.algorithms import MANUAL
 from schedy.wire.answers import ExperimentChangedAnswer, Refusal
 from schedy.wire.changes import AddExperiment, DeleteExperiment, UpdateExperiment
-from schedy.wire.codec import encode
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy_store.lifecycle.effects import Effects, SearchCheck
 from schedy_store.lifecycle.journal import Journal
+from schedy_store.lifecycle.kept_answers import kept_text
 from schedy_store.lifecycle.removals import remove_experiment
 from schedy_store.lifecycle.search_settings import Definitions, definition_columns
 from schedy_store.schema.engine import Transaction
@@ -202,5 +202,5 @@ def withdraw(transaction: Transaction, check: SearchCheck, problem: str) -> Effe
     remove_experiment(transaction, check.experiment_pk, name)
     refusal = Refusal(code="invalid", reason=problem)
     first_answer = update(AppliedChange).where(AppliedChange.request_id == check.request_id)
-    transaction.sql.execute(first_answer.values(answer=encode(refusal).decode()))
+    transaction.sql.execute(first_answer.values(answer=kept_text(refusal)))
     return Effects(refusal, queues=[("gone", name)], log=[f"{name}: the experiment was refused: {problem}"])

@@ -320,7 +320,7 @@ class Worker(Stored):
 
 
 class AppliedChange(Stored):
-    """The first answer to a change, given again when the change arrives twice."""
+    """The first answer to a change, given again when the change arrives twice; `lifecycle.kept_answers` reads it."""
 
     __tablename__ = "applied_change"
     __constraints__ = (Index("ix_applied_change_at", "at"),)
