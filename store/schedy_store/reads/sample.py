@@ -1,9 +1,8 @@
 """Jobs that stand for all that have ended, so that a drawing needs few of a million."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import and_, func, select
 
 from schedy.errors import InvalidValueError
 from schedy.search.definition import Definition, Objective, read_definition
@@ -22,6 +21,7 @@ _BEST = 200
 _FIRST = 1000
 _RUNNING = 200
 _PLACES_AT_ONCE = 500
+_PLACES = select(Job.pk, Job.ended)
 
 
 def read_sample(transaction: Transaction, request: GetSample) -> Answer:
@@ -33,13 +33,13 @@ def read_sample(transaction: Transaction, request: GetSample) -> Answer:
     pk = experiment.pk
     counts = job_counts(transaction.sql, [pk])[pk]
     ended = sum(counts.get(status, 0) for status in FINAL_STATUSES)
-    jobs: Select[*tuple[Any, ...]] = select(Job.pk, Job.ended).where(Job.experiment_pk == pk, Job.ended > 0)
     if ended <= request.limit:
-        places: dict[int, int] = {row[0]: row[1] for row in transaction.sql.execute(jobs)}
+        all_ended = _PLACES.where(Job.experiment_pk == pk, Job.ended > 0)
+        places: dict[int, int] = {row[0]: row[1] or 0 for row in transaction.sql.execute(all_ended)}
     else:
-        places = dict(_spread(transaction, pk, jobs, request.limit))
+        places = dict(_spread(transaction, pk, request.limit))
         for positions in _notable(transaction, pk, _definition(experiment.settings)):
-            places |= dict(_at(transaction, jobs, positions))
+            places |= dict(_at(transaction, positions))
     in_order = sorted(places, key=lambda position: places[position])
     running = select(Job.pk).where(Job.experiment_pk == pk, IS_RUNNING).order_by(Job.pk.desc()).limit(_RUNNING)
     return SampleAnswer(
@@ -58,9 +58,7 @@ def _definition(settings: str) -> Definition:
         return Definition()
 
 
-def _spread(
-    transaction: Transaction, experiment_pk: int, jobs: Select[*tuple[Any, ...]], limit: int
-) -> Iterator[tuple[int, int]]:
+def _spread(transaction: Transaction, experiment_pk: int, limit: int) -> Iterator[tuple[int, int]]:
     """Yield the keys and places of jobs at equal distances, the first and the last among them."""
     first, last = (  # each by a seek of its own
         transaction.sql.scalar(select(end(Job.ended)).where(Job.experiment_pk == experiment_pk, Job.ended > 0)) or 0
@@ -69,13 +67,15 @@ def _spread(
     wanted = sorted({first + round(each * (last - first) / (limit - 1)) for each in range(limit)})
     for start in range(0, len(wanted), _PLACES_AT_ONCE):
         some = wanted[start : start + _PLACES_AT_ONCE]
-        yield from ((row[0], row[1]) for row in transaction.sql.execute(jobs.where(Job.ended.in_(some))))
+        found = _PLACES.where(Job.experiment_pk == experiment_pk, Job.ended.in_(some))
+        yield from ((row[0], row[1] or 0) for row in transaction.sql.execute(found))
 
 
-def _at(transaction: Transaction, jobs: Select[*tuple[Any, ...]], positions: list[int]) -> Iterator[tuple[int, int]]:
+def _at(transaction: Transaction, positions: list[int]) -> Iterator[tuple[int, int]]:
     for start in range(0, len(positions), _PLACES_AT_ONCE):
         some = positions[start : start + _PLACES_AT_ONCE]
-        yield from ((row[0], row[1]) for row in transaction.sql.execute(jobs.where(Job.pk.in_(some))))
+        found = _PLACES.where(Job.pk.in_(some))  # no other condition, for which SQLite would take another index
+        yield from ((row[0], row[1]) for row in transaction.sql.execute(found) if row[1] is not None)
 
 
 def _notable(transaction: Transaction, experiment_pk: int, definition: Definition) -> Iterator[list[int]]:
