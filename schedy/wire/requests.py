@@ -110,8 +110,23 @@ class GetOverviews(PagedRequest[OverviewsAnswer]):
     running: bool = False
 
 
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~", "missing", "there"]
+
+
+class Condition(Part):
+    """What a field of a job must be: compared with a number or a text; ``~``: the text contains it.
+
+    A job without the field fulfils ``missing`` alone.
+    """
+
+    field: SortField
+    operator: Operator
+    number: float | None = None
+    text: str | None = Field(default=None, max_length=1000)
+
+
 class GetJobOrder(Request[JobOrderAnswer]):
-    """The positions of all jobs in the wanted order, missing values last."""
+    """The positions of the jobs that fulfil all conditions, in the wanted order, missing values last."""
 
     kind: Literal["get_job_order"] = "get_job_order"
     experiment_uid: Uid
@@ -119,6 +134,7 @@ class GetJobOrder(Request[JobOrderAnswer]):
     sort: list[SortField]
     decreasing: bool = False
     limit: int | None = None
+    where: list[Condition] = Field(default=[], max_length=20)
 
 
 class GetFields(Request[FieldsAnswer]):

@@ -7,12 +7,25 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import update
 
+from schedy.results.fields import parse_condition
 from schedy.wire.answers import ExperimentChangedAnswer
 from schedy.wire.base import Answer
 from schedy.wire.changes import AddExperiment, CancelJobs, DeleteJob, NewJob, RetryJobs, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Point
 from schedy.wire.reports import Curve, Finish
-from schedy.wire.requests import GetBest, GetCurves, GetExperiments, GetOverview, GetOverviews, GetSample, Request
+from schedy.wire.requests import (
+    GetBest,
+    GetCurves,
+    GetExperiments,
+    GetFields,
+    GetJobOrder,
+    GetJobs,
+    GetOverview,
+    GetOverviews,
+    GetSample,
+    Request,
+    SortField,
+)
 from schedy_cli.main import run
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Service
@@ -306,3 +319,47 @@ def test_the_command_shows_the_best_or_why_there_is_none(
     assert (code, len(output.splitlines())) == (0, 21)
     assert error == "These are 20 of the front; -n 1000 prints more.\n"
     assert told("P", "--args")[0] == 1
+
+
+def test_conditions_choose_jobs_by_any_field(desk: Desk) -> None:
+    experiment = desk.add()
+    desk.push(
+        experiment,
+        NewJob(hyperparameters={"lr": 0.1, "opt": "adam", "deep": True}, results={"loss": 0.5}, status="DONE"),
+        NewJob(hyperparameters={"lr": 0.01, "opt": "sgd %_"}, results={"loss": 0.25}, status="DONE"),
+        NewJob(hyperparameters={"lr": "auto", "opt": "1"}, status="CRASHED"),
+        NewJob(hyperparameters={"opt": "r\u00e9n\u00e9"}),
+    )
+    known = read(desk, GetFields(experiment_uid=experiment.uid))
+    all_jobs = read(desk, GetJobs(experiment_uid=experiment.uid)).jobs
+    places = {job.position: place for place, job in enumerate(all_jobs)}
+    for text, expected in (
+        ("lr < 0.05", [1]),
+        ("lr >= 0.01", [0, 1]),
+        ("lr = auto", [2]),
+        ("lr != 0.1", [1]),
+        ("lr missing", [3]),
+        ("lr there", [0, 1, 2]),
+        ("opt ~ %_", [1]),
+        ("opt = 'r\u00e9n\u00e9'", [3]),
+        ("opt = '1'", [2]),
+        ("opt = 1", []),
+        ("deep = true", [0]),
+        ("result.loss <= 0.25", [1]),
+        ("status = crashed", [2]),
+        ("status != DONE", [2, 3]),
+        ("quality > -1", [0, 1, 2, 3]),
+        (f"id = {all_jobs[2].job_id}", [2]),
+        ("finished_at missing", [3]),
+        ("created_at > 2020-01-01", [0, 1, 2, 3]),
+        ("worker ~ nowhere", []),
+    ):
+        condition = parse_condition(text, known)
+        for sort in ([], [SortField(source="hyperparameter", name="lr")]):
+            order = GetJobOrder(experiment_uid=experiment.uid, sort=sort, where=[condition], limit=10)
+            assert sorted(places[each] for each in read(desk, order).positions) == expected, (text, sort)
+    both = [parse_condition(text, known) for text in ("lr > 0", "opt = adam")]
+    assert len(read(desk, GetJobOrder(experiment_uid=experiment.uid, sort=[], where=both)).positions) == 1
+    for text, fault in (("quality < x", "a number"), ("created_at > soon", "a time")):
+        order = GetJobOrder(experiment_uid=experiment.uid, sort=[], where=[parse_condition(text, known)])
+        assert fault in desk.read(order).reason  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """The HTTP API of the pages: who may ask, what is answered, and changes through the broker."""
 
+import csv
 import stat
 from collections.abc import Iterator
 
@@ -70,6 +71,29 @@ def test_every_view_has_its_numbers(pages: Pages, settings: Settings) -> None:
     system = pages.get("system")
     assert (system["store"]["kind"], system["service"]["alive"]) == ("SQLite", True)
     assert settings.broker_url.partition("://")[2].partition("@")[0].partition(":")[2] not in str(system)
+
+
+def test_conditions_choose_what_is_shown_changed_and_saved(pages: Pages, db: schedy.SchedyDB) -> None:
+    def _ids(parameters: str) -> list[str]:
+        return [job["id"] for job in pages.get(f"experiments/1/jobs?{parameters}")["jobs"]]
+
+    everything = _ids("")
+    assert len(everything) == 4
+    assert _ids("where=acc+%3E+0.6") == everything[:1]
+    assert _ids("where=model+%3D+b&status=QUEUED") == _ids("status=QUEUED")
+    assert pages.get("experiments/1/jobs?limit=1&where=lr+there&count=1")["total"] == 4
+    refused = pages.ask("/api/v1/experiments/1/jobs?where=lrr+%3E+1", token=pages.tokens.watch)
+    assert (refused.status, "Did you mean 'lr'?" in refused.json["error"]["message"]) == (400, True)
+    matching = {"where": ["model = b"], "status": ["QUEUED"]}
+    conflict = pages.change("POST", "experiments/1/jobs/cancel", {**matching, "expect": 3})
+    assert (conflict.status, "1 jobs match now, not 3." in conflict.json["error"]["message"]) == (409, True)
+    assert len(pages.change("POST", "experiments/1/jobs/cancel", {**matching, "expect": 1}).json["outcomes"]) == 1
+    text = pages.ask("/api/v1/experiments/1/jobs.csv", token=pages.tokens.watch).body.decode()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["status"] for row in rows] == ["DONE", "DONE", "CRASHED", "PRUNED"]
+    assert (rows[1]["result.acc"], rows[1]["lr"]) == ("0.75", "0.075")
+    chosen = pages.ask("/api/v1/experiments/1/jobs.csv?where=acc+%3E+0.6", token=pages.tokens.watch).body.decode()
+    assert len(chosen.splitlines()) == 2
 
 
 def test_answers_that_have_not_changed_are_not_sent_again(pages: Pages) -> None:

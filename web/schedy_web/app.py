@@ -17,7 +17,7 @@ from schedy.errors import SchedyError
 from schedy.settings import Settings
 from schedy_store.schema.engine import Store
 from schedy_web.answers import KeptAnswers
-from schedy_web.api import changes, experiments, happenings, jobs, pulse, samples, system
+from schedy_web.api import changes, experiments, files, happenings, jobs, pulse, samples, system
 from schedy_web.context import Context
 from schedy_web.problems import problem, problem_of
 from schedy_web.reading import StoreReads
@@ -67,6 +67,7 @@ def api_routes() -> list[BaseRoute]:
         Route(one, changes.remove_experiment, methods=["DELETE"]),
         Route(f"{one}/best", experiments.list_best),
         Route(f"{one}/jobs", jobs.list_jobs),
+        Route(f"{one}/jobs.csv", files.send_csv),
         Route(f"{one}/jobs", changes.push_job, methods=["POST"]),
         Route(f"{one}/jobs/{{verb:str}}", changes.change_jobs, methods=["POST"]),
         Route(f"{one}/jobs/{{job}}", jobs.show_job),

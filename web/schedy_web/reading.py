@@ -2,9 +2,13 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
-from schedy.errors import NotFoundError
+from sqlalchemy import func, select
+
+from schedy.errors import NotFoundError, SchedyError, StoreError
 from schedy.results.ask import Ask
 from schedy.wire.answers import expected
 from schedy.wire.base import A
@@ -14,6 +18,13 @@ from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store, Transaction
 
 _AT_ONCE = 4
+_LONGEST_SECONDS = 2.0
+_STEPS = 20_000
+"""Steps of SQLite's machine between two looks at the clock."""
+
+
+class TooSlowError(SchedyError):
+    """A read was ended because it took too long."""
 
 
 class StoreReads:
@@ -30,9 +41,34 @@ class StoreReads:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Run statements as one read. Raises StoreError."""
-        with self._room, self.store.transaction() as transaction:
-            yield transaction
+        """Run statements as one read, for two seconds at most. Raises StoreError, and TooSlowError."""
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        try:
+            with self._room, self.store.transaction() as transaction, _ended_at(transaction, deadline):
+                yield transaction
+        except StoreError:
+            if time.monotonic() < deadline:
+                raise
+            raise TooSlowError(
+                f"This would take longer than {_LONGEST_SECONDS:g} s. Add a condition, or leave out the order."
+            ) from None
+
+
+@contextlib.contextmanager
+def _ended_at(transaction: Transaction, deadline: float) -> Iterator[None]:
+    """Have the database end a statement that goes on after the deadline."""
+    sql = transaction.sql
+    if sql.dialect.name != "sqlite":
+        milliseconds = f"{max(1, round((deadline - time.monotonic()) * 1000))}"
+        sql.execute(select(func.set_config("statement_timeout", milliseconds, True)))
+        yield
+        return
+    raw: Any = sql.connection.driver_connection
+    raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+    try:
+        yield
+    finally:
+        raw.set_progress_handler(None, 0)
 
 
 def experiment_numbered(ask: Ask, number: int) -> ExperimentRecord:

@@ -9,12 +9,13 @@ from typing import TypeVar
 
 import click
 
+from schedy.results.fields import parse_condition, parse_field
 from schedy.wire.answers import FieldsAnswer
 from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.records import ExperimentRecord, JobRecord, Standing
 from schedy.wire.requests import JOB_COLUMNS, GetFields, GetJobOrder, GetOverviews, SortField, pages
 from schedy_cli.context import reader_for, settings_of
-from schedy_cli.parsing.fields import all_fields, fields_to_read, objectives_of, parse_field
+from schedy_cli.parsing.fields import all_fields, fields_to_read, objectives_of
 from schedy_cli.parsing.option_groups import JSON_OPTION, StatusChoice, option_group
 from schedy_cli.printing.experiments import (
     READ_HEADER,
@@ -48,6 +49,7 @@ class _Selection:
     decreasing: bool
     increasing: bool
     statuses: tuple[JobStatus, ...]
+    where: tuple[str, ...]
     limit: int | None
 
 
@@ -85,6 +87,13 @@ _selection_options = option_group(
         type=StatusChoice(JOB_STATUSES),
         help="List only jobs of this status; repeatable.",
     ),
+    click.option(
+        "--where",
+        "where",
+        metavar="CONDITION",
+        multiple=True,
+        help="List only jobs with, for example, 'lr < 0.01'; repeatable, all must hold.",
+    ),
     click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Print at most N (default: all)."),
 )
 
@@ -112,8 +121,9 @@ def list_command(ctx: click.Context, name: str | None, *, layout: _Layout, selec
 
 
 def _list_experiments(reader: Reader, layout: _Layout, selection: _Selection) -> None:
-    if layout.fields or selection.sort or selection.statuses or selection.decreasing or selection.increasing:
-        raise click.UsageError("-f, -s, -d, --increasing and --status apply to jobs: name an experiment.")
+    of_jobs = selection.sort or selection.statuses or selection.decreasing or selection.increasing or selection.where
+    if layout.fields or of_jobs:
+        raise click.UsageError("-f, -s, -d, --increasing, --status and --where apply to jobs: name an experiment.")
     on_terminal = sys.stdout.isatty()
     if layout.as_json is not None:
         _print_each(_experiments(reader, selection), functools.partial(experiment_json, form=layout.as_json))
@@ -142,7 +152,7 @@ def _standings(reader: Reader, selection: _Selection) -> Iterator[Standing]:
 def _list_jobs(reader: Reader, experiment: ExperimentRecord, layout: _Layout, selection: _Selection) -> None:
     as_table = layout.as_table or bool(layout.fields)
     known = FieldsAnswer(hyperparameters=[], results=[])
-    if selection.sort or as_table:
+    if selection.sort or selection.where or as_table:
         known = reader.ask(GetFields(experiment_uid=experiment.uid))
     jobs = itertools.islice(_selected(reader, experiment, known, selection), selection.limit)
     if layout.as_json is not None:
@@ -172,7 +182,8 @@ def _selected(
     reader: Reader, experiment: ExperimentRecord, known: FieldsAnswer, selection: _Selection
 ) -> Iterator[JobRecord]:
     fields = [parse_field(word, known) for word in selection.sort]
-    if not fields and not selection.decreasing:
+    where = [parse_condition(text, known) for text in selection.where]
+    if not fields and not where and not selection.decreasing:
         return jobs_by_age(reader, experiment, statuses=selection.statuses, limit=selection.limit)
     order = reader.ask(
         GetJobOrder(
@@ -181,6 +192,7 @@ def _selected(
             sort=fields,
             decreasing=selection.decreasing or (not selection.increasing and _is_best_decreasing(experiment, fields)),
             limit=selection.limit,
+            where=where,
         )
     )
     return jobs_at(reader, experiment, order.positions)

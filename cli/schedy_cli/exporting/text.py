@@ -1,16 +1,13 @@
 """Tables as CSV and as JSON lines, both of which `schedy push --from` reads."""
 
 import csv
-import functools
 import io
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import IO, Any
+from typing import IO
 
 from schedy.results.columns import MISSING
-from schedy.values_text import format_value
+from schedy.results.csv_cells import csv_row
 from schedy_cli.exporting.table import Table
 from schedy_cli.printing.text import JsonForm, json_line
 
@@ -18,43 +15,13 @@ from schedy_cli.printing.text import JsonForm, json_line
 def write_csv(table: Table, file: IO[bytes]) -> int:
     """Write a header and the rows. Users' values are JSON or plain text, what a job does not have is empty."""
     rows = 0
-    start, stop = table.values.start, table.values.stop
-
-    def _line(row: list[Any]) -> list[Any]:
-        return [*row[:start], *map(_value_cell, row[start:stop]), *map(_field_cell, row[stop:])]
-
     with _as_text(file) as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(table.names)
         for page in table.pages():
-            writer.writerows(map(_line, page))
+            writer.writerows(csv_row(row, table.values) for row in page)
             rows += len(page)
     return rows
-
-
-def _value_cell(value: Any) -> Any:
-    kind = type(value)
-    if kind is float and math.isfinite(value):
-        return value
-    if kind is int:
-        return value
-    if kind is str:
-        return _text_cell(value)
-    return "" if value is MISSING else format_value(value)
-
-
-@functools.lru_cache(maxsize=10_000)
-def _text_cell(value: str) -> str:
-    return format_value(value)
-
-
-def _field_cell(value: Any) -> Any:
-    kind = type(value)
-    if kind is datetime:
-        return value.isoformat()
-    if kind is float and not math.isfinite(value):
-        return format_value(value)
-    return value
 
 
 def write_json_lines(table: Table, file: IO[bytes], form: JsonForm) -> int:

@@ -1,6 +1,7 @@
 """The order of an experiment's jobs by their columns and values, and the names of these values."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -16,26 +17,37 @@ from sqlalchemy import (
     select,
 )
 
-from schedy.wire.answers import FieldsAnswer, JobOrderAnswer
+from schedy.errors import InvalidValueError
+from schedy.wire.answers import FieldsAnswer, JobOrderAnswer, Refusal
 from schedy.wire.base import JOB_STATUSES, Answer
-from schedy.wire.requests import JOB_COLUMNS, GetFields, GetJobOrder, SortField
+from schedy.wire.requests import GetFields, GetJobOrder, SortField
 from schedy.wire.values import shown_name, stored_name
 from schedy_store.lifecycle.job_counts import job_counts
 from schedy_store.reads.common import DELETED, experiment_pk
+from schedy_store.reads.conditions import COLUMNS, chosen_by, holds
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.stored import aliased
 from schedy_store.schema.tables import Job, JobValue
 
-_SORT_COLUMNS = {name: Job.__table__.columns["job_id" if name == "id" else name] for name in JOB_COLUMNS}
+_FEW = 20_000
+_Conditions = Sequence[ColumnElement[bool]]
 
 
 def read_order(transaction: Transaction, request: GetJobOrder) -> Answer:
     experiment = experiment_pk(transaction, request.experiment_uid)
     if experiment is None:
         return DELETED
-    parts = _walks(experiment, request) if _walk_pays(transaction, experiment, request) else []
+    try:
+        conditions = [holds(condition) for condition in request.where]
+    except InvalidValueError as error:
+        return Refusal(code="invalid", reason=str(error))
+    chosen = chosen_by(transaction, experiment, request.where)
+    if chosen is not None:
+        conditions.insert(0, chosen)
+    walks = chosen is None and _walk_pays(transaction, experiment, request)
+    parts = _walks(experiment, request, conditions) if walks else []
     positions: list[int] = []
-    for part in parts or [_sorted(experiment, request)]:
+    for part in parts or [_sorted(experiment, request, conditions)]:
         limit = None if request.limit is None else request.limit - len(positions)
         if limit == 0:
             break
@@ -50,15 +62,17 @@ def _walk_pays(transaction: Transaction, experiment: int, request: GetJobOrder) 
     counts = job_counts(transaction.sql, [experiment])[experiment]
     jobs = sum(counts.values())
     wanted = sum(counts.get(status, 0) for status in request.statuses) if request.statuses else jobs
+    if wanted < min(jobs / 4, _FEW):  # few are soon sorted; a walk may meet them last
+        return False
     return request.limit * jobs < wanted**2  # of each `jobs / wanted` that it meets one is wanted
 
 
-def _walks(experiment: int, request: GetJobOrder) -> list[Select[*tuple[Any, ...]]]:
+def _walks(experiment: int, request: GetJobOrder, conditions: _Conditions) -> list[Select[*tuple[Any, ...]]]:
     """Return statements that give the jobs in the wanted order, one after the other; none if no index has the order."""
     [field] = request.sort
-    jobs = _jobs(experiment, request)
+    jobs = _jobs(experiment, request, conditions)
     if field.source != "column":
-        return _walks_by_value(experiment, request, field)
+        return _walks_by_value(experiment, request, field, conditions)
     if field.name == "id":
         return [jobs.order_by(_directed(Job.job_id, decreasing=request.decreasing))]
     if field.name == "status":
@@ -67,37 +81,42 @@ def _walks(experiment: int, request: GetJobOrder) -> list[Select[*tuple[Any, ...
     return []
 
 
-def _walks_by_value(experiment: int, request: GetJobOrder, field: SortField) -> list[Select[*tuple[Any, ...]]]:
+def _walks_by_value(
+    experiment: int, request: GetJobOrder, field: SortField, conditions: _Conditions
+) -> list[Select[*tuple[Any, ...]]]:
     value = aliased(JobValue)
     of_field = (value.source == field.source, value.name == stored_name(field.name))
     is_number, is_text = value.number.is_not(None), and_(value.number.is_(None), value.text.is_not(None))
     values = select(value.job_pk).where(value.experiment_pk == experiment, *of_field)
-    if request.statuses:
-        values = values.join(Job, Job.pk == value.job_pk).where(Job.status.in_(request.statuses))
+    if request.statuses or conditions:
+        values = values.join(Job, Job.pk == value.job_pk).where(*_status(request), *conditions)
     order = [_directed(key, decreasing=request.decreasing) for key in (value.number, value.text)]
     numbers, texts = (values.where(kind).order_by(*order, value.job_pk) for kind in (is_number, is_text))
     # A value in parentheses is looked up for each job; for EXISTS, PostgreSQL would read the values of all jobs first.
     of_job = select(value.job_pk).where(value.job_pk == Job.pk, *of_field, is_number | is_text).correlate(Job)
-    missing = _jobs(experiment, request).where(of_job.scalar_subquery().is_(None)).order_by(Job.pk)
+    missing = _jobs(experiment, request, conditions).where(of_job.scalar_subquery().is_(None)).order_by(Job.pk)
     return [texts, numbers, missing] if request.decreasing else [numbers, texts, missing]
 
 
-def _jobs(experiment: int, request: GetJobOrder) -> Select[*tuple[Any, ...]]:
-    jobs = select(Job.pk).where(Job.experiment_pk == experiment)
-    return jobs.where(Job.status.in_(request.statuses)) if request.statuses else jobs
+def _jobs(experiment: int, request: GetJobOrder, conditions: _Conditions) -> Select[*tuple[Any, ...]]:
+    return select(Job.pk).where(Job.experiment_pk == experiment, *_status(request), *conditions)
+
+
+def _status(request: GetJobOrder) -> _Conditions:
+    return (Job.status.in_(request.statuses),) if request.statuses else ()
 
 
 def _directed(key: SQLColumnExpression[Any], *, decreasing: bool) -> ColumnElement[Any]:
     return key.desc() if decreasing else key.asc()
 
 
-def _sorted(experiment: int, request: GetJobOrder) -> Select[*tuple[Any, ...]]:
+def _sorted(experiment: int, request: GetJobOrder, conditions: _Conditions) -> Select[*tuple[Any, ...]]:
     """Return a statement that sorts all jobs."""
-    found = _jobs(experiment, request)
+    found = _jobs(experiment, request, conditions)
     order: list[ColumnElement[Any]] = []
     for field in request.sort:
         if field.source == "column":
-            keys: list[ColumnElement[Any]] = [_SORT_COLUMNS[field.name]]
+            keys: list[ColumnElement[Any]] = [COLUMNS[field.name]]
         else:
             found, keys = _joined_value(found, field)
         order.extend(_ordered(keys, decreasing=request.decreasing))

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schedy.errors import InvalidValueError, NotFoundError
+from schedy.errors import InvalidValueError, NotFoundError, UnsafeUpdateError
 from schedy.wire.answers import JobOutcome
 from schedy.wire.changes import (
     CancelJobs,
@@ -21,12 +21,14 @@ from schedy.wire.changes import (
     UpdateExperiment,
 )
 from schedy.wire.records import ExperimentRecord
+from schedy_web.api.jobs import jobs_at, selection_with
 from schedy_web.api.parameters import number_of
 from schedy_web.context import Context, context_of
 from schedy_web.json_values import to_json
 from schedy_web.reading import experiment_numbered
 
 _JOBS_IN_A_MESSAGE = 500
+_MOST_CHANGED = 20_000
 _MOST_BODY_BYTES = 2 * 1024 * 1024
 _KINDS = {"cancel": CancelJobs, "retry": RetryJobs}
 
@@ -78,17 +80,38 @@ async def remove_experiment(request: Request) -> Response:
 async def change_jobs(request: Request) -> Response:
     """Cancel, retry or remove jobs by their ids; what happened is told of each."""
     body, verb = await body_of(request), request.path_params["verb"]
-    ids = body.get("ids")
     if verb not in (*_KINDS, "remove"):
         raise NotFoundError(f"There is no change {verb!r}: jobs are cancelled, retried or removed.")
-    if not isinstance(ids, list) or not ids or not all(isinstance(each, str) for each in ids):
-        raise InvalidValueError('Give the jobs: {"ids": ["fVKGjg", ...]}.')
 
     def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
+        ids = _ids_in(context, experiment, body)
         outcomes = [each for chunk in _chunks(ids) for each in _changed_jobs(context, experiment, verb, chunk)]
         return {"outcomes": [{"id": o.job_id, "changed": o.changed, "detail": o.detail} for o in outcomes]}
 
     return await _changed(request, _change)
+
+
+def _ids_in(context: Context, experiment: ExperimentRecord, body: dict[str, Any]) -> list[str]:
+    """Return the ids that a change names, or those of all jobs that match. Raises UnsafeUpdateError if they differ."""
+    ids, expected = body.get("ids"), body.get("expect")
+    if _are_texts(ids) and ids:
+        return list(ids)
+    where, statuses = body.get("where", []), body.get("status", [])
+    if ids is not None or not isinstance(expected, int) or not _are_texts(where) or not _are_texts(statuses):
+        raise InvalidValueError(
+            'Give the jobs: {"ids": ["fVKGjg", ...]}, or {"where": ["lr > 1", ...], "expect": 12} for all that match.'
+        )
+    selection = selection_with(context.reads.ask, experiment, where=where, statuses=statuses, sort="created_at")
+    positions = selection.positions(context.reads.ask, experiment, _MOST_CHANGED + 1)
+    if len(positions) > _MOST_CHANGED:
+        raise InvalidValueError(f"At most {_MOST_CHANGED} jobs are changed at once: add a condition.")
+    if len(positions) != expected:
+        raise UnsafeUpdateError(f"{len(positions)} jobs match now, not {expected}. Nothing was changed.")
+    return [job.job_id for job in jobs_at(context.reads.ask, experiment, positions)]
+
+
+def _are_texts(given: Any) -> bool:
+    return isinstance(given, list) and all(isinstance(each, str) for each in given)
 
 
 def _chunks(ids: list[str]) -> Iterator[list[str]]:

@@ -2,6 +2,8 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -9,11 +11,12 @@ from starlette.responses import Response
 
 from schedy.errors import InvalidValueError
 from schedy.results.ask import Ask
+from schedy.results.fields import parse_condition, parse_field
 from schedy.search.definition import definition_or_empty
-from schedy.wire.base import JOB_STATUSES
+from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.records import ExperimentRecord, JobRecord
 from schedy.wire.requests import (
-    JOB_COLUMNS,
+    Condition,
     GetFields,
     GetHistory,
     GetJobOrder,
@@ -29,66 +32,103 @@ from schedy_web.shapes import event_shape, job_shape
 
 _PAGE = 50
 _MOST_CRASHES = 5000
+_MOST_COUNTED = 20_001
 
 
 def list_jobs(request: Request) -> Response:
-    """Answer with a page of jobs in the order of a field."""
+    """Answer with a page of the jobs that fulfil all conditions, in the order of a field."""
     context = context_of(request)
     start, limit = integer(request, "after", 0, most=10**6), integer(request, "limit", _PAGE, most=500)
-    statuses = [word for word in words(request, "status") if word in JOB_STATUSES]
+    counts = request.query_params.get("count") == "1"
 
     def _make() -> dict[str, Any]:
         ask = context.reads.ask
         experiment = experiment_numbered(ask, number_of(request))
-        sort, decreasing = _order(ask, experiment, request.query_params.get("sort", ""))
-        order = ask(
-            GetJobOrder(
-                experiment_uid=experiment.uid,
-                statuses=statuses,
-                sort=sort,
-                decreasing=decreasing,
-                limit=start + limit + 1,
-            )
-        )
-        page = order.positions[start : start + limit]
-        jobs = jobs_at(ask, experiment, page)
-        total = sum(experiment.job_counts.get(status, 0) for status in statuses or JOB_STATUSES)
-        more = len(order.positions) > start + limit
+        selection = selection_of(request, ask, experiment)
+        found = selection.positions(ask, experiment, start + limit + 1)
+        jobs = jobs_at(ask, experiment, found[start : start + limit])
+        more = len(found) > start + limit
+        total = selection.total(experiment) if more else len(found)
+        if total is None and counts:
+            total = len(selection.positions(ask, experiment, _MOST_COUNTED))
         return {
             "jobs": [job_shape(job) for job in jobs],
             "next": str(start + limit) if more else None,
             "total": total,
-            "complete": True,
         }
 
     return context.answer(request, _make)
 
 
-def _order(ask: Ask, experiment: ExperimentRecord, word: str) -> tuple[list[SortField], bool]:
-    """Return the fields to sort by; without a word the objective, the best first, or else the newest first."""
-    objective = definition_or_empty(experiment.settings).objective
-    if not word and objective is not None:
-        return [SortField(source="result", name=objective.result)], objective.direction == "maximize"
-    name = word.removeprefix("-") or "created_at"
-    decreasing = word.startswith("-") or not word
-    return [field_of(ask, experiment, name)], decreasing
+@dataclass(frozen=True)
+class Selection:
+    """The jobs that a request asks for, and their order. Without fields: the best first, then the newest."""
+
+    statuses: list[JobStatus]
+    where: list[Condition]
+    sort: list[SortField]
+    decreasing: bool
+
+    def total(self, experiment: ExperimentRecord) -> int | None:
+        """Return the number of jobs if it is known without counting."""
+        if self.where:
+            return None
+        return sum(experiment.job_counts.get(status, 0) for status in self.statuses or JOB_STATUSES)
+
+    def positions(self, ask: Ask, experiment: ExperimentRecord, limit: int) -> list[int]:
+        """Return the positions of the first jobs."""
+        wanted = GetJobOrder(
+            experiment_uid=experiment.uid,
+            statuses=self.statuses,
+            sort=self.sort,
+            decreasing=self.decreasing or not self.sort,
+            limit=limit,
+            where=self.where,
+        )
+        objective = definition_or_empty(experiment.settings).objective
+        if self.sort or objective is None or (self.statuses and "DONE" not in self.statuses):
+            return ask(wanted).positions
+        best = {
+            "statuses": ["DONE"],
+            "sort": [SortField(source="result", name=objective.result)],
+            "decreasing": objective.direction == "maximize",
+        }
+        found = ask(wanted.model_copy(update=best)).positions
+        others = [status for status in self.statuses or JOB_STATUSES if status != "DONE"]
+        if others and len(found) < limit:
+            found += ask(wanted.model_copy(update={"statuses": others, "limit": limit - len(found)})).positions
+        return found
 
 
-def field_of(ask: Ask, experiment: ExperimentRecord, word: str) -> SortField:
-    """Return the field of that name. Raises InvalidValueError if no job has it."""
+def selection_of(request: Request, ask: Ask, experiment: ExperimentRecord) -> Selection:
+    """Return what the parameters of an address select. Raises InvalidValueError naming the word at fault."""
+    query = request.query_params
+    return selection_with(
+        ask,
+        experiment,
+        where=query.getlist("where"),
+        statuses=words(request, "status"),
+        sort=query.get("sort", ""),
+    )
+
+
+def selection_with(
+    ask: Ask, experiment: ExperimentRecord, *, where: Sequence[str], statuses: Sequence[str], sort: str
+) -> Selection:
+    """Return a selection, from words as users write them. Raises InvalidValueError naming the word at fault."""
     known = ask(GetFields(experiment_uid=experiment.uid))
-    source, _, name = word.partition(".")
-    if source == "hyperparameter" and name in known.hyperparameters:
-        return SortField(source="hyperparameter", name=name)
-    if source == "result" and name in known.results:
-        return SortField(source="result", name=name)
-    if word in JOB_COLUMNS:
-        return SortField(source="column", name=word)
-    if word in known.results:
-        return SortField(source="result", name=word)
-    if word in known.hyperparameters:
-        return SortField(source="hyperparameter", name=word)
-    raise InvalidValueError(f"No job has a field {word!r}.")
+    for objective in definition_or_empty(experiment.settings).objectives:
+        if objective.result not in known.results:
+            known.results.append(objective.result)
+    wrong = [status for status in statuses if status not in JOB_STATUSES]
+    if wrong:
+        raise InvalidValueError(f"{wrong[0]!r} is no status: {', '.join(JOB_STATUSES)}.")
+    return Selection(
+        statuses=[status for status in JOB_STATUSES if status in statuses],
+        where=[parse_condition(text, known) for text in where],
+        sort=[parse_field(sort.removeprefix("-"), known)] if sort else [],
+        decreasing=sort.startswith("-"),
+    )
 
 
 def jobs_at(ask: Ask, experiment: ExperimentRecord, positions: list[int]) -> list[JobRecord]:

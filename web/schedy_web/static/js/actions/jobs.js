@@ -11,6 +11,7 @@ import { make, useWork } from "./change.js";
 
 const ASK_FROM = 10;
 const TYPE_FROM = 100;
+const MOST_CHANGED = 20000;
 const WORDS = { cancel: "cancelled", retry: "queued again", remove: "removed" };
 
 function tell(verb, outcomes) {
@@ -29,24 +30,34 @@ function Ask({ verb, number, run, close, isBusy }) {
     <div class="row"><button type="button" class=${verb === "remove" ? "danger" : "main"} disabled=${isBusy || (mustType && text !== String(number))} onClick=${run}>${verb}</button></div><//>`;
 }
 
-export function JobActions({ experiment, ids, clear = () => {} }) {
+/** What a change is about: the selected jobs, or all that match the conditions of the view. */
+function subjectOf(ids, query, total) {
+  if (ids.length) return { number: ids.length, text: `${count(ids.length)} selected`, body: { ids } };
+  const [where, status] = [query.getAll("where"), query.getAll("status")];
+  if (!total || total > MOST_CHANGED || !(where.length || status.length)) return { number: 0, text: "none selected", body: null };
+  return { number: total, text: `all ${count(total)} that match`, body: { where, status, expect: total } };
+}
+
+export function JobActions({ experiment, ids, query, total = 0, clear = () => {} }) {
   const { data: beat } = usePulse();
   const [isBusy, run] = useWork();
   const [asked, setAsked] = useState(null);
+  const { number, text, body } = subjectOf(ids, query, total);
   const compare = () => ids.length > 1 && go(`${experimentAddress(experiment)}/compare?ids=${ids.slice(0, 20).join(",")}`);
   useKeys({ c: compare });
   const change = (verb) => run(async () => {
-    const answer = await make("POST", `experiments/${experiment.number}/jobs/${verb}`, { ids });
+    const answer = await make("POST", `experiments/${experiment.number}/jobs/${verb}`, body);
     if (answer.outcomes) tell(verb, answer.outcomes);
     setAsked(null);
     clear();
   });
-  const press = (verb) => (verb === "remove" || ids.length >= ASK_FROM ? setAsked(verb) : change(verb));
-  const none = !ids.length;
-  const button = (verb, text, className = "") => html`<button type="button" class=${`small ${className}`} disabled=${none || isBusy} title=${`schedy ${verb === "remove" ? "rm" : verb} ${experiment.name} JOB...`} onClick=${() => press(verb)}>${text}</button>`;
-  return html`<div class="row actions"><span class="faint">${none ? "none selected" : `${count(ids.length)} selected`}</span>
+  const press = (verb) => (verb === "remove" || number >= ASK_FROM ? setAsked(verb) : change(verb));
+  const button = (verb, label, className = "") => html`<button type="button" class=${`small ${className}`} disabled=${!number || isBusy}
+    title=${`schedy ${verb === "remove" ? "rm" : verb} ${experiment.name} JOB...`} onClick=${() => press(verb)}>${label}</button>`;
+  return html`<div class="row actions"><span class="faint">${text}</span>
     <button type="button" class="small" disabled=${ids.length < 2} onClick=${compare}>Compare</button>
     ${beat?.operate ? html`${button("cancel", "Cancel")}${button("retry", "Retry")}${button("remove", "Remove", "danger")}` : null}
-    ${none ? null : html`<${CopyButton} text=${`schedy cancel ${quoted(experiment.name)} ${ids.join(" ")}`} label="copy cancel" /><button type="button" class="small" onClick=${clear}>Select none</button>`}
-    ${asked ? html`<${Ask} verb=${asked} number=${ids.length} isBusy=${isBusy} run=${() => change(asked)} close=${() => setAsked(null)} />` : null}</div>`;
+    ${ids.length ? html`<${CopyButton} text=${`schedy cancel ${quoted(experiment.name)} ${ids.join(" ")}`} label="copy cancel" />
+      <button type="button" class="small" onClick=${clear}>Select none</button>` : null}
+    ${asked ? html`<${Ask} verb=${asked} number=${number} isBusy=${isBusy} run=${() => change(asked)} close=${() => setAsked(null)} />` : null}</div>`;
 }

@@ -1,5 +1,6 @@
 /** The table of jobs: filter, sort, columns, selection. Rows do not move by themselves. */
 import { Link, go, jobAddress, setQuery } from "../address.js";
+import { prefix } from "../api.js";
 import { count, quoted } from "../format.js";
 import { useAnswer, usePulse, useRemembered } from "../hooks.js";
 import { useKeys } from "../keys.js";
@@ -10,6 +11,8 @@ import { JobActions } from "../actions/jobs.js";
 import { allColumns, defaultColumns } from "./columns.js";
 import { ColumnChooser } from "./chooser.js";
 import { Filters } from "./filters.js";
+
+const MOST_COUNTED = 20000;
 
 /**
  * The rows that are shown: those of the first answer of an address, with the cells of the latest one.
@@ -87,7 +90,19 @@ function addressOf(experiment, query) {
   for (const name of ["where", "status"]) query.getAll(name).forEach((each) => asked.append(name, each));
   if (query.get("sort")) asked.set("sort", query.get("sort"));
   if (query.get("page")) asked.set("after", query.get("page"));
+  if (query.getAll("where").length) asked.set("count", "1");
   return `experiments/${experiment.number}/jobs?${asked}`;
+}
+
+function totalText(total) {
+  return total === null || total === undefined ? "many" : total > MOST_COUNTED ? `more than ${count(MOST_COUNTED)}` : count(total);
+}
+
+/** The address of the same jobs as a file. */
+function fileAddress(experiment, query) {
+  const asked = new URLSearchParams();
+  for (const name of ["where", "status"]) query.getAll(name).forEach((each) => asked.append(name, each));
+  return `${prefix}/api/v1/experiments/${experiment.number}/jobs.csv?${asked}`;
 }
 
 function sameCommand(experiment, query) {
@@ -127,7 +142,7 @@ export function Jobs({ experiment, query, order }) {
       <span class="grow"></span><${ColumnChooser} experiment=${experiment} columns=${columns} choose=${choose} />
       <${Command} text=${sameCommand(experiment, query)} /></div>
     ${answer.error ? html`<${Notice} kind="error">${answer.error.message}<//>` : null}
-    ${beat?.operate || selection.chosen.size ? html`<${JobActions} experiment=${experiment} ids=${[...selection.chosen]} query=${query} clear=${() => selection.set([])} />` : null}
+    ${beat?.operate || selection.chosen.size ? html`<${JobActions} experiment=${experiment} ids=${[...selection.chosen]} query=${query} total=${answer.data?.total} clear=${() => selection.set([])} />` : null}
     ${waiting ? html`<${Notice}>The order has changed meanwhile. <button type="button" class="small" onClick=${show}>show</button><//>` : null}
     ${answer.data ? html`<div class="scroll" tabindex="0"><table aria-label="Jobs" aria-busy=${answer.stale}><thead><tr>
         <th scope="col"><input type="checkbox" aria-label="Select all of the page" checked=${rows.length > 0 && rows.every((row) => selection.chosen.has(row.id))}
@@ -136,7 +151,8 @@ export function Jobs({ experiment, query, order }) {
       <tbody>${rows.map((job, place) => html`<${Row} key=${job.id} job=${job} columns=${columns} experiment=${experiment} isChosen=${selection.chosen.has(job.id)}
         isCursor=${place === cursor} toggle=${selection.toggle} />`)}</tbody></table></div>
       ${rows.length ? null : html`<${Nothing} experiment=${experiment} query=${query} />`}
-      <div class="row end"><span class="faint grow">${answer.data.complete === false ? `${rows.length} of those looked at match; narrow the conditions` : `${rows.length} of ${count(answer.data.total ?? rows.length)}`}</span>
+      <div class="row end"><span class="faint grow">${`${rows.length} of ${totalText(answer.data.total)}`}</span>
+        <a href=${fileAddress(experiment, query)} download>CSV</a>
         ${query.get("page") ? html`<button type="button" onClick=${() => setQuery({ page: null })}>first</button>` : null}
         ${answer.data.next ? html`<button type="button" onClick=${() => setQuery({ page: answer.data.next }, { replace: false })}>next 50</button>` : null}</div>`
       : html`<${Pending} answer=${answer} />`}<//>`;
