@@ -20,6 +20,8 @@ from schedy.wire.requests import (
     SortField,
 )
 from schedy_store.lifecycle.leases import Leases
+from schedy_store.lifecycle.removals import RemovedRows
+from schedy_store.lifecycle.retention import Retention
 from schedy_store.lifecycle.tickets import TicketDispatcher
 from schedy_store.reads import answer_request
 from schedy_store.reads.given_back import given_back_often
@@ -72,6 +74,11 @@ def test_no_read_and_no_timer_looks_at_all_jobs(desk: Desk) -> None:
         leases = Leases(transaction, lease_seconds=30)
         leases.expire(10)
         leases.stop_overdue(10)
+        tickets.withdraw(transaction, experiment.position)
+        removed = RemovedRows(experiment.position, experiment.name)
+        for sweep in (*Retention(events_days=1, curves_days=1, outputs_days=1).sweeps(transaction), removed):
+            while sweep.piece(transaction):
+                pass
     assert len(plans) > unsorted + len(reads)
     dialect = desk.store.engine.dialect.name
     assert [plan for plan in plans if re.search(_SCAN[dialect], plan)] == []
@@ -95,7 +102,7 @@ def _plans(sql: Connection) -> Iterator[list[str]]:
     is_sqlite = sql.dialect.name == "sqlite"
 
     def _explain(_sql: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if many or not statement.startswith(("SELECT", "WITH", "UPDATE")):
+        if many or not statement.startswith(("SELECT", "WITH", "UPDATE", "DELETE")):
             return
         cursor.execute(f"{'EXPLAIN QUERY PLAN' if is_sqlite else 'EXPLAIN'} {statement}", parameters)
         plans.append("\n".join([statement, *(str(row[-1]) for row in cursor.fetchall())]))

@@ -10,6 +10,8 @@ from schedy_store.lifecycle.pieces import Deletion
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import CurvePoint, Event, Experiment, Job, Removal
 
+_REMOVED = select(Removal.experiment_pk, Removal.name).order_by(Removal.at)
+
 
 def remove_experiment(transaction: Transaction, pk: int, name: str) -> None:
     """Remove an experiment; its jobs and events are left to `RemovedRows`."""
@@ -19,8 +21,7 @@ def remove_experiment(transaction: Transaction, pk: int, name: str) -> None:
 
 def removed_experiments(transaction: Transaction) -> dict[int, str]:
     """Return the keys and names of removed experiments that have left rows."""
-    found = transaction.sql.execute(select(Removal.experiment_pk, Removal.name).order_by(Removal.at))
-    return {row.experiment_pk: row.name for row in found}
+    return {row.experiment_pk: row.name for row in transaction.sql.execute(_REMOVED)}
 
 
 class RemovedRows:
@@ -55,4 +56,6 @@ class RemovedRows:
         self._last.took(seconds)
 
     def summary(self) -> str:
+        if not self._jobs.deleted:
+            return ""
         return f"{self._name}: deleted {self._jobs.deleted:,} jobs of the removed experiment; none is left"

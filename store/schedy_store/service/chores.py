@@ -14,10 +14,11 @@ from schedy_store.schema.engine import Transaction
 _log = logging.getLogger(__name__)
 
 _SWEPT_EACH_SECONDS = 3600.0
+_REST_WHILE_BUSY = 4
 
 
 class Chores:
-    """Does one piece after the other, and rests as long as each took. Lives in the service thread.
+    """Does one piece after the other, and rests in between. Lives in the service thread.
 
     What there is to do is in the store. A piece that fails is no matter: all is looked up again.
     """
@@ -45,8 +46,11 @@ class Chores:
         """Return the time until the next piece is due, at most `most`."""
         return max(0.0, min(most, self._next_piece - time.monotonic())) if self._left else most
 
-    def work(self, transaction: Callable[[], AbstractContextManager[Transaction]]) -> None:
-        """Do a piece in a transaction of its own, if one is due."""
+    def work(self, transaction: Callable[[], AbstractContextManager[Transaction]], *, is_busy: bool = False) -> None:
+        """Do a piece in a transaction of its own, if one is due.
+
+        Afterwards it rests as long as that took; while messages arrive, four times as long.
+        """
         if not self._left or time.monotonic() < self._next_piece:
             return
         sweep, began = self._left[0], time.monotonic()
@@ -58,7 +62,7 @@ class Chores:
             raise
         seconds = time.monotonic() - began
         sweep.took(seconds)
-        self._next_piece = time.monotonic() + seconds
+        self._next_piece = time.monotonic() + seconds * (_REST_WHILE_BUSY if is_busy else 1)
         if not more:
             del self._left[0]
             if line := sweep.summary():

@@ -162,7 +162,7 @@ class ResultsService:
                     batches.handle(arrivals)
                     self._stop_complaining()
                 if applier.is_active:
-                    self._chores.work(applier.transaction)
+                    self._chores.work(applier.transaction, is_busy=bool(arrivals.deliveries))
             applier.leave()
         finally:
             self._searches.end()
