@@ -12,6 +12,8 @@ from schedy.worker.call_table import Call, CallTable
 from schedy.worker.calls import Calls
 from schedy.worker.heartbeats import Heartbeats
 from schedy.worker.holds import Presence
+from schedy.worker.leases import Leases
+from schedy.worker.taker import Taker, Taking
 from schedy.worker.tickets import TicketChannels
 from schedy.worker.worker_name import this_worker
 
@@ -31,6 +33,9 @@ def entries(calls: Calls) -> dict[str, Callable[[], object]]:
     call = Call(Outgoing("", "", b"", "", "id"), False, None)
     heartbeats = Heartbeats(calls, Presence(this_worker()), lease_seconds=1.0)
     channels = TicketChannels(calls.connection, consumer_tag="test")
+    leases = Leases(calls, this_worker(), lease_seconds=1.0)
+    taking = Taking(calls, leases, channels, this_worker(), load_settings(environment={}))
+    taker = Taker(taking, experiment_name="E", experiment_uid="a" * 32, prefetch=1, stays=True)
     return {
         "CallTable.submit": lambda: table.submit(call),
         "CallTable.forget": lambda: table.forget(call),
@@ -41,6 +46,10 @@ def entries(calls: Calls) -> dict[str, Callable[[], object]]:
         "TicketChannels.connected": channels.connected,
         "TicketChannels.lost": lambda: channels.lost(BrokerError("lost")),
         "TicketChannels.ended": channels.ended,
+        "TicketChannels.stop": channels.stop,
+        "TicketChannels.end": channels.end,
+        "Taker.go_on": taker.go_on,
+        "Taker.end": taker.end,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import schedy
 from schedy.errors import UnhealthyWorkerError
+from schedy.working import JobSource
 from schedy_cli.running.programs import Programs
 from schedy_cli.running.trials import Stopping, TrialEnd, Trials, give_back
 
@@ -149,9 +150,9 @@ class Worker:
     def _work(self, slot: int) -> None:
         reason: BaseException | None = None
         try:
-            experiment = self._experiments()
-            while not self._stopping.soon:
-                self._run(experiment.next_job(timeout=self._timeout), slot)
+            with contextlib.closing(JobSource(self._experiments(), schedy.Job, stays=True)) as source:
+                while not self._stopping.soon:
+                    self._run(source.next(self._timeout), slot)
         except (Exception, UnhealthyWorkerError) as error:
             reason = error
         self._events.put(SlotEnd(None if self._stopping.soon else reason))
