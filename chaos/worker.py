@@ -55,7 +55,10 @@ class Worker:
                     self._run(job)
 
     def _loop(self, experiment: schedy.Experiment) -> None:
-        """Take a few jobs in a loop, which holds some that it does not begin."""
+        """Take a few jobs in a loop, which holds some that it does not begin.
+
+        It may claim a job any time ahead, so all of them are asked for when it begins.
+        """
         left = self._random.choice(_JOBS_OF_A_LOOP)
         timeout, prefetch = self._random.choice(_TIMEOUTS), self._random.choice(_PREFETCHES)
         self._history.write("claim", "invoked", experiment=experiment.name)
@@ -65,7 +68,6 @@ class Worker:
                 left -= 1
                 if not left or self._stop_file.exists():
                     break
-                self._history.write("claim", "invoked", experiment=experiment.name)
             else:
                 self._history.write("claim", "raised", error="NoJobError")
         except schedy.SchedyError as error:

@@ -55,7 +55,7 @@ with experiment.next_job() as job:  # so that the main thread handles signals
 thread = threading.Thread(target=experiment.next_job, args=(None,))
 thread.start()
 try:
-    while not any("worker/tickets.py" in frame.filename for frame in stack_of(thread)): threading.Event().wait(0.2)
+    while not any("worker/pulling.py" in frame.filename for frame in stack_of(thread)): threading.Event().wait(0.2)
     print("waits", flush=True)
     while not threading.Event().wait(0.2): pass
 finally:
