@@ -1,12 +1,18 @@
 """An experiment that is removed, and another that is added under its name, while workers hold the first."""
 
+import contextlib
+import logging
 import threading
 
 import pika
 import pytest
+from sqlalchemy import select
 
 import schedy
 from schedy import Job, NoJobError, random
+from schedy.settings import Settings
+from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Job as StoredJob
 from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -22,9 +28,10 @@ def test_a_worker_hears_that_its_experiment_was_removed(db: schedy.SchedyDB, exp
 
 
 def test_a_worker_goes_on_with_the_experiment_that_is_added_under_the_name(
-    db: schedy.SchedyDB, experiment: schedy.ManualSearch, caplog: pytest.LogCaptureFixture
+    db: schedy.SchedyDB, experiment: schedy.ManualSearch, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As the tutorial's worker does, which keeps its experiment for ever."""
+    caplog.set_level(logging.INFO)
     old = experiment.add_job({"x": 1})
     db.get_experiment("MinimizeManual").delete()
     again = schedy.ManualSearch("MinimizeManual")
@@ -38,6 +45,11 @@ def test_a_worker_goes_on_with_the_experiment_that_is_added_under_the_name(
     assert "MinimizeManual was removed and added again; going on with the new one." in caplog.text
     with pytest.raises(NoJobError, match=r"^No job left for experiment MinimizeManual\.$"):
         experiment.next_job()
+    said = "MinimizeManual: deleted 1 jobs of the removed experiment; none is left"
+    wait_until(lambda: said in caplog.text, what="the service to delete what the first one has left")
+    with contextlib.closing(Store.open(settings.effective_store_url, read_only=True)) as store:
+        with store.transaction() as transaction:
+            assert transaction.sql.scalars(select(StoredJob.job_id)).all() == [job.job_id]
     with pytest.raises(schedy.UnsafeUpdateError, match="no such job"):
         old.cancel()  # it was removed with the first one
 
