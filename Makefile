@@ -48,7 +48,7 @@ venv: .venv/installed-dev  ## .venv with Schedy and the development tools
 .venv/installed: pyproject.toml
 	@echo "Preparing .venv ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[web]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed

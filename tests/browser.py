@@ -13,14 +13,19 @@ from tests.web_server import Pages
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start the browser."""
+def program() -> str:
+    """Return the browser's program."""
     found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if found is None:
         missing_server("Chromium")
+    return str(found)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found)
+        browser = playwright.chromium.launch(executable_path=program())
         yield browser
         browser.close()
 

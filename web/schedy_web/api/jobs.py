@@ -1,6 +1,7 @@
 """Jobs: a page of them, one with all that is known of it, its output, and errors by their text."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from schedy_web.shapes import event_shape, job_shape
 _PAGE = 50
 _MOST_CRASHES = 5000
 _MOST_COUNTED = 20_001
+_NUMBER = re.compile(r"(?<![A-Za-z_])-?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 def list_jobs(request: Request) -> Response:
@@ -215,4 +217,5 @@ def list_errors(request: Request) -> Response:
 
 
 def _first_line(job: JobRecord) -> str:
-    return ((job.error or "no error was reported").splitlines() or [""])[0][:200]
+    """Return the first line of an error, with # for numbers, so that errors of one kind are one."""
+    return _NUMBER.sub("#", ((job.error or "no error was reported").splitlines() or [""])[0][:200])

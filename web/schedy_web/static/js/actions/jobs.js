@@ -38,7 +38,7 @@ function subjectOf(ids, query, total) {
   return { number: total, text: `all ${count(total)} that match`, body: { where, status, expect: total } };
 }
 
-export function JobActions({ experiment, ids, query, total = 0, clear = () => {} }) {
+export function JobActions({ experiment, ids, query, total = 0, clear = null }) {
   const { data: beat } = usePulse();
   const [isBusy, run] = useWork();
   const [asked, setAsked] = useState(null);
@@ -49,15 +49,15 @@ export function JobActions({ experiment, ids, query, total = 0, clear = () => {}
     const answer = await make("POST", `experiments/${experiment.number}/jobs/${verb}`, body);
     if (answer.outcomes) tell(verb, answer.outcomes);
     setAsked(null);
-    clear();
+    clear?.();
   });
   const press = (verb) => (verb === "remove" || number >= ASK_FROM ? setAsked(verb) : change(verb));
   const button = (verb, label, className = "") => html`<button type="button" class=${`small ${className}`} disabled=${!number || isBusy}
     title=${`schedy ${verb === "remove" ? "rm" : verb} ${experiment.name} JOB...`} onClick=${() => press(verb)}>${label}</button>`;
-  return html`<div class="row actions"><span class="faint">${text}</span>
-    <button type="button" class="small" disabled=${ids.length < 2} onClick=${compare}>Compare</button>
+  return html`<div class="row actions">${clear ? html`<span class="faint">${text}</span>
+      <button type="button" class="small" disabled=${ids.length < 2} onClick=${compare}>Compare</button>` : null}
     ${beat?.operate ? html`${button("cancel", "Cancel")}${button("retry", "Retry")}${button("remove", "Remove", "danger")}` : null}
-    ${ids.length ? html`<${CopyButton} text=${`schedy cancel ${quoted(experiment.name)} ${ids.join(" ")}`} label="copy cancel" />
+    ${ids.length && clear ? html`<${CopyButton} text=${`schedy cancel ${quoted(experiment.name)} ${ids.join(" ")}`} label="copy cancel" />
       <button type="button" class="small" onClick=${clear}>Select none</button>` : null}
     ${asked ? html`<${Ask} verb=${asked} number=${number} isBusy=${isBusy} run=${() => change(asked)} close=${() => setAsked(null)} />` : null}</div>`;
 }

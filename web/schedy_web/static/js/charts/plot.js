@@ -24,16 +24,24 @@ function numbers(_plot, splits) {
   return splits.map((each) => (each === null ? null : value(each, 4)));
 }
 
-function optionsOf({ series, xLabel, yLabel, xTime, xLog, yLog, yRange, height }, width, draw) {
+/** The x axis of texts: one split for each, with its text. */
+function namesAxis(names) {
+  const short = (text) => (text.length > 12 ? `${text.slice(0, 11)}…` : text);
+  return { splits: () => names.map((_name, place) => place), values: () => names.map(short) };
+}
+
+function optionsOf({ series, xLabel, yLabel, xTime, xLog, xNames, yLog, yRange, height }, width, draw) {
+  const xAxis = xNames ? namesAxis(xNames) : xTime ? {} : { values: numbers };
+  const xRange = xNames ? { range: (_plot, low, high) => (draw.zoomed ? [low, high] : [-0.5, xNames.length - 0.5]) } : {};
   return {
     width, height,
     legend: { show: false },
     cursor: { drag: { x: true, y: true, uni: 20 }, points: { show: false }, y: false, x: false },
     scales: {
-      x: { time: Boolean(xTime), ...(xLog ? { distr: 3 } : {}) },
+      x: { time: Boolean(xTime), ...(xLog ? { distr: 3 } : {}), ...xRange },
       y: { ...(yLog ? { distr: 3 } : {}), ...(yRange ? { range: (_plot, low, high) => (draw.zoomed ? [low, high] : yRange) } : {}) },
     },
-    axes: [axisOf(xLabel, { size: 34, ...(xTime ? {} : { values: numbers }) }), axisOf(yLabel, { size: 58, values: numbers })],
+    axes: [axisOf(xLabel, { size: 34, ...xAxis }), axisOf(yLabel, { size: 58, values: numbers })],
     series: [{}, ...series.map(seriesOf)],
     hooks: { draw: [draw], setSelect: [(plot) => { draw.zoomed = plot.select.width > 0 || draw.zoomed; }] },
   };
@@ -104,7 +112,7 @@ export function Plot(props) {
   latest.current = { ids, crashes };
   const theme = matchMedia("(prefers-color-scheme: dark)").matches + (document.documentElement.dataset.theme || "");
   const form = JSON.stringify([series.map(({ label, kind, colour: name }) => [label, kind, name]), props.xLabel, props.yLabel, props.xTime,
-    props.xLog, props.yLog, props.yRange, height, theme]);
+    props.xLog, props.xNames, props.yLog, props.yRange, height, theme]);
   useEffect(() => {
     if (!width) return undefined;
     const draw = (drawn) => {

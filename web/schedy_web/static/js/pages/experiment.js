@@ -1,6 +1,7 @@
 /** One experiment: does it run, how far is it, what is best, what goes wrong; charts and jobs. */
 import { Link, jobAddress, setQuery } from "../address.js";
 import { Curves } from "../charts/curves.js";
+import { hintsOf } from "../charts/hints.js";
 import { History } from "../charts/history.js";
 import { Importance, useImportances } from "../charts/importance.js";
 import { Parallel } from "../charts/parallel.js";
@@ -58,7 +59,7 @@ function Charts({ experiment, query, pick }) {
   if (!sample.data.of) return null;
   const shared = { experiment, sample: sample.data, query, pick, found };
   const several = experiment.objectives.length > 1;
-  return html`<div class="grid">
+  return html`${hintsOf(experiment, sample.data).map((hint) => html`<${Notice} key=${hint}>${hint}<//>`)}<div class="grid">
     ${several ? html`<${Pareto} ...${shared} className="w8" />` : html`<${History} ...${shared} className="w8" />`}
     <${Importance} ...${shared} className="w4" choose=${(name) => setQuery({ slice: name })} />
     <${Parallel} ...${shared} className="w12" />

@@ -39,7 +39,7 @@ function Output({ output, experiment, id }) {
   if (!output || (!output.text && !output.traceback)) return null;
   return html`<${Panel} className="w12" title=${`Output of attempt ${output.attempt}`} actions=${html`${output.path ? html`<code>${output.path}</code>` : null}
       <${Command} text=${`schedy output ${quoted(experiment.name)} ${id}`} />`}>
-    ${output.traceback ? html`<h2>Traceback</h2><pre class="output CRASHED" tabindex="0">${output.traceback}</pre>` : null}
+    ${output.traceback && !output.text.includes(output.traceback.trim()) ? html`<h2>Traceback</h2><pre class="output CRASHED" tabindex="0">${output.traceback}</pre>` : null}
     ${output.text ? html`<pre class="output" tabindex="0">${output.text}</pre>` : null}<//>`;
 }
 
