@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
 from schedy.settings import Settings
-from schedy.wire.requests import GetExperiments, pages
 from schedy.worker.session import Session
+from schedy_store.schema.tables import Experiment
 from schedy_web.answers import Body, KeptAnswers
 from schedy_web.json_values import to_json
 from schedy_web.reading import StoreReads
@@ -48,8 +49,8 @@ class Context:
 
     def numbers(self) -> dict[str, int]:
         """Return the number of each experiment by its name."""
-        found = pages(self.reads.ask, GetExperiments(limit=1000))
-        return {experiment.name: experiment.position for page in found for experiment in page.experiments}
+        with self.reads.transaction() as transaction:
+            return {name: number for name, number in transaction.sql.execute(select(Experiment.name, Experiment.pk))}
 
     def answer(self, request: Request, make: Callable[[], Any], *, seconds: float = 2.0, key: str = "") -> Response:
         """Return what `make` returns as JSON: 304 if the browser has it already, and made once for all who ask."""

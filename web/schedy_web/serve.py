@@ -1,5 +1,6 @@
 """Serving the pages: a socket, uvicorn, and an end within a second."""
 
+import errno
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ def listen(host: str, port: int | None) -> socket.socket:
             listener.listen(128)
         except OSError as error:
             listener.close()
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SettingsError(f"{host} is no address of this machine. Choose another with --listen.") from None
             reason = error.strerror
         else:
             return listener

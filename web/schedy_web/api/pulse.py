@@ -1,19 +1,34 @@
 """The pulse that pages ask for each second: totals, and what is wrong."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from sqlalchemy import and_, func, or_, select
 from starlette.requests import Request
 from starlette.responses import Response
 
 from schedy.wire.base import JOB_STATUSES
-from schedy.wire.records import ExperimentRecord, WorkerRecord
-from schedy.wire.requests import GetExperiments, GetWorkers, pages
+from schedy.wire.records import WorkerRecord
+from schedy.wire.requests import GetWorkers, pages
+from schedy_store.schema.engine import Transaction
+from schedy_store.schema.tables import Experiment, JobCount
 from schedy_web.context import Context, context_of
 from schedy_web.service_state import ServiceState, service_state
 
 _MOST_PROBLEMS = 20
+_TOTALS = select(JobCount.status, func.sum(JobCount.jobs)).group_by(JobCount.status)
+_OPEN = (
+    select(Experiment.pk, Experiment.name, Experiment.problem, func.coalesce(JobCount.jobs, 0))
+    .select_from(Experiment)
+    .outerjoin(JobCount, and_(JobCount.experiment_pk == Experiment.pk, JobCount.status == "QUEUED"))
+    .where(Experiment.status == "RUNNING", or_(Experiment.problem.is_not(None), JobCount.jobs > 0))
+    .where(Experiment.paused.is_(False))
+    .order_by(Experiment.pk.desc())
+    .limit(_MOST_PROBLEMS)
+)
+"""Experiments that may have a problem: jobs wait, or the search has told one."""
 
 
 def show_pulse(request: Request) -> Response:
@@ -24,54 +39,48 @@ def show_pulse(request: Request) -> Response:
 
 
 def _pulse(context: Context, role: str) -> dict[str, Any]:
-    ask = context.reads.ask
-    experiments = [each for page in pages(ask, GetExperiments(limit=1000)) for each in page.experiments]
-    workers = [each for page in pages(ask, GetWorkers(limit=1000)) for each in page.workers]
+    workers = [each for page in pages(context.reads.ask, GetWorkers(limit=1000)) for each in page.workers]
+    states = Counter(map(_state, workers))
     with context.reads.transaction() as transaction:
-        service = service_state(transaction)
-    totals: Counter[str] = Counter()
-    for experiment in experiments:
-        totals.update(experiment.job_counts)
-    problems = [*_problems(experiments, workers, service)]
+        sql = transaction.sql
+        totals = {status: int(jobs) for status, jobs in sql.execute(_TOTALS)}
+        experiments = sql.scalar(select(func.count()).select_from(Experiment)) or 0
+        problems = [
+            *_service_problems(service_state(transaction)),
+            *_problems_of_experiments(transaction, alive=states["alive"]),
+            *_problems_of_workers(workers),
+        ]
     return {
         "version": context.kept.version(),
         "operate": role == "operate" and not context.access.read_only,
-        "totals": {**{status: totals[status] for status in JOB_STATUSES}, "experiments": len(experiments)},
-        "workers": dict(Counter(_state(worker) for worker in workers)) | {"busy": sum(bool(w.jobs) for w in workers)},
-        "service_alive": service.is_alive,
+        "totals": {**{status: totals.get(status, 0) for status in JOB_STATUSES}, "experiments": experiments},
+        "workers": {**states, "busy": sum(bool(worker.jobs) for worker in workers)},
         "problems": problems[:_MOST_PROBLEMS],
-        "experiments": {str(each.position): _version(each) for each in experiments},
     }
-
-
-def _version(experiment: ExperimentRecord) -> str:
-    counts = ".".join(str(experiment.job_counts.get(status, 0)) for status in JOB_STATUSES)
-    return f"{counts}.{experiment.status}.{experiment.paused}.{experiment.made}"
 
 
 def _state(worker: WorkerRecord) -> str:
     return "silent" if worker.silent else worker.state
 
 
-def _problems(
-    experiments: list[ExperimentRecord], workers: list[WorkerRecord], service: ServiceState
-) -> Iterator[dict[str, Any]]:
+def _service_problems(service: ServiceState) -> Iterator[dict[str, Any]]:
     if not service.is_alive:
-        yield _problem(
-            "service",
-            f"No results service answers{service.since_text}. Running jobs go on, and their reports wait.",
-            command="schedy up",
-        )
-    alive = [worker for worker in workers if _state(worker) == "alive"]
-    for experiment in experiments:
-        is_open = experiment.status == "RUNNING" and not experiment.paused
-        waiting = experiment.job_counts.get("QUEUED", 0)
-        if is_open and waiting and not alive:
+        text = f"No results service answers{service.since_text}. Running jobs go on, and their reports wait."
+        yield _problem("service", text, command="schedy up")
+
+
+def _problems_of_experiments(transaction: Transaction, *, alive: int) -> Iterator[dict[str, Any]]:
+    for number, name, problem, waiting in transaction.sql.execute(_OPEN):
+        if problem is not None:
+            yield _problem("search", f"{name}: {problem}", address=f"/e/{number}")
+        if waiting and not alive:
             jobs = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
-            text = f"{experiment.name}: {jobs}, and no worker is alive."
-            yield _problem("no_worker", text, command=f"schedy run {experiment.name} -- python train.py", of=experiment)
-        if experiment.problem and experiment.status == "RUNNING":
-            yield _problem("search", f"{experiment.name}: {experiment.problem}", of=experiment)
+            command = f"{shlex.join(['schedy', 'run', name])} -- python train.py"
+            text = f"{name}: {jobs}, and no worker is alive."
+            yield _problem("no_worker", text, command=command, address=f"/e/{number}")
+
+
+def _problems_of_workers(workers: list[WorkerRecord]) -> Iterator[dict[str, Any]]:
     for state in ("unhealthy", "silent"):
         bad = [worker for worker in workers if _state(worker) == state]
         if bad:
@@ -81,12 +90,5 @@ def _problems(
             yield _problem("workers", f"{names}{more} {verb} {state}.", address="/workers")
 
 
-def _problem(
-    kind: str, text: str, *, command: str | None = None, address: str | None = None, of: ExperimentRecord | None = None
-) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "text": text,
-        "command": command,
-        "address": address if of is None else f"/e/{of.position}",
-    }
+def _problem(kind: str, text: str, *, command: str | None = None, address: str | None = None) -> dict[str, Any]:
+    return {"kind": kind, "text": text, "command": command, "address": address}
