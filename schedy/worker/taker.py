@@ -250,11 +250,12 @@ class Taker:
         if incoming is not None:
             self._delivered(incoming)
         elif self._ask is not None and not self._claims:
-            if self._ask.waits and not self._closed:
-                if not self._tag:
-                    self._consume()
-            else:
+            if self._taking.channels.stopped:
+                self._fail(TakingStoppedError())
+            elif not self._ask.waits:
                 self._answer(None)
+            elif not self._tag:
+                self._consume()
         if not self._stays or self._closed:
             self._let_channel_go()
 
