@@ -213,8 +213,8 @@ class Taker:
         for ticket in self._tickets:
             ticket.end()
         self._tickets.clear()
-        if self._closed:
-            self._taking.channels.users.discard(self)
+        if self._closed or not (self._ask or self._claims or self._ready):
+            self._taking.channels.users.discard(self)  # until it is asked again
 
     def _let_channel_go(self) -> None:
         """Leave the channel to others once nothing is on it any more."""
