@@ -15,6 +15,7 @@ from benchmarks.broker_figures import Broker
 from benchmarks.command_figures import command_figures, fill, service_figures
 from benchmarks.export_figures import export_figures
 from benchmarks.figures import Figure, Part, Scale, median, number, table
+from benchmarks.growth_figures import growth_figures
 from benchmarks.heartbeat_figures import heartbeat_figures
 from benchmarks.quality import JOBS as QUALITY_JOBS
 from benchmarks.quality import quality_lines
@@ -62,6 +63,7 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
         _print(Part("SERVICE", "imports", _told(service_figures(where, scale), show)))
         beating = heartbeat_figures(where, workers=scale.workers, seconds=scale.beat_seconds)
         _print(Part("HEARTBEATS", "", _told(beating, show)))
+        _print(Part("GROWTH", "quiet", _told(growth_figures(where, scale), show)))
         _print(Part("SEARCHES", "alone", _told(search_figures(where, scale), show)))
         _print(Part("COMMANDS", "import click", _told(command_figures(where, scale), show)))
         _print(Part("EXPORTS", "bare loop", _told(export_figures(where, folder, scale), show)))

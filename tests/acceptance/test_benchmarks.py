@@ -21,6 +21,10 @@ _ROWS = (
     "push to first line, p99",
     "memory after the load",
     "start to first answer",
+    "others, pause of 2,000 jobs",
+    "others, resume of 2,000 jobs",
+    "others, end of 2,000 jobs",
+    "others, removal of 2,000 jobs",
     "suggestion, random",
     "suggestion, sobol",
     "suggestion, cmaes",
@@ -71,7 +75,7 @@ def test_every_row_is_printed_with_its_figures(output: str) -> None:
         found = [line for line in lines if line.startswith(name)]
         assert len(found) == 1, f"{name!r} is not printed once:\n{output}"
         assert sum(cell[:1].isdigit() for cell in found[0].removeprefix(name).split()) >= 3, found[0]
-    assert {"BROKER", "SERVICE", "HEARTBEATS", "COMMANDS", "EXPORTS"} <= {
+    assert {"BROKER", "SERVICE", "HEARTBEATS", "GROWTH", "COMMANDS", "EXPORTS"} <= {
         line.split(" ", 1)[0] for line in lines if line
     }
 
