@@ -6,10 +6,10 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schedy", "schedy_broker_setup", "schedy_store", "schedy_cli")
+PACKAGES = ("schedy", "schedy_broker_setup", "schedy_store", "schedy_web", "schedy_cli")
 
 
-def test_the_wheel_has_the_four_packages_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_has_the_five_packages_and_nothing_else(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True, timeout=100)
     (wheel,) = tmp_path.glob("*.whl")
@@ -20,3 +20,4 @@ def test_the_wheel_has_the_four_packages_and_nothing_else(tmp_path: Path) -> Non
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
     assert "schedy_store/schema/migrations/versions/v0001_first.py" in names
+    assert "schedy_web/static/index.html" in names
