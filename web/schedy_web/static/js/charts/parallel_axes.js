@@ -18,8 +18,9 @@ function numericAxis(name, values, log) {
   return { name, label: log ? `${name} (log)` : name, places: values.map(place), inverse, ticks: [[0, value(inverse(0), 4)], [1, value(inverse(1), 4)]] };
 }
 
-function choiceAxis(name, values) {
-  const names = [...new Set(values.filter((each) => each !== null).map((each) => value(each)))].sort();
+function choiceAxis(name, values, choices) {
+  const seen = new Set(values.filter((each) => each !== null).map((each) => value(each)));
+  const names = [...(choices || []).map((each) => value(each)).filter((each) => seen.delete(each)), ...[...seen].sort()];
   const at = (place) => (names.length === 1 ? 0.5 : place / (names.length - 1));
   const ticks = names.slice(0, 12).map((each, k) => [at(k), each.length > 14 ? `${each.slice(0, 13)}…` : each]);
   const places = values.map((each) => (each === null ? MISSING : at(names.indexOf(value(each)))));
@@ -30,7 +31,7 @@ function choiceAxis(name, values) {
 export function axesOf(experiment, sample, order, allValues) {
   const fields = varied(experiment, sample);
   fields.sort((one, other) => order.indexOf(other.name) - order.indexOf(one.name));
-  const axes = fields.map((field) => (isNumeric(field) ? numericAxis(field.name, field.values, field.log) : choiceAxis(field.name, field.values)));
+  const axes = fields.map((field) => (isNumeric(field) ? numericAxis(field.name, field.values, field.log) : choiceAxis(field.name, field.values, field.choices)));
   const objectives = experiment.objectives.length || 1;
   for (let k = 0; k < objectives; k += 1) {
     const measure = measureOf(experiment, sample, k);
