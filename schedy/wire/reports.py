@@ -115,6 +115,8 @@ class Demand(Report[DemandAnswer]):
     `wait_id` names one waiting, which ends with a granted claim that names it, too, or after a while.
     """
 
+    answer_seconds: ClassVar[float] = 5.0
+    """A search that makes its first suggestion imports its libraries first."""
     kind: Literal["demand"] = "demand"
     experiment_uid: Uid
     worker: Worker
