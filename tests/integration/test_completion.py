@@ -81,7 +81,7 @@ def test_the_store_is_read(desk: Desk, capfd: pytest.CaptureFixture[str], monkey
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("s", ["status", "serve", "store", "show", "set"]),
+        ("s", ["status", "serve", "show", "set", "store"]),
         ("broker ", ["definitions", "setup"]),
         ("list --sta", ["--status"]),
         ("list E --status C", ["CRASHED"]),
