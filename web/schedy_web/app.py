@@ -27,6 +27,7 @@ from schedy_web.store_version import StoreVersion
 STATIC = Path(__file__).parent / "static"
 _ASSETS = "@ASSETS@"
 _PREFIX = "@PREFIX@"
+_MODULES = "@MODULES@"
 
 
 def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
@@ -102,13 +103,19 @@ def _stamp() -> str:
 
 
 def _page_of(prefix: str, stamp: str) -> Callable[[Request], Response]:
-    html = (STATIC / "index.html").read_text()
+    html = (STATIC / "index.html").read_text().replace(_MODULES, _preloads())
     html = html.replace(_ASSETS, f"{prefix}/static/{stamp}").replace(_PREFIX, prefix)
 
     def _page(_request: Request) -> Response:
         return Response(html, media_type="text/html")
 
     return _page
+
+
+def _preloads() -> str:
+    """Return links by which a browser asks for all modules at once, instead of for one level after the other."""
+    modules = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
+    return "\n".join(f'<link rel="modulepreload" href="{_ASSETS}/{module}">' for module in modules)
 
 
 def _health(_request: Request) -> Response:
