@@ -1,14 +1,20 @@
 """The HTTP API of the pages: who may ask, what is answered, and changes through the broker."""
 
+import contextlib
 import csv
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import schedy
-from schedy.settings import Settings
+from schedy.settings import Settings, load_settings
+from schedy.wire.changes import NewJob
+from schedy_store.schema.engine import Store
 from schedy_web.tokens import TOKENS_FILE, Tokens
+from tests.integration.test_store import Desk
+from tests.support import wait_until
 from tests.web_server import Pages, serving
 
 
@@ -183,3 +189,23 @@ def test_a_prefix_may_be_stripped_or_not_and_nobody_changes_what_is_read_only(
             assert pages.ask(path, token=pages.tokens.operate).json["operate"] is False
         assert pages.ask("/schedy?token=" + pages.tokens.watch).headers["location"] == "/schedy/"
         assert pages.change("PATCH", "experiments/1", {"paused": True}).status == 403
+
+
+def test_every_view_reads_both_databases(store_url: str, tmp_path: Path) -> None:
+    with contextlib.closing(Store.open(store_url)) as store:
+        desk = Desk(store)
+        experiment = desk.add()
+        ended = [NewJob(hyperparameters={"x": x}, results={"loss": x / 2}, status="DONE") for x in range(3)]
+        desk.push(experiment, *ended, NewJob(hyperparameters={"x": 9}))
+        own = load_settings(override={"store_url": store_url, "data_dir": tmp_path / "pages"}, environment={})
+        with serving(own) as pages:
+            assert pages.get("pulse")["totals"]["DONE"] == 3
+            for view in ("experiments", "experiments/1", "events", "workers", "system"):
+                assert pages.get(view)
+            for view in ("sample", "curves", "errors", "best", "events", "jobs?sort=-x&where=loss+%3E+0.4&count=1"):
+                assert pages.get(f"experiments/1/{view}")
+            assert [job["results"] for job in pages.get("experiments/1/jobs?where=loss+%3E+0.6")["jobs"]] == [
+                {"loss": 1.0}
+            ]
+            desk.push(experiment, NewJob(hyperparameters={"x": 10}))
+            wait_until(lambda: pages.get("pulse")["totals"]["QUEUED"] == 2, seconds=10, what="the change in the pulse")
