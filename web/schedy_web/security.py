@@ -93,7 +93,8 @@ class Guard:
 
     def _entry(self, scope: Scope, headers: Headers, token: str, query: list[tuple[str, str]]) -> Response:
         """Exchange the token of a link for a cookie, so that it stays in no address."""
-        target = self._access.prefix + scope["path"] + (f"?{urlencode(query)}" if query else "")
+        path = "/" + scope["path"].lstrip("/")  # two slashes at the beginning would name another host
+        target = self._access.prefix + path + (f"?{urlencode(query)}" if query else "")
         response = RedirectResponse(target, 303, headers={"cache-control": "no-store"})
         if self._access.tokens.role_of_token(token) is not None:
             response.set_cookie(
