@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 _MOST_KEPT = 500
 _MOST_BYTES_KEPT = 2_000_000
 _SMALL_BYTES = 1000
+_LONGEST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,13 @@ class _Kept:
 class KeptAnswers:
     """The latest answers. Any thread may use it; those who ask for the same wait for one of them to make it."""
 
-    def __init__(self, version: Callable[[], int]) -> None:
-        """`version` returns a number that grows with each change of the store."""
+    def __init__(self, version: Callable[[], int], *, longest_seconds: float = _LONGEST_SECONDS) -> None:
+        """`version` returns a number that grows with each change of the store.
+
+        After `longest_seconds` an answer is made again without a change: that a service is silent is seen by the clock.
+        """
         self.version = version
+        self._longest_seconds = longest_seconds
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -49,7 +54,8 @@ class KeptAnswers:
         kept = self._entry(key)
         with kept.lock:
             version, now = self.version(), time.monotonic()
-            if kept.body is None or (kept.version != version and now - kept.made_at >= seconds):
+            due = seconds if kept.version != version else max(seconds, self._longest_seconds)
+            if kept.body is None or now - kept.made_at >= due:
                 body = Body.of(make())
                 kept.body = body if len(body.plain) <= _MOST_BYTES_KEPT else None
                 kept.version, kept.made_at = version, now
