@@ -14,7 +14,7 @@ from schedy.escaping import printable
 from schedy.settings import Settings
 from schedy.wire.answers import JobOutcome
 from schedy.wire.base import JobId
-from schedy.wire.changes import CancelJobs, RetryJobs, UpdateExperiment
+from schedy.wire.changes import JOBS_CHANGED_AT_ONCE, CancelJobs, RetryJobs, UpdateExperiment
 from schedy.wire.records import ExperimentRecord
 from schedy_cli.context import session_and_reader
 from schedy_cli.interruption import OneChange, accounted, schedy_words
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _Kind = type[CancelJobs] | type[RetryJobs]
 
-_JOBS_IN_A_MESSAGE = 100
-"""So few that nobody waits long for the transaction that changes them."""
 _MANY_JOBS = 1000
 """From this number of jobs on there is a progress bar, and on a terminal a sentence instead of a line for each job."""
 _JOB_ID: TypeAdapter[str] = TypeAdapter(JobId)
@@ -116,7 +114,7 @@ class JobChanges:
 
 def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     remaining = iter(ids)
-    while chunk := list(itertools.islice(remaining, _JOBS_IN_A_MESSAGE)):
+    while chunk := list(itertools.islice(remaining, JOBS_CHANGED_AT_ONCE)):
         yield chunk
 
 

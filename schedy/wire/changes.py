@@ -29,6 +29,9 @@ from schedy.wire.base import (
 )
 from schedy.wire.records import Limits
 
+JOBS_CHANGED_AT_ONCE = 100
+"""Jobs that programs cancel or retry by one message: so few that nobody waits long for the transaction."""
+
 
 class Change(Question[A]):
     """A change, idempotent by `request_id`: the first answer is kept and given again."""

@@ -11,7 +11,9 @@ import pytest
 import schedy
 from schedy.settings import Settings, load_settings
 from schedy.wire.changes import NewJob
+from schedy.wire.requests import GetExperiments
 from schedy_store.schema.engine import Store
+from schedy_web.reading import StoreReads, TooSlowError
 from schedy_web.tokens import TOKENS_FILE, Tokens
 from tests.integration.test_store import Desk
 from tests.support import wait_until
@@ -149,6 +151,7 @@ def test_only_those_with_a_token_may_look_and_only_operators_may_change(pages: P
     assert "SameSite=lax" in cookie
     assert pages.ask("/api/v1/pulse", headers={"Cookie": cookie.partition(";")[0]}).status == 200
     assert "set-cookie" not in pages.ask("/?token=w-wrong").headers
+    assert pages.ask(f"//evil.example/?token={pages.tokens.watch}").headers["location"] == "/evil.example/"
     page = pages.ask("/")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert not [name for name in page.headers if name.startswith("access-control")]
@@ -171,7 +174,8 @@ def test_operators_pause_push_cancel_retry_and_remove(pages: Pages, db: schedy.S
     assert [(each["id"], each["changed"]) for each in outcomes] == [(job_id, True), ("nojob0", False)]
     [retried] = pages.change("POST", "experiments/1/jobs/retry", {"ids": [job_id]}).json["outcomes"]
     assert retried["changed"]
-    assert pages.change("POST", "experiments/1/jobs/remove", {"ids": [job_id]}).json["outcomes"][0]["changed"]
+    removed = pages.change("POST", "experiments/1/jobs/remove", {"ids": ["nojob0", job_id]}).json["outcomes"]
+    assert [(each["id"], each["changed"]) for each in removed] == [("nojob0", False), (job_id, True)]
     assert pages.change("POST", "experiments/1/jobs/explode", {"ids": [job_id]}).status == 404
     assert pages.change("POST", "experiments/1/jobs/cancel", b"{").status == 400
     assert pages.change("DELETE", "experiments/1", {"name": "other"}).status == 400
@@ -209,3 +213,12 @@ def test_every_view_reads_both_databases(store_url: str, tmp_path: Path) -> None
             ]
             desk.push(experiment, NewJob(hyperparameters={"x": 10}))
             wait_until(lambda: pages.get("pulse")["totals"]["QUEUED"] == 2, seconds=10, what="the change in the pulse")
+
+
+def test_a_read_that_takes_long_is_ended_and_the_next_one_is_not(store_url: str) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with contextlib.closing(Store.open(store_url, read_only=True)) as store:
+        reads = StoreReads(store, longest_seconds=0.2)
+        with pytest.raises(TooSlowError, match=r"longer than 0\.2 s"), reads.transaction() as transaction:
+            transaction.sql.exec_driver_sql(endless)
+        assert reads.ask(GetExperiments()).experiments == []

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
-from schedy.errors import NotFoundError, SchedyError, StoreError
+from schedy.errors import NotFoundError, SchedyError
 from schedy.results.ask import Ask
 from schedy.wire.answers import expected
 from schedy.wire.base import A
@@ -30,8 +31,9 @@ class TooSlowError(SchedyError):
 class StoreReads:
     """Answers reads, at most four at once. Any thread may use it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, longest_seconds: float = _LONGEST_SECONDS) -> None:
         self.store = store
+        self._longest_seconds = longest_seconds
         self._room = threading.BoundedSemaphore(_AT_ONCE)
 
     def ask(self, request: Request[A]) -> A:
@@ -41,17 +43,18 @@ class StoreReads:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Run statements as one read, for two seconds at most. Raises StoreError, and TooSlowError."""
-        deadline = time.monotonic() + _LONGEST_SECONDS
-        try:
-            with self._room, self.store.transaction() as transaction, _ended_at(transaction, deadline):
-                yield transaction
-        except StoreError:
-            if time.monotonic() < deadline:
-                raise
-            raise TooSlowError(
-                f"This would take longer than {_LONGEST_SECONDS:g} s. Add a condition, or leave out the order."
-            ) from None
+        """Run statements as one read, for `longest_seconds` at most. Raises StoreError, and TooSlowError."""
+        with self._room, self.store.transaction() as transaction:
+            deadline = time.monotonic() + self._longest_seconds
+            try:
+                with _ended_at(transaction, deadline):
+                    yield transaction
+            except OperationalError as error:
+                if time.monotonic() < deadline:
+                    raise
+                raise TooSlowError(
+                    f"This would take longer than {self._longest_seconds:g} s. Add a condition, or leave out the order."
+                ) from error
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from schedy.errors import InvalidValueError, NotFoundError, UnsafeUpdateError
 from schedy.wire.answers import JobOutcome
 from schedy.wire.changes import (
+    JOBS_CHANGED_AT_ONCE,
     CancelJobs,
     DeleteExperiment,
     DeleteJob,
@@ -27,7 +28,6 @@ from schedy_web.context import Context, context_of
 from schedy_web.json_values import to_json
 from schedy_web.reading import experiment_numbered
 
-_JOBS_IN_A_MESSAGE = 500
 _MOST_CHANGED = 20_000
 _MOST_BODY_BYTES = 2 * 1024 * 1024
 _KINDS = {"cancel": CancelJobs, "retry": RetryJobs}
@@ -116,18 +116,24 @@ def _are_texts(given: Any) -> bool:
 
 def _chunks(ids: list[str]) -> Iterator[list[str]]:
     unique = list(dict.fromkeys(ids))
-    for start in range(0, len(unique), _JOBS_IN_A_MESSAGE):
-        yield unique[start : start + _JOBS_IN_A_MESSAGE]
+    for start in range(0, len(unique), JOBS_CHANGED_AT_ONCE):
+        yield unique[start : start + JOBS_CHANGED_AT_ONCE]
 
 
 def _changed_jobs(context: Context, experiment: ExperimentRecord, verb: str, ids: list[str]) -> list[JobOutcome]:
     change = context.session.change
     if verb == "remove":
-        for job_id in ids:
-            change(DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job_id))
-        return [JobOutcome(job_id=job_id, changed=True, detail="removed") for job_id in ids]
+        return [_removed(context, experiment, job_id) for job_id in ids]
     kind = _KINDS[verb]
     return change(kind(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_ids=ids)).outcomes
+
+
+def _removed(context: Context, experiment: ExperimentRecord, job_id: str) -> JobOutcome:
+    try:
+        context.session.change(DeleteJob(request_id=uuid.uuid4().hex, experiment_uid=experiment.uid, job_id=job_id))
+    except NotFoundError:
+        return JobOutcome(job_id=job_id, changed=False, detail="there is no such job.")
+    return JobOutcome(job_id=job_id, changed=True, detail="removed")
 
 
 async def push_job(request: Request) -> Response:

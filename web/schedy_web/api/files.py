@@ -33,11 +33,14 @@ def send_csv(request: Request) -> Response:
     columns = JobColumns(definition_or_empty(experiment.settings), ask(GetFields(experiment_uid=experiment.uid)))
     is_safe = request.query_params.get("safe") == "1"
 
+    is_whole = not selection.where and not selection.sort
+    # Before the answer begins, so that what fails is still an answer of its own.
+    positions = [] if is_whole else selection.positions(ask, experiment, _MOST_CHOSEN)
+
     def _lines() -> Iterator[list[JobLine]]:
-        if not selection.where and not selection.sort:
+        if is_whole:
             yield from job_lines(context.reads.store, experiment.uid, selection.statuses)
             return
-        positions = selection.positions(ask, experiment, _MOST_CHOSEN)
         for start in range(0, len(positions), _AT_ONCE):
             yield [JobLine.of(job) for job in jobs_at(ask, experiment, positions[start : start + _AT_ONCE])]
 

@@ -110,7 +110,9 @@ function sameCommand(experiment, query) {
   const words = ["schedy list", quoted(experiment.name), "-t"];
   query.getAll("status").forEach((status) => words.push("--status", status));
   query.getAll("where").forEach((where) => words.push("--where", quoted(where)));
-  if (sort) words.push("-s", quoted(sort.replace(/^-/, "")), ...(sort.startsWith("-") ? ["--decreasing"] : []));
+  const objective = experiment.objectives.length === 1 ? experiment.objectives[0].name : null;
+  if (sort) words.push("-s", quoted(sort.replace(/^-/, "")), sort.startsWith("-") ? "--decreasing" : "--increasing");
+  else words.push(...(objective ? ["-s", quoted(`result.${objective}`)] : ["--decreasing"]));
   return words.join(" ");
 }
 
