@@ -12,13 +12,15 @@ from types import FrameType
 
 from benchmarks import servers
 from benchmarks.broker_figures import Broker
-from benchmarks.command_figures import command_figures, fill, service_figures
+from benchmarks.command_figures import command_figures, few_jobs, many_jobs, service_figures
 from benchmarks.export_figures import export_figures
 from benchmarks.figures import Figure, Part, Scale, median, number, table
+from benchmarks.filling import fill
 from benchmarks.growth_figures import growth_figures
 from benchmarks.heartbeat_figures import heartbeat_figures
 from benchmarks.quality import JOBS as QUALITY_JOBS
 from benchmarks.quality import quality_lines
+from benchmarks.read_figures import read_figures, very_many_jobs
 from benchmarks.search_figures import search_figures
 from benchmarks.servers import Servers
 
@@ -56,7 +58,7 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
     """Measure and print, part by part."""
     print(f"{os.cpu_count()} processors; fsync of 4 KiB: {_fsync_ms(folder):.2f} ms (median); {scale.rounds} rounds")
     with servers.running(folder, store_url) as where:
-        fill(where, scale)
+        fill(where.store_url, {few_jobs(where): 10, many_jobs(where): scale.listed, very_many_jobs(where): scale.read})
         servers.seconds_until_answered(where)
         with where.connect() as db:
             _print(Part("BROKER", "raw pika", _told(Broker(where, db, scale).figures(), show)))
@@ -66,6 +68,7 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
         _print(Part("GROWTH", "quiet", _told(growth_figures(where, scale), show)))
         _print(Part("SEARCHES", "alone", _told(search_figures(where, scale), show)))
         _print(Part("COMMANDS", "import click", _told(command_figures(where, scale), show)))
+        _print(Part("READS", "bare SQL", _told(read_figures(where, scale), show)))
         _print(Part("EXPORTS", "bare loop", _told(export_figures(where, folder, scale), show)))
         if store_url is not None:
             _remove_experiments(where)

@@ -17,7 +17,7 @@ from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
 _NAMES = (
-    *("id", "status", "x", "y", "result.result", "quality", "created_at", "started_at", "finished_at", "seconds"),
+    *("id", "status", "result.result", "x", "y", "quality", "created_at", "started_at", "finished_at", "seconds"),
     *("worker", "attempt", "error"),
 )
 _ROWS_AT_ONCE = 50_000
@@ -39,7 +39,7 @@ def rows(url: str, name: str) -> Iterator[list[Any]]:
             job_id, status, hyperparameters, results, quality, created, started, finished, *rest = row
             values, found_results = json.loads(hyperparameters), json.loads(results)
             times = [created, started, finished, (finished - started).total_seconds()]
-            yield [job_id, status, values["x"], values["y"], found_results["result"], quality, *times, *rest]
+            yield [job_id, status, found_results["result"], values["x"], values["y"], quality, *times, *rest]
 
 
 def write_csv(cells: Iterator[list[Any]], path: Path) -> None:

@@ -7,23 +7,16 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-
-from sqlalchemy import insert, select
 
 from benchmarks import servers
 from benchmarks.figures import Figure, Scale, median
 from benchmarks.servers import Servers
-from schedy_store.lifecycle.job_counts import count_jobs
-from schedy_store.schema.engine import Store
-from schedy_store.schema.tables import Experiment, Job, JobValue
 
 _SERVICE_IMPORTS = "import schedy_store.service.loop, schedy_broker_setup.declaring"
 _CLICK = "import click"
 _MEGABYTE = 1_000_000
 _CHUNK = 65_536
-_FILLED_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +32,9 @@ class Run:
 def run(command: Sequence[str], where: Servers) -> Run:
     """Run a command with its output into a pipe."""
     started = time.perf_counter()
-    process = servers.start(command, where.environment, stdout=subprocess.PIPE)
+    process = servers.start(command, where.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
+    assert process.stderr is not None
     peak = memory_of(process.pid, "VmHWM")
     process.stdout.readline()
     first_line = time.perf_counter() - started
@@ -50,10 +44,10 @@ def run(command: Sequence[str], where: Servers) -> Run:
             break
     _pid, status, used = os.wait4(process.pid, 0)
     total = time.perf_counter() - started
-    process.stdout.close()
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed with {process.returncode}; its error is above.")
+    with process.stdout, process.stderr as said:
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed with {process.returncode}: {said.read()!r}")
     return Run(first_line, total, used.ru_utime + used.ru_stime, peak)
 
 
@@ -89,13 +83,11 @@ def _memory_of_imports(imports: str, where: Servers) -> int:
 
 
 def command_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
-    """Yield what commands need; `fill` has filled the store."""
-    few, many = _names(where)
+    """Yield what commands need; the store was filled before."""
+    few, many = few_jobs(where), many_jobs(where)
     bare = [sys.executable, "-c", _CLICK]
     yield _start_up("schedy --help", schedy("--help"), bare, where, scale)
     yield _start_up("schedy list, 10 jobs", schedy("list", few), bare, where, scale)
-    cut = schedy("list", many, "-s", "result", "--limit", "20")
-    yield _start_up(f"list -s, 20 of {scale.listed:,} jobs", cut, bare, where, scale)
     rounds = max(1, scale.starts // 3)
     pairs = [(run(schedy("list", many), where), run(bare, where)) for _ in range(rounds)]
     listed, beside = zip(*pairs, strict=True)
@@ -140,77 +132,11 @@ def _imports(command: list[str], where: Servers) -> str:
     )
 
 
-def _names(where: Servers) -> tuple[str, str]:
-    return f"{where.name}-few", f"{where.name}-many"
-
-
 def many_jobs(where: Servers) -> str:
-    """The name of the larger experiment that `fill` has made."""
-    return _names(where)[1]
+    """The name of the experiment of `Scale.listed` jobs."""
+    return f"{where.name}-many"
 
 
-def fill(where: Servers, scale: Scale) -> None:
-    """Give the store its tables and two experiments of finished jobs, before a service has it."""
-    store = Store.open(where.store_url)
-    store.migrate(from_older=False)
-    for name, count in zip(_names(where), (10, scale.listed), strict=True):
-        _fill_one(store, name, count)
-    store.close()
-
-
-def _fill_one(store: Store, name: str, count: int) -> None:
-    with store.transaction() as transaction:
-        sql = transaction.sql
-        sql.execute(insert(Experiment).values(_experiment_row(name)))
-        experiment = sql.scalars(select(Experiment.pk).where(Experiment.name == name)).one()
-        for start in range(0, count, _FILLED_AT_ONCE):
-            places = range(start, min(count, start + _FILLED_AT_ONCE))
-            statement = insert(Job).returning(Job.pk, sort_by_parameter_order=True)
-            numbers = list(sql.scalars(statement, [_job_row(experiment, place) for place in places]))
-            count_jobs(sql, experiment, {"DONE": len(places)})
-            sql.execute(insert(JobValue), [row for pk in numbers for row in _value_rows(experiment, pk)])
-
-
-def _experiment_row(name: str) -> dict[str, object]:
-    return {
-        "uid": f"{time.monotonic_ns():032x}",
-        "name": name,
-        "scheduler": "manual",
-        "settings": "{}",
-        "status": "DONE",
-        "paused": False,
-        "max_attempts": 3,
-        "created_at": datetime.now(UTC),
-        "timed_from": datetime.now(UTC),
-    }
-
-
-def _job_row(experiment: int, place: int) -> dict[str, object]:
-    now = datetime.now(UTC)
-    return {
-        "experiment_pk": experiment,
-        "job_id": f"J{place:05x}",
-        "status": "DONE",
-        "quality": place / 7,
-        "hyperparameters": f'{{"x": {place}, "y": {place / 3}}}',
-        "results": f'{{"result": {place**2}}}',
-        "initial_quality": 0.0,
-        "initial_results": "{}",
-        "created_at": now,
-        "started_at": now,
-        "finished_at": now,
-        "worker": "node:1234 train.py",
-        "attempt": 1,
-    }
-
-
-def _value_rows(experiment: int, job: int) -> Iterator[dict[str, object]]:
-    for source, name in (("hyperparameter", "x"), ("hyperparameter", "y"), ("result", "result")):
-        yield {
-            "job_pk": job,
-            "experiment_pk": experiment,
-            "source": source,
-            "name": name,
-            "number": float(job),
-            "text": None,
-        }
+def few_jobs(where: Servers) -> str:
+    """The name of the experiment of 10 jobs."""
+    return f"{where.name}-few"

@@ -17,7 +17,7 @@ _LOOK_SECONDS = 0.01
 
 
 def export_figures(where: Servers, folder: Path, scale: Scale) -> Iterator[Figure]:
-    """Yield speed and memory of exports; `fill` has filled the store."""
+    """Yield speed and memory of exports; the store was filled before."""
     name = many_jobs(where)
     for ending, form in (("csv", "CSV"), ("parquet", "Parquet")):
         ours, beside = folder / f"ours.{ending}", folder / f"bare.{ending}"

@@ -43,6 +43,7 @@ class Scale:
     wakes: int
     starts: int
     listed: int
+    read: int
     workers: int
     beat_seconds: int
     ended: int
@@ -52,15 +53,15 @@ class Scale:
     def of(cls, *, quick: bool, size: float, rounds: int | None) -> "Scale":
         """The scale of a full or a quick run, its amounts multiplied by `size`; `rounds` if they are given."""
         small, full = (
-            (60, 1000, 60, 15, 1, 20_000, 1000, 4, 500, 2),
-            (300, 5000, 400, 50, 6, 100_000, 1000, 30, 10_000, 30),
+            (60, 1000, 60, 15, 1, 20_000, 20_000, 1000, 4, 500, 2),
+            (300, 5000, 400, 50, 6, 100_000, 1_000_000, 1000, 30, 10_000, 30),
         )
         usual, amounts = (2, small) if quick else (5, full)
         scaled = [max(least, round(amount * size)) for amount, least in zip(amounts, _LEAST, strict=True)]
         return cls(rounds or usual, *scaled)
 
 
-_LEAST = (5, 10, 20, 5, 1, 100, 100, 2, 50, 2)
+_LEAST = (5, 10, 20, 5, 1, 100, 100, 100, 2, 50, 2)
 
 
 def median(values: Sequence[float]) -> float:

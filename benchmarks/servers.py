@@ -18,6 +18,7 @@ from schedy_broker_setup.node.node import NodeSettings, PrivateNode, free_port
 
 ROOT = Path(__file__).parent.parent
 _END_SECONDS = 10.0
+_LEFT_OUT = ("SCHEDY_", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(slots=True)
@@ -34,8 +35,8 @@ class Servers:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of every process of the run."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDY_")}
+        """The environment of every process of the run; modules are compiled once, as where Schedy is installed."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
         return {
             **kept,
             "SCHEDY_BROKER_URL": self.broker_url,

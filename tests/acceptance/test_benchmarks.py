@@ -11,6 +11,13 @@ from schedy_broker_setup.node.node import NodeError
 from tests.support import missing_server
 
 _ROOT = Path(__file__).parent.parent.parent
+_READS = (
+    "show, one of 2,000 jobs",
+    "best of 2,000 jobs",
+    "list -s, 20 of 2,000 jobs",
+    "list -t, 20 of 2,000 jobs",
+    "watch of 2,000 jobs",
+)
 _ROWS = (
     "add_job, one by one",
     "add_jobs, 100 at once",
@@ -32,10 +39,10 @@ _ROWS = (
     "a job beside a busy tpe",
     "schedy --help",
     "schedy list, 10 jobs",
-    "list -s, 20 of 2,000 jobs",
     "list 2,000 jobs, first line",
     "list 2,000 jobs, all",
     "list 2,000 jobs, peak memory",
+    *_READS,
     "export 2,000 jobs, CSV ",
     "export 2,000 jobs, CSV, peak memory",
     "export 2,000 jobs, Parquet ",
@@ -75,7 +82,7 @@ def test_every_row_is_printed_with_its_figures(output: str) -> None:
         found = [line for line in lines if line.startswith(name)]
         assert len(found) == 1, f"{name!r} is not printed once:\n{output}"
         assert sum(cell[:1].isdigit() for cell in found[0].removeprefix(name).split()) >= 3, found[0]
-    assert {"BROKER", "SERVICE", "HEARTBEATS", "GROWTH", "COMMANDS", "EXPORTS"} <= {
+    assert {"BROKER", "SERVICE", "HEARTBEATS", "GROWTH", "COMMANDS", "READS", "EXPORTS"} <= {
         line.split(" ", 1)[0] for line in lines if line
     }
 
@@ -83,5 +90,6 @@ def test_every_row_is_printed_with_its_figures(output: str) -> None:
 def test_every_row_is_explained() -> None:
     page = (_ROOT / "docs" / "benchmarks.md").read_text()
     for name in _ROWS:
-        words = name.replace("2,000", "100,000").replace("100 at", "5,000 at").strip()
+        very_many = name.replace("of 2,000", "of 1,000,000") if name in _READS else name
+        words = very_many.replace("2,000", "100,000").replace("100 at", "5,000 at").strip()
         assert words in page, f"docs/benchmarks.md does not have {words!r}"
