@@ -12,6 +12,7 @@ from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.output import OutputPrinter
 from schedy_cli.printing.text import size
 from schedy_cli.reading import Reader, find_experiment
+from schedy_cli.running.output_file import MOST_BYTES
 
 
 @click.command("output", epilog="Example: schedy output Digits fVKGjg -f")
@@ -110,4 +111,5 @@ def _where(answer: OutputAnswer, missing: int) -> str:
     if answer.path is None:
         return f"({size(missing)} before this are not stored.)"
     host = (answer.worker or "").split(":")[0]
-    return f"({size(missing)} before this are in {answer.path} on {host or 'its worker'}.)"
+    cut = ", of which the last 64 to 128 MiB are kept" if missing > MOST_BYTES else ""
+    return f"({size(missing)} before this were written to {answer.path} on {host or 'its worker'}{cut}.)"
