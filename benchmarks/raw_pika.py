@@ -5,6 +5,7 @@ publishes one report message with a confirm, and acknowledges.
 """
 
 import contextlib
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -98,3 +99,56 @@ def worker(url: str) -> Iterator[Callable[[str, bool, Callable[[], None]], Itera
 
     yield _work
     connection.close()
+
+
+class PipelinedWorker:
+    """What pika can do at most: SelectConnection, two reports a job, acknowledged once both are confirmed."""
+
+    def __init__(self, url: str, prefetch: int) -> None:
+        self._url = url
+        self._prefetch = prefetch
+
+    def work(self, queue: str, waits: bool, on_ready: Callable[[], None]) -> Iterator[float]:
+        """Do the jobs of a queue until none comes for a while; then yield when each began."""
+        del waits  # it is only ever asked to drain a queue
+        moments: list[float] = []
+        published = itertools.count(1)
+        jobs: dict[int, int] = {}
+        """The delivery whose second report has this number."""
+
+        def _opened(channel: Channel) -> None:
+            channel.confirm_delivery(lambda frame: _confirmed(channel, frame), callback=lambda _ok: _begin(channel))
+
+        def _begin(channel: Channel) -> None:
+            on_ready()
+            channel.basic_qos(prefetch_count=self._prefetch)
+            channel.basic_consume(queue, _delivered)
+            _end_if_idle(0)
+
+        def _delivered(channel: Channel, method: Any, _properties: object, _body: bytes) -> None:
+            moments.append(time.perf_counter())
+            for _ in range(2):
+                channel.basic_publish("", queue + REPORTS_SUFFIX, _BODY, _PROPERTIES, mandatory=True)
+                number = next(published)
+            jobs[number] = method.delivery_tag
+
+        def _confirmed(channel: Channel, frame: Any) -> None:
+            tag = frame.method.delivery_tag
+            done = [number for number in jobs if number <= tag] if frame.method.multiple else [tag]
+            for number in done:
+                if number in jobs:
+                    channel.basic_ack(jobs.pop(number))
+
+        def _end_if_idle(seen: int) -> None:
+            if moments and len(moments) == seen:
+                connection.close()
+            else:
+                connection.ioloop.call_later(_IDLE_SECONDS, functools.partial(_end_if_idle, len(moments)))
+
+        connection = pika.SelectConnection(
+            pika.URLParameters(self._url),
+            on_open_callback=lambda opened: opened.channel(on_open_callback=_opened),
+            on_close_callback=lambda closed, _reason: closed.ioloop.stop(),
+        )
+        connection.ioloop.start()
+        yield from moments

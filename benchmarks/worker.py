@@ -1,4 +1,4 @@
-"""A worker process on no-op jobs: ``python -m benchmarks.worker schedy|pika drain|wait``.
+"""A worker process on no-op jobs: ``python -m benchmarks.worker schedy|pika|pipelined drain|wait [PREFETCH]``.
 
 It connects, then reads the name of an experiment (or raw queue), says `ready`, and reads a line. With `drain` it does
 jobs until none is left, says how many there were, when the first began and when the last began, and reads the next
@@ -29,7 +29,7 @@ def _ready() -> None:
 
 
 @contextlib.contextmanager
-def _schedy() -> Iterator[Work]:
+def _schedy(prefetch: int) -> Iterator[Work]:
     import schedy  # noqa: PLC0415 - a raw worker has nothing of Schedy in its memory
 
     with schedy.SchedyDB() as db:
@@ -37,16 +37,29 @@ def _schedy() -> Iterator[Work]:
         def _work(name: str, waits: bool, on_ready: Callable[[], None]) -> Iterator[float]:
             experiment = db.get_experiment(name)
             on_ready()
-            for job in experiment.jobs(timeout=None if waits else 0):
+            for job in experiment.jobs(timeout=None if waits else 0, prefetch=prefetch):
                 with job:
                     yield time.perf_counter()
 
         yield _work
 
 
-def main(library: str, mode: str) -> None:
-    connected = _schedy() if library == "schedy" else raw_pika.worker(os.environ["SCHEDY_BROKER_URL"])
-    with connected as work:
+@contextlib.contextmanager
+def _pika(_prefetch: int) -> Iterator[Work]:
+    with raw_pika.worker(os.environ["SCHEDY_BROKER_URL"]) as work:
+        yield work
+
+
+@contextlib.contextmanager
+def _pipelined(prefetch: int) -> Iterator[Work]:
+    yield raw_pika.PipelinedWorker(os.environ["SCHEDY_BROKER_URL"], prefetch).work
+
+
+_LIBRARIES = {"schedy": _schedy, "pika": _pika, "pipelined": _pipelined}
+
+
+def main(library: str, mode: str, prefetch: str = "1") -> None:
+    with _LIBRARIES[library](int(prefetch)) as work:
         while name := sys.stdin.readline().strip():
             begun = work(name, mode == "wait", _ready)
             if mode == "wait":
