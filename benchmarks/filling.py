@@ -4,11 +4,11 @@ import json
 import uuid
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import insert, select, text
 
 from schedy.search.definition import Definition, Objective
 from schedy_store.lifecycle.job_counts import count_jobs
-from schedy_store.schema.engine import Store
+from schedy_store.schema.engine import Store, Transaction
 from schedy_store.schema.tables import Experiment
 
 _OBJECTIVE = Objective(result="result", direction="minimize")
@@ -43,13 +43,14 @@ def fill(store_url: str, experiments: dict[str, int]) -> None:
     store.migrate(from_older=False)
     with store.transaction() as transaction:
         for name, jobs in experiments.items():
-            _fill_one(transaction.sql, name, jobs)
+            _fill_one(transaction, name, jobs)
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as sql:
         sql.execute(text("ANALYZE"))
     store.close()
 
 
-def _fill_one(sql: Connection, name: str, jobs: int) -> None:
+def _fill_one(transaction: Transaction, name: str, jobs: int) -> None:
+    sql = transaction.sql
     now = datetime.now(UTC).replace(tzinfo=None) if sql.dialect.name == "sqlite" else datetime.now(UTC)
     row = {
         "uid": uuid.uuid4().hex,
@@ -68,7 +69,7 @@ def _fill_one(sql: Connection, name: str, jobs: int) -> None:
     job_id = "printf('J%05x', i)" if sql.dialect.name == "sqlite" else "'J' || lpad(to_hex(i), 5, '0')"
     values = {"experiment": experiment, "now": now, "last": jobs - 1}
     sql.execute(text(_NUMBERS + _JOBS.format(job_id=job_id)), values)
-    count_jobs(sql, experiment, {"DONE": jobs})
+    count_jobs(transaction, experiment, {"DONE": jobs})
     for source, named, number in _VALUE_OF_JOB:
         sql.execute(text(_VALUES.format(source=source, name=named, number=number)), values)
     sql.execute(text(_EVENTS), values)

@@ -183,7 +183,9 @@ def test_the_command_prints_output_and_traceback_or_why_there_is_none(
     assert err == "(3.1 MB before this were written to /runs/1.txt on node.)\n"
     job.write("end\n", 10_000_000_004, path="/runs/1.txt")
     out, err = printed(capsys, *output)[1:]
-    assert err.endswith("GB before this were written to /runs/1.txt on node, of which the last 64 to 128 MiB are kept.)\n")
+    assert err.endswith(
+        "GB before this were written to /runs/1.txt on node, of which the last 64 to 128 MiB are kept.)\n"
+    )
     job.finish(traceback="Traceback ...\nE: \x1b[2J\n", error="E: no")
     assert printed(capsys, *output, "-f")[:2] == (0, out + "Traceback ...\nE: \x1b[2J\n")
     assert (

@@ -93,7 +93,7 @@ class Desk:
         self.ahead += timedelta(seconds=seconds)
 
     def later(self, transaction: Transaction) -> Transaction:
-        return Transaction(transaction.sql, transaction.now + self.ahead)
+        return transaction.at(transaction.now + self.ahead)
 
     def report(self, report: Report[Any], user: str | None = None) -> Effects:
         with self.store.transaction() as transaction:

@@ -14,7 +14,7 @@ from schedy.wire.reports import Claim, Heartbeat, Progress
 from schedy.wire.requests import GetJobs, GetWorkers
 from schedy_store.lifecycle.leases import Leases
 from schedy_store.reads import answer_request
-from schedy_store.schema.engine import Store, Transaction
+from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job, Service
 from schedy_store.service.epoch import Epochs, Turn
 from tests.integration.test_store import LEASE_SECONDS, WORKER, Desk, fresh
@@ -174,9 +174,10 @@ def _statements_of_a_tick(desk: TimedDesk) -> int:
 
     with desk.store.transaction() as transaction:
         event.listen(transaction.sql, "before_cursor_execute", _note)
-        leases = Leases(Transaction(transaction.sql, transaction.now), lease_seconds=LEASE_SECONDS)
+        leases = Leases(transaction, lease_seconds=LEASE_SECONDS)
         leases.expire(1000)
         leases.stop_overdue(1000)
+        transaction.write()
         event.remove(transaction.sql, "before_cursor_execute", _note)
     return len(statements)
 

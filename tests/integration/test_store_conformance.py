@@ -334,7 +334,7 @@ class Laboratory:
         with self.store.transaction() as transaction:
             rows = [_columns(self.experiment_pk, number, state) for number, state in enumerate(states)]
             transaction.sql.execute(insert(Job), rows)
-            count_jobs(transaction.sql, self.experiment_pk, Counter(state.status for state in states))
+            count_jobs(transaction, self.experiment_pk, Counter(state.status for state in states))
 
     def turn(self, *, turn: str, retry_timeouts: bool) -> Terms:
         with self.store.transaction() as transaction:
@@ -345,7 +345,7 @@ class Laboratory:
     def bench(self, now: datetime = NOW, *, keep: bool) -> Iterator[Bench]:
         with contextlib.suppress(_UndoneError):
             with self.store.transaction() as transaction:
-                yield Bench(Transaction(transaction.sql, now), self.experiment_pk, self.uid)
+                yield Bench(transaction.at(now), self.experiment_pk, self.uid)
                 if not keep:
                     raise _UndoneError
 

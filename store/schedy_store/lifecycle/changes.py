@@ -33,7 +33,7 @@ class Changes:
     """Applies changes within one transaction."""
 
     def __init__(self, transaction: Transaction, *, lease_seconds: float, max_attempts: int) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now = transaction.now
         self._rows = ExperimentRows(transaction)
         self._experiments = ExperimentChanges(transaction, max_attempts=max_attempts)
@@ -44,12 +44,12 @@ class Changes:
 
         `user` is the broker's user that sent it, None if the broker does not say.
         """
-        first = self._sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
+        first = self._transaction.sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
         if first is not None:
             return self._repeated(change, kept_answer(first))
         effects = self._handlers(user)[type(change)](change)
         if effects.answer is not None:
-            self._sql.execute(
+            self._transaction.sql.execute(
                 insert(AppliedChange).values(
                     request_id=change.request_id, at=self._now, answer=kept_text(_kept(effects.answer))
                 )
@@ -84,7 +84,7 @@ class Changes:
 
     def _jobs_of(self, answer: PushAnswer) -> list[int]:
         return list(
-            self._sql.scalars(
+            self._transaction.sql.scalars(
                 select(Job.pk)
                 .join_from(Job, Experiment, OF_EXPERIMENT)
                 .where(Experiment.uid == answer.experiment_uid, Job.job_id.in_([job.job_id for job in answer.jobs]))

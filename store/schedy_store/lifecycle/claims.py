@@ -28,7 +28,7 @@ class Claims:
     """Judges claims, by `transitions`, within one transaction."""
 
     def __init__(self, transaction: Transaction, rows: JobRows, workers: Workers, *, lease_seconds: float) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now = transaction.now
         self._lease = timedelta(seconds=lease_seconds)
         self._rows = rows
@@ -67,7 +67,7 @@ class Claims:
 
     def demand(self, message: Demand) -> Effects:
         """Note that a worker waits for a job to be made; the searches answer it."""
-        row = self._sql.execute(_EXPERIMENT, {"uid_is": message.experiment_uid}).one_or_none()
+        row = self._transaction.sql.execute(_EXPERIMENT, {"uid_is": message.experiment_uid}).one_or_none()
         if row is None:
             return Effects(Refusal(code="not_found", reason="The experiment was removed."))
         if row.scheduler == MANUAL:

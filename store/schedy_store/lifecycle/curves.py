@@ -20,7 +20,7 @@ class Curves:
     """Reads and writes curves within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
 
     def add(self, row: JobRow, points: Iterable[Point]) -> None:
         """Store points of the current attempt of a job. They replace those of the same step."""
@@ -29,7 +29,7 @@ class Curves:
             return
         numbers = list(steps)
         for start in range(0, len(numbers), _STEPS_AT_ONCE):
-            self._sql.execute(
+            self._transaction.sql.execute(
                 delete(CurvePoint).where(
                     CurvePoint.job_pk == row.pk,
                     CurvePoint.attempt == row.attempt,
@@ -49,35 +49,36 @@ class Curves:
             for name, value in values.items()
         ]
         if rows:
-            self._sql.execute(insert(CurvePoint), rows)
+            self._transaction.sql.execute(insert(CurvePoint), rows)
 
     def forget_attempt(self, row: JobRow) -> bool:
         """Delete the points of the current attempt, whose number the next one gets; return True if there were any."""
         of_attempt = (CurvePoint.job_pk == row.pk, CurvePoint.attempt == row.attempt)
-        return bool(self._sql.scalars(delete(CurvePoint).where(*of_attempt).returning(CurvePoint.pk)).all())
+        return bool(self._transaction.sql.scalars(delete(CurvePoint).where(*of_attempt).returning(CurvePoint.pk)).all())
 
     def last(self, row: JobRow, name: str) -> float | None:
         """Return the value of that name at the last step of the current attempt, None if there is none."""
         found = select(CurvePoint.value).where(
             CurvePoint.job_pk == row.pk, CurvePoint.attempt == row.attempt, CurvePoint.name == stored_name(name)
         )
-        return self._sql.scalar(found.order_by(CurvePoint.step.desc()).limit(1))
+        return self._transaction.sql.scalar(found.order_by(CurvePoint.step.desc()).limit(1))
 
     def read(self, job_pk: int, attempt: int, *, limit: int) -> list[Point]:
         """Return the points of an attempt by step: all, or about `limit` at equal distances, the last among them."""
         of_attempt = (CurvePoint.job_pk == job_pk, CurvePoint.attempt == attempt)
-        count: int = self._sql.scalar(select(func.count(CurvePoint.step.distinct())).where(*of_attempt)) or 0
+        counted = select(func.count(CurvePoint.step.distinct())).where(*of_attempt)
+        count: int = self._transaction.sql.scalar(counted) or 0
         found = select(CurvePoint.step, CurvePoint.name, CurvePoint.value).where(*of_attempt).order_by(CurvePoint.step)
-        return _thinned(self._sql.execute(found), count, limit)
+        return _thinned(self._transaction.sql.execute(found), count, limit)
 
     def read_all(self, job_pks: Collection[int], *, limit: int) -> dict[int, list[Point]]:
         """Return the points of the latest attempts of jobs by their keys, each as `read` does."""
         latest = and_(Job.pk == CurvePoint.job_pk, Job.attempt == CurvePoint.attempt)
         of_jobs = Job.pk.in_(job_pks)
         counted = select(Job.pk, func.count(CurvePoint.step.distinct())).join(CurvePoint, latest).where(of_jobs)
-        counts = {pk: count for pk, count in self._sql.execute(counted.group_by(Job.pk))}
+        counts = {pk: count for pk, count in self._transaction.sql.execute(counted.group_by(Job.pk))}
         found = select(Job.pk, CurvePoint.step, CurvePoint.name, CurvePoint.value).join(CurvePoint, latest)
-        rows = self._sql.execute(found.where(of_jobs).order_by(Job.pk, CurvePoint.step))
+        rows = self._transaction.sql.execute(found.where(of_jobs).order_by(Job.pk, CurvePoint.step))
         return {
             pk: _thinned(((step, name, value) for _pk, step, name, value in some), counts[pk], limit)
             for pk, some in itertools.groupby(rows, key=operator.itemgetter(0))

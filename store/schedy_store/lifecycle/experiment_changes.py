@@ -35,28 +35,28 @@ class ExperimentRows:
     """The experiments, within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._journal = Journal(transaction)
 
     def named(self, name: str) -> ExperimentRow | None:
         """Return the experiment of this name, None if there is none."""
-        found = self._sql.execute(_BY_NAME, {"name_is": findable(name)}).one_or_none()
+        found = self._transaction.sql.execute(_BY_NAME, {"name_is": findable(name)}).one_or_none()
         return None if found is None else ExperimentRow(*found)
 
     def with_uid(self, uid: str) -> ExperimentRow | None:
         """Return the experiment with this uid, None if there is none."""
-        found = self._sql.execute(_BY_UID, {"uid_is": uid}).one_or_none()
+        found = self._transaction.sql.execute(_BY_UID, {"uid_is": uid}).one_or_none()
         return None if found is None else ExperimentRow(*found)
 
     def record(self, pk: int) -> ExperimentRecord:
         """Return an experiment as it is stored now, without the counts of its jobs."""
-        found = self._sql.execute(select(*EXPERIMENT_RECORD_COLUMNS).where(Experiment.pk == pk)).one()
+        found = self._transaction.sql.execute(select(*EXPERIMENT_RECORD_COLUMNS).where(Experiment.pk == pk)).one()
         return experiment_record(ExperimentRecordRow(*found), {})
 
     def reopen(self, experiment: ExperimentRow, effects: Effects) -> None:
         """Make an experiment RUNNING again that is DONE only because no job was left."""
         if experiment.completed:
-            self._sql.execute(
+            self._transaction.sql.execute(
                 update(Experiment).where(Experiment.pk == experiment.pk).values(status="RUNNING", completed=False)
             )
             self._journal.record("status", "The experiment is RUNNING again.", experiment_pk=experiment.pk)
@@ -68,7 +68,7 @@ class ExperimentChanges:
 
     def __init__(self, transaction: Transaction, *, max_attempts: int) -> None:
         self._transaction = transaction
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now = transaction.now
         self._max_attempts = max_attempts
         self._rows = ExperimentRows(transaction)
@@ -90,7 +90,7 @@ class ExperimentChanges:
             definition = self._definitions.of_new(change)
         except InvalidValueError as fault:
             return Effects(Refusal(code="invalid", reason=str(fault)))
-        added = self._sql.scalars(
+        added = self._transaction.sql.scalars(
             insert(Experiment)
             .values(
                 uid=uuid.uuid4().hex,
@@ -121,7 +121,7 @@ class ExperimentChanges:
         except InvalidValueError as fault:
             return Effects(Refusal(code="invalid", reason=str(fault)))
         if values:
-            self._sql.execute(update(Experiment).where(Experiment.pk == before.pk).values(values))
+            self._transaction.sql.execute(update(Experiment).where(Experiment.pk == before.pk).values(values))
         after = self._rows.record(before.pk)
         self._note_status(before, after)
         effects = Effects(ExperimentChangedAnswer(experiment=after), tickets_wanted={before.pk}, touched={before.pk})

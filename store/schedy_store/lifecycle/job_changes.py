@@ -42,7 +42,7 @@ class JobChanges:
     """Applies changes to jobs within one transaction."""
 
     def __init__(self, transaction: Transaction, *, lease_seconds: float) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now = transaction.now
         self._lease = timedelta(seconds=lease_seconds)
         self._experiments = ExperimentRows(transaction)
@@ -56,7 +56,7 @@ class JobChanges:
         uid, rows = push.experiment_uid, self._experiments
         experiment = rows.named(push.experiment_name) if uid is None else rows.with_uid(uid)
         if experiment is None:
-            return self._refuse(None, push, missing_experiment(self._sql, push.experiment_name))
+            return self._refuse(None, push, missing_experiment(self._transaction.sql, push.experiment_name))
         try:
             pushed = PushedJobs(experiment.scheduler, read_definition(load_values(experiment.settings)))
             faults = [pushed.fault(job.hyperparameters) for job in push.jobs]
@@ -91,7 +91,8 @@ class JobChanges:
         effects.touched.add(experiment.pk)
         self._experiments.reopen(experiment, effects)
         made = (Job.experiment_pk == experiment.pk, Job.status == QUEUED, Job.suggestion.is_not(None))
-        if self._sql.scalar(select(Job.pk).where(*made, Job.dispatched_at.is_not(None)).limit(1)) is not None:
+        out = select(Job.pk).where(*made, Job.dispatched_at.is_not(None)).limit(1)
+        if self._transaction.sql.scalar(out) is not None:
             effects.tickets_withdrawn.add(experiment.pk)
             effects.queues.append(("purged", experiment.name))
 
@@ -121,8 +122,8 @@ class JobChanges:
         row = self._rows.find(change.experiment_uid, change.job_id)
         if row is None:
             return Effects(_no_job(change.job_id))
-        self._sql.execute(delete(Job).where(Job.pk == row.pk))
-        count_jobs(self._sql, row.experiment_pk, {row.status: -1})
+        self._transaction.sql.execute(delete(Job).where(Job.pk == row.pk))
+        count_jobs(self._transaction, row.experiment_pk, {row.status: -1})
         was = f"It was {row.status}." if row.worker is None else f"It was {row.status} ({row.worker})."
         self._journal.of_job(row, "deleted", f"The job was deleted. {was}")
         self._rows.rewrite(row.experiment_pk)
@@ -189,7 +190,7 @@ class JobChanges:
         if change.revision is not None and change.revision != row.revision:
             reason = f"Job {change.job_id} was changed since you read it. Read it again, or use put(safe=False)."
             return Effects(Refusal(code="unsafe", reason=reason))
-        self._sql.execute(
+        self._transaction.sql.execute(
             update(Job)
             .where(Job.pk == row.pk, Job.revision == row.revision)
             .values(

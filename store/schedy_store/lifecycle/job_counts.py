@@ -3,33 +3,43 @@
 Whatever inserts, moves or deletes jobs counts them in the same transaction.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select, text
 
 from schedy.wire.base import JobStatus
+from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import JobCount
 
 _COUNT = text(
     "INSERT INTO job_count (experiment_pk, status, jobs) VALUES (:experiment, :status, :more)"
     " ON CONFLICT (experiment_pk, status) DO UPDATE SET jobs = job_count.jobs + excluded.jobs"
 )
-_MOVE = text(
-    "INSERT INTO job_count (experiment_pk, status, jobs) VALUES (:experiment, :before, -1), (:experiment, :after, 1)"
-    " ON CONFLICT (experiment_pk, status) DO UPDATE SET jobs = job_count.jobs + excluded.jobs"
-)
 
 
-def count_jobs(sql: Connection, experiment_pk: int, more: Mapping[JobStatus, int]) -> None:
+class _Counted:
+    """Changes of the counts that wait, see `Transaction.waiting`."""
+
+    def __init__(self) -> None:
+        self.more: Counter[tuple[int, JobStatus]] = Counter()
+
+    def write(self, sql: Connection) -> None:
+        rows = [
+            {"experiment": experiment, "status": status, "more": more}
+            for (experiment, status), more in self.more.items()
+            if more
+        ]
+        self.more.clear()
+        if rows:
+            sql.execute(_COUNT, rows)
+
+
+def count_jobs(transaction: Transaction, experiment_pk: int, more: Mapping[JobStatus, int]) -> None:
     """Count jobs that are new, or with a negative number gone."""
-    rows = [{"experiment": experiment_pk, "status": status, "more": count} for status, count in more.items()]
-    if rows:
-        sql.execute(_COUNT, rows)
-
-
-def count_move(sql: Connection, experiment_pk: int, before: JobStatus, after: JobStatus) -> None:
-    """Count a job whose status has changed."""
-    sql.execute(_MOVE, {"experiment": experiment_pk, "before": before, "after": after})
+    counted = transaction.waiting(_Counted)
+    for status, count in more.items():
+        counted.more[experiment_pk, status] += count
 
 
 def job_counts(sql: Connection, experiments: Sequence[int]) -> dict[int, dict[str, int]]:

@@ -1,22 +1,26 @@
 """Rows of jobs: reading them for a verdict, and writing verdicts, guarded by the revision that was judged."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Text, Update, bindparam, case, func, literal_column, select, update
 
 from schedy.search.definition import as_observation
 from schedy.wire.base import FINAL_STATUSES
 from schedy.wire.stopping import Stop, stop_text
-from schedy.wire.values import Values, dump_values, load_values, sort_keys
-from schedy_store.lifecycle.job_counts import count_move
+from schedy.wire.values import Values, dump_values, load_values
+from schedy_store.lifecycle.job_counts import count_jobs
 from schedy_store.lifecycle.journal import Journal
+from schedy_store.lifecycle.sort_keys import SortKeys
 from schedy_store.lifecycle.transitions import JobState, Terms
 from schedy_store.schema.column_types import After
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
-from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job, JobValue
+from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 from schedy_store.search.protocol import PRUNER_STATE
 
 _LARGEST_PREVIOUS_RESULTS = 4_000_000
@@ -30,7 +34,11 @@ _ROW = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment, OF_EXPERIMENT)
 # Every report runs these: building a statement takes ten times as long as running it.
 _ROW_OF_JOB = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id == bindparam("id_is"))
 _ROW_AGAIN = _ROW.where(Job.pk == bindparam("pk_is"))
+_ROWS_AHEAD = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id.in_(bindparam("ids", expanding=True)))
 _SEARCH_STATE = select(Job.search_state).where(Job.pk == bindparam("pk_is"))
+_SET_SEARCH_STATE = (
+    update(Job).where(Job.pk == bindparam("pk_is")).values(search_state=bindparam("state_now", type_=Text))
+)
 _RUNNING = Job.status == literal_column("'RUNNING'")  # no parameter, so that SQLite uses the index of the leases
 _JOB_TIMEOUT_IS_OVER = After(Job.timed_from, Experiment.job_timeout) <= bindparam("at_now")
 _STALL_TIMEOUT_IS_OVER = After(Job.reported_at, Experiment.stall_timeout) <= bindparam("at_now")
@@ -41,55 +49,119 @@ _OVERDUE = (
     .order_by(Job.lease_until)
     .limit(bindparam("most"))
 )
+_WRITTEN = (
+    *("status", "token", "attempt", "attempts_forgiven", "sequence", "lease_until", "stop", "dispatched_at", "ticket"),
+    *("releases", "revision", "quality", "results", "previous_results", "error", "started_at", "finished_at"),
+    *("heard_at", "reported_at", "timed_from", "worker", "worker_pk", "user"),
+)
+"""Columns of a job that verdicts may change, beside `ended`."""
+_values_written = attrgetter(*_WRITTEN)
 _MOVE = (
     update(Job)
     .where(Job.pk == bindparam("pk_is"), Job.revision == bindparam("revision_is"), Job.status == bindparam("status_is"))
-    .returning(Job.pk)
+    .values({name: bindparam(name) for name in _WRITTEN})
 )
+_GO_ON = _MOVE.values(ended=bindparam("ended"))
 _OTHER = Job.__table__.alias()
-_COUNT_AS_ENDED = (
-    update(Job)
-    .where(Job.pk == bindparam("pk_is"))
-    .values(
-        ended=select(func.coalesce(func.max(_OTHER.c.ended), 0) + 1)
-        .where(_OTHER.c.experiment_pk == bindparam("experiment_is"))
-        .scalar_subquery()
-    )
+_END = _MOVE.values(
+    ended=select(func.coalesce(func.max(_OTHER.c.ended), 0) + 1)
+    .where(_OTHER.c.experiment_pk == bindparam("experiment_is"))
+    .scalar_subquery()
 )
 _REWRITE = update(Experiment).where(Experiment.pk == bindparam("pk_is")).values(rewritten=Experiment.rewritten + 1)
+
+
+class _Moves:
+    """Rows that were read, and verdicts on them that wait to be written, see `Transaction.waiting`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], JobRow | None] = {}
+        """Rows by experiment and id, as they are after the verdicts; None where there is no such job."""
+        self._guards: dict[int, dict[str, Any]] = {}
+        """By primary key what the database has while the verdicts wait."""
+        self._going_on: dict[int, JobRow] = {}
+        self._ended: dict[int, JobRow] = {}
+        """Rows to be written, in the order in which the jobs have ended."""
+
+    def put(self, row: JobRow, moved: JobRow, *, has_ended: bool) -> None:
+        """Let a row wait to be written, in place of `row`."""
+        before = self._ended.pop(row.pk, None)
+        waiting = before or self._going_on.pop(row.pk, None)
+        has_ended = has_ended or (before is not None and moved.status == before.status)
+        if waiting is not None and waiting.revision != row.revision:
+            raise RuntimeError(f"Job {row.job_id} changed while it was judged.")
+        self._guards.setdefault(row.pk, {"pk_is": row.pk, "revision_is": row.revision, "status_is": row.status})
+        (self._ended if has_ended else self._going_on)[row.pk] = moved
+        self.rows[row.experiment_uid, row.job_id] = moved
+
+    def write(self, sql: Connection) -> None:
+        self.rows.clear()
+        if not self._guards:
+            return
+        if self._going_on:
+            self._write(sql, _GO_ON, [self._columns(row) | {"ended": row.ended} for row in self._going_on.values()])
+        if self._ended:
+            ended = self._ended.values()
+            self._write(sql, _END, [self._columns(row) | {"experiment_is": row.experiment_pk} for row in ended])
+        for each in (self._guards, self._going_on, self._ended):
+            each.clear()
+
+    def _columns(self, row: JobRow) -> dict[str, Any]:
+        return {**dict(zip(_WRITTEN, _values_written(row), strict=True)), **self._guards[row.pk]}
+
+    def _write(self, sql: Connection, statement: Update, rows: list[dict[str, Any]]) -> None:
+        if sql.execute(statement, rows).rowcount != len(rows):
+            raise RuntimeError("A job changed while it was judged: two writers in one store.")
 
 
 class JobRows:
     """The jobs, within one transaction."""
 
     def __init__(self, transaction: Transaction, *, lease_seconds: float) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now = transaction.now
         self._lease = timedelta(seconds=lease_seconds)
         self.journal = Journal(transaction)
 
+    def read_ahead(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Read rows together that reports are about, by their experiments and ids."""
+        ids: dict[str, list[str]] = {}
+        for key in keys:
+            if key not in self._moves.rows:
+                ids.setdefault(key[0], []).append(key[1])
+                self._moves.rows[key] = None
+        for uid, some in ids.items():
+            for found in self._transaction.sql_before_writes.execute(_ROWS_AHEAD, {"uid_is": uid, "ids": some}):
+                row = JobRow(*found)
+                self._moves.rows[uid, row.job_id] = row
+
     def find(self, experiment_uid: str, job_id: str) -> JobRow | None:
         """Return the row of a job, None if there is none."""
-        found = self._sql.execute(_ROW_OF_JOB, {"uid_is": experiment_uid, "id_is": job_id}).one_or_none()
-        return None if found is None else JobRow(*found)
+        key = (experiment_uid, job_id)
+        if key not in self._moves.rows:
+            found = self._transaction.sql.execute(_ROW_OF_JOB, {"uid_is": experiment_uid, "id_is": job_id})
+            columns = found.one_or_none()
+            self._moves.rows[key] = None if columns is None else JobRow(*columns)
+        return self._moves.rows[key]
 
     def again(self, row: JobRow) -> JobRow:
         """Return the row as it is after it was moved."""
-        return JobRow(*self._sql.execute(_ROW_AGAIN, {"pk_is": row.pk}).one())
+        moved = self._moves.rows.get((row.experiment_uid, row.job_id))
+        return moved or JobRow(*self._transaction.sql.execute(_ROW_AGAIN, {"pk_is": row.pk}).one())
 
     def with_lease_over(self, limit: int) -> list[JobRow]:
         """Return running jobs whose lease is over, the oldest first."""
         over = _ROW.where(_RUNNING, Job.lease_until <= self._now).order_by(Job.lease_until)
-        return [JobRow(*found) for found in self._sql.execute(over.limit(limit))]
+        return [JobRow(*found) for found in self._transaction.sql.execute(over.limit(limit))]
 
     def overdue(self, limit: int) -> list[tuple[JobRow, Stop]]:
         """Return running jobs that exceed a timeout of their experiment, and are not to stop yet, with the timeout."""
-        found = self._sql.execute(_OVERDUE, {"at_now": self._now, "most": limit})
+        found = self._transaction.sql.execute(_OVERDUE, {"at_now": self._now, "most": limit})
         return [(JobRow(*columns), stop) for *columns, stop in found]
 
     def experiment_pk(self, uid: str) -> int | None:
         """Return the primary key of an experiment, None if there is none."""
-        return self._sql.scalar(select(Experiment.pk).where(Experiment.uid == uid))
+        return self._transaction.sql.scalar(select(Experiment.pk).where(Experiment.uid == uid))
 
     def why_unknown(self, experiment_uid: str, job_id: str) -> str:
         """Return why there is no such job."""
@@ -106,9 +178,16 @@ class JobRows:
 
     def move(self, row: JobRow, state: JobState, **values: Any) -> None:
         """Write a verdict, guarded by the state that was judged."""
-        if state == state_of(row) and not values:
-            return
-        values.update(
+        if values or state != state_of(row):
+            self._move(row, state, values, has_ended=False)
+
+    @property
+    def _moves(self) -> _Moves:
+        return self._transaction.waiting(_Moves)
+
+    def _move(self, row: JobRow, state: JobState, values: dict[str, Any], *, has_ended: bool) -> None:
+        moved = replace(
+            row,
             status=state.status,
             token=state.token,
             attempt=state.attempt,
@@ -120,17 +199,15 @@ class JobRows:
             ticket=state.ticket,
             releases=state.releases,
             revision=row.revision + 1,
+            **values,
         )
-        guard = {"pk_is": row.pk, "revision_is": row.revision, "status_is": row.status}
-        if self._sql.execute(_MOVE, {**values, **guard}).one_or_none() is None:
-            raise RuntimeError(f"Job {row.job_id} changed while it was judged: two writers in one store.")
+        self._moves.put(row, moved, has_ended=has_ended)
         if state.status != row.status:
-            count_move(self._sql, row.experiment_pk, row.status, state.status)
+            count_jobs(self._transaction, row.experiment_pk, {row.status: -1, state.status: 1})
 
     def end(self, row: JobRow, state: JobState, *, error: str | None, **values: Any) -> None:
         """Write a final verdict."""
-        self.move(row, state, error=error, finished_at=self._now, **values)
-        self._sql.execute(_COUNT_AS_ENDED, {"pk_is": row.pk, "experiment_is": row.experiment_pk})
+        self._move(row, state, {"error": error, "finished_at": self._now, **values}, has_ended=True)
         detail = state.status if error is None else f"{state.status}: {error}"
         self.journal.of_job(row, "ended", detail, worker=row.worker, attempt=row.attempt or None)
 
@@ -143,7 +220,7 @@ class JobRows:
 
     def rewrite(self, experiment_pk: int) -> None:
         """Note that jobs from which the search of an experiment has learnt are not what they were."""
-        self._sql.execute(_REWRITE, {"pk_is": experiment_pk})
+        self._transaction.sql.execute(_REWRITE, {"pk_is": experiment_pk})
 
     def fresh_start(self, row: JobRow, results: str | None = None) -> dict[str, Any]:
         """Return the columns with which an attempt starts; the results of the one before are kept in another."""
@@ -154,20 +231,20 @@ class JobRows:
             self.journal.of_job(
                 row, "kept", "Results of this attempt.", worker=row.worker, attempt=row.attempt, results=put
             )
+        if row.prunes:
+            self._forget_pruner_state(row)
         return {
             "quality": row.initial_quality,
             "error": None,
             "previous_results": previous,
-            **self._without_pruner_state(row),
             **self.replaced_results(row, row.initial_results),
         }
 
-    def _without_pruner_state(self, row: JobRow) -> dict[str, str]:
-        """Return the column to set: the pruner judges an attempt, and others by it, by its own curve alone."""
-        if not row.prunes:
-            return {}
-        state = json.loads(self._sql.scalars(_SEARCH_STATE, {"pk_is": row.pk}).one())
-        return {} if state.pop(PRUNER_STATE, None) is None else {"search_state": json.dumps(state)}
+    def _forget_pruner_state(self, row: JobRow) -> None:
+        """The pruner judges an attempt, and others by it, by its own curve alone."""
+        state = json.loads(self._transaction.sql.scalars(_SEARCH_STATE, {"pk_is": row.pk}).one())
+        if state.pop(PRUNER_STATE, None) is not None:
+            self._transaction.sql.execute(_SET_SEARCH_STATE, {"pk_is": row.pk, "state_now": json.dumps(state)})
 
     def reported(self, row: JobRow, results: Values, quality: float) -> dict[str, Any]:
         """Write the sort keys, and return the columns to set. The quality is that of the only objective, if any."""
@@ -181,7 +258,9 @@ class JobRows:
     def replaced_results(self, row: JobRow, text: str, results: Values | None = None) -> dict[str, str]:
         """Write the sort keys of results that are JSON already, and return the column to set."""
         if text != row.results:
-            replace_sort_keys(self._sql, row, "result", load_values(text) if results is None else results)
+            keys = self._transaction.waiting(SortKeys)
+            write = keys.add if row.results == "{}" else keys.replace
+            write(row.pk, row.experiment_pk, "result", load_values(text) if results is None else results)
         return {"results": text}
 
 
@@ -219,27 +298,3 @@ def why_to_stop(row: JobRow) -> str:
 def reason_to_stop(stop: Stop, row: JobRow) -> str:
     """Return a reason in words, with the limit that the experiment of the job sets."""
     return stop_text(stop, job_timeout=row.job_timeout, stall_timeout=row.stall_timeout)
-
-
-def replace_sort_keys(sql: Connection, row: JobRow, source: str, values: Values) -> None:
-    """Make the sort keys of one job those of `values`."""
-    if row.results != "{}":
-        sql.execute(delete(JobValue).where(JobValue.job_pk == row.pk, JobValue.source == source))
-    rows = sort_key_rows(row.pk, row.experiment_pk, source, values)
-    if rows:
-        sql.execute(insert(JobValue), rows)
-
-
-def sort_key_rows(job_pk: int, experiment_pk: int, source: str, values: Values) -> list[dict[str, Any]]:
-    """Return the rows of `job_value` for hyperparameters or results."""
-    return [
-        {
-            "job_pk": job_pk,
-            "experiment_pk": experiment_pk,
-            "source": source,
-            "name": name,
-            "number": number,
-            "text": text,
-        }
-        for name, number, text in sort_keys(values)
-    ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Text, bindparam, func, insert, select, update
 
 from schedy.results.rounding import short_value
 from schedy.values_text import format_name
@@ -65,11 +65,23 @@ _LOST = (
 )
 
 
+class _Events:
+    """Events that wait to be written, see `Transaction.waiting`."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def write(self, sql: Connection) -> None:
+        if self.rows:
+            sql.execute(_INSERT, self.rows)
+            self.rows.clear()
+
+
 class Journal:
     """Writes events within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now: datetime = transaction.now
 
     def record(
@@ -85,8 +97,7 @@ class Journal:
         results: str | None = None,
     ) -> None:
         """Write one event."""
-        self._sql.execute(
-            _INSERT,
+        self._transaction.waiting(_Events).rows.append(
             {
                 "experiment_pk": experiment_pk,
                 "job_id": job_id,
@@ -97,7 +108,7 @@ class Journal:
                 "token": token,
                 "detail": detail,
                 "results": results,
-            },
+            }
         )
 
     def was_deleted(self, *, experiment_pk: int | None, experiment_uid: str, job_id: str) -> bool:
@@ -107,7 +118,7 @@ class Journal:
             found = found.where(Event.experiment_pk.is_(None), Event.job_id.is_(None), Event.token == experiment_uid)
         else:
             found = found.where(Event.experiment_pk == experiment_pk, Event.job_id == job_id)
-        return self._sql.scalar(found) is not None
+        return self._transaction.sql.scalar(found) is not None
 
     def of_job(
         self,
@@ -144,7 +155,7 @@ class Journal:
         attempt: int | None = None,
     ) -> None:
         """Write an event that may happen very often: one like the latest of the job is counted there."""
-        repeated = self._sql.scalar(
+        repeated = self._transaction.sql.scalar(
             _REPEAT,
             {
                 "experiment_is": experiment_pk,
@@ -170,13 +181,13 @@ class Journal:
             "at_now": self._now,
             "detail_now": shown or None,
         }
-        if self._sql.scalar(_REPORTED_AGAIN, again) is None:
+        if self._transaction.sql.scalar(_REPORTED_AGAIN, again) is None:
             self.of_job(row, "reported", shown, worker=row.worker, attempt=row.attempt, token=message.token)
 
     def worker_of(self, row: JobRow, token: str) -> str | None:
         """Return the worker that claimed the job under this token, None if none did."""
         keys = {"experiment_is": row.experiment_pk, "job_is": row.job_id, "token_is": token}
-        found: str | None = self._sql.scalar(_WORKER_OF_TOKEN, keys)
+        found: str | None = self._transaction.sql.scalar(_WORKER_OF_TOKEN, keys)
         return found
 
     def hosts_lost(self, row: JobRow) -> list[str]:
@@ -186,7 +197,7 @@ class Journal:
             "job_is": row.job_id,
             "attempts_forgiven": row.attempts_forgiven,
         }
-        by_attempt = {event.attempt: event.worker or "unknown" for event in self._sql.execute(_LOST, keys)}
+        by_attempt = {event.attempt: event.worker or "unknown" for event in self._transaction.sql.execute(_LOST, keys)}
         return [worker.split(":")[0] for worker in by_attempt.values()]
 
 

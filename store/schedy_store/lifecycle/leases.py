@@ -38,7 +38,7 @@ class Leases:
     """Judges leases and timeouts within one transaction."""
 
     def __init__(self, transaction: Transaction, *, lease_seconds: float) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now = transaction.now
         self._lease = timedelta(seconds=lease_seconds)
         self._rows = JobRows(transaction, lease_seconds=lease_seconds)
@@ -74,9 +74,9 @@ class Leases:
         timer counts that: of jobs, of searches, or of the silence of workers.
         """
         gap = {"gap": unmeasured.total_seconds()}
-        self._sql.execute(_RENEW_JOBS, {"until": self._now + self._lease, **gap})
-        self._sql.execute(_RENEW_SEARCHES, gap)
-        self._sql.execute(_RENEW_WORKERS, gap)
+        self._transaction.sql.execute(_RENEW_JOBS, {"until": self._now + self._lease, **gap})
+        self._transaction.sql.execute(_RENEW_SEARCHES, gap)
+        self._transaction.sql.execute(_RENEW_WORKERS, gap)
 
     def _stop(self, row: JobRow, stop: Stop, effects: Effects) -> None:
         verdict = transitions.overdue(state_of(row), self._rows.terms(row), stop, self._now)

@@ -16,10 +16,10 @@ from schedy.wire.base import FINAL_STATUSES
 from schedy.wire.changes import NewJob
 from schedy.wire.values import dump_values
 from schedy_store.lifecycle.job_counts import count_jobs
-from schedy_store.lifecycle.job_rows import sort_key_rows
+from schedy_store.lifecycle.sort_keys import SortKeys
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import RECORD_COLUMNS, RecordRow
-from schedy_store.schema.tables import Experiment, Job, JobValue
+from schedy_store.schema.tables import Experiment, Job
 
 _ID_CHARACTERS = string.ascii_letters + string.digits + "-_"
 _ID_FIRST_CHARACTERS = string.ascii_letters + string.digits + "_"
@@ -43,30 +43,26 @@ class NewJobs:
     """Stores jobs within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now = transaction.now
 
     def insert(self, experiment_pk: int, job_ids: Sequence[str], newcomers: Sequence[Newcomer]) -> list[RecordRow]:
         """Store jobs under these ids; return their rows in order."""
         objectives = json.loads(
-            self._sql.scalars(select(Experiment.objectives).where(Experiment.pk == experiment_pk)).one()
+            self._transaction.sql.scalars(select(Experiment.objectives).where(Experiment.pk == experiment_pk)).one()
         )
         rows = [
             self._row(experiment_pk, job_id, newcomer, objectives)
             for job_id, newcomer in zip(job_ids, newcomers, strict=True)
         ]
         self._count_as_ended(experiment_pk, rows)
-        inserted = self._sql.execute(insert(Job).returning(*RECORD_COLUMNS, sort_by_parameter_order=True), rows)
-        stored = [RecordRow(*row) for row in inserted]
-        count_jobs(self._sql, experiment_pk, Counter(row.status for row in stored))
-        keys = [
-            row
-            for job, newcomer in zip(stored, newcomers, strict=True)
-            for source, values in (("hyperparameter", newcomer.job.hyperparameters), ("result", newcomer.job.results))
-            for row in sort_key_rows(job.pk, experiment_pk, source, values)
-        ]
-        if keys:
-            self._sql.execute(insert(JobValue), keys)
+        inserting = insert(Job).returning(*RECORD_COLUMNS, sort_by_parameter_order=True)
+        stored = [RecordRow(*row) for row in self._transaction.sql.execute(inserting, rows)]
+        count_jobs(self._transaction, experiment_pk, Counter(row.status for row in stored))
+        keys = self._transaction.waiting(SortKeys)
+        for job, newcomer in zip(stored, newcomers, strict=True):
+            keys.add(job.pk, experiment_pk, "hyperparameter", newcomer.job.hyperparameters)
+            keys.add(job.pk, experiment_pk, "result", newcomer.job.results)
         return stored
 
     def fresh_ids(self, experiment_pk: int, count: int) -> list[str]:
@@ -74,7 +70,7 @@ class NewJobs:
         fresh: set[str] = set()
         while len(fresh) < count:
             drawn = {_random_id() for _ in range(count - len(fresh))}
-            taken = self._sql.scalars(
+            taken = self._transaction.sql.scalars(
                 select(Job.job_id).where(Job.experiment_pk == experiment_pk, Job.job_id.in_(drawn))
             )
             fresh |= drawn - set(taken)
@@ -103,7 +99,8 @@ class NewJobs:
     def _count_as_ended(self, experiment_pk: int, rows: list[dict[str, Any]]) -> None:
         ended = [row for row in rows if row["finished_at"] is not None]
         if ended:
-            before = self._sql.scalar(select(func.max(Job.ended)).where(Job.experiment_pk == experiment_pk)) or 0
+            last = select(func.max(Job.ended)).where(Job.experiment_pk == experiment_pk)
+            before = self._transaction.sql.scalar(last) or 0
             for position, row in enumerate(ended, start=before + 1):
                 row["ended"] = position
 

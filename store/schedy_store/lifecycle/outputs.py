@@ -17,12 +17,12 @@ class Outputs:
     """Writes output and tracebacks within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
 
     def add(self, row: JobRow, message: Output) -> None:
         """Add to the output of the current attempt of a job."""
         of_attempt = select(AttemptOutput.text, AttemptOutput.written).where(*_current(row))
-        stored = self._sql.execute(of_attempt).one_or_none()
+        stored = self._transaction.sql.execute(of_attempt).one_or_none()
         tail = Tail.of(message.text, message.end)
         if stored is not None:
             tail = Tail(stored.text, stored.written).joined(tail)
@@ -31,21 +31,21 @@ class Outputs:
 
     def add_traceback(self, row: JobRow, traceback: str) -> None:
         """Keep the traceback that ended the current attempt of a job."""
-        is_new = self._sql.scalar(select(AttemptOutput.attempt).where(*_current(row))) is None
+        is_new = self._transaction.sql.scalar(select(AttemptOutput.attempt).where(*_current(row))) is None
         self._write(row, {"traceback": end_of(traceback, LONGEST_TRACEBACK)}, is_new=is_new)
 
     def _write(self, row: JobRow, values: dict[str, Any], *, is_new: bool) -> None:
         if not is_new:
-            self._sql.execute(update(AttemptOutput).where(*_current(row)).values(**values))
+            self._transaction.sql.execute(update(AttemptOutput).where(*_current(row)).values(**values))
             return
         named = {"job_pk": row.pk, "attempt": row.attempt, "worker": row.worker}
-        self._sql.execute(insert(AttemptOutput).values(**named, **values))
+        self._transaction.sql.execute(insert(AttemptOutput).values(**named, **values))
         old = AttemptOutput.attempt <= row.attempt - _ATTEMPTS_KEPT
-        self._sql.execute(delete(AttemptOutput).where(AttemptOutput.job_pk == row.pk, old))
+        self._transaction.sql.execute(delete(AttemptOutput).where(AttemptOutput.job_pk == row.pk, old))
 
     def forget_attempt(self, row: JobRow) -> None:
         """Delete what the current attempt has written: the next one gets its number."""
-        self._sql.execute(delete(AttemptOutput).where(*_current(row)))
+        self._transaction.sql.execute(delete(AttemptOutput).where(*_current(row)))
 
 
 def _current(row: JobRow) -> tuple[Any, ...]:

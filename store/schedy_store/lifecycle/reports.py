@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from sqlalchemy import update
@@ -10,7 +10,19 @@ from sqlalchemy import update
 from schedy.search.definition import as_observation
 from schedy.wire.answers import HeartbeatAnswer, JobNotice, ReportAnswer
 from schedy.wire.base import CRASHED, DONE, PRUNED, RUNNING
-from schedy.wire.reports import Claim, Curve, Demand, Finish, Heartbeat, HeldJob, Output, Progress, Release, Report
+from schedy.wire.reports import (
+    Claim,
+    Curve,
+    Demand,
+    Finish,
+    Heartbeat,
+    HeldJob,
+    HeldReport,
+    Output,
+    Progress,
+    Release,
+    Report,
+)
 from schedy.wire.values import Values, dump_values
 from schedy_store.lifecycle import transitions
 from schedy_store.lifecycle.claims import Claims
@@ -31,7 +43,7 @@ class Reports:
     """Applies reports within one transaction. `user` is the broker's user that sent one, None if it does not say."""
 
     def __init__(self, transaction: Transaction, *, lease_seconds: float, max_releases: int) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._now = transaction.now
         self._max_releases = max_releases
         self._rows = JobRows(transaction, lease_seconds=lease_seconds)
@@ -44,6 +56,20 @@ class Reports:
     def apply(self, report: Report[Any], user: str | None = None) -> Effects:
         """Apply a report; one that arrives twice changes nothing the second time."""
         return self._APPLY[type(report)](self, report, user)
+
+    def read_ahead(self, reports: Iterable[Report[Any]]) -> None:
+        """Read what reports that are to be applied are about, together."""
+        jobs: list[tuple[str, str]] = []
+        workers: set[str] = set()
+        for report in reports:
+            if isinstance(report, Claim | Heartbeat):
+                workers.add(report.worker.uid)
+            if isinstance(report, Claim | HeldReport):
+                jobs.append((report.experiment_uid, report.job_id))
+            elif isinstance(report, Heartbeat):
+                jobs += [(held.experiment_uid, held.job_id) for held in report.held]
+        self._rows.read_ahead(jobs)
+        self._workers.read_ahead(workers)
 
     def _claim(self, message: Claim, user: str | None) -> Effects:
         return self._claims.claim(message, user)
@@ -145,7 +171,8 @@ class Reports:
         faults = [fault for name in json.loads(row.objectives) if (fault := _unobserved(name, results))]
         if faults:
             problem = f"Job {row.job_id} is DONE, but its result {faults[0]}. The search does not learn from it."
-            self._sql.execute(update(Experiment).where(Experiment.pk == row.experiment_pk).values(problem=problem))
+            noted = update(Experiment).where(Experiment.pk == row.experiment_pk).values(problem=problem)
+            self._transaction.sql.execute(noted)
             self._journal.of_job(row, "unobserved", problem, worker=row.worker, attempt=row.attempt)
             effects.log.append(f"{row.experiment_name}: {problem}")
 

@@ -47,7 +47,7 @@ class Definitions:
     """Checks definitions within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
 
     @_errors_for_every_client()
     def of_new(self, change: AddExperiment) -> Definition:
@@ -87,8 +87,8 @@ class Definitions:
     def _looked_up(self, source: WarmStart) -> WarmStart:
         """Return a warm start with the uid of its experiment, and how many of its jobs count."""
         found = select(Experiment.pk, Experiment.uid).where(Experiment.name == findable(source.experiment))
-        row = self._sql.execute(found).one_or_none()
+        row = self._transaction.sql.execute(found).one_or_none()
         if row is None:
             raise InvalidValueError(f"There is no experiment {source.experiment!r} to start from.")
-        ended = self._sql.scalar(select(func.max(Job.ended)).where(Job.experiment_pk == row.pk)) or 0
+        ended = self._transaction.sql.scalar(select(func.max(Job.ended)).where(Job.experiment_pk == row.pk)) or 0
         return WarmStart(experiment=source.experiment, uid=row.uid, ended=ended)

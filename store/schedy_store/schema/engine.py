@@ -10,10 +10,10 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, create_engine, event, func, literal_column, select
 from sqlalchemy.engine import URL, make_url
@@ -56,12 +56,51 @@ _NETWORK_FILE_SYSTEMS = {
 }
 
 
+class Waiting(Protocol):
+    """Writes of one kind that wait, so that those of many messages are one statement."""
+
+    def write(self, sql: Connection) -> None:
+        """Write what waits, and forget what was read."""
+        ...
+
+
+W = TypeVar("W", bound=Waiting)
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A transaction and the database's time at its start."""
+    """A transaction and the database's time at its start. Its writes may wait, and nothing is read that they miss."""
 
-    sql: Connection
+    _sql: Connection
     now: datetime
+    _waiting: dict[type[Any], Any] = field(default_factory=dict)
+
+    @property
+    def sql(self) -> Connection:
+        """The connection, after all that waits was written: ask for it again for each statement."""
+        self.write()
+        return self._sql
+
+    @property
+    def sql_before_writes(self) -> Connection:
+        """The connection as it is, to read what nothing that waits can change."""
+        return self._sql
+
+    def write(self) -> None:
+        """Write all that waits."""
+        for waiting in self._waiting.values():
+            waiting.write(self._sql)
+
+    def waiting(self, kind: type[W]) -> W:
+        """Return the writes of this kind that wait."""
+        found: W | None = self._waiting.get(kind)
+        if found is None:
+            found = self._waiting[kind] = kind()
+        return found
+
+    def at(self, now: datetime) -> Self:
+        """Return the transaction at another time."""
+        return replace(self, now=now)
 
 
 class Store:
@@ -104,7 +143,9 @@ class Store:
         Errors in the data (DataError, IntegrityError of SQLAlchemy) are raised as they are.
         """
         with self._mapped_errors(), self._engine.begin() as sql:
-            yield Transaction(sql, _time(sql.execute(self._now).one()[0]))
+            transaction = Transaction(sql, _time(sql.execute(self._now).one()[0]))
+            yield transaction
+            transaction.write()
 
     @contextlib.contextmanager
     def _mapped_errors(self) -> Iterator[None]:

@@ -66,6 +66,9 @@ class JobRow(RecordRow):
     lease_until: datetime | None
     dispatched_at: datetime | None
     ticket: int
+    ended: int | None
+    reported_at: datetime | None
+    timed_from: datetime | None
     initial_results: str
     initial_quality: float
     experiment_uid: str

@@ -166,6 +166,9 @@ class Applier:
         batch.messages.append(AppliedMessage(None, self._note_outcomes(transaction, arrivals)))
         self._searches.note_tickets(self._tickets.experiments_of(arrivals.confirmed))
         batch.messages.append(AppliedMessage(None, self._searches.take(transaction, arrivals.answers)))
+        self._reports(transaction).read_ahead(
+            decoded.message for decoded in messages if isinstance(decoded.message, Report)
+        )
         for decoded in messages:
             batch.messages.append(self._apply_message(transaction, decoded, batch))
         batch.messages.append(AppliedMessage(None, self._searches.look(transaction)))

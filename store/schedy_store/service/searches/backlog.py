@@ -55,47 +55,47 @@ class Backlog:
 
     def __init__(self, transaction: Transaction, experiment_pk: int) -> None:
         self._transaction = transaction
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._pk = experiment_pk
 
     def wanted(self) -> list[WantedRow]:
         """Return the suggestions that are wanted, in order."""
-        return [WantedRow(*row) for row in self._sql.execute(_WANTED, {"pk_is": self._pk})]
+        return [WantedRow(*row) for row in self._transaction.sql.execute(_WANTED, {"pk_is": self._pk})]
 
     def queued(self, limit: int) -> list[QueuedRow]:
         """Return the oldest QUEUED jobs, pushed ones too."""
-        return [QueuedRow(*row) for row in self._sql.execute(_QUEUED, {"pk_is": self._pk, "most": limit})]
+        return [QueuedRow(*row) for row in self._transaction.sql.execute(_QUEUED, {"pk_is": self._pk, "most": limit})]
 
     def ended(self) -> int:
         """Return how many jobs have ended."""
-        return self._sql.scalar(_ENDED, {"pk_is": self._pk}) or 0
+        return self._transaction.sql.scalar(_ENDED, {"pk_is": self._pk}) or 0
 
     def has_unfinished(self) -> bool:
         """Return whether a job is QUEUED or RUNNING."""
-        return bool(self._sql.scalar(_UNFINISHED, {"pk_is": self._pk}))
+        return bool(self._transaction.sql.scalar(_UNFINISHED, {"pk_is": self._pk}))
 
     def want(self, count: int, *, first: int, known: int) -> None:
         """Want further suggestions, from number `first`."""
         numbers = range(first, first + count)
         rows = [{"experiment_pk": self._pk, "suggestion": number, "known": known} for number in numbers]
-        self._sql.execute(insert(WantedJob), rows)
+        self._transaction.sql.execute(insert(WantedJob), rows)
         self._count_made(first + count)
 
     def want_again(self, *, known: int) -> None:
         """Want the same suggestions, now that more jobs have ended."""
-        self._sql.execute(update(WantedJob).where(WantedJob.experiment_pk == self._pk).values(known=known))
+        self._transaction.sql.execute(update(WantedJob).where(WantedJob.experiment_pk == self._pk).values(known=known))
 
     def drop_from(self, number: int) -> None:
         """Want no suggestion from this number on."""
         surplus = (WantedJob.experiment_pk == self._pk, WantedJob.suggestion >= number)
-        self._sql.execute(delete(WantedJob).where(*surplus))
+        self._transaction.sql.execute(delete(WantedJob).where(*surplus))
         self._count_made(number)
 
     def exhaust(self, reason: str, *, made: int) -> None:
         """Want nothing more, ever, because the algorithm has no further suggestion."""
-        self._sql.execute(delete(WantedJob).where(WantedJob.experiment_pk == self._pk))
+        self._transaction.sql.execute(delete(WantedJob).where(WantedJob.experiment_pk == self._pk))
         values = {"search_end": reason, "made": made}
-        self._sql.execute(update(Experiment).where(Experiment.pk == self._pk).values(values))
+        self._transaction.sql.execute(update(Experiment).where(Experiment.pk == self._pk).values(values))
 
     def store(self, made: Iterable[MadeJob], wanted: Iterable[WantedRow]) -> bool:
         """Store the jobs that are among the wanted ones; return whether there are any."""
@@ -106,11 +106,11 @@ class Backlog:
         new_jobs = NewJobs(self._transaction)
         new_jobs.insert(self._pk, new_jobs.fresh_ids(self._pk, len(jobs)), [_newcomer(job) for job in jobs])
         stored = (WantedJob.experiment_pk == self._pk, WantedJob.suggestion.in_([job.number for job in jobs]))
-        self._sql.execute(delete(WantedJob).where(*stored))
+        self._transaction.sql.execute(delete(WantedJob).where(*stored))
         return True
 
     def _count_made(self, made: int) -> None:
-        self._sql.execute(update(Experiment).where(Experiment.pk == self._pk).values(made=made))
+        self._transaction.sql.execute(update(Experiment).where(Experiment.pk == self._pk).values(made=made))
 
 
 def _newcomer(made: MadeJob) -> Newcomer:

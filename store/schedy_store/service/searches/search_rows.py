@@ -46,22 +46,22 @@ class SearchRows:
     """The experiments that make their own jobs, within one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
-        self._sql = transaction.sql
+        self._transaction = transaction
         self._journal = Journal(transaction)
 
     def find(self, pk: int) -> SearchRow | None:
         """Return an experiment; None if it was deleted, or makes no jobs."""
-        row = self._sql.execute(_SEARCH, {"pk_is": pk}).one_or_none()
+        row = self._transaction.sql.execute(_SEARCH, {"pk_is": pk}).one_or_none()
         return None if row is None else SearchRow(*row)
 
     def running(self) -> set[int]:
         """Return the primary keys of all experiments whose searches go on."""
-        return set(self._sql.scalars(_RUNNING))
+        return set(self._transaction.sql.scalars(_RUNNING))
 
     def complete(self, row: SearchRow, reason: str) -> str:
         """Make an experiment DONE because nothing is left to do; return a line for the log."""
         values = {"status": "DONE", "completed": True, "search_end": reason}
-        self._sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(values))
+        self._transaction.sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(values))
         text = f"The experiment is DONE. {reason}"
         self._journal.record("status", text, experiment_pk=row.pk)
         return f"{row.name}: the experiment is DONE. {reason}"
@@ -71,7 +71,7 @@ class SearchRows:
         text = f"{_FAILED}{problem}"
         if text == row.problem:
             return []
-        self._sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(problem=text))
+        self._transaction.sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(problem=text))
         self._journal.record("problem", text, experiment_pk=row.pk)
         return [f"{row.name}: {text}"]
 
@@ -83,4 +83,4 @@ class SearchRows:
     def clear_failure(self, row: SearchRow) -> None:
         """Remove a failure of the algorithm, and no other problem, from an experiment."""
         if (row.problem or "").startswith(_FAILED):
-            self._sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(problem=None))
+            self._transaction.sql.execute(update(Experiment).where(Experiment.pk == row.pk).values(problem=None))
