@@ -145,7 +145,7 @@ class Worker:
     @contextlib.contextmanager
     def started(cls, where: Servers, library: str, mode: str) -> Iterator["Worker"]:
         """Start a worker, and end it at the end."""
-        command = [sys.executable, "-m", "benchmarks.worker", library, mode]
+        command = [sys.executable, "-m", "benchmarks.worker", library, mode, os.environ.get("PREFETCH", "1")]
         process = servers.start(command, where.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             yield cls(process)

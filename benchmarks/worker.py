@@ -37,7 +37,7 @@ def _schedy(prefetch: int) -> Iterator[Work]:
         def _work(name: str, waits: bool, on_ready: Callable[[], None]) -> Iterator[float]:
             experiment = db.get_experiment(name)
             on_ready()
-            for job in experiment.jobs(timeout=None if waits else 0, prefetch=prefetch):
+            for job in experiment.jobs(timeout=None if waits else 0.5, prefetch=prefetch):
                 with job:
                     yield time.perf_counter()
 
