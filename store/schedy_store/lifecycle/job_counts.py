@@ -10,11 +10,14 @@ from sqlalchemy import Connection, select, text
 
 from schedy.wire.base import JobStatus
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import JobCount
 
-_COUNT = text(
-    "INSERT INTO job_count (experiment_pk, status, jobs) VALUES (:experiment, :status, :more)"
-    " ON CONFLICT (experiment_pk, status) DO UPDATE SET jobs = job_count.jobs + excluded.jobs"
+_COUNT = Prepared(
+    text(
+        "INSERT INTO job_count (experiment_pk, status, jobs) VALUES (:experiment, :status, :more)"
+        " ON CONFLICT (experiment_pk, status) DO UPDATE SET jobs = job_count.jobs + excluded.jobs"
+    )
 )
 
 
@@ -32,7 +35,7 @@ class _Counted:
         ]
         self.more.clear()
         if rows:
-            sql.execute(_COUNT, rows)
+            _COUNT.write(sql, rows)
 
 
 def count_jobs(transaction: Transaction, experiment_pk: int, more: Mapping[JobStatus, int]) -> None:

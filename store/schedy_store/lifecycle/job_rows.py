@@ -1,13 +1,15 @@
 """Rows of jobs: reading them for a verdict, and writing verdicts, guarded by the revision that was judged."""
 
+import functools
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Text, Update, bindparam, case, func, literal_column, select, update
+from sqlalchemy import Connection, Text, bindparam, case, func, literal_column, select, update
 
 from schedy.search.definition import as_observation
 from schedy.wire.base import FINAL_STATUSES
@@ -19,6 +21,7 @@ from schedy_store.lifecycle.sort_keys import SortKeys
 from schedy_store.lifecycle.transitions import JobState, Terms
 from schedy_store.schema.column_types import After
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
 from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 from schedy_store.search.protocol import PRUNER_STATE
@@ -27,14 +30,22 @@ _LARGEST_PREVIOUS_RESULTS = 4_000_000
 """Characters of the results of all earlier attempts; beyond that only the latest one's are kept."""
 
 FORGED = "it comes from another user of the broker than the first claim."
+_ROWS_AT_ONCE = 256
 _DELETED = "it was deleted."
 _UNKNOWN = "the store does not know it: the store was restored from an older backup, or it is another store."
 
 _ROW = select(*JOB_ROW_COLUMNS).join_from(Job, Experiment, OF_EXPERIMENT)
 # Every report runs these: building a statement takes ten times as long as running it.
-_ROW_OF_JOB = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id == bindparam("id_is"))
 _ROW_AGAIN = _ROW.where(Job.pk == bindparam("pk_is"))
-_ROWS_AHEAD = _ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id.in_(bindparam("ids", expanding=True)))
+
+
+@functools.cache
+def _rows_of(count: int) -> Prepared:
+    """Return the statement that reads so many rows of an experiment."""
+    ids = [bindparam(f"id_{number}", type_=Job.job_id.type) for number in range(count)]
+    return Prepared(_ROW.where(Experiment.uid == bindparam("uid_is"), Job.job_id.in_(ids)))
+
+
 _SEARCH_STATE = select(Job.search_state).where(Job.pk == bindparam("pk_is"))
 _SET_SEARCH_STATE = (
     update(Job).where(Job.pk == bindparam("pk_is")).values(search_state=bindparam("state_now", type_=Text))
@@ -61,12 +72,14 @@ _MOVE = (
     .where(Job.pk == bindparam("pk_is"), Job.revision == bindparam("revision_is"), Job.status == bindparam("status_is"))
     .values({name: bindparam(name) for name in _WRITTEN})
 )
-_GO_ON = _MOVE.values(ended=bindparam("ended"))
+_GO_ON = Prepared(_MOVE.values(ended=bindparam("ended")))
 _OTHER = Job.__table__.alias()
-_END = _MOVE.values(
-    ended=select(func.coalesce(func.max(_OTHER.c.ended), 0) + 1)
-    .where(_OTHER.c.experiment_pk == bindparam("experiment_is"))
-    .scalar_subquery()
+_END = Prepared(
+    _MOVE.values(
+        ended=select(func.coalesce(func.max(_OTHER.c.ended), 0) + 1)
+        .where(_OTHER.c.experiment_pk == bindparam("experiment_is"))
+        .scalar_subquery()
+    )
 )
 _REWRITE = update(Experiment).where(Experiment.pk == bindparam("pk_is")).values(rewritten=Experiment.rewritten + 1)
 
@@ -109,8 +122,8 @@ class _Moves:
     def _columns(self, row: JobRow) -> dict[str, Any]:
         return {**dict(zip(_WRITTEN, _values_written(row), strict=True)), **self._guards[row.pk]}
 
-    def _write(self, sql: Connection, statement: Update, rows: list[dict[str, Any]]) -> None:
-        if sql.execute(statement, rows).rowcount != len(rows):
+    def _write(self, sql: Connection, statement: Prepared, rows: list[dict[str, Any]]) -> None:
+        if statement.write(sql, rows) != len(rows):
             raise RuntimeError("A job changed while it was judged: two writers in one store.")
 
 
@@ -131,17 +144,23 @@ class JobRows:
                 ids.setdefault(key[0], []).append(key[1])
                 self._moves.rows[key] = None
         for uid, some in ids.items():
-            for found in self._transaction.sql_before_writes.execute(_ROWS_AHEAD, {"uid_is": uid, "ids": some}):
-                row = JobRow(*found)
-                self._moves.rows[uid, row.job_id] = row
+            for start in range(0, len(some), _ROWS_AT_ONCE):
+                self._read_few(uid, some[start : start + _ROWS_AT_ONCE])
+
+    def _read_few(self, uid: str, ids: Sequence[str]) -> None:
+        count = 1 << (len(ids) - 1).bit_length()  # few different statements
+        padded = itertools.islice(itertools.chain(ids, itertools.repeat(ids[-1])), count)
+        values = {f"id_{number}": job_id for number, job_id in enumerate(padded)}
+        for found in _rows_of(count).read(self._transaction.sql_before_writes, {"uid_is": uid, **values}):
+            row = JobRow(*found)
+            self._moves.rows[uid, row.job_id] = row
 
     def find(self, experiment_uid: str, job_id: str) -> JobRow | None:
         """Return the row of a job, None if there is none."""
         key = (experiment_uid, job_id)
         if key not in self._moves.rows:
-            found = self._transaction.sql.execute(_ROW_OF_JOB, {"uid_is": experiment_uid, "id_is": job_id})
-            columns = found.one_or_none()
-            self._moves.rows[key] = None if columns is None else JobRow(*columns)
+            self._transaction.write()
+            self.read_ahead([key])
         return self._moves.rows[key]
 
     def again(self, row: JobRow) -> JobRow:

@@ -11,6 +11,7 @@ from schedy.results.rounding import short_value
 from schedy.values_text import format_name
 from schedy.wire.reports import Curve, Progress
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Event
 
@@ -20,7 +21,8 @@ _LONGEST_VALUE = 40
 LOST_MESSAGES = "lost_messages"
 """The kind of an event of the service: the queue of the reports has lost messages."""
 
-_INSERT = insert(Event)
+_FIRST = {"times": 1, "last_at": None}
+_INSERT = Prepared(insert(Event), [column.name for column in Event.__table__.columns if column.name != "pk"])
 _LATEST = (
     select(func.max(Event.pk))
     .where(Event.experiment_pk == bindparam("experiment_is"), Event.job_id == bindparam("job_is"))
@@ -73,7 +75,7 @@ class _Events:
 
     def write(self, sql: Connection) -> None:
         if self.rows:
-            sql.execute(_INSERT, self.rows)
+            _INSERT.write(sql, self.rows)
             self.rows.clear()
 
 
@@ -108,6 +110,7 @@ class Journal:
                 "token": token,
                 "detail": detail,
                 "results": results,
+                **_FIRST,
             }
         )
 

@@ -5,11 +5,12 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, delete, insert
 
 from schedy.wire.values import Values, sort_keys
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import JobValue
 
 Source = Literal["hyperparameter", "result"]
 
-_INSERT = insert(JobValue)
+_INSERT = Prepared(insert(JobValue), [column.name for column in JobValue.__table__.columns])
 _DELETE = delete(JobValue).where(JobValue.job_pk == bindparam("job_is"), JobValue.source == bindparam("source_is"))
 
 
@@ -44,6 +45,6 @@ class SortKeys:
             sql.execute(_DELETE, self._stale)
         rows = [row for some in self._rows.values() for row in some]
         if rows:
-            sql.execute(_INSERT, rows)
+            _INSERT.write(sql, rows)
         self._stale.clear()
         self._rows.clear()

@@ -10,11 +10,12 @@ from schedy.wire.base import Worker as WorkerName
 from schedy.wire.reports import Heartbeat
 from schedy_store.schema.column_types import UtcDateTime
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import Worker
 
 _KEEP_SILENT = timedelta(days=7)
-_KNOWN = select(Worker.uid, Worker.pk).where(Worker.uid.in_(bindparam("uids", expanding=True)))
-_WRITE = (
+_KNOWN = Prepared(select(Worker.pk).where(Worker.uid == bindparam("uid_is")))
+_WRITE = Prepared(
     update(Worker)
     .where(Worker.pk == bindparam("pk_is"))
     .values(
@@ -46,7 +47,7 @@ class _Noted:
 
     def write(self, sql: Connection) -> None:
         if self._rows:
-            sql.execute(_WRITE, list(self._rows.values()))
+            _WRITE.write(sql, list(self._rows.values()))
         self._rows.clear()
         self.pks.clear()
 
@@ -92,7 +93,7 @@ class Workers:
         return self._look_up(self._transaction.sql, [uid]).get(uid) if pk is None else pk
 
     def _look_up(self, sql: Connection, uids: Collection[str]) -> dict[str, int]:
-        return {uid: pk for uid, pk in sql.execute(_KNOWN, {"uids": list(uids)})} if uids else {}
+        return {uid: pk for uid in uids for (pk,) in _KNOWN.read(sql, {"uid_is": uid})}
 
     def forget_old(self) -> None:
         """Delete workers that have sent nothing for a week."""

@@ -1,6 +1,7 @@
 """Types of columns that SQLite and PostgreSQL have in common."""
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,21 +14,32 @@ Key = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only in a column of the type INTEGER."""
 
 
+_SQLITE_CHARACTERS = len("2026-01-01 00:00:00.000000")
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware time, in UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).replace(tzinfo=None)
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], str | None] | None:
+        return _sqlite_text if dialect.name == "sqlite" else None
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        return _of_sqlite_text if dialect.name == "sqlite" else _in_utc
+
+
+def _sqlite_text(value: datetime | None) -> str | None:
+    return None if value is None else value.astimezone(UTC).isoformat(" ", "microseconds")[:_SQLITE_CHARACTERS]
+
+
+def _of_sqlite_text(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
 
 
 class After(FunctionElement[datetime]):

@@ -23,6 +23,7 @@ from schedy.errors import StoreError
 from schedy.urls import without_password
 from schedy_store.schema.faults import is_fault_of_data, store_error
 from schedy_store.schema.migrating import MIGRATIONS, Migrations, revision_of, sqlite_file
+from schedy_store.schema.prepared import Prepared
 
 SCHEMA_REVISION = MIGRATIONS.latest
 """The revision of the schema that this code works with."""
@@ -111,7 +112,7 @@ class Store:
         self._migrations = migrations
         self.url = url
         settings = {**_SETTINGS, **_SETTINGS_OF_READERS} if read_only else _SETTINGS
-        self._now = _SQLITE_NOW if engine.dialect.name == "sqlite" else _postgresql_now(settings)
+        self._now = Prepared(_SQLITE_NOW if engine.dialect.name == "sqlite" else _postgresql_now(settings))
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False, migrations: Migrations = MIGRATIONS) -> Self:
@@ -143,7 +144,7 @@ class Store:
         Errors in the data (DataError, IntegrityError of SQLAlchemy) are raised as they are.
         """
         with self._mapped_errors(), self._engine.begin() as sql:
-            transaction = Transaction(sql, _time(sql.execute(self._now).one()[0]))
+            transaction = Transaction(sql, _time(self._now.read(sql, {})[0][0]))
             yield transaction
             transaction.write()
 

@@ -13,12 +13,13 @@ from sqlalchemy import select, update
 
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.schema.engine import Store, Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import Service as ServiceRow
 
 _LONGEST_GAP_SECONDS = 5.0
 _SEEN_SECONDS = 5.0
 _EPOCH = select(ServiceRow.epoch)
-_LOCKED_EPOCH = _EPOCH.with_for_update()
+_LOCKED_EPOCH = Prepared(_EPOCH.with_for_update())
 
 
 class DeposedError(Exception):
@@ -91,7 +92,7 @@ class Epochs:
         """
         if turn.epoch is None:
             return self._take(transaction)
-        if transaction.sql.scalar(_LOCKED_EPOCH) != turn.epoch:
+        if _LOCKED_EPOCH.read(transaction.sql, {}) != [[turn.epoch]]:
             raise DeposedError(was_active=True)
         return turn
 
