@@ -33,7 +33,7 @@ lint: venv  ## style, types and imports alone
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: venv  ## measure
+bench: venv .venv-bench/installed  ## measure, beside Celery and Optuna
 	@$(BIN)/python -m benchmarks
 
 BROKER ?= 3.10
@@ -56,6 +56,13 @@ venv: .venv/installed-dev  ## .venv with Schedy and the development tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+# The peers have an environment of their own; without it their columns say so.
+.venv-bench/installed:
+	@echo "Preparing .venv-bench ..."
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check \
+		'celery[sqlalchemy]' optuna 'psycopg[binary]' && touch $@ || rm -rf .venv-bench
+
 clean:  ## remove .venv and what tests and builds leave
-	rm -rf .venv build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-bench build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,6 +18,7 @@ from benchmarks.figures import Figure, Part, Scale, median, number, table
 from benchmarks.filling import fill
 from benchmarks.growth_figures import growth_figures
 from benchmarks.heartbeat_figures import heartbeat_figures
+from benchmarks.peers import peer_figures
 from benchmarks.quality import JOBS as QUALITY_JOBS
 from benchmarks.quality import quality_lines
 from benchmarks.read_figures import read_figures, very_many_jobs
@@ -62,6 +63,7 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
         servers.seconds_until_answered(where)
         with where.connect() as db:
             _print(Part("BROKER", "raw pika", _told(Broker(where, db, scale).figures(), show)))
+        _print(Part("PEERS", "peer", _told(peer_figures(where, folder, scale), show)))
         _print(Part("SERVICE", "imports", _told(service_figures(where, scale), show)))
         beating = heartbeat_figures(where, workers=scale.workers, seconds=scale.beat_seconds)
         _print(Part("HEARTBEATS", "", _told(beating, show)))

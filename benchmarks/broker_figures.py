@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,29 +77,15 @@ class Broker:
 
     def _done(self, workers: int) -> Figure:
         with _crew(self.servers, "schedy", workers) as ours, _crew(self.servers, "pika", workers) as others:
-            pairs = [(self._drain(ours), self._drain(others, raw=True)) for _ in range(self.scale.rounds)]
+            pairs = [(self._drain(ours, raw=False), self._drain(others, raw=True)) for _ in range(self.scale.rounds)]
             role = "worker" if workers == 1 else "workers"
             with watching({**self.servers.pids(), role: [worker.pid for worker in ours]}) as shares:
-                self._drain(ours)
+                self._drain(ours, raw=False)
         rates, raw_rates = zip(*pairs, strict=True)
         return Figure(f"jobs done, {workers} {role}", "jobs/s", median(rates), median(raw_rates), shares.limit())
 
-    def _drain(self, crew: list["Worker"], *, raw: bool = False) -> float:
-        """Let workers empty a queue; return jobs per second between the first beginning and the last."""
-        experiment, queue = self._fresh("drain")
-        if raw:
-            raw_pika.push_pipelined(self.servers.broker_url, queue, self.scale.jobs)
-        else:
-            experiment.add_jobs([{"hyperparameters": {"x": 1, "y": 2}}] * self.scale.jobs)
-        for worker in crew:
-            worker.take_on(queue)
-        for worker in crew:
-            worker.go()
-        worked = [told for told in (worker.hear() for worker in crew) if told[0]]
-        assert sum(count for count, _, _ in worked) == self.scale.jobs
-        seconds = max(last for _, _, last in worked) - min(first for _, first, _ in worked)
-        experiment.delete()
-        return (self.scale.jobs - 1) / float(seconds)
+    def _drain(self, crew: list["Worker"], *, raw: bool) -> float:
+        return drained(self.servers, self.db, crew, self.scale.jobs, raw=raw)
 
     def _handed_over(self) -> Iterator[Figure]:
         """Yield the time from a push to the first line of user code in a worker that waits."""
@@ -124,12 +110,40 @@ class Broker:
             yield Figure(f"push to first line, {name}", "ms", ours, raw, shares.limit())
 
     def _fresh(self, what: str) -> tuple[schedy.ManualSearch, str]:
-        """An empty experiment, and raw queues of the same name."""
-        name = f"{self.servers.name}-{what}-{time.monotonic_ns()}"
-        experiment = schedy.ManualSearch(name)
-        self.db.add_experiment(experiment)
-        raw_pika.declare(self.servers.broker_url, name)
-        return experiment, name
+        return _fresh(self.servers, self.db, what)
+
+
+def _fresh(where: Servers, db: schedy.SchedyDB, what: str) -> tuple[schedy.ManualSearch, str]:
+    """An empty experiment, and raw queues of the same name."""
+    name = f"{where.name}-{what}-{time.monotonic_ns()}"
+    experiment = schedy.ManualSearch(name)
+    db.add_experiment(experiment)
+    raw_pika.declare(where.broker_url, name)
+    return experiment, name
+
+
+def drained(where: Servers, db: schedy.SchedyDB, crew: list["Worker"], jobs: int, *, raw: bool) -> float:
+    """Let workers empty a queue; return jobs per second between the first beginning and the last."""
+    experiment, queue = _fresh(where, db, "drain")
+    if raw:
+        raw_pika.push_pipelined(where.broker_url, queue, jobs)
+    else:
+        experiment.add_jobs([{"hyperparameters": {"x": 1, "y": 2}}] * jobs)
+    rate = worked(crew, queue, jobs)
+    experiment.delete()
+    return rate
+
+
+def worked(crew: list["Worker"], work: str, jobs: int) -> float:
+    """Let workers do what they read of; return jobs per second between the first beginning and the last."""
+    for worker in crew:
+        worker.take_on(work)
+    for worker in crew:
+        worker.go()
+    told = [each for each in (worker.hear() for worker in crew) if each[0]]
+    assert sum(count for count, _, _ in told) == jobs
+    seconds = max(last for _, _, last in told) - min(first for _, first, _ in told)
+    return (jobs - 1) / float(seconds)
 
 
 class Worker:
@@ -143,9 +157,16 @@ class Worker:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, where: Servers, library: str, mode: str) -> Iterator["Worker"]:
-        """Start a worker, and end it at the end."""
-        command = [sys.executable, "-m", "benchmarks.worker", library, mode, os.environ.get("PREFETCH", "1")]
+    def started(cls, where: Servers, library: str, mode: str, prefetch: int = 1) -> Iterator["Worker"]:
+        """Start a worker of `benchmarks.worker`, and end it at the end."""
+        command = [sys.executable, "-m", "benchmarks.worker", library, mode, str(prefetch)]
+        with cls.running(command, where) as worker:
+            yield worker
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, command: Sequence[str], where: Servers) -> Iterator["Worker"]:
+        """Run a program that speaks as `benchmarks.worker` does."""
         process = servers.start(command, where.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             yield cls(process)

@@ -5,7 +5,6 @@ publishes one report message with a confirm, and acknowledges.
 """
 
 import contextlib
-import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -108,47 +107,57 @@ class PipelinedWorker:
         self._url = url
         self._prefetch = prefetch
 
-    def work(self, queue: str, waits: bool, on_ready: Callable[[], None]) -> Iterator[float]:
+    def work(self, queue: str, _waits: bool, on_ready: Callable[[], None]) -> Iterator[float]:
         """Do the jobs of a queue until none comes for a while; then yield when each began."""
-        del waits  # it is only ever asked to drain a queue
-        moments: list[float] = []
-        published = itertools.count(1)
-        jobs: dict[int, int] = {}
-        """The delivery whose second report has this number."""
-
-        def _opened(channel: Channel) -> None:
-            channel.confirm_delivery(lambda frame: _confirmed(channel, frame), callback=lambda _ok: _begin(channel))
-
-        def _begin(channel: Channel) -> None:
-            on_ready()
-            channel.basic_qos(prefetch_count=self._prefetch)
-            channel.basic_consume(queue, _delivered)
-            _end_if_idle(0)
-
-        def _delivered(channel: Channel, method: Any, _properties: object, _body: bytes) -> None:
-            moments.append(time.perf_counter())
-            for _ in range(2):
-                channel.basic_publish("", queue + REPORTS_SUFFIX, _BODY, _PROPERTIES, mandatory=True)
-                number = next(published)
-            jobs[number] = method.delivery_tag
-
-        def _confirmed(channel: Channel, frame: Any) -> None:
-            tag = frame.method.delivery_tag
-            done = [number for number in jobs if number <= tag] if frame.method.multiple else [tag]
-            for number in done:
-                if number in jobs:
-                    channel.basic_ack(jobs.pop(number))
-
-        def _end_if_idle(seen: int) -> None:
-            if moments and len(moments) == seen:
-                connection.close()
-            else:
-                connection.ioloop.call_later(_IDLE_SECONDS, functools.partial(_end_if_idle, len(moments)))
-
-        connection = pika.SelectConnection(
+        draining = _Draining(queue, self._prefetch, on_ready)
+        draining.connection = pika.SelectConnection(
             pika.URLParameters(self._url),
-            on_open_callback=lambda opened: opened.channel(on_open_callback=_opened),
+            on_open_callback=lambda opened: opened.channel(on_open_callback=draining.opened),
             on_close_callback=lambda closed, _reason: closed.ioloop.stop(),
         )
-        connection.ioloop.start()
-        yield from moments
+        draining.connection.ioloop.start()
+        yield from draining.moments
+
+
+class _Draining:
+    """A queue that is being emptied, all in callbacks of pika."""
+
+    connection: pika.SelectConnection
+
+    def __init__(self, queue: str, prefetch: int, on_ready: Callable[[], None]) -> None:
+        self.moments: list[float] = []
+        self._queue = queue
+        self._prefetch = prefetch
+        self._on_ready = on_ready
+        self._published = 0
+        self._jobs: dict[int, int] = {}
+        """Deliveries by the numbers of their second reports."""
+
+    def opened(self, channel: Channel) -> None:
+        channel.confirm_delivery(lambda frame: self._confirmed(channel, frame), callback=lambda _ok: self._go(channel))
+
+    def _go(self, channel: Channel) -> None:
+        self._on_ready()
+        channel.basic_qos(prefetch_count=self._prefetch)
+        channel.basic_consume(self._queue, self._delivered)
+        self._end_if_idle(0)
+
+    def _delivered(self, channel: Channel, method: Any, _properties: object, _body: bytes) -> None:
+        self.moments.append(time.perf_counter())
+        for _ in range(2):
+            channel.basic_publish("", self._queue + REPORTS_SUFFIX, _BODY, _PROPERTIES, mandatory=True)
+        self._published += 2
+        self._jobs[self._published] = method.delivery_tag
+
+    def _confirmed(self, channel: Channel, frame: Any) -> None:
+        tag = frame.method.delivery_tag
+        for number in [number for number in self._jobs if number <= tag] if frame.method.multiple else [tag]:
+            if number in self._jobs:
+                channel.basic_ack(self._jobs.pop(number))
+
+    def _end_if_idle(self, seen: int) -> None:
+        count = len(self.moments)
+        if count and count == seen:
+            self.connection.close()
+        else:
+            self.connection.ioloop.call_later(_IDLE_SECONDS, lambda: self._end_if_idle(count))

@@ -64,13 +64,14 @@ class PostgreSQL:
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         self.user = "postgres" if self._as_user else pwd.getpwuid(os.getuid()).pw_name
 
-    def start(self) -> None:
+    def start(self, *, fsync: bool = False) -> None:
+        """Start; without `fsync` it keeps its data through a crash of the server, not through a loss of power."""
         if self._as_user:
             shutil.chown(self.folder, "postgres")
         if not self._data.exists():
             self._run("initdb", "-D", str(self._data), "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c max_connections=300"
-        options += " -c fsync=off"  # which guards against a loss of power, not against a crash of the server
+        options += f" -c fsync={'on' if fsync else 'off'}"
         self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self, *, mode: str = "fast") -> None:

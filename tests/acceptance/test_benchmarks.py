@@ -26,6 +26,9 @@ _ROWS = (
     "jobs done, 4 workers",
     "push to first line, p50",
     "push to first line, p99",
+    "4 workers; pika, pipelined",
+    "1 worker; pika, pipelined",
+    "prefetch=10; pika, pipelined",
     "memory after the load",
     "start to first answer",
     "others, pause of 2,000 jobs",
@@ -82,7 +85,7 @@ def test_every_row_is_printed_with_its_figures(output: str) -> None:
         found = [line for line in lines if line.startswith(name)]
         assert len(found) == 1, f"{name!r} is not printed once:\n{output}"
         assert sum(cell[:1].isdigit() for cell in found[0].removeprefix(name).split()) >= 3, found[0]
-    assert {"BROKER", "SERVICE", "HEARTBEATS", "GROWTH", "COMMANDS", "READS", "EXPORTS"} <= {
+    assert {"BROKER", "PEERS", "SERVICE", "HEARTBEATS", "GROWTH", "COMMANDS", "READS", "EXPORTS"} <= {
         line.split(" ", 1)[0] for line in lines if line
     }
 

@@ -1,0 +1,136 @@
+"""No-op jobs by Schedy, by pika alone, by Celery and by Optuna: all in one run, taking turns, equally durable."""
+
+import contextlib
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import servers
+from benchmarks.broker_figures import Worker, drained, worked
+from benchmarks.figures import Figure, Scale, median
+from benchmarks.servers import Servers
+from tests.support import PostgreSQL, postgresql_program
+
+PYTHON = servers.ROOT / ".venv-bench" / "bin" / "python"
+"""Of the environment that `make bench` installs the peers into."""
+_WORKERS = 4
+_MANY = 10
+_MISSING = "not installed: `make bench` does that"
+
+
+Drain = Callable[[], float]
+"""Does the jobs; returns jobs per second between the first beginning and the last."""
+
+
+def peer_figures(where: Servers, folder: Path, scale: Scale) -> Iterator[Figure]:
+    """Yield Schedy's jobs per second beside those of each peer."""
+    with contextlib.ExitStack() as stack:
+        postgresql = stack.enter_context(_postgresql())
+        drains = dict(_Arena(where, folder, 4 * scale.jobs, stack).drains(postgresql))
+        for drain in drains.values():
+            drain()
+        rounds = [{name: drain() for name, drain in drains.items()} for _ in range(scale.rounds)]
+    rates = {name: median([each[name] for each in rounds]) for name in drains}
+    for name, schedy, peer in (
+        ("4 workers; pika, pipelined", "schedy", "pipelined"),
+        ("4 workers; Celery", "schedy", "celery"),
+        ("4 workers; Optuna, journal", "schedy", "optuna journal"),
+        ("4 workers; Optuna, PostgreSQL", "schedy", "optuna postgresql"),
+        ("4 workers on PostgreSQL; on SQLite", "schedy postgresql", "schedy"),
+        ("1 worker; pika, pipelined", "schedy 1", "pipelined 1"),
+        ("prefetch=10; pika, pipelined", "schedy 10", "pipelined 10"),
+        ("prefetch=10; Celery", "schedy 10", "celery 10"),
+    ):
+        ours, beside = rates.get(schedy), rates.get(peer)
+        times = f"{ours / beside:.2f} times as many jobs" if ours and beside else _MISSING
+        yield Figure(name, "jobs/s", ours or 0.0, beside, times)
+
+
+@contextlib.contextmanager
+def _postgresql() -> Iterator[PostgreSQL | None]:
+    """A private server that writes to the disk before it answers; None where PostgreSQL is not installed."""
+    if postgresql_program("initdb") is None:
+        yield None
+        return
+    server = PostgreSQL()
+    server.start(fsync=True)
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@dataclass(frozen=True, slots=True)
+class _Arena:
+    """Where all compete, each with so many jobs."""
+
+    where: Servers
+    folder: Path
+    jobs: int
+    stack: contextlib.ExitStack
+
+    def drains(self, postgresql: PostgreSQL | None) -> Iterator[tuple[str, Drain]]:
+        """Yield those who take part, with their workers, which wait."""
+        for suffix, workers, prefetch in (("", _WORKERS, 1), (" 1", 1, 1), (f" {_MANY}", _WORKERS, _MANY)):
+            yield f"schedy{suffix}", self._crew(self.where, "schedy", workers, prefetch)
+            yield f"pipelined{suffix}", self._crew(self.where, "pipelined", workers, prefetch)
+        if postgresql is not None:
+            (self.folder / "other").mkdir()
+            other = self.stack.enter_context(servers.running(self.folder / "other", postgresql.new_database()))
+            servers.seconds_until_answered(other)
+            yield "schedy postgresql", self._crew(other, "schedy", _WORKERS, 1)
+        if PYTHON.exists():
+            store = postgresql.new_database() if postgresql is not None else f"sqlite:///{self.folder}/celery.sqlite"
+            for suffix, prefetch in (("", 1), (f" {_MANY}", _MANY)):
+                yield f"celery{suffix}", self._celery(store, prefetch)
+            yield "optuna journal", self._optuna(f"{self.folder}/optuna.log")
+            if postgresql is not None:
+                yield "optuna postgresql", self._optuna(postgresql.new_database())
+
+    def _crew(self, where: Servers, library: str, workers: int, prefetch: int) -> Drain:
+        db = self.stack.enter_context(where.connect())
+        started = (Worker.started(where, library, "drain", prefetch) for _ in range(workers))
+        crew = [self.stack.enter_context(worker) for worker in started]
+        return lambda: drained(where, db, crew, self.jobs, raw=library != "schedy")
+
+    def _optuna(self, storage: str) -> Drain:
+        command = [str(PYTHON), "-m", "benchmarks.peer_optuna", storage]
+        crew = [self.stack.enter_context(Worker.running(command, self.where)) for _ in range(_WORKERS)]
+        each = self.jobs // _WORKERS
+        return lambda: worked(crew, f"{uuid.uuid4().hex} {each}", each * _WORKERS)
+
+    def _celery(self, store: str, prefetch: int) -> Drain:
+        own = self.folder / f"celery-{prefetch}"
+        own.mkdir()
+        names = [f"w{number}-{prefetch}@bench" for number in range(_WORKERS)]
+        given = {
+            "FOLDER": str(own),
+            "BROKER": self.where.broker_url,
+            "STORE": store,
+            "PREFETCH": str(prefetch),
+            "WORKERS": " ".join(names),
+        }
+        environment = {**self.where.environment, **{f"BENCH_{name}": value for name, value in given.items()}}
+        for name in names:
+            words = ("-P", "solo", "-n", name, "-Q", f"idle-{prefetch}", "-l", "ERROR")
+            command = [str(PYTHON), "-m", "celery", "-A", "benchmarks.peer_celery", "worker", *words]
+            self.stack.enter_context(_process(command, environment))
+
+        def _drain() -> float:
+            command = [str(PYTHON), "-m", "benchmarks.peer_celery", f"q-{uuid.uuid4().hex}", str(self.jobs)]
+            done = subprocess.run(command, env=environment, cwd=servers.ROOT, stdout=subprocess.PIPE, check=True)
+            return float(done.stdout)
+
+        return _drain
+
+
+@contextlib.contextmanager
+def _process(command: list[str], environment: dict[str, str]) -> Iterator[None]:
+    process = servers.start(command, environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()  # its warm shutdown takes 10 s, and it has nothing in hand
+        process.wait()
