@@ -15,6 +15,7 @@ STATEMENTS = {
         SELECT * FROM job JOIN job_value AS value ON value.job_pk = job.pk
         WHERE value.experiment_pk = :experiment AND value.source = 'result' AND value.name = 'result'
         ORDER BY value.number LIMIT 20""",
+    "all": "SELECT job_id, status FROM job WHERE experiment_pk = :experiment ORDER BY pk",
     "watch": "SELECT * FROM job_count WHERE experiment_pk = :experiment",
 }
 

@@ -92,11 +92,8 @@ def command_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     pairs = [(run(schedy("list", many), where), run(bare, where)) for _ in range(rounds)]
     listed, beside = zip(*pairs, strict=True)
     name = f"list {scale.listed:,} jobs"
-    total = median([one.total for one in listed])
-    limit = f"own processor: {median([one.processor for one in listed]) / total:.0%} of the time"
     first, bare_first = (median([one.first_line for one in runs]) * 1000 for runs in (listed, beside))
     yield Figure(f"{name}, first line", "ms", first, bare_first, "as `schedy list, 10 jobs`, and one page")
-    yield Figure(f"{name}, all", "ms", total * 1000, median([one.total for one in beside]) * 1000, limit)
     peak = max(one.peak for one in listed)
     few_peak = run(schedy("list", few), where).peak
     limit = f"list of 10 jobs: {few_peak / peak:.0%}"

@@ -136,6 +136,7 @@ class ChaosRun:
             "SCHEDY_STORE_URL": self._store.url,
             "SCHEDY_DATA_DIR": str(self._folder / "data"),
             "SCHEDY_LEASE_SECONDS": str(_LEASE_SECONDS),
+            "SCHEDY_CRASH_LIMIT": "0",  # half of the made jobs are meant to crash, five in a row by chance
             "SCHEDY_AMQP_HEARTBEAT_SECONDS": "4",
             "SCHEDY_RECONNECT_MAX_SECONDS": "1",
             "SCHEDY_CLAIM_RETRY_SECONDS": "1",

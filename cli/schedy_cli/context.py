@@ -9,7 +9,7 @@ import click
 
 from schedy.errors import StoreError
 from schedy.escaping import printable
-from schedy.results.lines import JobLine, PointLine, ask_jobs, ask_points
+from schedy.results.lines import JobLine, JobNote, PointLine, ask_jobs, ask_notes, ask_points
 from schedy.settings import DEFAULT_BROKER_URL, Settings, load_settings, origin_of
 from schedy.wire.answers import expected
 from schedy.wire.base import A, JobStatus
@@ -103,6 +103,11 @@ class _StoreReader:
 
         return job_lines(self._store, uid, statuses)
 
+    def job_notes(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobNote]]:
+        from schedy_store.reads.lines import job_notes  # noqa: PLC0415 - imports SQLAlchemy
+
+        return job_notes(self._store, uid, statuses)
+
     def point_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[PointLine]]:
         from schedy_store.reads.lines import point_lines  # noqa: PLC0415 - imports SQLAlchemy
 
@@ -118,6 +123,9 @@ class _ServiceReader:
 
     def job_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobLine]]:
         return ask_jobs(self.ask, uid, statuses)
+
+    def job_notes(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobNote]]:
+        return ask_notes(self.ask, uid, statuses)
 
     def point_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[PointLine]]:
         return ask_points(self.ask, uid, statuses)

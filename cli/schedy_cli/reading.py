@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from schedy.results.lines import JobLine, PointLine
+from schedy.results.lines import JobLine, JobNote, PointLine
 from schedy.wire.base import A, JobStatus
 from schedy.wire.records import ExperimentRecord, JobRecord
 from schedy.wire.requests import GetExperiments, GetJobs, Request, pages
@@ -20,6 +20,10 @@ class Reader(Protocol):
 
     def job_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobLine]]:
         """Read the jobs of an experiment page by page, oldest first, at little cost for each."""
+        ...
+
+    def job_notes(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobNote]]:
+        """Read what a plain list says of the jobs, in the same way."""
         ...
 
     def point_lines(self, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[PointLine]]:
@@ -54,7 +58,7 @@ def jobs_by_age(
 
 def ids_by_age(reader: Reader, experiment: ExperimentRecord, *, statuses: Sequence[JobStatus]) -> list[str]:
     """Return the ids of the jobs of these statuses, oldest first."""
-    return [line.job_id for page in reader.job_lines(experiment.uid, statuses) for line in page]
+    return [note.job_id for page in reader.job_notes(experiment.uid, statuses) for note in page]
 
 
 def jobs_at(reader: Reader, experiment: ExperimentRecord, positions: list[int]) -> Iterator[JobRecord]:

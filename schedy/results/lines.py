@@ -1,4 +1,4 @@
-"""Jobs and points of learning curves as plain tuples, for exports of any number of them.
+"""Jobs and points of learning curves as plain tuples, for exports and lists of any number of them.
 
 Read from the service they come page by page; where the store is at hand, `schedy_store.reads.lines` reads the same.
 """
@@ -35,6 +35,21 @@ class JobLine(NamedTuple):
         return cls(*(getattr(job, name) for name in cls._fields))
 
 
+class JobNote(NamedTuple):
+    """A job as a plain list has it: fields of `schedy.wire.records.JobRecord`."""
+
+    job_id: str
+    status: str
+    attempt: int
+    stop: str | None
+    releases: int
+    silent_seconds: float | None
+
+    @classmethod
+    def of(cls, job: JobRecord) -> "JobNote":
+        return cls(*(getattr(job, name) for name in cls._fields))
+
+
 class PointLine(NamedTuple):
     """A value of a learning curve."""
 
@@ -49,6 +64,12 @@ def ask_jobs(ask: Ask, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator
     """Read the jobs of an experiment, of these statuses or of all, oldest first and page by page."""
     for page in pages(ask, GetJobs(experiment_uid=uid, statuses=list(statuses), limit=_PAGE)):
         yield [JobLine.of(job) for job in page.jobs]
+
+
+def ask_notes(ask: Ask, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[JobNote]]:
+    """Read the jobs of an experiment as `ask_jobs` does, for a plain list."""
+    for page in pages(ask, GetJobs(experiment_uid=uid, statuses=list(statuses), limit=_PAGE)):
+        yield [JobNote.of(job) for job in page.jobs]
 
 
 def ask_points(ask: Ask, uid: str, statuses: Sequence[JobStatus] = ()) -> Iterator[list[PointLine]]:

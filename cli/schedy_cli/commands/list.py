@@ -34,6 +34,8 @@ from schedy_cli.reading import Reader, all_experiments, find_experiment, jobs_at
 
 T = TypeVar("T")
 
+_LINES_AT_ONCE = 1000
+
 
 @dataclass(frozen=True)
 class _Layout:
@@ -51,6 +53,11 @@ class _Selection:
     statuses: tuple[JobStatus, ...]
     where: tuple[str, ...]
     limit: int | None
+
+    @property
+    def is_by_age(self) -> bool:
+        """Whether all jobs are listed, or those of some statuses, oldest first."""
+        return not self.sort and not self.where and not self.decreasing
 
 
 _layout_options = option_group(
@@ -161,6 +168,8 @@ def _list_jobs(reader: Reader, experiment: ExperimentRecord, layout: _Layout, se
         _print_jobs(experiment, jobs, known, layout)
     elif layout.as_paragraphs:
         print_paragraphs(map(job_paragraph, jobs))
+    elif selection.is_by_age:
+        _print_notes(reader, experiment, selection)
     else:
         _print_each(jobs, job_line)
 
@@ -183,7 +192,7 @@ def _selected(
 ) -> Iterator[JobRecord]:
     fields = [parse_field(word, known) for word in selection.sort]
     where = [parse_condition(text, known) for text in selection.where]
-    if not fields and not where and not selection.decreasing:
+    if selection.is_by_age:
         return jobs_by_age(reader, experiment, statuses=selection.statuses, limit=selection.limit)
     order = reader.ask(
         GetJobOrder(
@@ -205,6 +214,14 @@ def _is_best_decreasing(experiment: ExperimentRecord, fields: list[SortField]) -
         objective.direction == "maximize" and first == SortField(source="result", name=objective.result)
         for objective in objectives_of(experiment)
     )
+
+
+def _print_notes(reader: Reader, experiment: ExperimentRecord, selection: _Selection) -> None:
+    """Print the lines of jobs, of which little is read."""
+    pages = reader.job_notes(experiment.uid, selection.statuses)
+    notes = itertools.islice(itertools.chain.from_iterable(pages), selection.limit)
+    while page := list(itertools.islice(notes, _LINES_AT_ONCE)):
+        click.echo("\n".join(map(job_line, page)))
 
 
 def _print_each(items: Iterable[T], line: Callable[[T], str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from schedy.escaping import printable
+from schedy.results.lines import JobNote
 from schedy.results.rounding import rounded, short_value
 from schedy.values_text import format_name, format_quality, format_value
 from schedy.wire.base import FINAL_STATUSES
@@ -84,19 +85,19 @@ def job_json(
     return json_line(fields, form)
 
 
-def job_line(job: JobRecord) -> str:
+def job_line(job: JobRecord | JobNote) -> str:
     """Return a job as `list` prints it: id and status, and a third column only where there is something to note."""
     notes = ", ".join(job_notes(job))
     return f"{job.job_id}\t{coloured_status(job.status)}" + (f"\t{notes}" if notes else "")
 
 
-def job_notes(job: JobRecord) -> list[str]:
+def job_notes(job: JobRecord | JobNote) -> list[str]:
     """Return the notes beside the status of a job in a list: none for a first attempt without trouble."""
     notes = [f"attempt {job.attempt}"] if job.attempt > 1 else []
     return [*notes, *_troubles(job)]
 
 
-def _troubles(job: JobRecord) -> list[str]:
+def _troubles(job: JobRecord | JobNote) -> list[str]:
     notes = ["stopping"] if job.stop is not None and job.status == "RUNNING" else []
     if job.releases >= MANY_RELEASES and job.status not in FINAL_STATUSES:
         notes.append(f"given back {job.releases} times")
