@@ -140,7 +140,7 @@ class _Draining:
         self._on_ready()
         channel.basic_qos(prefetch_count=self._prefetch)
         channel.basic_consume(self._queue, self._delivered)
-        self._end_if_idle(0)
+        self._end_if_idle(None)
 
     def _delivered(self, channel: Channel, method: Any, _properties: object, _body: bytes) -> None:
         self.moments.append(time.perf_counter())
@@ -155,9 +155,10 @@ class _Draining:
             if number in self._jobs:
                 channel.basic_ack(self._jobs.pop(number))
 
-    def _end_if_idle(self, seen: int) -> None:
+    def _end_if_idle(self, seen: int | None) -> None:
+        """End once no job has come for a while; `seen` had come before."""
         count = len(self.moments)
-        if count and count == seen:
+        if count == seen:
             self.connection.close()
         else:
             self.connection.ioloop.call_later(_IDLE_SECONDS, lambda: self._end_if_idle(count))
