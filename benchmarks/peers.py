@@ -1,6 +1,8 @@
 """No-op jobs by Schedy, by pika alone, by Celery and by Optuna: all in one run, taking turns, equally durable."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -114,7 +116,7 @@ class _Arena:
         }
         environment = {**self.where.environment, **{f"BENCH_{name}": value for name, value in given.items()}}
         for name in names:
-            words = ("-P", "solo", "-n", name, "-Q", f"idle-{prefetch}", "-l", "ERROR")
+            words = ("-c", "1", "-n", name, "-Q", f"idle-{prefetch}", "-l", "ERROR")
             command = [str(PYTHON), "-m", "celery", "-A", "benchmarks.peer_celery", "worker", *words]
             self.stack.enter_context(_process(command, environment))
 
@@ -132,5 +134,5 @@ def _process(command: list[str], environment: dict[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        process.kill()  # its warm shutdown takes 10 s, and it has nothing in hand
+        os.killpg(process.pid, signal.SIGKILL)  # its warm shutdown takes 10 s, and it has nothing in hand
         process.wait()
