@@ -38,7 +38,7 @@ def dump_values(values: Values) -> str:
 
 def load_values(text: str) -> dict[str, Any]:
     """Return the mapping that `dump_values` wrote."""
-    loaded: dict[str, Any] = json.loads(text)
+    loaded: dict[str, Any] = {} if text == "{}" else json.loads(text)
     return loaded
 
 

@@ -31,7 +31,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def _sqlite_text(value: datetime | None) -> str | None:
-    return None if value is None else value.astimezone(UTC).isoformat(" ", "microseconds")[:_SQLITE_CHARACTERS]
+    if value is None:
+        return None
+    in_utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return in_utc.isoformat(" ", "microseconds")[:_SQLITE_CHARACTERS]
 
 
 def _of_sqlite_text(text: str | None) -> datetime | None:

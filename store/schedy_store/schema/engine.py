@@ -9,13 +9,15 @@ import contextlib
 import logging
 import os
 import shutil
+import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, func, literal_column, select
+from sqlalchemy import Connection, Engine, Select, create_engine, event, func, literal_column, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -32,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _EXPECTED = "Set SCHEDY_STORE_URL to sqlite:////path/file or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
 _BUSY_MILLISECONDS = 5000
+_RECENT_SECONDS = 2.0
+"""Time for which a connection that was used needs no test, nor a visit to the pool."""
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
 _SQLITE_NOW = select(func.strftime(literal_column("'%Y-%m-%d %H:%M:%f'"), literal_column("'now'")))
 _POSTGRESQL_CONNECTION = {
@@ -111,6 +115,8 @@ class Store:
         self._engine = engine
         self._migrations = migrations
         self.url = url
+        self._kept: deque[tuple[Connection, float]] = deque()
+        """Connections of transactions that have ended, and when; each transaction takes one, or the pool's."""
         settings = {**_SETTINGS, **_SETTINGS_OF_READERS} if read_only else _SETTINGS
         self._now = Prepared(_SQLITE_NOW if engine.dialect.name == "sqlite" else _postgresql_now(settings))
 
@@ -143,10 +149,35 @@ class Store:
 
         Errors in the data (DataError, IntegrityError of SQLAlchemy) are raised as they are.
         """
-        with self._mapped_errors(), self._engine.begin() as sql:
+        with self._mapped_errors(), self._connected() as sql, sql.begin():
             transaction = Transaction(sql, _time(self._now.read(sql, {})[0][0]))
             yield transaction
             transaction.write()
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Give a connection: the one of a transaction that has just ended, or else one of the pool, which tests it."""
+        sql = self._recent()
+        if sql is None:
+            sql = self._engine.connect()
+        try:
+            yield sql
+        except BaseException:
+            sql.close()
+            raise
+        self._kept.append((sql, time.monotonic()))
+
+    def _recent(self) -> Connection | None:
+        """Return a connection used a moment ago; those that were used before go back to the pool."""
+        while self._kept:
+            try:
+                sql, used_at = self._kept.pop()
+            except IndexError:  # another thread has it
+                return None
+            if time.monotonic() - used_at < _RECENT_SECONDS:
+                return sql
+            sql.close()
+        return None
 
     @contextlib.contextmanager
     def _mapped_errors(self) -> Iterator[None]:
@@ -217,6 +248,8 @@ class Store:
             return shutil.disk_usage(sqlite_file(sql).parent).free
 
     def close(self) -> None:
+        while self._kept:
+            self._kept.pop()[0].close()
         self._engine.dispose()
 
 
@@ -282,8 +315,8 @@ def _file_system(path: Path, mounts: Path) -> str:
 
 def _set_up_sqlite(engine: Engine, *, read_only: bool) -> None:
     event.listen(engine, "connect", lambda raw, _record: _set_up_connection(raw, read_only=read_only))
-    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
-    event.listen(engine, "begin", lambda sql: sql.exec_driver_sql(begin))
+    begin = Prepared(text("BEGIN" if read_only else "BEGIN IMMEDIATE"))
+    event.listen(engine, "begin", begin.run)
 
 
 def _set_up_connection(raw: Any, *, read_only: bool) -> None:

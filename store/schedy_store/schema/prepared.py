@@ -47,6 +47,17 @@ class Prepared:
         self._columns: dict[str, list[tuple[int, Convert]]] = {}
         """Places of selected columns that are converted, known with the first answer."""
 
+    def run(self, sql: Connection) -> None:
+        """Run it once, without parameters."""
+        form = self._form(sql.dialect)
+        cursor = sql.connection.cursor()
+        try:
+            cursor.execute(form.text)
+        except Exception as error:
+            raise _wrapped(error, sql, form.text) from error
+        finally:
+            cursor.close()
+
     def write(self, sql: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Run it for each of the rows; return how many rows of the database it has changed."""
         form = self._form(sql.dialect)
