@@ -18,6 +18,8 @@ from chaos.history import History
 _BATCHES = (1, 1, 1, 5, 20, 60, 250)
 _LONG_SHARE = 0.02
 _FAILING_SHARE = 0.03
+_SHORT_SHARE = 0.3
+"""Part of the pushes whose jobs do nothing: loops over them claim with the end of each job."""
 _PAUSE_SECONDS = 0.2
 _NOT_ACCEPTED = (schedy.errors.TopologyMissingError, schedy.errors.AuthenticationError)
 
@@ -36,7 +38,9 @@ class Pusher:
             started = time.monotonic()
             while self._accepted < jobs:
                 batch = min(self._random.choice(_BATCHES), jobs - self._accepted)
-                self._push(self._random.choice(experiments), [self._new_job() for _ in range(batch)])
+                is_short = self._random.random() < _SHORT_SHARE
+                jobs_now = [self._new_job(is_short=is_short) for _ in range(batch)]
+                self._push(self._random.choice(experiments), jobs_now)
                 time.sleep(max(0.0, started + seconds * self._accepted / jobs - time.monotonic()))
 
     def _found(self, db: schedy.SchedyDB, name: str) -> schedy.Experiment:
@@ -46,15 +50,15 @@ class Pusher:
             except schedy.SchedyError:
                 time.sleep(_PAUSE_SECONDS)
 
-    def _new_job(self) -> dict[str, Any]:
+    def _new_job(self, *, is_short: bool) -> dict[str, Any]:
         self._made += 1
         chance = self._random.random()
         seconds = self._random.uniform(4.0, 7.0) if chance < _LONG_SHARE else self._random.uniform(0.05, 1.0)
         return {
             "hyperparameters": {
                 "key": f"{self._name}-{self._made}",
-                "seconds": round(seconds, 3),
-                "steps": self._random.randint(0, 3),
+                "seconds": 0.0 if is_short else round(seconds, 3),
+                "steps": 0 if is_short else self._random.randint(0, 3),
                 "fails": self._random.random() < _FAILING_SHARE,
             }
         }

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from schedy.errors import (
     BrokerError,
@@ -76,7 +76,8 @@ class JobSource(Generic[J]):
 
     def next(self, timeout: float | None) -> J:
         """Claim the next job, as `Experiment.next_job` does."""
-        handle_stop_signals(self._experiment._session.settings.stop_signal_names)
+        if self._taker is None or not self._stays:
+            handle_stop_signals(self._experiment._session.settings.stop_signal_names)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             try:
@@ -187,6 +188,12 @@ class LoopJob(Job):
         except SchedyError as refused:
             _say(str(refused))
         end.told.set()
+
+    def __enter__(self) -> Self:
+        if self._hold is None:
+            return super().__enter__()
+        self._entered = time.monotonic()  # the loop handles stop signals
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

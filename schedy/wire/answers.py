@@ -47,7 +47,8 @@ class ClaimAnswer(Answer):
 class ReportAnswer(Answer):
     """`revision`, `at` (when it was stored) and `status` are set where the report has changed the job.
 
-    `stop` says why the job is to end now, if it is; `prune` whether the pruner would end it.
+    `stop` says why the job is to end now, if it is; `prune` whether the pruner would end it. `claim` answers the claim
+    that came with a `Finish`.
     """
 
     kind: Literal["report_answer"] = "report_answer"
@@ -58,6 +59,7 @@ class ReportAnswer(Answer):
     status: JobStatus | None = None
     stop: str = ""
     prune: bool = False
+    claim: ClaimAnswer | None = None
 
 
 class DemandAnswer(Answer):

@@ -83,7 +83,10 @@ class Output(HeldReport):
 
 
 class Finish(HeldReport):
-    """The job is over. `traceback` is that of the exception which ended it, its last 16 KiB."""
+    """The job is over. `traceback` is that of the exception which ended it, its last 16 KiB.
+
+    `then` is a claim of the sender's next job, whose ticket it has; it is judged once the end is stored.
+    """
 
     kind: Literal["finish"] = "finish"
     status: FinalStatus
@@ -92,6 +95,11 @@ class Finish(HeldReport):
     error: Text | None = None
     points: Points = []
     traceback: Text | None = None
+    then: Claim | None = None
+
+    def alone(self) -> "Finish":
+        """Return it without the claim, as it is when nobody waits for that any more."""
+        return self if self.then is None else self.model_copy(update={"then": None})
 
 
 class Release(HeldReport):

@@ -70,10 +70,12 @@ class Calls:
         wants_answer: bool = True,
         resend_seconds: float | None = None,
         on_silence: Callable[[], None] | None = None,
+        on_answer: "Callable[[Future[Answer]], None] | None" = None,
     ) -> Call:
         """Send a message. It leaves in the order of the calls and survives reconnects.
 
         Without an answer it is sent again after `resend_seconds`, each time, and the I/O thread calls `on_silence`.
+        `on_answer` is called with the answer, or what was raised instead, in the I/O thread.
         """
         outgoing = Outgoing(
             names.INBOX_EXCHANGE,
@@ -91,6 +93,8 @@ class Calls:
             on_silence=on_silence,
             waits_for_topology=isinstance(message, Report),
         )
+        if on_answer is not None:
+            call.answer.add_done_callback(on_answer)
         if self._table.submissions.add(call):
             self.connection.run(lambda: self._table.submit(call))
         else:

@@ -3,14 +3,16 @@
 import itertools
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from schedy.errors import UnsafeUpdateError
-from schedy.wire.base import MOST_IN_A_MESSAGE, Worker, WorkerState, as_line
+from schedy.wire.base import MOST_IN_A_MESSAGE, Answer, Worker, WorkerState, as_line
 from schedy.wire.output import Tail
 from schedy.wire.records import MOST_POINTS, Point
-from schedy.wire.reports import Heartbeat, HeldJob
+from schedy.wire.reports import Claim, Heartbeat, HeldJob
 from schedy.worker.tickets import Ticket
 
 LARGEST_PART_BYTES = 65_536
@@ -22,6 +24,21 @@ _BYTES_OF_A_VALUE = 28
 def size_of(point: Point) -> int:
     """Return the size of a point's JSON text, or a little more."""
     return 2 * _BYTES_OF_A_VALUE + sum(len(name.encode()) + _BYTES_OF_A_VALUE for name in point.values)
+
+
+@dataclass(frozen=True, slots=True)
+class NextClaim:
+    """A claim of the next job that leaves with the end of the one before; `on_answer` gets the answer to that."""
+
+    claim: Claim
+    on_answer: "Callable[[Future[Answer]], None]"
+
+
+class NextClaims(Protocol):
+    """What makes such claims."""
+
+    def claim_next(self, ended: "Hold") -> NextClaim | None:
+        """Return the claim that leaves with the end of a job, if there is one. In the thread of the job."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +74,8 @@ class Hold:
     """True while the broker has not confirmed an output, and for a while afterwards."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held from the numbering of a report until it is on its way. Finalisers do not take it."""
+    next_claims: "NextClaims | None" = None
+    """What may claim the next job with the end of this one, in a loop."""
     begun_at: float | None = None
     """Time at which the job was handed to the user's code, by `time.monotonic`; None while it is claimed, no more."""
     _sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))

@@ -23,7 +23,8 @@ from schedy.worker.call_table import closed_error
 from schedy.worker.holds import Hold
 from schedy.worker.session import Session
 from schedy.worker.signals import end_if_stopped
-from schedy.worker.taker import Foreign, Granted, Taken, Taker
+from schedy.worker.taker import Foreign, Taken, Taker
+from schedy.worker.ticket_claims import Granted
 from schedy.worker.tickets import QueueMissingError, TakingStoppedError
 
 J = TypeVar("J")

@@ -70,6 +70,7 @@ class Reports:
         with hold.lock:
             self._outputs.flush(hold)
             curves = self._send_points(hold)
+            following = None if hold.next_claims is None else hold.next_claims.claim_next(hold)
             report = Finish(
                 **hold.report_fields(),
                 points=hold.take_points(),
@@ -78,8 +79,9 @@ class Reports:
                 quality=quality,
                 error=error,
                 traceback=traceback,
+                then=None if following is None else following.claim,
             )
-            call = self._calls.call(report)
+            call = self._calls.call(report, on_answer=None if following is None else following.on_answer)
         hold.ack_ticket()  # the lease guards the job until the report is stored
         hold.finishing = True
         call.stored.add_done_callback(lambda stored: self._finished(hold, stored))

@@ -25,7 +25,8 @@ from schedy.worker.leases import Leases
 from schedy.worker.outputs import Outputs
 from schedy.worker.reports import Reports
 from schedy.worker.signals import call_at_stop, close_in_children
-from schedy.worker.taker import Taker, Taking
+from schedy.worker.taker import Taker
+from schedy.worker.ticket_claims import Taking
 from schedy.worker.tickets import TicketChannels
 from schedy.worker.undelivered import deliver, keep
 from schedy.worker.worker_name import this_worker

@@ -9,43 +9,25 @@ not asked for soon is given back, as is everything when the loop stops: no waiti
 import logging
 import threading
 import time
-import uuid
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 
 from schedy.amqp.channel import Channel, Incoming
 from schedy.errors import BrokerError, SchedyError, TopologyMissingError
-from schedy.settings import Settings
 from schedy.wire import names
-from schedy.wire.answers import expected
-from schedy.wire.base import Answer, Worker
 from schedy.wire.codec import decode_ticket
-from schedy.wire.records import JobRecord
-from schedy.wire.reports import Claim
 from schedy.wire.versions import UndecodableError
-from schedy.worker.call_table import Call, closed_error
-from schedy.worker.calls import Calls
+from schedy.worker.call_table import closed_error
 from schedy.worker.holds import Hold
-from schedy.worker.leases import Leases
-from schedy.worker.tickets import QueueMissingError, TakingStoppedError, Ticket, TicketChannels
+from schedy.worker.ticket_claims import AHEAD_SECONDS, Granted, Taking, TicketClaims
+from schedy.worker.tickets import QueueMissingError, TakingStoppedError, Ticket
 
 _log = logging.getLogger(__name__)
 
-_AHEAD_SECONDS = 0.2
-"""Time for which a loop holds the job that it has claimed ahead without beginning it."""
 _PREFETCHED_SECONDS = 10.0
-"""The same for a loop with several jobs in hand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A job that is granted to this process."""
-
-    record: JobRecord
-    hold: Hold
-    since: float = field(default_factory=time.monotonic)
+"""Time for which a loop with several jobs in hand keeps one that it has not begun."""
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +49,10 @@ class Ask:
     result: "Future[Taken | None]" = field(default_factory=Future)
 
 
-@dataclass(frozen=True, slots=True)
-class Taking:
-    """What takers need of their session."""
-
-    calls: Calls
-    leases: Leases
-    channels: TicketChannels
-    worker: Worker
-    settings: Settings
-
-
 class Taker:
     """Takes jobs of one experiment for one thread. `ask`, `end_wait` and the closes are for that, the rest for I/O.
 
-    The user's thread closes it in the end, whatever happens. `wait_id` is that of the thread's demands.
+    The user's thread closes it in the end, whatever happens.
     """
 
     def __init__(
@@ -89,7 +60,6 @@ class Taker:
     ) -> None:
         self.channel: Channel | None = None
         self.experiment_uid = experiment_uid
-        self.wait_id = uuid.uuid4().hex
         self.given: Taken | None = None
         """What the thread was given last, until it has made it its own."""
         self._taking = taking
@@ -97,14 +67,14 @@ class Taker:
         self._queue = names.jobs_queue(experiment_name)
         self._prefetch = prefetch
         self._stays = stays
-        self._ahead_seconds = _AHEAD_SECONDS if prefetch == 1 else _PREFETCHED_SECONDS
+        self._claims = TicketClaims(taking, self, experiment_uid=experiment_uid, room=prefetch, with_ends=stays)
+        self._ahead_seconds = AHEAD_SECONDS if prefetch == 1 else _PREFETCHED_SECONDS
         self._lock = threading.Lock()
         self._ask: Ask | None = None
         self._ready: deque[Taken] = deque()
-        self._claims: dict[Hold, Call] = {}
-        self._tickets: set[Ticket] = set()
         self._tag = ""
         """That of the consumer, if there is one."""
+        self._takes_spares = False
         self._is_opening = self._is_looking = self._is_watching = False
         self._is_slow = False
         """True if the thread has left a job that was claimed ahead waiting: none is claimed for it until it asks."""
@@ -130,9 +100,14 @@ class Taker:
         ask.waits = False
         self._connection.run(self.go_on)
 
+    @property
+    def wait_id(self) -> str:
+        """The name of this waiting, in claims and demands."""
+        return self._claims.wait_id
+
     def is_claiming(self) -> bool:
         """Return True while a claim has no answer."""
-        return bool(self._claims)
+        return self._claims.is_waiting
 
     def close(self) -> None:
         """Give back what was not begun, and take no more; does not wait. From anywhere, also from a finaliser."""
@@ -144,7 +119,7 @@ class Taker:
         """Do what an ask needs that is not being done yet."""
         self._connection.assert_io_thread()
         ask = self._ask
-        if ask is None or self._claims or self._is_opening or self._is_looking:
+        if ask is None or self._claims.is_waiting or self._is_opening or self._is_looking:
             return
         if self._taking.channels.stopped or self._closed:
             self._fail(TakingStoppedError())
@@ -174,6 +149,7 @@ class Taker:
             self._give_back_ahead()
         else:
             self._end_consumer()
+            self._claims.give_back_spares()
             self.go_on()
 
     def lost(self) -> None:
@@ -210,26 +186,25 @@ class Taker:
             self._tag = ""
         self.channel = None
         self._is_opening = self._is_looking = False
-        for ticket in self._tickets:
-            ticket.end()
-        self._tickets.clear()
-        if self._closed or not (self._ask or self._claims or self._ready):
+        self._claims.forget_tickets()
+        if self._closed or not (self._ask or self._claims.is_waiting or self._ready):
             self._taking.channels.users.discard(self)  # until it is asked again
 
     def _let_channel_go(self) -> None:
         """Leave the channel to others once nothing is on it any more."""
-        is_free = not (self._tickets or self._tag or self._is_looking or self._is_opening)
+        is_free = not (self._claims.tickets or self._tag or self._is_looking or self._is_opening)
         if self.channel is not None and is_free:
             self._taking.channels.give_back(self.channel)
             self.channel = None
-        if self.channel is None and is_free and not (self._ask or self._claims):
+        if self.channel is None and is_free and not (self._ask or self._claims.is_waiting):
             self._taking.channels.users.discard(self)
 
     def _consume(self) -> None:
         assert self.channel is not None  # noqa: S101 - go_on has looked
         with self._lock:
             self._tag = self._taking.channels.new_tag()
-        prefetch = 1 if self._is_slow else self._prefetch
+        self._takes_spares = self._claims.wants_spare and not self._is_slow
+        prefetch = 1 if self._is_slow else self._prefetch + self._takes_spares
         self.channel.consume(
             self._queue, self._delivered, tag=self._tag, prefetch=prefetch, on_cancelled=self._queue_deleted
         )
@@ -249,7 +224,7 @@ class Taker:
         self._is_looking = False
         if incoming is not None:
             self._delivered(incoming)
-        elif self._ask is not None and not self._claims:
+        elif self._ask is not None and not self._claims.is_waiting:
             if self._taking.channels.stopped:
                 self._fail(TakingStoppedError())
             elif not self._ask.waits:
@@ -260,8 +235,7 @@ class Taker:
             self._let_channel_go()
 
     def _delivered(self, incoming: Incoming) -> None:
-        held = Ticket(incoming, self._connection, self._ticket_over)
-        self._tickets.add(held)
+        held = self._claims.hold(incoming)
         if self._closed or self._taking.channels.stopped:
             held.give_back()
             return
@@ -274,57 +248,35 @@ class Taker:
             held.discard()
             self.go_on()
             return
-        if ticket.experiment_uid == self.experiment_uid:
-            self._claim(ticket.job_id, held)
-        else:
+        if ticket.experiment_uid != self.experiment_uid:
             self._deliver(Foreign(held))
+            return
+        self._claims.use(held, ticket.job_id)
+        self._watch()
 
-    def _ticket_over(self, ticket: Ticket) -> None:
-        self._tickets.discard(ticket)
+    def ticket_over(self) -> None:
         self._ended_at = time.monotonic()
+        if self._tag and self._claims.wants_spare and not (self._takes_spares or self._is_slow):
+            self._end_consumer()
+            self._consume()
         if not self._stays or self._closed:
             self._let_channel_go()
 
-    def _claim(self, job_id: str, ticket: Ticket) -> None:
-        hold = Hold(self.experiment_uid, job_id, uuid.uuid4().hex, ticket=ticket)
-        claim = Claim(
-            experiment_uid=self.experiment_uid,
-            job_id=job_id,
-            token=hold.token,
-            worker=self._taking.worker,
-            wait_id=self.wait_id,
-        )
-        call = self._taking.calls.call(
-            claim, resend_seconds=self._taking.settings.claim_retry_seconds, on_silence=self._say_waiting
-        )
-        self._claims[hold] = call
-        call.answer.add_done_callback(partial(self._answered, hold, claim))
+    def is_asked(self) -> bool:
+        return self._ask is not None
 
-    def _say_waiting(self) -> None:
-        if self._ask is not None:
-            self._taking.calls.say_waiting()
+    def granted(self, granted: Granted) -> None:
+        self._deliver(granted)
 
-    def _answered(self, hold: Hold, claim: Claim, answer: "Future[Answer]") -> None:
-        call = self._claims.pop(hold, None)
-        if call is None:
-            return  # it was given up
-        try:
-            answered = expected(claim, answer.result())
-        except SchedyError as error:
-            self._release(hold)
-            self._fail(error)
-            return
-        if answered.granted and answered.job is not None:
-            hold.lease_seconds = answered.lease_seconds
-            self._taking.leases.hold(hold)
-            if hold.ticket is not None and not hold.ticket.is_over:
-                hold.ticket.after(self._taking.settings.ticket_hold_seconds, partial(self._runs_long, hold.ticket))
-            self._deliver(Granted(answered.job, hold))
-            return
-        if call.times_sent > 1:
-            self._release(hold)  # sent again, it may have been granted after this answer
-        hold.ack_ticket()
+    def denied(self) -> None:
         self.go_on()
+
+    def claim_failed(self, error: SchedyError) -> None:
+        self._fail(error)
+
+    def runs_long(self) -> None:
+        if self._ask is None:
+            self._give_back_ahead()  # else the broker sends a ticket for this one
 
     def _deliver(self, taken: Taken) -> None:
         with self._lock:
@@ -334,40 +286,34 @@ class Taker:
             return
         if self._closed or self._taking.channels.stopped:
             self._give_back_ahead()
-        elif not self._is_watching:
-            self._watch(self._ahead_seconds)
+        else:
+            self._watch()
 
-    def _watch(self, seconds: float) -> None:
-        """Look after so long whether what is ready waits for too long."""
-        self._is_watching = True
-        self._connection.later(seconds, self._look_at_ready)
+    def _watch(self) -> None:
+        """Look after a while whether what is ready or in hand waits for too long."""
+        if not self._is_watching:
+            self._is_watching = True
+            self._connection.later(_LOOK_SECONDS, self._look)
 
-    def _look_at_ready(self) -> None:
+    def _look(self) -> None:
         self._is_watching = False
         with self._lock:
-            since = [taken.since for taken in self._ready if isinstance(taken, Granted)]
-        if not since:
-            return
-        left = min(since) + self._ahead_seconds - time.monotonic()
-        if left > 0:
-            self._watch(left)
-        else:
+            ready = [taken.since for taken in self._ready if isinstance(taken, Granted)]
+        if ready and time.monotonic() - min(ready) > self._ahead_seconds:
             self._is_slow = True
             self._give_back_ahead()
-
-    def _runs_long(self, ticket: Ticket) -> None:
-        """Let go of the ticket of a job that runs for long, so that no timeout of the broker matters, and of others."""
-        if self._ask is None:
-            self._give_back_ahead()  # else the broker sends a ticket for this one
-        ticket.ack()
+        must_look = self._claims.look()
+        if self._takes_spares and not self._claims.wants_spare:
+            self._takes_spares = False
+            self._end_consumer()
+            self._claims.give_back_spares()
+        if ready or must_look:
+            self._watch()
 
     def _give_back_ahead(self) -> None:
         """Give back what was claimed ahead, and ask for no more."""
         self._end_consumer()
-        claims, self._claims = self._claims, {}
-        for hold, call in claims.items():
-            self._taking.calls.cancel(call)
-            self._release(hold)
+        self._claims.give_up()
         with self._lock:
             ready, self._ready = list(self._ready), deque()
         for taken in ready:

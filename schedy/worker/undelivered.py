@@ -75,7 +75,8 @@ def _read(path: Path) -> KeptFile | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UndecodableError) as error:
         _log.warning("%s has reports that were not delivered, and cannot be read (%s).", path, error)
         return None
-    return KeptFile(path, brokers, [report for report in reports if isinstance(report, HeldReport)])
+    held = [report for report in reports if isinstance(report, HeldReport)]
+    return KeptFile(path, brokers, [report.alone() if isinstance(report, Finish) else report for report in held])
 
 
 def keep(settings: Settings, unconfirmed: Iterable[Outgoing]) -> None:

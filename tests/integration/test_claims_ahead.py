@@ -1,12 +1,20 @@
 """Loops that claim ahead: what they hold while a job runs, and what becomes of it when it is not begun."""
 
+import contextlib
+import sqlite3
+from typing import Any
+
 import pytest
 
 import schedy
 from schedy import Job
 from schedy.errors import InvalidValueError
 from schedy.settings import Settings
+from schedy.wire.base import Sendable
+from schedy.wire.reports import Claim, Finish
 from schedy.wire.requests import GetHistory
+from schedy.worker.call_table import Call
+from schedy_broker_setup.dead_letters import replay_dead_letters
 from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -69,3 +77,78 @@ def test_a_loop_that_prefetches_holds_so_many_jobs_and_leaves_none_in_the_hands_
         assert mine.work(lambda job: {"x": job.hyperparameters["x"]}, timeout=0.5, prefetch=3) == 4
         loop.close()
     assert states(pushed) == [("DONE", 1), ("PRUNED", 1), *[("DONE", 1)] * 4]
+
+
+@pytest.fixture
+def sent(experiment: schedy.ManualSearch, monkeypatch: pytest.MonkeyPatch) -> list[Sendable]:
+    """What this process sends, as it sends it."""
+    messages: list[Sendable] = []
+    calls = experiment._session.calls
+    call = calls.call
+
+    def _noted(message: Sendable, **how: Any) -> Call:
+        messages.append(message)
+        return call(message, **how)
+
+    monkeypatch.setattr(calls, "call", _noted)
+    return messages
+
+
+def claims_with_ends(sent: list[Sendable]) -> list[str]:
+    return [message.then.job_id for message in sent if isinstance(message, Finish) and message.then is not None]
+
+
+def test_the_ends_of_short_jobs_bring_the_claims_of_the_next(
+    experiment: schedy.ManualSearch, sent: list[Sendable]
+) -> None:
+    pushed = experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(40))
+    done: list[int] = []
+    assert experiment.work(lambda job: done.append(job.hyperparameters["x"]), timeout=0.5) == 40
+    alone = [message.job_id for message in sent if isinstance(message, Claim)]
+    assert done == list(range(40))
+    assert len(claims_with_ends(sent)) >= 20
+    assert sorted(alone + claims_with_ends(sent)) == sorted(job.job_id for job in pushed)
+    assert states(pushed) == [("DONE", 1)] * 40
+
+
+def test_a_long_job_after_short_ones_keeps_no_ticket_from_others(
+    experiment: schedy.ManualSearch, sent: list[Sendable]
+) -> None:
+    experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(16))
+    loop = experiment.jobs(timeout=5)
+    for _ in range(12):
+        with next(loop):
+            pass
+    assert claims_with_ends(sent)
+    with next(loop) as long:
+        others = [experiment.next_job(timeout=5) for _ in range(3)]
+        for job in others:
+            job.finish()
+    assert sorted(job.hyperparameters["x"] for job in [long, *others]) == [12, 13, 14, 15]
+    loop.close()
+
+
+def test_a_claim_outlives_the_refusal_of_the_end_that_it_came_with(
+    settings: Settings, experiment: schedy.ManualSearch, sent: list[Sendable], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A trigger of the database refuses the end of one job, as a constraint that somebody has made may do."""
+    pushed = experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(20))
+    refused = pushed[10]
+    with contextlib.closing(sqlite3.connect(str(settings.store_url).removeprefix("sqlite:///"))) as sql:
+        sql.execute(
+            "CREATE TRIGGER short BEFORE UPDATE ON job WHEN length(NEW.results) > 100"
+            " BEGIN SELECT RAISE(ABORT, 'too long'); END"
+        )
+        loop = experiment.jobs(timeout=2)
+        for _ in pushed:
+            with next(loop) as job:
+                job.results["text"] = "a" * (200 if job.job_id == refused.job_id else 1)
+        loop.close()
+        (with_claim,) = [m for m in sent if isinstance(m, Finish) and m.job_id == refused.job_id]
+        assert with_claim.then is not None
+        assert "The results service cannot handle this" in capfd.readouterr().err
+        assert states(pushed) == [("RUNNING" if job is refused else "DONE", 1) for job in pushed]
+        sql.execute("DROP TRIGGER short")
+    list(replay_dead_letters(settings.broker_url, None))
+    wait_until(lambda: refused.experiment.get_job(refused.job_id).status == Job.DONE, what="the result")
+    assert states(pushed) == [("DONE", 1)] * 20

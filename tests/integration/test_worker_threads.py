@@ -13,7 +13,8 @@ from schedy.worker.calls import Calls
 from schedy.worker.heartbeats import Heartbeats
 from schedy.worker.holds import Presence
 from schedy.worker.leases import Leases
-from schedy.worker.taker import Taker, Taking
+from schedy.worker.taker import Taker
+from schedy.worker.ticket_claims import Taking
 from schedy.worker.tickets import TicketChannels
 from schedy.worker.worker_name import this_worker
 

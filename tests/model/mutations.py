@@ -560,6 +560,12 @@ _WORKERS = [
     Mutation("a claim without an answer is asked again", "replies", ALWAYS_ENDS, broken=Break.CLAIM_ASKED_AGAIN),
     Mutation("a claim that is given up is released", "cancels", NO_LOSS, broken=Break.RELEASE_ON_GIVING_UP),
     Mutation("what was claimed ahead is given back", "claims ahead", NO_LOSS, broken=Break.AHEAD_GIVEN_BACK),
+    Mutation(
+        "a ticket in a busy worker goes back to its queue",
+        "claims ahead",
+        ALWAYS_ENDS,
+        broken=Break.SPARE_GIVEN_BACK,
+    ),
     Mutation("the lease of what was claimed ahead is kept", "claims ahead", NO_LOSS, broken=Break.AHEAD_BEATS),
     Mutation(
         "the ticket of a denied claim is acknowledged", "cuts", ALWAYS_ENDS, broken=Break.TICKET_ACKED_WHEN_DENIED

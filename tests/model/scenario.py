@@ -43,6 +43,7 @@ class Break(Enum):
     EXPIRE_ONLY_WHEN_OVER = auto()
     AHEAD_GIVEN_BACK = auto()
     AHEAD_BEATS = auto()
+    SPARE_GIVEN_BACK = auto()
 
 
 NO_WISHES = Wishes()

@@ -18,6 +18,7 @@ from tests.model.world import (
     IDLE,
     NOBODY,
     RUNNING,
+    SPARE,
     Draft,
     Message,
     Reply,
@@ -52,6 +53,10 @@ def _takings(setup: Setup, state: World, place: int) -> Iterator[Move]:
         draft = _changed(setup, state, place, claiming._replace(ticket=True), Message("claim", FRESH))
         draft.tickets -= 1
         yield Move("a worker takes a ticket and asks", draft)
+        if setup.scenario.ahead:
+            draft = _changed(setup, state, place, Worker(SPARE, ticket=True))
+            draft.tickets -= 1
+            yield Move("a worker takes a ticket, and does not ask yet", draft)
     if state.wishes.tries:
         draft = _changed(setup, state, place, claiming, Message("claim", FRESH))
         draft.wishes = state.wishes._replace(tries=state.wishes.tries - 1)
@@ -61,6 +66,8 @@ def _takings(setup: Setup, state: World, place: int) -> Iterator[Move]:
 def _reconnect(setup: Setup, state: World, place: int) -> Move:
     """All that is not over is sent again, and a heartbeat: `CallTable._channel_ready`, `Heartbeats.connected`."""
     worker = state.workers[place]._replace(linked=True, due=NOBODY, unbegun=False)
+    if worker.doing == SPARE:
+        worker = worker._replace(doing=IDLE)
     token = worker.token
     again: list[Message] = []
     if worker.doing == CLAIMING and not setup.breaks(Break.CLAIM_ASKED_AGAIN):
@@ -85,6 +92,22 @@ def _claiming_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
         yield Move(f"a worker ({worker.token}) asks again", draft)
     if state.wishes.releases:
         yield _give_back(setup, state, place, "gives its claim up")
+
+
+def _spare_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
+    """The job before ends, and its `Finish` brings the claim; or it runs for long: `TicketClaims.look`.
+
+    Nobody may rely on the end of a job.
+    """
+    if not state.workers[place].linked:
+        return  # the broker has taken the ticket back: `_reconnect`
+    asking = Worker(CLAIMING, ticket=True, token=FRESH)
+    ended = _changed(setup, state, place, asking, Message("claim", FRESH))
+    yield Move("a worker asks with the end of another job", ended, relied_on=False)
+    if not setup.breaks(Break.SPARE_GIVEN_BACK):
+        draft = _changed(setup, state, place, Worker())
+        draft.tickets += 1
+        yield Move("a worker gives a ticket back", draft)
 
 
 def _ahead_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
@@ -189,6 +212,7 @@ def _idle_moves(_setup: Setup, _state: World, _place: int) -> Iterator[Move]:
 
 _MOVES = {
     IDLE: _idle_moves,
+    SPARE: _spare_moves,
     CLAIMING: _claiming_moves,
     AHEAD: _ahead_moves,
     RUNNING: _running_moves,

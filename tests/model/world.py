@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from tests.model.judge import Judge
 
-IDLE, CLAIMING, AHEAD, RUNNING, FINISHING = "idle", "claiming", "ahead", "running", "finishing"
-"""States of a worker. AHEAD: it was granted the job, and is busy with another; there may be any number of such jobs.
+IDLE, SPARE, CLAIMING, AHEAD, RUNNING, FINISHING = "idle", "spare", "claiming", "ahead", "running", "finishing"
+"""States of a worker. SPARE: it has the ticket, is busy with another job, and asks with the end of that. AHEAD: it was
+granted the job, and is busy with another; there may be any number of such jobs.
 FINISHING: its `Finish` is not known to be in the broker yet."""
 
 NO_EPOCH, CURRENT, OLD = "none", "current", "old"

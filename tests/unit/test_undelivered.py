@@ -9,9 +9,10 @@ import pytest
 
 from schedy.amqp.channel import Outgoing
 from schedy.settings import Settings
+from schedy.wire.base import Worker
 from schedy.wire.codec import encode, routing_key
 from schedy.wire.records import Point
-from schedy.wire.reports import Curve, Finish, HeldReport, Progress, Release
+from schedy.wire.reports import Claim, Curve, Finish, HeldReport, Progress, Release
 from schedy.worker.undelivered import keep, kept_files, named
 
 UID, TOKEN, OTHER_TOKEN = "e" * 32, "a" * 32, "b" * 32
@@ -43,6 +44,15 @@ def test_keeps_all_reports_of_jobs_with_results_in_order(settings: Settings) -> 
     keep(settings, map(outgoing, [curve, given_back, progress, finish()]))
     (kept,) = kept_files(settings)
     assert kept.reports == [curve, progress, finish()]
+    assert kept.jobs == ["fVKGjg"]
+
+
+def test_a_claim_that_left_with_an_end_is_not_made_by_a_later_process(settings: Settings) -> None:
+    worker = Worker(host="h", pid=1, program="p", uid="f" * 32)
+    claim = Claim(experiment_uid=UID, job_id="Xa82_1", token=OTHER_TOKEN, worker=worker)
+    keep(settings, [outgoing(finish(then=claim))])
+    (kept,) = kept_files(settings)
+    assert kept.reports == [finish()]
     assert kept.jobs == ["fVKGjg"]
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from schedy.search.algorithms import MANUAL
+from schedy.wire.answers import ReportAnswer
 from schedy.wire.base import Answer
 from schedy_store.schema.rows import JobRow
 
@@ -77,6 +78,15 @@ class Effects:
     """A worker that the search answers once it has a job for it."""
     pruning: PrunerCall | None = None
     checking: SearchCheck | None = None
+
+    def add_claim(self, claim: "Effects") -> None:
+        """Add the effects of the claim that came with the report answered here."""
+        assert isinstance(self.answer, ReportAnswer)  # noqa: S101 - of a Finish
+        self.answer = self.answer.model_copy(update={"claim": claim.answer})
+        self.log += claim.log
+        self.tickets_wanted |= claim.tickets_wanted
+        self.touched |= claim.touched
+        self.claimed, self.served = claim.claimed, claim.served
 
     def job_moved(self, row: JobRow) -> None:
         """Note that a job was claimed or has ended: its search, if any, may want another one, or its ticket."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 from sqlalchemy import update
@@ -61,7 +61,7 @@ class Reports:
         """Read what reports that are to be applied are about, together."""
         jobs: list[tuple[str, str]] = []
         workers: set[str] = set()
-        for report in reports:
+        for report in _with_claims(reports):
             if isinstance(report, Claim | Heartbeat):
                 workers.add(report.worker.uid)
             if isinstance(report, Claim | HeldReport):
@@ -76,6 +76,12 @@ class Reports:
 
     def _demand(self, message: Demand, _user: str | None) -> Effects:
         return self._claims.demand(message)
+
+    def _finish(self, message: Finish, user: str | None) -> Effects:
+        effects = self._report(message, user)
+        if message.then is not None:
+            effects.add_claim(self._claim(message.then, user))
+        return effects
 
     def _report(self, message: _HeldReport, user: str | None) -> Effects:
         row = self._rows.find(message.experiment_uid, message.job_id)
@@ -164,7 +170,8 @@ class Reports:
             self._note_unobserved(row, message.results, effects)
         effects.job_moved(row)
         self._workers.count(row.worker_pk, "crashed" if state.status == CRASHED else "done")
-        effects.log.append(f"{row.experiment_name}: job {row.job_id} is {state.status} ({row.worker})")
+        if state.status != DONE:
+            effects.log.append(f"{row.experiment_name}: job {row.job_id} is {state.status} ({row.worker})")
 
     def _note_unobserved(self, row: JobRow, results: Values, effects: Effects) -> None:
         """Note that a DONE job lacks an objective; the search goes on without it."""
@@ -243,9 +250,16 @@ class Reports:
         Progress: _report,
         Curve: _report,
         Output: _report,
-        Finish: _report,
+        Finish: _finish,
         Release: _report,
     }
+
+
+def _with_claims(reports: Iterable[Report[Any]]) -> Iterator[Report[Any]]:
+    for report in reports:
+        yield report
+        if isinstance(report, Finish) and report.then is not None:
+            yield report.then
 
 
 def _unobserved(objective: str, results: Values) -> str | None:

@@ -8,6 +8,7 @@ from schedy.amqp.channel import Incoming
 from schedy.wire import names
 from schedy.wire.base import Sendable
 from schedy.wire.codec import decode, routing_key
+from schedy.wire.reports import Finish
 from schedy.wire.service import Replay
 from schedy.wire.versions import UndecodableError
 
@@ -38,9 +39,11 @@ def decode_deliveries(deliveries: Iterable[Incoming], *, bury: Callable[[Incomin
 def decode_checked(incoming: Incoming) -> Sendable:
     """Decode a message, whose kind must be the one of its routing key: permissions guard that.
 
-    Raises UndecodableError.
+    A claim that came with a report is left out if nobody waits for the answer. Raises UndecodableError.
     """
     message = decode(incoming.body)
+    if isinstance(message, Finish) and incoming.reply_to is None:
+        message = message.alone()
     if routing_key(message) != incoming.routing_key:
         raise UndecodableError(f"a {message.kind!r} message under the routing key {incoming.routing_key!r}")
     return message
