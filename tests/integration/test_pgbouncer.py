@@ -75,3 +75,18 @@ def test_a_database_that_pgbouncer_does_not_know(postgresql: PostgreSQL) -> None
         store.schema_revision()
     store.close()
     bouncer.end()
+
+
+def _prepared_after(url: str) -> int | None:
+    store = Store.open(url)
+    with store.engine.connect() as sql:
+        found: int | None = sql.connection.dbapi_connection.prepare_threshold  # type: ignore[union-attr]
+    store.close()
+    return found
+
+
+@POOL_SIZES
+def test_statements_are_prepared_only_where_no_pool_is_between(postgresql: PostgreSQL, pgbouncer: PgBouncer) -> None:
+    url = postgresql.new_database()
+    assert _prepared_after(url) is not None
+    assert _prepared_after(pgbouncer.url(url)) is None

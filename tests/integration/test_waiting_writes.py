@@ -138,7 +138,7 @@ def test_prepared_statements_convert_values_as_others_do(desk: Desk) -> None:
         assert Prepared(since).read(sql, {"since": now + timedelta(days=9999)}) == []
         keys = ["job_pk", "source", "name", "experiment_pk", "number", "text"]
         row = dict(zip(keys, (1, "result", "loss", experiment.position, 0.5, None), strict=True))
-        assert Prepared(insert(JobValue), keys).write(sql, [row, {**row, "name": "other"}]) == 2
+        assert Prepared(insert(JobValue), keys).write(sql, [row, {**row, "name": "other"}]).rowcount == 2
 
 
 def test_prepared_statements_fail_as_others_do(desk: Desk) -> None:

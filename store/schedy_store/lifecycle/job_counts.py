@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, select, text
 
 from schedy.wire.base import JobStatus
-from schedy_store.schema.engine import Transaction
+from schedy_store.schema.engine import Transaction, Waiting
 from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import JobCount
 
@@ -21,7 +21,7 @@ _COUNT = Prepared(
 )
 
 
-class _Counted:
+class _Counted(Waiting):
     """Changes of the counts that wait, see `Transaction.waiting`."""
 
     def __init__(self) -> None:

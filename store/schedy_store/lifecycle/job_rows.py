@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, case, func, literal_column, select, update
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from schedy.search.definition import as_observation
 from schedy.wire.base import FINAL_STATUSES
@@ -20,7 +21,7 @@ from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.sort_keys import SortKeys
 from schedy_store.lifecycle.transitions import JobState, Terms
 from schedy_store.schema.column_types import After
-from schedy_store.schema.engine import Transaction
+from schedy_store.schema.engine import Transaction, Waiting
 from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
 from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
@@ -84,7 +85,7 @@ _END = Prepared(
 _REWRITE = update(Experiment).where(Experiment.pk == bindparam("pk_is")).values(rewritten=Experiment.rewritten + 1)
 
 
-class _Moves:
+class _Moves(Waiting):
     """Rows that were read, and verdicts on them that wait to be written, see `Transaction.waiting`."""
 
     def __init__(self) -> None:
@@ -95,6 +96,8 @@ class _Moves:
         self._going_on: dict[int, JobRow] = {}
         self._ended: dict[int, JobRow] = {}
         """Rows to be written, in the order in which the jobs have ended."""
+        self._written: list[tuple[DBAPICursor, int]] = []
+        """Statements that were run, and the number of rows that each must have changed."""
 
     def put(self, row: JobRow, moved: JobRow, *, has_ended: bool) -> None:
         """Let a row wait to be written, in place of `row`."""
@@ -123,7 +126,11 @@ class _Moves:
         return {**dict(zip(_WRITTEN, _values_written(row), strict=True)), **self._guards[row.pk]}
 
     def _write(self, sql: Connection, statement: Prepared, rows: list[dict[str, Any]]) -> None:
-        if statement.write(sql, rows) != len(rows):
+        self._written.append((statement.write(sql, rows), len(rows)))
+
+    def check(self) -> None:
+        written, self._written = self._written, []
+        if any(cursor.rowcount != expected for cursor, expected in written):
             raise RuntimeError("A job changed while it was judged: two writers in one store.")
 
 

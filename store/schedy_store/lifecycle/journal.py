@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, bindparam, func, insert, select, update
 from schedy.results.rounding import short_value
 from schedy.values_text import format_name
 from schedy.wire.reports import Curve, Progress
-from schedy_store.schema.engine import Transaction
+from schedy_store.schema.engine import Transaction, Waiting
 from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Event
@@ -67,7 +67,7 @@ _LOST = (
 )
 
 
-class _Events:
+class _Events(Waiting):
     """Events that wait to be written, see `Transaction.waiting`."""
 
     def __init__(self) -> None:

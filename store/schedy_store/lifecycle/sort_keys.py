@@ -5,16 +5,19 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, delete, insert
 
 from schedy.wire.values import Values, sort_keys
+from schedy_store.schema.engine import Waiting
 from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import JobValue
 
 Source = Literal["hyperparameter", "result"]
 
 _INSERT = Prepared(insert(JobValue), [column.name for column in JobValue.__table__.columns])
-_DELETE = delete(JobValue).where(JobValue.job_pk == bindparam("job_is"), JobValue.source == bindparam("source_is"))
+_DELETE = Prepared(
+    delete(JobValue).where(JobValue.job_pk == bindparam("job_is"), JobValue.source == bindparam("source_is"))
+)
 
 
-class SortKeys:
+class SortKeys(Waiting):
     """Sort keys that wait to be written, see `Transaction.waiting`."""
 
     def __init__(self) -> None:
@@ -42,7 +45,7 @@ class SortKeys:
 
     def write(self, sql: Connection) -> None:
         if self._stale:
-            sql.execute(_DELETE, self._stale)
+            _DELETE.write(sql, self._stale)
         rows = [row for some in self._rows.values() for row in some]
         if rows:
             _INSERT.write(sql, rows)

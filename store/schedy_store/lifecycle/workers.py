@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select
 from schedy.wire.base import Worker as WorkerName
 from schedy.wire.reports import Heartbeat
 from schedy_store.schema.column_types import UtcDateTime
-from schedy_store.schema.engine import Transaction
+from schedy_store.schema.engine import Transaction, Waiting
 from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import Worker
 
@@ -33,7 +33,7 @@ _NOTHING: dict[str, Any] = {
 }
 
 
-class _Noted:
+class _Noted(Waiting):
     """What was noted of workers and waits to be written, see `Transaction.waiting`."""
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """The database: engine, clock, transactions, revision of the schema.
 
 PostgreSQL may be behind PgBouncer in transaction mode, where each transaction may run on another connection of the
-server. So no connection is set up by SET, and no statement is prepared by name: what a transaction needs it sets for
-itself, in the statement that asks for the time.
+server. So no connection is set up by SET: what a transaction needs it sets for itself, in the statement that asks for
+the time. Statements are prepared by name only where no such pool is found.
 """
 
 import contextlib
@@ -10,12 +10,13 @@ import logging
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, create_engine, event, func, literal_column, select, text
 from sqlalchemy.engine import URL, make_url
@@ -25,7 +26,7 @@ from schedy.errors import StoreError
 from schedy.urls import without_password
 from schedy_store.schema.faults import is_fault_of_data, store_error
 from schedy_store.schema.migrating import MIGRATIONS, Migrations, revision_of, sqlite_file
-from schedy_store.schema.prepared import Prepared
+from schedy_store.schema.prepared import Prepared, together
 
 SCHEMA_REVISION = MIGRATIONS.latest
 """The revision of the schema that this code works with."""
@@ -47,6 +48,8 @@ _POSTGRESQL_CONNECTION = {
     "prepare_threshold": None,
 }
 """A server that vanishes is given up within seconds, so that another instance can take over."""
+_PREPARED_AFTER = 5
+"""Times that a statement runs before it is prepared, on a connection that leads to one server process."""
 _READ_MILLISECONDS = 30_000
 _SETTINGS = {
     "idle_in_transaction_session_timeout": f"{_IDLE_TRANSACTION_MILLISECONDS}",
@@ -61,12 +64,16 @@ _NETWORK_FILE_SYSTEMS = {
 }
 
 
-class Waiting(Protocol):
+class Waiting(ABC):
     """Writes of one kind that wait, so that those of many messages are one statement."""
 
+    @abstractmethod
     def write(self, sql: Connection) -> None:
-        """Write what waits, and forget what was read."""
-        ...
+        """Write what waits, by prepared statements, and forget what was read."""
+
+    def check(self) -> None:
+        """Check what was written, once the database has it."""
+        return
 
 
 W = TypeVar("W", bound=Waiting)
@@ -93,8 +100,13 @@ class Transaction:
 
     def write(self) -> None:
         """Write all that waits."""
+        if not self._waiting:
+            return
+        with together(self._sql):
+            for waiting in self._waiting.values():
+                waiting.write(self._sql)
         for waiting in self._waiting.values():
-            waiting.write(self._sql)
+            waiting.check()
 
     def waiting(self, kind: type[W]) -> W:
         """Return the writes of this kind that wait."""
@@ -141,6 +153,8 @@ class Store:
             raise StoreError(f"{error}. Install the PostgreSQL driver: pip install 'schedy-mq[postgres]'.") from None
         if engine.dialect.name == "sqlite":
             _set_up_sqlite(engine, read_only=read_only)
+        else:
+            event.listen(engine, "connect", _prepare_if_direct)
         return cls(engine, url, read_only=read_only, migrations=migrations)
 
     @contextlib.contextmanager
@@ -325,6 +339,17 @@ def _set_up_connection(raw: Any, *, read_only: bool) -> None:
     pragmas += ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL"]
     for pragma in pragmas:
         raw.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_if_direct(raw: Any, _record: object) -> None:
+    """Let the driver prepare statements that it runs often, unless a pool is between it and the server.
+
+    A pool of connections, such as PgBouncer, has a process id of its own to tell.
+    """
+    with raw.transaction():
+        (pid,) = raw.execute("SELECT pg_backend_pid()").fetchone()
+    if pid == raw.info.backend_pid:
+        raw.prepare_threshold = _PREPARED_AFTER
 
 
 def _postgresql_now(settings: dict[str, str]) -> Select[*tuple[Any, ...]]:

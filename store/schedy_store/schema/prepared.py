@@ -4,7 +4,8 @@ SQLAlchemy takes ten times as long to execute a statement as SQLite does to run 
 SQLAlchemy once, for each database; its values are converted by SQLAlchemy's types, and it goes to the driver as text.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,20 @@ class _Form:
         return given if self.names is None else [given[name] for name in self.names]
 
 
+@contextlib.contextmanager
+def together(sql: Connection) -> Iterator[None]:
+    """Send what is written within to PostgreSQL without waiting for each answer; all are there afterwards."""
+    if sql.dialect.name != "postgresql":
+        yield
+        return
+    raw: Any = sql.connection.dbapi_connection
+    try:
+        with raw.pipeline():
+            yield
+    except Exception as error:
+        raise _wrapped(error, sql, "several statements") from error
+
+
 class Prepared:
     """A statement whose parameters get their values by name; an insert is told for which columns: its `keys`."""
 
@@ -58,18 +73,16 @@ class Prepared:
         finally:
             cursor.close()
 
-    def write(self, sql: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Run it for each of the rows; return how many rows of the database it has changed."""
+    def write(self, sql: Connection, rows: Sequence[Mapping[str, Any]]) -> DBAPICursor:
+        """Run it for each of the rows; the cursor tells, after `together`, how many rows it has changed."""
         form = self._form(sql.dialect)
         parameters = [form.parameters(row) for row in rows]
         cursor = sql.connection.cursor()
         try:
             cursor.executemany(form.text, parameters)
-            return int(cursor.rowcount)
         except Exception as error:
             raise _wrapped(error, sql, form.text) from error
-        finally:
-            cursor.close()
+        return cursor
 
     def read(self, sql: Connection, values: Mapping[str, Any]) -> list[list[Any]]:
         """Return what it selects."""

@@ -27,6 +27,7 @@ from schedy_store.service.home import Broker, Home
 from schedy_store.service.inbox import Arrivals
 from schedy_store.service.reader import Reader
 from schedy_store.service.searches.searches import Searches
+from schedy_store.service.statistics import Statistics
 from schedy_store.service.timers import Timers
 
 _log = logging.getLogger(__name__)
@@ -137,12 +138,14 @@ class ResultsService:
         """
         self._was_connected = False
         reader = Reader(self._store.url)
+        statistics = Statistics(self._store)
         link = Link(self._settings, instance=self._instance, on_request=reader.requests.put)
         applier = self._applier(link, broker_id)
         batches = BatchHandler(link, applier, AfterCommit(link, self._searches))
         connection = 0
         link.start()
         reader.start(link)
+        statistics.start()
         try:
             while not self._stopping:
                 arrivals = link.take(
@@ -168,6 +171,7 @@ class ResultsService:
             self._searches.end()
             link.end()
             reader.end()
+            statistics.end()
 
     def _applier(self, link: Link, broker_id: str) -> Applier:
         return Applier(
