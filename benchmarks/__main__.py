@@ -18,7 +18,7 @@ from benchmarks.figures import Figure, Part, Scale, median, number, table
 from benchmarks.filling import fill
 from benchmarks.growth_figures import growth_figures
 from benchmarks.heartbeat_figures import heartbeat_figures
-from benchmarks.peers import peer_figures
+from benchmarks.peers.figures import peer_figures
 from benchmarks.quality import JOBS as QUALITY_JOBS
 from benchmarks.quality import quality_lines
 from benchmarks.read_figures import read_figures, very_many_jobs

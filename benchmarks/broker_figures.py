@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import schedy
-from benchmarks import raw_pika, servers
+from benchmarks import servers
 from benchmarks.figures import Figure, Scale, median, percentile
+from benchmarks.peers import raw_pika
 from benchmarks.sampling import watching
 from benchmarks.servers import Servers
 

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import raw_pika
+from benchmarks.peers import raw_pika
 
 Work = Callable[[str, bool, Callable[[], None]], Iterator[float]]
 """Does the jobs of a queue, given whether it waits for more and what to call when it is ready; yields beginnings."""

@@ -1,7 +1,7 @@
 """Celery on the same no-op jobs: quorum queue, confirmed publishes, acknowledged late, results in SQL.
 
-Runs in the environment of the peers. `celery -A benchmarks.peer_celery worker` is a worker;
-``python -m benchmarks.peer_celery QUEUE COUNT`` fills a queue, lets the workers begin, and prints jobs per second
+Runs in the environment of the peers. `celery -A benchmarks.peers.celery_peer worker` is a worker;
+``python -m benchmarks.peers.celery_peer QUEUE COUNT`` fills a queue, lets the workers begin, and prints jobs per second
 between the first beginning and the last.
 """
 

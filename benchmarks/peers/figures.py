@@ -6,7 +6,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import servers
@@ -29,8 +29,8 @@ Drain = Callable[[], float]
 def peer_figures(where: Servers, folder: Path, scale: Scale) -> Iterator[Figure]:
     """Yield Schedy's jobs per second beside those of each peer."""
     with contextlib.ExitStack() as stack:
-        postgresql = stack.enter_context(_postgresql())
-        drains = dict(_Arena(where, folder, 4 * scale.jobs, stack).drains(postgresql))
+        postgresql = stack.enter_context(own_postgresql())
+        drains = dict(_drains(where, folder, 4 * scale.jobs, stack, postgresql))
         for drain in drains.values():
             drain()
         rounds = [{name: drain() for name, drain in drains.items()} for _ in range(scale.rounds)]
@@ -51,7 +51,7 @@ def peer_figures(where: Servers, folder: Path, scale: Scale) -> Iterator[Figure]
 
 
 @contextlib.contextmanager
-def _postgresql() -> Iterator[PostgreSQL | None]:
+def own_postgresql() -> Iterator[PostgreSQL | None]:
     """A private server that writes to the disk before it answers; None where PostgreSQL is not installed."""
     if postgresql_program("initdb") is None:
         yield None
@@ -64,49 +64,68 @@ def _postgresql() -> Iterator[PostgreSQL | None]:
         server.remove()
 
 
+def _drains(
+    where: Servers, folder: Path, jobs: int, stack: contextlib.ExitStack, postgresql: PostgreSQL | None
+) -> Iterator[tuple[str, Drain]]:
+    """Yield those who take part, with their workers, which wait."""
+    arena = Arena(where, folder, jobs, stack, _WORKERS)
+    for suffix, workers, prefetch in (("", _WORKERS, 1), (" 1", 1, 1), (f" {_MANY}", _WORKERS, _MANY)):
+        of_so_many = replace(arena, workers=workers)
+        yield f"schedy{suffix}", of_so_many.crew("schedy", prefetch)
+        yield f"pipelined{suffix}", of_so_many.crew("pipelined", prefetch)
+    if postgresql is not None:
+        (folder / "other").mkdir()
+        other = stack.enter_context(servers.running(folder / "other", postgresql.new_database()))
+        servers.seconds_until_answered(other)
+        yield "schedy postgresql", replace(arena, where=other).crew("schedy", 1)
+    if PYTHON.exists():
+        store = postgresql.new_database() if postgresql is not None else f"sqlite:///{folder}/celery.sqlite"
+        for suffix, prefetch in (("", 1), (f" {_MANY}", _MANY)):
+            yield f"celery{suffix}", arena.celery(store, prefetch)
+        yield "optuna journal", arena.optuna(f"{folder}/optuna.log")
+        if postgresql is not None:
+            yield "optuna postgresql", arena.optuna(postgresql.new_database())
+
+
 @dataclass(frozen=True, slots=True)
-class _Arena:
-    """Where all compete, each with so many jobs."""
+class Arena:
+    """Where all compete, each with so many jobs and workers, which are started at once and wait."""
 
     where: Servers
     folder: Path
     jobs: int
     stack: contextlib.ExitStack
+    workers: int
 
-    def drains(self, postgresql: PostgreSQL | None) -> Iterator[tuple[str, Drain]]:
-        """Yield those who take part, with their workers, which wait."""
-        for suffix, workers, prefetch in (("", _WORKERS, 1), (" 1", 1, 1), (f" {_MANY}", _WORKERS, _MANY)):
-            yield f"schedy{suffix}", self._crew(self.where, "schedy", workers, prefetch)
-            yield f"pipelined{suffix}", self._crew(self.where, "pipelined", workers, prefetch)
-        if postgresql is not None:
-            (self.folder / "other").mkdir()
-            other = self.stack.enter_context(servers.running(self.folder / "other", postgresql.new_database()))
-            servers.seconds_until_answered(other)
-            yield "schedy postgresql", self._crew(other, "schedy", _WORKERS, 1)
-        if PYTHON.exists():
-            store = postgresql.new_database() if postgresql is not None else f"sqlite:///{self.folder}/celery.sqlite"
-            for suffix, prefetch in (("", 1), (f" {_MANY}", _MANY)):
-                yield f"celery{suffix}", self._celery(store, prefetch)
-            yield "optuna journal", self._optuna(f"{self.folder}/optuna.log")
-            if postgresql is not None:
-                yield "optuna postgresql", self._optuna(postgresql.new_database())
-
-    def _crew(self, where: Servers, library: str, workers: int, prefetch: int) -> Drain:
-        db = self.stack.enter_context(where.connect())
-        started = (Worker.started(where, library, "drain", prefetch) for _ in range(workers))
+    def crew(self, library: str, prefetch: int) -> Drain:
+        """Start workers of Schedy or of pika alone."""
+        db = self.stack.enter_context(self.where.connect())
+        started = (Worker.started(self.where, library, "drain", prefetch) for _ in range(self.workers))
         crew = [self.stack.enter_context(worker) for worker in started]
-        return lambda: drained(where, db, crew, self.jobs, raw=library != "schedy")
+        return lambda: drained(self.where, db, crew, self.jobs, raw=library != "schedy")
 
-    def _optuna(self, storage: str) -> Drain:
-        command = [str(PYTHON), "-m", "benchmarks.peer_optuna", storage]
-        crew = [self.stack.enter_context(Worker.running(command, self.where)) for _ in range(_WORKERS)]
-        each = self.jobs // _WORKERS
-        return lambda: worked(crew, f"{uuid.uuid4().hex} {each}", each * _WORKERS)
+    def others(self, postgresql: PostgreSQL | None) -> dict[str, Drain]:
+        """Start workers of the peers that are installed; Celery's results go to PostgreSQL, if there is one."""
+        if not PYTHON.exists():
+            return {}
+        store = f"sqlite:///{self.folder}/celery.sqlite" if postgresql is None else postgresql.new_database()
+        return {
+            "Celery": self.celery(store, 1),
+            "Optuna, journal file": self.optuna(f"{self.folder}/optuna.log"),
+        }
 
-    def _celery(self, store: str, prefetch: int) -> Drain:
+    def optuna(self, storage: str) -> Drain:
+        """Start workers of Optuna."""
+        command = [str(PYTHON), "-m", "benchmarks.peers.optuna_peer", storage]
+        crew = [self.stack.enter_context(Worker.running(command, self.where)) for _ in range(self.workers)]
+        each = self.jobs // self.workers
+        return lambda: worked(crew, f"{uuid.uuid4().hex} {each}", each * self.workers)
+
+    def celery(self, store: str, prefetch: int) -> Drain:
+        """Start workers of Celery."""
         own = self.folder / f"celery-{prefetch}"
         own.mkdir()
-        names = [f"w{number}-{prefetch}@bench" for number in range(_WORKERS)]
+        names = [f"w{number}-{prefetch}@bench" for number in range(self.workers)]
         given = {
             "FOLDER": str(own),
             "BROKER": self.where.broker_url,
@@ -117,11 +136,11 @@ class _Arena:
         environment = {**self.where.environment, **{f"BENCH_{name}": value for name, value in given.items()}}
         for name in names:
             words = ("-c", "1", "-n", name, "-Q", f"idle-{prefetch}", "-l", "ERROR")
-            command = [str(PYTHON), "-m", "celery", "-A", "benchmarks.peer_celery", "worker", *words]
+            command = [str(PYTHON), "-m", "celery", "-A", "benchmarks.peers.celery_peer", "worker", *words]
             self.stack.enter_context(_process(command, environment))
 
         def _drain() -> float:
-            command = [str(PYTHON), "-m", "benchmarks.peer_celery", f"q-{uuid.uuid4().hex}", str(self.jobs)]
+            command = [str(PYTHON), "-m", "benchmarks.peers.celery_peer", f"q-{uuid.uuid4().hex}", str(self.jobs)]
             done = subprocess.run(command, env=environment, cwd=servers.ROOT, stdout=subprocess.PIPE, check=True)
             return float(done.stdout)
 

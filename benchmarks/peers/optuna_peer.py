@@ -1,4 +1,4 @@
-"""``python -m benchmarks.peer_optuna STORAGE``: a worker of Optuna on no-op trials of a random search.
+"""``python -m benchmarks.peers.optuna_peer STORAGE``: a worker of Optuna on no-op trials of a random search.
 
 STORAGE is a URL, or a file for the journal. It speaks as `benchmarks.worker` does: it reads the name of a study and the
 number of trials, says `ready`, waits for a line, does the trials, and says how many, and when the first and the last

@@ -1,0 +1,1 @@
+"""Those that Schedy is measured beside: pika alone, Celery, Optuna."""
