@@ -4,11 +4,14 @@ Jobs are simulated: 8 workers, each job lasts a random time by seed, and both si
 jobs ahead of demand where the service does; Optuna is asked when a worker is free.
 """
 
+import argparse
 import heapq
 import math
 import random
 import statistics
+import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,96 +19,19 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from scipy.stats import mannwhitneyu
-from sklearn.datasets import load_diabetes
-from sklearn.model_selection import cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVR
 
 from benchmarks import pbt_toy
 from benchmarks.figures import median
+from benchmarks.problems import Task, basic_tasks, tasks, uniform
 from schedy.search.algorithms import ALGORITHMS
 from schedy.search.definition import Definition, read_definition
 from schedy_store.search.catalogue import make_algorithm
 from schedy_store.search.optuna.space import Axes
 from schedy_store.search.protocol import Algorithm, History, Suggestion, Trial
 
-Loss = Callable[[Mapping[str, Any]], float]
 WORKERS = 8
 JOBS = 100
 SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Something to minimize."""
-
-    name: str
-    space: Mapping[str, Any]
-    loss: Loss
-
-
-def branin(values: Mapping[str, Any]) -> float:
-    x, y = values["x"], values["y"]
-    bent = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
-    return float(bent**2) + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
-
-
-_HARTMANN_A = (
-    (10, 3, 17, 3.5, 1.7, 8),
-    (0.05, 10, 17, 0.1, 8, 14),
-    (3, 3.5, 1.7, 10, 17, 8),
-    (17, 8, 0.05, 10, 0.1, 14),
-)
-_HARTMANN_P = (
-    (0.1312, 0.1696, 0.5569, 0.0124, 0.8283, 0.5886),
-    (0.2329, 0.4135, 0.8307, 0.3736, 0.1004, 0.9991),
-    (0.2348, 0.1451, 0.3522, 0.2883, 0.3047, 0.6650),
-    (0.4047, 0.8828, 0.8732, 0.5743, 0.1091, 0.0381),
-)
-
-
-def hartmann(values: Mapping[str, Any]) -> float:
-    x = [values[f"x{place}"] for place in range(6)]
-    total = 0.0
-    for weight, scales, centre in zip((1.0, 1.2, 3.0, 3.2), _HARTMANN_A, _HARTMANN_P, strict=True):
-        total -= weight * math.exp(-sum(a * (b - c) ** 2 for a, b, c in zip(scales, x, centre, strict=True)))
-    return total
-
-
-def rastrigin(values: Mapping[str, Any]) -> float:
-    return float(sum(x**2 - 10 * math.cos(2 * math.pi * x) + 10 for x in values.values()))
-
-
-def diabetes_error() -> Loss:
-    """Return the squared error of a support vector regression, cross-validated, in variances of the target."""
-    data, target = load_diabetes(return_X_y=True)
-    data, target = data[:150], target[:150] / target[:150].std()
-
-    def _error(values: Mapping[str, Any]) -> float:
-        machine = SVR(C=values["c"], gamma=values["gamma"], epsilon=values["epsilon"])
-        model = make_pipeline(StandardScaler(), machine)
-        return -float(cross_val_score(model, data, target, cv=3, scoring="neg_mean_squared_error").mean())
-
-    return _error
-
-
-def _uniform(low: float, high: float) -> dict[str, Any]:
-    return {"uniform": {"low": low, "high": high}}
-
-
-def tasks() -> list[Task]:
-    machine = {
-        "c": {"loguniform": {"low": 1e-3, "high": 1e3}},
-        "gamma": {"loguniform": {"low": 1e-4, "high": 10}},
-        "epsilon": {"loguniform": {"low": 1e-3, "high": 2}},
-    }
-    return [
-        Task("Branin", {"x": _uniform(-5, 10), "y": _uniform(0, 15)}, branin),
-        Task("Hartmann-6", {f"x{place}": _uniform(0, 1) for place in range(6)}, hartmann),
-        Task("Rastrigin-10", {f"x{place}": _uniform(-5.12, 5.12) for place in range(10)}, rastrigin),
-        Task("SVR on diabetes", machine, diabetes_error()),
-    ]
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
@@ -113,6 +39,8 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed),
     "cmaes": lambda seed: CmaEsSampler(seed=seed),
 }
+DEFAULT_SAMPLER = "tpe"
+"""Optuna's, for a study that names none."""
 
 
 def define(space: Mapping[str, Any], seed: int) -> Definition:
@@ -140,8 +68,12 @@ def best_by_schedy(
             _make(later)
         return pending[key].hyperparameters
 
-    def _end(key: int, loss: float) -> None:
-        ended.append(replace(pending.pop(key), status="DONE", results={"loss": loss}, values=(loss,)))
+    def _end(key: int, loss: float | None) -> None:
+        trial = pending.pop(key)
+        if loss is None:
+            ended.append(replace(trial, status="CRASHED"))
+        else:
+            ended.append(replace(trial, status="DONE", results={"loss": loss}, values=(loss,)))
 
     return _simulate(task, seed, jobs, _begin, _end)
 
@@ -149,32 +81,47 @@ def best_by_schedy(
 def best_by_optuna(scheduler: str, task: Task, seed: int, *, jobs: int = JOBS) -> float:
     """Return the best value after so many jobs."""
     definition = define(task.space, seed)
-    distributions = Axes(definition.space(), definition.hyperparameters).distributions
+    axes = Axes(definition.space(), definition.hyperparameters)
     study = optuna.create_study(sampler=SAMPLERS[scheduler](seed))
     asked: dict[int, optuna.Trial] = {}
 
     def _begin(key: int) -> Mapping[str, Any]:
-        asked[key] = study.ask(distributions)
-        return asked[key].params
+        asked[key] = study.ask()
+        return axes.draw(asked[key]._suggest)
 
-    return _simulate(task, seed, jobs, _begin, lambda key, loss: study.tell(asked.pop(key), loss))
+    def _end(key: int, loss: float | None) -> None:
+        state = optuna.trial.TrialState.FAIL if loss is None else optuna.trial.TrialState.COMPLETE
+        study.tell(asked.pop(key), loss, state)
+
+    return _simulate(task, seed, jobs, _begin, _end)
 
 
 def _simulate(
-    task: Task, seed: int, jobs: int, begin: Callable[[int], Mapping[str, Any]], end: Callable[[int, float], object]
+    task: Task,
+    seed: int,
+    jobs: int,
+    begin: Callable[[int], Mapping[str, Any]],
+    end: Callable[[int, float | None], object],
 ) -> float:
-    """Run jobs on workers; `begin` gives the hyperparameters of a job, `end` is told its loss."""
+    """Run jobs on workers; `begin` gives the hyperparameters of a job, `end` is told its loss, None of a crash.
+
+    Returns the best loss without noise.
+    """
     lasting = random.Random(seed)  # noqa: S311 - nothing secret
     times = [lasting.uniform(0.5, 1.5) for _ in range(jobs)]
-    running: list[tuple[float, int, float]] = []
+    running: list[tuple[float, int, float | None]] = []
     best, now = math.inf, 0.0
     for key in range(jobs):
         if len(running) == WORKERS:
-            now, done, loss = heapq.heappop(running)
-            end(done, loss)
-        loss = task.loss(begin(key))
-        best = min(best, loss)
-        heapq.heappush(running, (now + times[key], key, loss))
+            now, done, told = heapq.heappop(running)
+            end(done, told)
+        values = begin(key)
+        told = None
+        if not task.crashes(values):
+            loss = task.loss(values)
+            best = min(best, loss)
+            told = loss + task.noise * lasting.gauss(0, 1)
+        heapq.heappush(running, (now + times[key], key, told))
     return best
 
 
@@ -195,14 +142,45 @@ class Comparison:
 def compare(scheduler: str, task: Task, *, seeds: int, jobs: int = JOBS) -> Comparison:
     """Minimize with so many seeds on both sides; Optuna's seeds are others."""
     ours = [best_by_schedy(scheduler, task, seed, jobs=jobs) for seed in range(seeds)]
-    theirs = [best_by_optuna(scheduler, task, seed, jobs=jobs) for seed in range(seeds)]
+    sampler = scheduler if scheduler in SAMPLERS else DEFAULT_SAMPLER
+    theirs = [best_by_optuna(sampler, task, seed, jobs=jobs) for seed in range(seeds)]
     chance = float(mannwhitneyu(ours, theirs, alternative="greater").pvalue)
     return Comparison(f"{scheduler}, {task.name}", ours, theirs, chance)
 
 
+def holm(chances: Sequence[float]) -> list[float]:
+    """Return the chances corrected for their number, by Holm's method (1979)."""
+    order = sorted(range(len(chances)), key=chances.__getitem__)
+    corrected, highest = [0.0] * len(chances), 0.0
+    for place, index in enumerate(order):
+        highest = max(highest, min(1.0, chances[index] * (len(chances) - place)))
+        corrected[index] = highest
+    return corrected
+
+
+def field_lines(*, seeds: int, jobs: int) -> Iterator[str]:
+    """Yield a table of `auto` beside Optuna's default on all problems, as Markdown.
+
+    `better` and `worse` are chances that such a difference is by luck, one-sided and corrected for their number.
+    """
+    rows = []
+    for task in tasks():
+        found = compare("auto", task, seeds=seeds, jobs=jobs)
+        better = float(mannwhitneyu(found.schedy, found.optuna, alternative="less").pvalue)
+        rows.append((task.name, found, better))
+        print(f"{task.name:28}{_spread(found.schedy):>34}{_spread(found.optuna):>34}{better:8.4f}", file=sys.stderr)
+    betters = holm([better for _name, _found, better in rows])
+    worses = holm([found.chance for _name, found, _better in rows])
+    yield f"| problem ({seeds} seeds, {jobs} jobs, {WORKERS} workers) | `auto` | Optuna's default | better | worse | |"
+    yield "|---|---|---|---|---|---|"
+    for (name, found, _), better, worse in zip(rows, betters, worses, strict=True):
+        verdict = "better" if better < SIGNIFICANT else "worse" if worse < SIGNIFICANT else ""
+        yield f"| {name} | {_spread(found.schedy)} | {_spread(found.optuna)} | {better:.3f} | {worse:.3f} | {verdict} |"
+
+
 def suggestion_ms(scheduler: str, *, ended: int, parameters: int, rounds: int) -> float:
     """Return the median time of a suggestion when so many jobs have ended, in milliseconds."""
-    definition = define({f"x{place}": _uniform(0, 1) for place in range(parameters)}, 1)
+    definition = define({f"x{place}": uniform(0, 1) for place in range(parameters)}, 1)
     algorithm = make_algorithm(scheduler, definition)
     drawn = make_algorithm("random", definition)
     trials = [_ended(drawn, key) for key in range(ended)]
@@ -231,8 +209,8 @@ def quality_lines(*, seeds: int = 30, jobs: int = JOBS) -> Iterator[str]:
     """Yield the part of the table, line by line."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     yield f"{'QUALITY':28}{'Schedy':>30}{'Optuna':>30}{'p':>8}  ({seeds} seeds; median and quartiles after {jobs} jobs)"
-    for scheduler in SAMPLERS:
-        for task in tasks():
+    for scheduler in ("auto", *SAMPLERS):
+        for task in basic_tasks():
             found = compare(scheduler, task, seeds=seeds, jobs=jobs)
             cells = f"{_spread(found.schedy):>30}{_spread(found.optuna):>30}"
             yield f"{found.name:28}{cells}{found.chance:8.3f}  {found.verdict}"
@@ -245,8 +223,16 @@ def _spread(values: Sequence[float]) -> str:
     return f"{middle:.4f} ({low:.4f}, {high:.4f})"
 
 
-def main(seeds: int = 30) -> None:
-    for line in quality_lines(seeds=seeds):
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--jobs", type=int, default=JOBS)
+    parser.add_argument("--field", action="store_true", help="`auto` beside Optuna's default on all problems")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    lines = field_lines if options.field else quality_lines
+    for line in lines(seeds=options.seeds, jobs=options.jobs):
         print(line, flush=True)
 
 

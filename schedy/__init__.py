@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from schedy.database import SchedyDB as SchedyDB
     from schedy.experiments import Experiment as Experiment
     from schedy.jobs import Job as Job
+    from schedy.searches import AutoSearch as AutoSearch
     from schedy.searches import CMAESSearch as CMAESSearch
     from schedy.searches import GPSearch as GPSearch
     from schedy.searches import GridSearch as GridSearch

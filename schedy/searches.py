@@ -214,6 +214,16 @@ class _OverDistributions(_OwnSearch):
 
 
 @experiment_class
+class AutoSearch(_OverDistributions):
+    """A Gaussian process and a tree-structured Parzen estimator in turns, after quasi-random points.
+
+    Needs one objective or several; with several, with branches and with many choices the trees go on alone.
+    """
+
+    scheduler = "auto"
+
+
+@experiment_class
 class RandomSearch(_OverDistributions):
     """Independent random draws (Bergstra and Bengio 2012). `minimize` and `maximize` are optional."""
 

@@ -35,9 +35,14 @@ class Algorithm(NamedTuple):
     """Its jobs continue others, so that results depend on more than the hyperparameters."""
 
 
+DEFAULT = "auto"
+"""The algorithm of a search that names an objective and no algorithm."""
 _ANY = (0, MOST_OBJECTIVES)
 
 ALGORITHMS: dict[str, Algorithm] = {
+    "auto": Algorithm(
+        "AutoSearch", "a Gaussian process and trees in turns", (1, MOST_OBJECTIVES), ready=0, constraints=True
+    ),
     "random": Algorithm("RandomSearch", "independent random draws", _ANY, ready=10, starts_from_others=False),
     "grid": Algorithm(
         "GridSearch", "every combination of values, once", _ANY, ready=10, starts_from_others=False, may_repeat=False

@@ -45,9 +45,9 @@ def _population(**settings: Any) -> object:
         ),
         (
             lambda: schedy.CMAESSearch("E", X, minimize=["r", "s"]),
-            "cmaes takes 1 objective, not 2; random, grid, sobol, tpe, nsga2 take several.",
+            "cmaes takes 1 objective, not 2; auto, random, grid, sobol, tpe, nsga2 take several.",
             ["cmaes", *UNIFORM, "--minimize", "r", "--minimize", "s"],
-            "cmaes takes 1 objective, not 2; random, grid, sobol, tpe, nsga2 take several.",
+            "cmaes takes 1 objective, not 2; auto, random, grid, sobol, tpe, nsga2 take several.",
         ),
         (
             lambda: schedy.RandomSearch("E", {}),

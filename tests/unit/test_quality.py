@@ -2,17 +2,17 @@
 
 import statistics
 
-from benchmarks import quality
+from benchmarks import problems, quality
 
 
 def test_every_row_is_printed() -> None:
     lines = list(quality.quality_lines(seeds=2, jobs=10))
     rows = {line.split("  ")[0] for line in lines}
-    assert rows >= {f"{name}, {task.name}" for name in quality.SAMPLERS for task in quality.tasks()}
+    assert rows >= {f"{name}, {task.name}" for name in ("auto", *quality.SAMPLERS) for task in problems.basic_tasks()}
 
 
 def test_a_search_beats_chance_and_is_repeatable() -> None:
-    branin = quality.tasks()[0]
+    branin = problems.basic_tasks()[0]
     by = {
         name: [quality.best_by_schedy(name, branin, seed, jobs=60) for seed in range(5)] for name in ("random", "tpe")
     }
@@ -21,7 +21,18 @@ def test_a_search_beats_chance_and_is_repeatable() -> None:
 
 
 def test_the_tasks_have_the_minima_that_are_known() -> None:
-    assert abs(quality.branin({"x": 3.14159265, "y": 2.275}) - 0.397887) < 1e-5
+    assert abs(problems.branin({"x": 3.14159265, "y": 2.275}) - 0.397887) < 1e-5
     place = (0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573)
-    assert abs(quality.hartmann({f"x{n}": x for n, x in enumerate(place)}) + 3.32237) < 1e-4
-    assert quality.rastrigin({"x": 0.0, "y": 0.0}) == 0
+    assert abs(problems.hartmann({f"x{n}": x for n, x in enumerate(place)}) + 3.32237) < 1e-4
+    assert problems.rastrigin({"x": 0.0, "y": 0.0}) == 0
+
+
+def test_every_problem_of_the_field_can_be_searched_by_both_sides() -> None:
+    for task in problems.tasks():
+        found = quality.compare("auto", task, seeds=2, jobs=3)
+        assert len(found.schedy) == len(found.optuna) == 2
+    assert len({task.name for task in problems.tasks()}) >= 20
+
+
+def test_chances_are_corrected_for_their_number() -> None:
+    assert quality.holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]

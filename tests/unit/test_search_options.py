@@ -146,6 +146,10 @@ def test_an_algorithm_that_only_the_service_knows_is_sent(recorder: Recorder) ->
     assert added(recorder, "E", "mine", "x", "const", "1").scheduler == "mine"
 
 
+def test_a_search_with_an_objective_needs_no_algorithm(recorder: Recorder) -> None:
+    assert added(recorder, "E", "--x", "int(1, 8)", "--maximize", "r").scheduler == "auto"
+
+
 @pytest.mark.parametrize("source", ["d.json", "d.toml", "-"])
 def test_options_override_a_file(
     source: str, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -284,7 +288,7 @@ def test_show_has_lines_for_what_is_set() -> None:
         (["manul"], "There is no algorithm 'manul'. Did you mean 'manual'?"),
         (["mine"], "mine needs at least one hyperparameter"),
         (["a\nb", "x", "const", "1"], "An algorithm has a name of 1 to 200 printable characters"),
-        ([], "Missing argument 'ALGORITHM'. Choose from manual, random, grid, sobol, tpe, "),
+        ([], "Missing argument 'ALGORITHM', or --minimize RESULT or --maximize RESULT, for which auto is taken."),
         (["manual", "x", "const", "1"], "A manual experiment makes no jobs, so it has no hyperparameters."),
         (["tpe", "x", "const", "1"], "tpe needs an objective: --minimize RESULT or --maximize RESULT."),
         (["random", "x", "const", "1", "--pruner", "medain"], "There is no pruner 'medain'. Did you mean 'median'?"),

@@ -15,13 +15,14 @@ from schedy_cli.parsing.space_line import SpaceCommand
 _EXAMPLE = """\b
 Examples:
   schedy add MinimizeManual manual
-  schedy add Tuned tpe --lr 'loguniform(1e-5, 0.1)' --batch-size 'choice(16, 32, 64)' \\
+  schedy add Tuned --lr 'loguniform(1e-5, 0.1)' --batch-size 'choice(16, 32, 64)' \\
       --minimize loss --max-jobs 100 --pruner asha"""
 
 
 _HELP = f"""Add the experiment NAME.
 
-ALGORITHM makes its jobs: {", ".join(ALGORITHMS)}, or one of your own. With `manual` you push them: see `schedy push`.
+ALGORITHM makes its jobs: {", ".join(ALGORITHMS)}, or one of your own. With --minimize or --maximize it may be left out, and is `auto`. With `manual` you push
+them: see `schedy push`.
 Each hyperparameter of a search is an option with its distribution: --lr 'loguniform(1e-5, 0.1)'. --batch-size is named
 batch_size; -p takes any name. There are uniform(LOW, HIGH), loguniform(LOW, HIGH), int(LOW, HIGH), quniform(LOW, HIGH,
 STEP), normal(MEAN, STD), lognormal(MEAN, STD), choice(VALUE, VALUE, ...) and const(VALUE).

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from schedy.search.algorithms import ALGORITHMS, MANUAL
+from schedy.search.algorithms import ALGORITHMS, DEFAULT, MANUAL
 from schedy.search.definition import Definition
 from schedy.wire.base import ExperimentStatus, check_experiment_name
 from schedy.wire.changes import AddExperiment
@@ -85,17 +85,24 @@ def parse_experiment(
     """Return the experiment that the command line defines. Raises click.UsageError and InvalidValueError."""
     given = parse_search(search, given_line(ctx))
     file = DefinitionFile() if source is None else read_definition_file(source)
-    scheduler = _scheduler(algorithm, file.algorithm)
     settings = {**given, **absolute(parse_budget(budget), file.settings)}
+    has_objective = bool(settings.get("objectives") or file.settings.get("objectives"))
+    scheduler = _scheduler(algorithm, file.algorithm, has_objective=has_objective)
     definition = merged_definition(scheduler, file.settings, settings)
     return NewExperiment(scheduler, definition, changed_limits(file.limits, parse_limits(limits)))
 
 
-def _scheduler(algorithm: str | None, in_file: str | None) -> str:
-    """Return the algorithm of the command line or the file. Raises click.UsageError for none, and for two."""
+def _scheduler(algorithm: str | None, in_file: str | None, *, has_objective: bool) -> str:
+    """Return the algorithm of the command line or the file, or the default one for something to optimize.
+
+    Raises click.UsageError for none, and for two.
+    """
     if algorithm is not None and in_file is not None and algorithm != in_file:
         raise click.UsageError(f"The file has {in_file!r} and the command line {algorithm!r}. Remove one of them.")
-    found = algorithm or in_file
+    found = algorithm or in_file or (DEFAULT if has_objective else None)
     if not found:
-        raise click.UsageError(f"Missing argument 'ALGORITHM'. Choose from {MANUAL}, {', '.join(ALGORITHMS)}.")
+        raise click.UsageError(
+            f"Missing argument 'ALGORITHM', or --minimize RESULT or --maximize RESULT, for which {DEFAULT} is taken."
+            f" There are {MANUAL}, {', '.join(ALGORITHMS)}."
+        )
     return found

@@ -28,6 +28,7 @@ class _Own:
 _OPTUNA = ("optuna", "numpy", "scipy")
 
 _OWN = {
+    "auto": _Own("auto:Auto", needs=(*_OPTUNA, "sklearn"), extra="optuna"),
     "random": _Own("random:RandomSearch"),
     "grid": _Own("grid:Grid"),
     "sobol": _Own("sobol:Sobol", needs=("scipy",), extra="optuna"),
@@ -81,7 +82,7 @@ def needs_of(scheduler: str) -> tuple[tuple[str, ...], str]:
     return (own.needs, own.extra) if own is not None else ((), "")
 
 
-_PRODUCTS = {"optuna": "Optuna", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}
+_PRODUCTS = {"optuna": "Optuna", "numpy": "NumPy", "scipy": "SciPy", "sklearn": "scikit-learn", "torch": "PyTorch"}
 
 
 def _missing(modules: tuple[str, ...]) -> str | None:
