@@ -2,7 +2,7 @@
 
 import click
 
-from schedy.search.algorithms import ALGORITHMS
+from schedy.search.algorithms import ALGORITHMS, DEFAULT
 from schedy.wire.base import EXPERIMENT_STATUSES, ExperimentStatus, check_experiment_name
 from schedy_cli.context import session_for, settings_of
 from schedy_cli.interruption import OneChange, accounted, schedy_words
@@ -21,8 +21,8 @@ Examples:
 
 _HELP = f"""Add the experiment NAME.
 
-ALGORITHM makes its jobs: {", ".join(ALGORITHMS)}, or one of your own. With --minimize or --maximize it may be left out, and is `auto`. With `manual` you push
-them: see `schedy push`.
+ALGORITHM makes its jobs: {", ".join(ALGORITHMS)}, or one of your own. With --minimize or --maximize it may be left out,
+and is {DEFAULT}. With `manual` you push the jobs: see `schedy push`.
 Each hyperparameter of a search is an option with its distribution: --lr 'loguniform(1e-5, 0.1)'. --batch-size is named
 batch_size; -p takes any name. There are uniform(LOW, HIGH), loguniform(LOW, HIGH), int(LOW, HIGH), quniform(LOW, HIGH,
 STEP), normal(MEAN, STD), lognormal(MEAN, STD), choice(VALUE, VALUE, ...) and const(VALUE).
