@@ -14,6 +14,9 @@ from benchmarks.figures import Figure, Scale, median
 from benchmarks.servers import Servers
 
 _SERVICE_IMPORTS = "import schedy_store.service.loop, schedy_broker_setup.declaring"
+_WORKER_IMPORTS = "import schedy.database, schedy.working"
+_MODEL = "import pika, pydantic; pydantic.create_model('Model', x=(int, ...))(x=1)"
+"""Both are imported when something of theirs is used."""
 _CLICK = "import click"
 _MEGABYTE = 1_000_000
 _CHUNK = 65_536
@@ -74,6 +77,13 @@ def service_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     bare = median([run([sys.executable, "-c", _SERVICE_IMPORTS], where).total for _ in range(scale.starts)])
     limit = f"imports: {bare / median(starts):.0%}"
     yield Figure("start to first answer", "ms", median(starts) * 1000, bare * 1000, limit)
+    ours, bare = (
+        median([run([sys.executable, "-c", imports], where).total for _ in range(scale.starts)])
+        for imports in (_WORKER_IMPORTS, _MODEL)
+    )
+    yield Figure("import of the worker library", "ms", ours * 1000, bare * 1000, "beside pika and a pydantic model")
+    ours, bare = (_memory_of_imports(imports, where) for imports in (_WORKER_IMPORTS, _MODEL))
+    yield Figure("the same, memory", "MB", ours / _MEGABYTE, bare / _MEGABYTE, "")
 
 
 def _memory_of_imports(imports: str, where: Servers) -> int:

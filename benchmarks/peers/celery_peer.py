@@ -2,7 +2,7 @@
 
 Runs in the environment of the peers. `celery -A benchmarks.peers.celery_peer worker` is a worker;
 ``python -m benchmarks.peers.celery_peer QUEUE COUNT`` fills a queue, lets the workers begin, and prints jobs per second
-between the first beginning and the last.
+between the first beginning and the last; with `push` behind it fills the queue, and prints how many per second.
 """
 
 import os
@@ -50,5 +50,15 @@ def main(queue: str, count: int) -> None:
     print((count - 1) / (begun[-1] - begun[0]))
 
 
+def push(queue: str, count: int) -> None:
+    app.amqp.queues.select_add(queue)
+    started = time.perf_counter()
+    for _ in range(count):
+        no_op.apply_async((1, 2), queue=queue)
+    print(count / (time.perf_counter() - started))
+    with app.connection_or_acquire() as connection:
+        connection.default_channel.queue_delete(queue)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    (push if sys.argv[3:] == ["push"] else main)(sys.argv[1], int(sys.argv[2]))

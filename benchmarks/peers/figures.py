@@ -12,14 +12,12 @@ from pathlib import Path
 from benchmarks import servers
 from benchmarks.broker_figures import Worker, drained, worked
 from benchmarks.figures import Figure, Scale, median
+from benchmarks.peers.pushes import MISSING, PYTHON, push_figures
 from benchmarks.servers import Servers
 from tests.support import PostgreSQL, postgresql_program
 
-PYTHON = servers.ROOT / ".venv-bench" / "bin" / "python"
-"""Of the environment that `make bench` installs the peers into."""
 _WORKERS = 4
 _MANY = 10
-_MISSING = "not installed: `make bench` does that"
 
 
 Drain = Callable[[], float]
@@ -34,6 +32,8 @@ def peer_figures(where: Servers, folder: Path, scale: Scale) -> Iterator[Figure]
         for drain in drains.values():
             drain()
         rounds = [{name: drain() for name, drain in drains.items()} for _ in range(scale.rounds)]
+        store = None if postgresql is None else postgresql.new_database()
+        pushes = list(push_figures(where, folder, scale, store=store))
     rates = {name: median([each[name] for each in rounds]) for name in drains}
     for name, schedy, peer in (
         ("4 workers; pika, pipelined", "schedy", "pipelined"),
@@ -46,8 +46,9 @@ def peer_figures(where: Servers, folder: Path, scale: Scale) -> Iterator[Figure]
         ("prefetch=10; Celery", "schedy 10", "celery 10"),
     ):
         ours, beside = rates.get(schedy), rates.get(peer)
-        times = f"{ours / beside:.2f} times as many jobs" if ours and beside else _MISSING
+        times = f"{ours / beside:.2f} times as many jobs" if ours and beside else MISSING
         yield Figure(name, "jobs/s", ours or 0.0, beside, times)
+    yield from pushes
 
 
 @contextlib.contextmanager
