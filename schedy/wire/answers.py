@@ -199,6 +199,18 @@ class FieldsAnswer(Answer):
     most_attempts: int = 0
 
 
+class MadeBy(Part):
+    algorithm: str
+    jobs: int
+
+
+class MadeByAnswer(Answer):
+    """The algorithms in the order in which they were asked first; none for a search by one alone."""
+
+    kind: Literal["made_by_answer"] = "made_by_answer"
+    algorithms: list[MadeBy]
+
+
 class HistoryAnswer(Page):
     kind: Literal["history_answer"] = "history_answer"
     events: list[JobEvent]

@@ -15,6 +15,7 @@ from schedy.wire.answers import (
     HistoryAnswer,
     JobOrderAnswer,
     JobsAnswer,
+    MadeByAnswer,
     OutputAnswer,
     OverviewAnswer,
     OverviewsAnswer,
@@ -141,6 +142,13 @@ class GetFields(Request[FieldsAnswer]):
     """The names of hyperparameters and results that jobs of the experiment have."""
 
     kind: Literal["get_fields"] = "get_fields"
+    experiment_uid: Uid
+
+
+class GetMadeBy(Request[MadeByAnswer]):
+    """How many jobs each of the algorithms has made that a search like `auto` asks in turns."""
+
+    kind: Literal["get_made_by"] = "get_made_by"
     experiment_uid: Uid
 
 

@@ -104,7 +104,9 @@ def test_failures_say_why_and_a_run_of_them_ends_the_worker(served: Machine) -> 
 
     done = served.schedy("run", "Misnamed", *SPACE, "--max-jobs", "9", "-j", "2", *shell, "echo accuracy: 0.5")
     assert done.returncode == 1
-    assert "Error: 2 trials ended without printing acc, and none with it, so this run stops." in done.stderr
+    # The other slot may have ended a third one by then.
+    said = r"Error: [23] trials ended without printing acc, and none with it, so this run stops\."
+    assert re.search(said, done.stderr)
     assert "`schedy rm Misnamed`, and run this with --minimize or --maximize and that name." in done.stderr
     assert json.loads(served.ok("show", "Misnamed", "--json"))["job_counts"]["CRASHED"] <= 3
 

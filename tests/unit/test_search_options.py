@@ -12,6 +12,7 @@ import click
 import pytest
 
 from schedy.search.definition import Definition
+from schedy.wire.answers import MadeBy
 from schedy.wire.changes import AddExperiment
 from schedy.wire.records import ExperimentRecord, Limits
 from schedy_cli.commands import add as experiments
@@ -216,8 +217,11 @@ def test_show_has_lines_for_what_is_set() -> None:
         "pruner": {"median": {"startup_jobs": 3}},
         "seed": 5,
     }
-    assert list(search_lines(searched(settings, made=7, search_end="No more.", problem="It is stuck."))) == [
-        "Made: 7 of 100",
+    experiment = searched(settings, made=7, search_end="No more.", problem="It is stuck.")
+    assert list(
+        search_lines(experiment, [MadeBy(algorithm="quasi-random", jobs=5), MadeBy(algorithm="tpe", jobs=2)])
+    ) == [
+        "Made: 7 of 100 (5 quasi-random, 2 tpe)",
         "Ended: No more.",
         "Problem: It is stuck.",
         "Hyperparameters:",
@@ -231,8 +235,8 @@ def test_show_has_lines_for_what_is_set() -> None:
         "Pruner: median(startup_jobs=3)",
         "Seed: 5",
     ]
-    assert list(search_lines(searched({}, scheduler="manual"))) == []
-    assert list(search_lines(searched({"of_tomorrow": 1}))) == ["Made: 0", 'Settings: {"of_tomorrow": 1}']
+    assert list(search_lines(searched({}, scheduler="manual"), [])) == []
+    assert list(search_lines(searched({"of_tomorrow": 1}), [])) == ["Made: 0", 'Settings: {"of_tomorrow": 1}']
     assert Definition().as_json() == {}
 
 

@@ -4,8 +4,9 @@ import shlex
 
 import click
 
+from schedy.search.algorithms import DEFAULT
 from schedy.wire.records import ExperimentRecord
-from schedy.wire.requests import GetCurve, GetJobs, GetOutput
+from schedy.wire.requests import GetCurve, GetJobs, GetMadeBy, GetOutput
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.curves import curve_lines
@@ -37,7 +38,9 @@ def show_command(
         elif as_json is not None:
             click.echo(experiment_json(experiment, as_json))
         else:
-            click.echo(experiment_paragraph(experiment, verbose=verbose))
+            asks_several = experiment.made and experiment.scheduler == DEFAULT
+            made_by = reader.ask(GetMadeBy(experiment_uid=experiment.uid)).algorithms if asks_several else []
+            click.echo(experiment_paragraph(experiment, verbose=verbose, made_by=made_by))
 
 
 def _show_job(

@@ -1,7 +1,7 @@
 """Experiments: paragraphs, lines and rows of a list, JSON, and the file that defines one."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from schedy.escaping import printable
@@ -9,6 +9,7 @@ from schedy.results.overview import ended_jobs
 from schedy.results.rounding import about, short_value
 from schedy.settings import Settings
 from schedy.values_text import format_value
+from schedy.wire.answers import MadeBy
 from schedy.wire.base import JOB_STATUSES
 from schedy.wire.records import ExperimentRecord, JobRecord, Limits, Standing
 from schedy_cli.parsing.fields import objectives_of
@@ -23,8 +24,8 @@ READ_HEADER = ("name", "status", "ended", "best", "left", *_COUNTS, "scheduler")
 """The same as a person reads it."""
 
 
-def experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False) -> str:
-    """Return an experiment as `show` and `list -l` print it."""
+def experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False, made_by: Sequence[MadeBy] = ()) -> str:
+    """Return an experiment as `show` and `list -l` print it. `made_by`: its jobs by what has made them."""
     counts = [(status, experiment.job_counts.get(status, 0)) for status in JOB_STATUSES]
     lines = [
         f"Name: {printable(experiment.name)}",
@@ -38,7 +39,7 @@ def experiment_paragraph(experiment: ExperimentRecord, *, verbose: bool = False)
         lines.extend(["Limits:", *limits])
     if verbose:
         lines.append(f"Created: {local_time(experiment.created_at)}")
-    return "\n".join([*lines, *search_lines(experiment)])
+    return "\n".join([*lines, *search_lines(experiment, made_by)])
 
 
 def _limits(limits: Limits, *, verbose: bool) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Searches: the lines of an experiment about the search that makes its jobs."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from schedy.errors import InvalidValueError
 from schedy.escaping import printable
@@ -10,15 +10,17 @@ from schedy.random.short_form import Words, write_call
 from schedy.search.algorithms import MANUAL
 from schedy.search.definition import DEFAULT_NO_RESULT, Constraint, Definition, read_definition
 from schedy.values_text import format_name, format_value
+from schedy.wire.answers import MadeBy
 from schedy.wire.records import ExperimentRecord
 
 _BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready")
 
 
-def search_lines(experiment: ExperimentRecord) -> Iterator[str]:
+def search_lines(experiment: ExperimentRecord, made_by: Sequence[MadeBy]) -> Iterator[str]:
     """Return the lines about an experiment's search: none for a setting that is not set."""
     if experiment.made or experiment.scheduler != MANUAL:
-        yield f"Made: {experiment.made}{_of_budget(experiment)}"
+        by = ", ".join(f"{each.jobs} {printable(each.algorithm)}" for each in made_by)
+        yield f"Made: {experiment.made}{_of_budget(experiment)}{by and f' ({by})'}"
     if experiment.search_end:
         yield f"Ended: {printable(experiment.search_end)}"
     if experiment.problem:

@@ -24,6 +24,7 @@ from schedy.search.definition import Definition
 from schedy.wire.base import JobStatus
 
 __all__ = [
+    "MADE_BY",
     "Algorithm",
     "Definition",
     "Distribution",
@@ -40,6 +41,10 @@ __all__ = [
 
 PRUNER_STATE = "pruner"
 """Entry of `Trial.state` that is the pruner's. It belongs to an attempt: the next one of the job starts without it."""
+
+
+MADE_BY = "by"
+"""Entry of `Suggestion.state` of a search that asks several algorithms: which has made it, as `show` prints it."""
 
 
 @dataclass(frozen=True, slots=True)

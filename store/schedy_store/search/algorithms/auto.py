@@ -11,7 +11,7 @@ from schedy.search.definition import Definition
 from schedy_store.search.algorithms.sobol import Sobol
 from schedy_store.search.algorithms.tpe import Tpe
 from schedy_store.search.gaussian.process import MOST_SEEN, GaussianProcess
-from schedy_store.search.protocol import History, Suggestion
+from schedy_store.search.protocol import MADE_BY, History, Suggestion
 
 _LEAST_BEGINNING = 8
 _MOST_BEGINNING = 20
@@ -48,5 +48,5 @@ def _suits_process(definition: Definition) -> bool:
 
 
 def _by(algorithm: str, suggestion: Suggestion) -> Suggestion:
-    state: Mapping[str, Any] = {**suggestion.state, "by": algorithm}
+    state: Mapping[str, Any] = {**suggestion.state, MADE_BY: algorithm}
     return replace(suggestion, state=state)
