@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 from scipy.optimize import minimize
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -39,6 +39,8 @@ _AROUND = 48
 _REACHES = (0.2, 0.06, 0.02, 0.006, 0.002)
 """Standard deviations of the steps from good points to others, round by round."""
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+_ASYMPTOTIC = -20.0
+"""Below this φ(z) + z Φ(z) is φ(z) / z², as far as it matters."""
 
 
 class GaussianProcess:
@@ -143,12 +145,14 @@ class _Model:
 
 
 def _log_h(z: Floats) -> Floats:
-    """Return log(φ(z) + z Φ(z)); where z is far below 0, by its asymptote φ(z) / z²."""
-    log_density = -0.5 * z * z - _HALF_LOG_2_PI
-    near = np.maximum(z, -20.0)
-    ratio = near * np.exp(log_ndtr(near) + 0.5 * near * near + _HALF_LOG_2_PI)
-    exact = np.log1p(np.maximum(ratio, -1 + 1e-12))
-    log_h: Floats = log_density + np.where(z > -20.0, exact, -2 * np.log(np.abs(z) + 1e-300))
+    """Return log(φ(z) + z Φ(z)), in a form for each range of z that neither overflows nor cancels out."""
+    density = -0.5 * z * z - _HALF_LOG_2_PI
+    high = np.maximum(z, -1.0)
+    of_high = np.log(np.exp(-0.5 * high * high - _HALF_LOG_2_PI) + high * ndtr(high))
+    low = np.clip(z, _ASYMPTOTIC, -1.0)
+    of_low = density + np.log1p(low * np.exp(log_ndtr(low) + 0.5 * low * low + _HALF_LOG_2_PI))
+    of_lowest = density - 2 * np.log(np.maximum(np.abs(z), 1.0))
+    log_h: Floats = np.where(z > -1.0, of_high, np.where(z > _ASYMPTOTIC, of_low, of_lowest))
     return log_h
 
 
