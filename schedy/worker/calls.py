@@ -75,7 +75,8 @@ class Calls:
         """Send a message. It leaves in the order of the calls and survives reconnects.
 
         Without an answer it is sent again after `resend_seconds`, each time, and the I/O thread calls `on_silence`.
-        `on_answer` is called with the answer, or what was raised instead, in the I/O thread.
+        `on_answer` is called with the answer, or what was raised instead: in the I/O thread, or in this one if the
+        connection is closed.
         """
         outgoing = Outgoing(
             names.INBOX_EXCHANGE,

@@ -28,7 +28,7 @@ The hyperparameters of each job are added to its command line, as --batch-size 3
 Results are read from its output: lines such as "epoch 3 val_acc 0.97", "val_acc=0.97" or JSON. A line with the
 objective is a point of the learning curve; the last value is the result.
 
-With ALGORITHM and the options of `schedy add`, an experiment that is missing is added first.
+With ALGORITHM or an objective, and the options of `schedy add`, an experiment that is missing is added first.
 """
 
 

@@ -1,6 +1,6 @@
 """The search of those who do not want to choose: quasi-random points, then a Gaussian process and trees in turns.
 
-Each has cases in which it is far better than the other; in turns neither can go wrong for long.
+Each has cases in which it is far better than the other.
 """
 
 from collections.abc import Mapping
