@@ -14,13 +14,14 @@ demo:  ## a broker, a service, workers and jobs on this machine, from nothing
 	@$(MAKE) --no-print-directory .venv/installed
 	@$(BIN)/python examples/demo.py
 
-# Second run: the group `timed` in one process, the model's search beside it at the lowest priority.
+# Second run: the group `timed` in one process, the model's search beside it at the lowest priority. Without coverage,
+# which slows down every process of the tests: what is timed is what users run.
 test:  ## what CI runs: style, types, imports, all tests with coverage
 	@scripts/install-requirements test
 	@$(MAKE) --no-print-directory venv lint
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 4 --dist worksteal -m "not alone"
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup -m alone
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m alone
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered
 
