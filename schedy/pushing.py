@@ -15,7 +15,7 @@ from schedy.wire.answers import PushAnswer, expected
 from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.changes import NewJob, Push
 from schedy.wire.values import checked_values
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.session import CHANGE_RESEND_SECONDS, Session
 
 _CHUNK_JOBS = 200

@@ -152,7 +152,7 @@ class LoopJob(Job):
     """
 
     _awaited: "_AwaitedEnd | None" = None
-    """The end of the job, once the broker has it."""
+    """The end of the job: the broker has it, or, with several jobs in hand, gets it soon."""
 
     @property
     def _record(self) -> JobRecord:
@@ -171,6 +171,11 @@ class LoopJob(Job):
     def is_settled(self) -> bool:
         """True unless the service is still to say what it makes of the job's end."""
         return self._awaited is None or self._awaited.told.is_set()
+
+    def wait_until_sent(self) -> None:
+        """Wait until the broker has the end of the job, if it has one."""
+        if self._awaited is not None:
+            self._awaited.sent.call.stored.exception()
 
     def _update_record(self, **known: Any) -> None:
         self._known = self._known.model_copy(update=known)
@@ -272,7 +277,9 @@ class Loop:
 
     def _count(self, *, waits: bool) -> None:
         while self._unsettled and (waits or self._unsettled[0].is_settled):
-            self.ended += self._unsettled.popleft().status in FINAL_STATUSES
+            job = self._unsettled.popleft()
+            job.wait_until_sent()
+            self.ended += job.status in FINAL_STATUSES
 
 
 def work(experiment: "Experiment", function: Callable[[Job], Any], timeout: float | None, prefetch: int) -> int:

@@ -46,6 +46,8 @@ class Incoming:
     """The broker's user who sent it, checked by the broker; None if the sender did not name one."""
     redelivered: bool = False
     """True if it may have been handled before."""
+    from_bundle: bool = False
+    """True for a part of a message with several reports, whose sender reads several answers in one."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from schedy.errors import InvalidValueError
-from schedy.wire import changes, reports, requests  # noqa: F401 - so that `MESSAGES` has all kinds
+from schedy.wire import bundles, changes, reports, requests  # noqa: F401 - so that `MESSAGES` has all kinds
 from schedy.wire.base import MESSAGES, Answer, Message, Sendable
 from schedy.wire.service import Ticket
 from schedy.wire.versions import VERSIONS, RawMessage, UndecodableError
@@ -41,13 +41,26 @@ def decode_answer(body: bytes) -> Answer:
     return _decode(Answer, body)
 
 
+def read_report(raw: RawMessage) -> reports.Report[Any]:
+    """Return a report of a bundle. Raises UndecodableError."""
+    return _model(reports.Report, raw)
+
+
+def read_answer(raw: RawMessage) -> Answer:
+    """Return an answer of a bundle. Raises UndecodableError."""
+    return _model(Answer, raw)
+
+
 def decode_ticket(body: bytes) -> Ticket:
     """Return the ticket in an experiment's queue. Raises UndecodableError."""
     return _decode(Ticket, body)
 
 
 def _decode(wanted: type[M], body: bytes) -> M:
-    raw = _read(body)
+    return _model(wanted, _read(body))
+
+
+def _model(wanted: type[M], raw: RawMessage) -> M:
     kind = raw.get("kind")
     model = MESSAGES.get(kind) if isinstance(kind, str) else None
     if model is None or not model.by_service:

@@ -21,6 +21,9 @@ JOBS_QUEUE_PREFIX = "schedy.jobs."
 REPORT_KEY_PREFIX = "report."
 """Messages of workers about jobs they hold or want."""
 
+BUNDLE_KEY = f"{REPORT_KEY_PREFIX}bundle"
+"""That of several reports in one message."""
+
 CHANGE_KEY_PREFIX = "change."
 """Messages of pushers: experiments and jobs added, changed, deleted."""
 
@@ -39,6 +42,9 @@ REQUESTS_BINDINGS = (f"{REQUEST_KEY_PREFIX}#",)
 
 REPLY_QUEUE = "amq.rabbitmq.reply-to"
 """RabbitMQ's pseudo-queue for direct replies."""
+
+ANSWER_BUNDLE_ID = "answers"
+"""The correlation id of several answers in one message, each of which has its own."""
 
 APP_ID = "schedy"
 CONTENT_TYPE = "application/json"

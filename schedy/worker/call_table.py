@@ -9,82 +9,33 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Channel, Incoming, Outgoing, PublishOutcome
-from schedy.amqp.connection import Connection, Timer
+from schedy.amqp.connection import Connection
 from schedy.amqp.errors import MISSING_REMEDY, MessageSizeError
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
     BrokerFaultError,
     MessageTooLargeError,
-    PermissionDeniedError,
-    SchedyError,
     TopologyMissingError,
 )
 from schedy.settings import Settings
 from schedy.wire import names
 from schedy.wire.base import Answer
-from schedy.wire.codec import decode_answer
+from schedy.wire.bundles import AnswerBundle
+from schedy.wire.codec import decode_answer, read_answer
 from schedy.wire.versions import UndecodableError
+from schedy.worker.call import Call
+from schedy.worker.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
 _NACK_PAUSE_SECONDS = 1.0
-_TOPOLOGY_SECONDS = 3.0
 _TOPOLOGY_PAUSE_SECONDS = 0.3
-_MOST_REFUSALS = 10
 _FAULT_SECONDS = 30.0
 """Time within which a second fault of RabbitMQ is worth a warning."""
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """A message under way. `stored` is done when the broker has it, `answer` when the service has answered.
-
-    Any thread may wait for the two; all else is read and written in the I/O thread once the call was made.
-    """
-
-    outgoing: Outgoing
-    wants_answer: bool
-    resend_seconds: float | None
-    stored: "Future[None]" = field(default_factory=Future)
-    answer: "Future[Answer]" = field(default_factory=Future)
-    timer: Timer | None = None
-    times_sent: int = 0
-    on_silence: Callable[[], None] | None = None
-    """What is called whenever no answer has come for `resend_seconds`."""
-    waits_for_topology: bool = False
-    """True for a report, which is kept until exchanges and queues exist, and never thrown away."""
-    refusals: int = 0
-    """Number of channels that the broker closed for a reason of its own while this was not confirmed."""
-    missed_since: float | None = None
-    """Time at which exchanges and queues were first found missing, by `time.monotonic`."""
-
-    @property
-    def id(self) -> str:
-        return self.outgoing.correlation_id
-
-    def may_wait(self) -> bool:
-        """Return True if missing exchanges and queues may still appear, because they are being made."""
-        self.missed_since = self.missed_since or time.monotonic()
-        return self.waits_for_topology or time.monotonic() - self.missed_since < _TOPOLOGY_SECONDS
-
-    def would_fail_again(self, error: BrokerError) -> bool:
-        """Return True if sending the call again would end with the same error."""
-        if isinstance(error, TopologyMissingError):
-            return not self.may_wait()
-        if isinstance(error, PermissionDeniedError | MessageSizeError):
-            return True
-        self.refusals += 1
-        return self.refusals >= _MOST_REFUSALS
-
-    def fail(self, error: SchedyError) -> None:
-        for future in (self.stored, self.answer):
-            if not future.done():
-                future.set_exception(error)
 
 
 class Submissions:
@@ -149,7 +100,7 @@ class CallTable:
         self._calls: dict[str, Call] = {}
         self._held: dict[str, Call] = {}
         """Calls that wait for the broker to take messages again."""
-        self._channel: Channel | None = None
+        self._outbox = Outbox(self._confirmed)
         self._fault_at = -math.inf
         """Time of the latest fault of RabbitMQ, by `time.monotonic`."""
         self._has_warned = False
@@ -203,13 +154,13 @@ class CallTable:
             call.fail(error)
 
     def _publish(self, call: Call) -> None:
-        if self._channel is None or call.id not in self._calls:
+        if not self._outbox.is_open or call.id not in self._calls:
             return
         if self.connection.blocked is not None:
             self._held[call.id] = call  # published again and again, it would pile up in the socket
             return
         call.times_sent += 1
-        self._channel.publish(call.outgoing, lambda outcome: self._confirmed(call, outcome))
+        self._outbox.send(call)
         if call.resend_seconds is not None:
             if call.timer is not None:
                 self.connection.cancel_timer(call.timer)
@@ -235,14 +186,24 @@ class CallTable:
 
     def _answered(self, incoming: Incoming) -> None:
         call = self._calls.get(incoming.correlation_id or "")
-        if call is None:
+        is_bundle = incoming.correlation_id == names.ANSWER_BUNDLE_ID
+        if call is None and not is_bundle:
             return
         try:
             answer = decode_answer(incoming.body)
+            if isinstance(answer, AnswerBundle):
+                for each in answer.answers:
+                    call = self._calls.get(each.id)
+                    if call is not None:
+                        self._end(call, read_answer(each.answer))
+            elif call is not None:
+                self._end(call, answer)
         except UndecodableError as error:
             self.reachability.unreadable = str(error)
             _log.warning("An answer of the results service was ignored: %s. Is it of another version?", error)
-            return
+
+    def _end(self, call: Call, answer: Answer) -> None:
+        """Give a call its answer."""
         self.forget(call)
         self.reachability.unreadable = ""
         self.reachability.service_is_silent = False
@@ -263,7 +224,7 @@ class CallTable:
         known = self.reachability
         if self._has_warned and not known.ready.is_set():
             _log.warning("Connected to RabbitMQ again.")
-        self._channel = channel
+        self._outbox.open(channel)
         known.was_ever_ready = True
         known.last_error = None
         known.ready.set()
@@ -278,11 +239,12 @@ class CallTable:
 
         What was not confirmed is published again, but for the calls to blame.
         """
-        self._channel = None
-        for outgoing in _blamed(channel.unconfirmed(), error):
+        unconfirmed = self._outbox.refused(channel.unconfirmed())
+        self._outbox.close()
+        for outgoing in _blamed(unconfirmed, error):
             call = self._calls.get(outgoing.correlation_id)
             if call is not None and call.would_fail_again(error):
-                level = logging.WARNING if call.waits_for_topology else logging.DEBUG  # who asked gets the error
+                level = logging.WARNING if call.is_report else logging.DEBUG  # who asked gets the error
                 _log.log(level, "The broker refused a message (%s): %s", outgoing.routing_key, error)
                 self._fail(call, error)
         self.connection.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
@@ -306,7 +268,7 @@ class CallTable:
             _log.log(
                 logging.WARNING if self._has_warned else logging.INFO, "%s Trying again; running jobs go on.", error
             )
-        self._channel = None
+        self._outbox.close()
         self.reachability.last_error = error
         self.reachability.ready.clear()
         lasting = self._lasting_error()

@@ -17,7 +17,8 @@ from schedy.wire.answers import expected
 from schedy.wire.base import A, Answer, Question, Sendable
 from schedy.wire.codec import encode, routing_key
 from schedy.wire.reports import Report
-from schedy.worker.call_table import Call, CallTable, closed_error
+from schedy.worker.call import Call
+from schedy.worker.call_table import CallTable, closed_error
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Calls:
             wants_answer,
             resend_seconds,
             on_silence=on_silence,
-            waits_for_topology=isinstance(message, Report),
+            is_report=isinstance(message, Report),
         )
         if on_answer is not None:
             call.answer.add_done_callback(on_answer)

@@ -9,7 +9,7 @@ from schedy.wire.answers import expected
 from schedy.wire.base import Answer
 from schedy.wire.records import Point
 from schedy.wire.reports import Curve
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.calls import Calls
 from schedy.worker.holds import Hold
 from schedy.worker.leases import Leases

@@ -17,7 +17,7 @@ from schedy.errors import SchedyError
 from schedy.wire.answers import JobNotice, expected
 from schedy.wire.base import Answer
 from schedy.wire.reports import Heartbeat
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.calls import Calls
 from schedy.worker.holds import Presence
 

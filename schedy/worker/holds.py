@@ -37,6 +37,10 @@ class NextClaim:
 class NextClaims(Protocol):
     """What makes such claims."""
 
+    @property
+    def has_several(self) -> bool:
+        """True if the next job need not wait until the broker has the end of the one before."""
+
     def claim_next(self, ended: "Hold") -> NextClaim | None:
         """Return the claim that leaves with the end of a job, if there is one. In the thread of the job."""
 

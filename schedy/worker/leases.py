@@ -5,7 +5,7 @@ from collections import deque
 
 from schedy.wire.base import Worker, WorkerState
 from schedy.wire.reports import Heartbeat, Release
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.calls import Calls
 from schedy.worker.heartbeats import Heartbeats
 from schedy.worker.holds import Hold, Presence

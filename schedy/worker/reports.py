@@ -10,13 +10,15 @@ from schedy.errors import MessageTooLargeError
 from schedy.wire.answers import ReportAnswer, expected
 from schedy.wire.base import Answer, FinalStatus
 from schedy.wire.reports import Curve, Finish, Progress
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.calls import Calls
 from schedy.worker.holds import Hold
 from schedy.worker.leases import Leases
 from schedy.worker.outputs import Outputs
 
 _ANSWER_SECONDS = 5.0
+_SMALL_BYTES = 16_384
+"""Any broker takes a message of this size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,22 @@ class Reports:
             call = self._calls.call(report, on_answer=None if following is None else following.on_answer)
         hold.ack_ticket()  # the lease guards the job until the report is stored
         hold.finishing = True
-        call.stored.add_done_callback(lambda stored: self._finished(hold, stored))
         sent = Sent(hold, report, call, curves)
+        if self._goes_on(hold, sent):
+            call.stored.add_done_callback(lambda _stored: self._leases.forget(hold))
+            return sent
+        call.stored.add_done_callback(lambda stored: self._finished(hold, stored))
         try:
             self._await_stored(sent)
         except MessageTooLargeError:
             hold.finishing = False
             raise
         return sent
+
+    def _goes_on(self, hold: Hold, sent: Sent) -> bool:
+        """Return True if the next job does not wait for the broker: ends of short jobs leave together."""
+        has_several = hold.next_claims is not None and hold.next_claims.has_several
+        return has_several and not sent.curves and len(sent.call.outgoing.body) < _SMALL_BYTES
 
     def _send_points(self, hold: Hold) -> list[Call]:
         """Send the points that do not go into the report that follows; under `Hold.lock`."""

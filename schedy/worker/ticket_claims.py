@@ -21,7 +21,7 @@ from schedy.wire.answers import ClaimAnswer, ReportAnswer, expected
 from schedy.wire.base import Answer, Worker
 from schedy.wire.records import JobRecord
 from schedy.wire.reports import Claim
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.calls import Calls
 from schedy.worker.holds import Hold, NextClaim
 from schedy.worker.leases import Leases
@@ -122,6 +122,11 @@ class TicketClaims:
                 return None
             hold, asked = self._new_claim(self._spares.popleft(), with_end=True)
         return NextClaim(asked.claim, partial(self._end_answered, hold))
+
+    @property
+    def has_several(self) -> bool:
+        """True if there is room for several jobs: none waits until the broker has the end of the one before."""
+        return self._room > 1
 
     @property
     def is_waiting(self) -> bool:

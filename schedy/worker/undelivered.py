@@ -26,7 +26,7 @@ from schedy.wire.base import Answer
 from schedy.wire.codec import decode
 from schedy.wire.reports import Finish, HeldReport, Progress
 from schedy.wire.versions import UndecodableError
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.calls import Calls
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from schedy.settings import Settings
 from schedy.wire.base import Sendable
 from schedy.wire.reports import Claim, Finish
 from schedy.wire.requests import GetHistory
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.taker import Taker
 from schedy_broker_setup.dead_letters import replay_dead_letters
 from tests.support import wait_until

@@ -8,7 +8,8 @@ from schedy.amqp.channel import Outgoing
 from schedy.errors import BrokerError
 from schedy.settings import load_settings
 from schedy.wire.requests import GetExperiments
-from schedy.worker.call_table import Call, CallTable
+from schedy.worker.call import Call
+from schedy.worker.call_table import CallTable
 from schedy.worker.calls import Calls
 from schedy.worker.heartbeats import Heartbeats
 from schedy.worker.holds import Presence

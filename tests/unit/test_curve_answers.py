@@ -6,7 +6,7 @@ from typing import Any, cast
 from schedy.wire.answers import ReportAnswer
 from schedy.wire.records import Point
 from schedy.wire.reports import Curve
-from schedy.worker.call_table import Call
+from schedy.worker.call import Call
 from schedy.worker.curves import Curves
 from schedy.worker.holds import Hold
 

@@ -19,6 +19,7 @@ from schedy.wire.base import (
     Worker,
     check_experiment_name,
 )
+from schedy.wire.bundles import Bundle, BundledReport
 from schedy.wire.changes import (
     AddExperiment,
     AmendJob,
@@ -82,6 +83,7 @@ SENDABLE: list[Sendable] = [
     AddExperiment(request_id=A, name="n" * 200, scheduler="manual", settings=NASTY, status="DONE"),
     UpdateExperiment(request_id=A, experiment_uid=B, paused=True),
     DeleteExperiment(request_id=A, experiment_uid=B),
+    Bundle(reports=[BundledReport(id=A, report={"kind": "claim"}), BundledReport(id=None, report={})]),
     DeleteJob(request_id=A, experiment_uid=B, job_id="abcde-"),
     AmendJob(request_id=A, experiment_uid=B, job_id="abcdef", results=NASTY, quality=1.0, revision=None),
     CancelJobs(request_id=A, experiment_uid=B, job_ids=["abcdef"]),
@@ -115,7 +117,7 @@ def test_every_kind_of_message_is_tested() -> None:
 
 def test_every_question_names_its_answer() -> None:
     questions = [model for model in MESSAGES.values() if issubclass(model, Question)]
-    assert {question.answer_type.__name__ for question in questions} | {"Refusal"} == {
+    assert {question.answer_type.__name__ for question in questions} | {"Refusal", "AnswerBundle"} == {
         model.__name__ for model in MESSAGES.values() if issubclass(model, Answer)
     }
 
@@ -242,7 +244,14 @@ def test_messages_cannot_be_changed() -> None:
 
 
 def test_routing_keys_tell_workers_from_pushers_and_readers() -> None:
-    prefixes = ((Report, "report"), (Change, "change"), (Request, "request"), (Tick, "service"), (Replay, "service"))
+    prefixes = (
+        (Report, "report"),
+        (Bundle, "report"),
+        (Change, "change"),
+        (Request, "request"),
+        (Tick, "service"),
+        (Replay, "service"),
+    )
     for message in SENDABLE:
         prefix = next(prefix for kind, prefix in prefixes if isinstance(message, kind))
         assert routing_key(message) == f"{prefix}.{message.kind}"

@@ -45,6 +45,7 @@ from schedy.wire.answers import (
     WorkersAnswer,
 )
 from schedy.wire.base import MESSAGES, Answer, Message
+from schedy.wire.bundles import AnswerBundle
 from schedy.wire.codec import decode, decode_answer, decode_ticket, encode
 from schedy.wire.records import (
     ExperimentRecord,
@@ -110,6 +111,7 @@ STANDING = Standing(
 RUNNING = RunningJob(job_id="abcdef", worker="w", attempt=1, seconds=1.5, steps=[1], values=[0.5])
 ANSWERS: list[Answer] = [
     Refusal(code="invalid", reason="because"),
+    AnswerBundle(answers=[]),
     ClaimAnswer(granted=True, job=JOB, lease_seconds=30.0),
     ReportAnswer(accepted=True, revision=2, at=NOW, status="RUNNING", stop="it was cancelled.", prune=True),
     DemandAnswer(there=False, coming=True),

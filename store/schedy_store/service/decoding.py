@@ -1,13 +1,15 @@
 """Decoding what is delivered, and unwrapping dead letters that are replayed."""
 
 import base64
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from schedy.amqp.channel import Incoming
 from schedy.wire import names
 from schedy.wire.base import Sendable
-from schedy.wire.codec import decode, routing_key
+from schedy.wire.bundles import Bundle
+from schedy.wire.codec import decode, read_report, routing_key
 from schedy.wire.reports import Finish
 from schedy.wire.service import Replay
 from schedy.wire.versions import UndecodableError
@@ -30,23 +32,51 @@ def decode_deliveries(deliveries: Iterable[Incoming], *, bury: Callable[[Incomin
         incoming = delivered
         try:
             incoming = _unwrapped(delivered)
-            messages.append(DecodedMessage(incoming, decode_checked(incoming)))
+            message = decode_checked(incoming)
         except UndecodableError as error:
             bury(incoming, str(error))
+            continue
+        if isinstance(message, Bundle):
+            messages += _unbundled(incoming, message, bury=bury)
+        else:
+            messages.append(DecodedMessage(incoming, message))
     return messages
+
+
+def _unbundled(
+    incoming: Incoming, bundle: Bundle, *, bury: Callable[[Incoming, str], None]
+) -> Iterator[DecodedMessage]:
+    """Yield the reports of a bundle, each as if it had been delivered alone."""
+    for bundled in bundle.reports:
+        kind = bundled.report.get("kind")
+        alone = replace(
+            incoming,
+            body=json.dumps(bundled.report, separators=(",", ":")).encode(),
+            routing_key=names.REPORT_KEY_PREFIX + kind if isinstance(kind, str) else names.BUNDLE_KEY,
+            correlation_id=bundled.id,
+            reply_to=None if bundled.id is None else incoming.reply_to,
+            from_bundle=True,
+        )
+        try:
+            yield DecodedMessage(alone, _answerable(read_report(bundled.report), alone))
+        except UndecodableError as error:
+            bury(alone, str(error))
 
 
 def decode_checked(incoming: Incoming) -> Sendable:
     """Decode a message, whose kind must be the one of its routing key: permissions guard that.
 
-    A claim that came with a report is left out if nobody waits for the answer. Raises UndecodableError.
+    Raises UndecodableError.
     """
-    message = decode(incoming.body)
-    if isinstance(message, Finish) and incoming.reply_to is None:
-        message = message.alone()
+    message = _answerable(decode(incoming.body), incoming)
     if routing_key(message) != incoming.routing_key:
         raise UndecodableError(f"a {message.kind!r} message under the routing key {incoming.routing_key!r}")
     return message
+
+
+def _answerable(message: Sendable, incoming: Incoming) -> Sendable:
+    """Return a message without the claim that came with it, if nobody waits for the answer."""
+    return message.alone() if isinstance(message, Finish) and incoming.reply_to is None else message
 
 
 def _unwrapped(incoming: Incoming) -> Incoming:

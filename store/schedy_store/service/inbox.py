@@ -13,6 +13,8 @@ from schedy_store.search.wire import SearchAnswer
 
 _GATHER_SECONDS = 0.25
 _HEARTBEATS_AT_ONCE = 100
+_REPORT_BYTES = 500
+"""Size of a report in a bundle, about."""
 _HEARTBEAT_KEY = names.REPORT_KEY_PREFIX + "heartbeat"
 
 
@@ -60,7 +62,7 @@ class Inbox:
         self._taken_at = time.monotonic()
 
     def take(self, *, wait_seconds: float, most: int, most_bytes: int) -> Arrivals:
-        """Return what has arrived, at most `most` deliveries and little more than `most_bytes`; wait if it is nothing.
+        """Return what has arrived, about `most` messages and `most_bytes` at most; wait if it is nothing.
 
         Heartbeats alone are gathered for a moment, since many together cost little more than one.
         """
@@ -72,10 +74,12 @@ class Inbox:
             arrivals, self._outcomes = self._outcomes, Arrivals()
             arrivals.connection = self._connection_taken = self._connection
             arrivals.error = self._error
-            size = 0
-            while self._deliveries and len(arrivals.deliveries) < most and size <= most_bytes:
-                arrivals.deliveries.append(self._deliveries.popleft())
-                size += len(arrivals.deliveries[-1].body)
+            size = messages = 0
+            while self._deliveries and messages < most and size <= most_bytes:
+                delivery = self._deliveries.popleft()
+                arrivals.deliveries.append(delivery)
+                size += len(delivery.body)
+                messages += 1 + len(delivery.body) // _REPORT_BYTES * (delivery.routing_key == names.BUNDLE_KEY)
             return arrivals
 
     def put_delivery(self, incoming: Incoming) -> None:

@@ -11,6 +11,7 @@ from schedy.errors import BrokerError
 from schedy.wire import names
 from schedy.wire.answers import ClaimAnswer, Refusal
 from schedy.wire.base import Answer
+from schedy.wire.bundles import answer_bundle_body
 from schedy.wire.codec import encode
 from schedy_store.service.inbox import Inbox
 
@@ -30,6 +31,8 @@ class Reply:
 
     outgoing: Outgoing
     answer: Answer
+    in_bundle: bool = False
+    """True if it may share a message with others to the same asker."""
 
 
 def reply_message(incoming: Incoming, answer: Answer) -> Reply | None:
@@ -41,7 +44,8 @@ def reply_message(incoming: Incoming, answer: Answer) -> Reply | None:
     if not address.startswith(_REPLY_PREFIX):
         return None
     correlation_id = incoming.correlation_id or ""
-    return Reply(Outgoing("", address, encode(answer), answer.kind, correlation_id, mandatory=False), answer)
+    outgoing = Outgoing("", address, encode(answer), answer.kind, correlation_id, mandatory=False)
+    return Reply(outgoing, answer, incoming.from_bundle)
 
 
 def fitting(reply: Reply, limit_bytes: int) -> Reply:
@@ -96,6 +100,8 @@ class Replies:
         self._large_channel: Channel | None = None
         self._large: dict[str, Reply] = {}
         """Large answers that the broker has not confirmed yet, by correlation id."""
+        self._together: dict[str, list[Outgoing]] = {}
+        """Answers that leave at the end of this turn of the loop, by the address of their asker."""
         self._limit_bytes = _LARGEST_REPLY_BYTES
         self._held: dict[int, _HeldReply] = {}
         """Answers that wait, by the jobs whose tickets they wait for."""
@@ -119,8 +125,34 @@ class Replies:
         if len(reply.outgoing.body) > _LARGE_REPLY_BYTES:
             self._large[reply.outgoing.correlation_id] = reply
             self._send_large(reply)
+        elif reply.in_bundle:
+            if not self._together:
+                self._connection.run(self._send_together)
+            self._together.setdefault(reply.outgoing.routing_key, []).append(reply.outgoing)
         elif self._channel is not None:
             self._channel.publish(reply.outgoing)
+
+    def _send_together(self) -> None:
+        together, self._together = self._together, {}
+        for address, answers in together.items():
+            size = 0
+            bundle: list[Outgoing] = []
+            for answer in answers:
+                size += len(answer.body)
+                if bundle and size > _LARGE_REPLY_BYTES:
+                    self._publish(address, bundle)
+                    size, bundle = len(answer.body), []
+                bundle.append(answer)
+            self._publish(address, bundle)
+
+    def _publish(self, address: str, answers: list[Outgoing]) -> None:
+        if self._channel is None:
+            return
+        if len(answers) == 1:
+            self._channel.publish(answers[0])
+            return
+        body = answer_bundle_body((answer.correlation_id, answer.body) for answer in answers)
+        self._channel.publish(Outgoing("", address, body, "answer_bundle", names.ANSWER_BUNDLE_ID, mandatory=False))
 
     def _send_large(self, reply: Reply) -> None:
         if self._large_channel is not None:

@@ -1,0 +1,62 @@
+"""A message under way to the results service."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from schedy.amqp.channel import Outgoing
+from schedy.amqp.connection import Timer
+from schedy.amqp.errors import MessageSizeError
+from schedy.errors import BrokerError, PermissionDeniedError, SchedyError, TopologyMissingError
+from schedy.wire.base import Answer
+
+_TOPOLOGY_SECONDS = 3.0
+_MOST_REFUSALS = 10
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A message under way. `stored` is done when the broker has it, `answer` when the service has answered.
+
+    Any thread may wait for the two; all else is read and written in the I/O thread once the call was made.
+    """
+
+    outgoing: Outgoing
+    wants_answer: bool
+    resend_seconds: float | None
+    stored: "Future[None]" = field(default_factory=Future)
+    answer: "Future[Answer]" = field(default_factory=Future)
+    timer: Timer | None = None
+    times_sent: int = 0
+    on_silence: Callable[[], None] | None = None
+    """What is called whenever no answer has come for `resend_seconds`."""
+    is_report: bool = False
+    """True for a report: it waits for exchanges and queues, is never thrown away, and may leave with others."""
+    refusals: int = 0
+    """Number of channels that the broker closed for a reason of its own while this was not confirmed."""
+    missed_since: float | None = None
+    """Time at which exchanges and queues were first found missing, by `time.monotonic`."""
+
+    @property
+    def id(self) -> str:
+        return self.outgoing.correlation_id
+
+    def may_wait(self) -> bool:
+        """Return True if missing exchanges and queues may still appear, because they are being made."""
+        self.missed_since = self.missed_since or time.monotonic()
+        return self.is_report or time.monotonic() - self.missed_since < _TOPOLOGY_SECONDS
+
+    def would_fail_again(self, error: BrokerError) -> bool:
+        """Return True if sending the call again would end with the same error."""
+        if isinstance(error, TopologyMissingError):
+            return not self.may_wait()
+        if isinstance(error, PermissionDeniedError | MessageSizeError):
+            return True
+        self.refusals += 1
+        return self.refusals >= _MOST_REFUSALS
+
+    def fail(self, error: SchedyError) -> None:
+        for future in (self.stored, self.answer):
+            if not future.done():
+                future.set_exception(error)
