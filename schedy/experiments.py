@@ -227,7 +227,8 @@ class Experiment(ExperimentReads):
         UnhealthyWorkerError.
 
         With `prefetch`, for jobs of milliseconds, up to so many jobs are held at a time: one that runs, and others that
-        are claimed ahead. Those wait up to ten seconds for it, and are given back as if nothing had happened.
+        are claimed ahead. Those wait up to ten seconds for it, and are given back as if nothing had happened. A block
+        does not wait for the broker then: if the process is killed within milliseconds after one, that job runs again.
         """
         return Loop(self, timeout, prefetch).jobs()
 

@@ -42,6 +42,8 @@ class Claim(Report[ClaimAnswer]):
     """True for a claim by a ticket, False for one by the job's id."""
     wait_id: Token | None = None
     """That of the sender's `Demand`, if there was one: a grant ends the waiting."""
+    behind: Token | None = None
+    """The token of the job that the sender has to end before it begins this one, if it claims ahead."""
 
 
 class HeldReport(Report[ReportAnswer]):

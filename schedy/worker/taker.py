@@ -65,7 +65,6 @@ class Taker:
         self._taking = taking
         self._connection = taking.calls.connection
         self._queue = names.jobs_queue(experiment_name)
-        self._prefetch = prefetch
         self._stays = stays
         self._claims = TicketClaims(taking, self, experiment_uid=experiment_uid, room=prefetch, with_ends=stays)
         self._ahead_seconds = AHEAD_SECONDS if prefetch == 1 else _PREFETCHED_SECONDS
@@ -204,7 +203,7 @@ class Taker:
         with self._lock:
             self._tag = self._taking.channels.new_tag()
         self._takes_spares = self._claims.wants_spare and not self._is_slow
-        prefetch = 1 if self._is_slow else self._prefetch + self._takes_spares
+        prefetch = 1 if self._is_slow else self._claims.room + self._takes_spares
         self.channel.consume(
             self._queue, self._delivered, tag=self._tag, prefetch=prefetch, on_cancelled=self._queue_deleted
         )

@@ -1,8 +1,10 @@
 """The tickets that a taker has in hand, and the claims by them.
 
-There is room for some claims at a time. After a few short jobs a loop gets one ticket more, a spare, which nobody has
-claimed: its claim leaves in the very message that reports the end of the job before. A spare that is not used soon goes
-back to its queue, so that no waiting job sits in a busy worker.
+There is room for some claims at a time, for more once jobs have been short. Each claim names the job behind which its
+own waits, and jobs begin in the order of their claims: the service knows which of those that a lost worker held had
+begun. After a few short jobs a loop gets one ticket more, a spare, which nobody has claimed: its claim leaves in the
+very message that reports the end of the job before. A spare that is not used soon goes back to its queue, so that no
+waiting job sits in a busy worker.
 """
 
 import threading
@@ -31,7 +33,9 @@ AHEAD_SECONDS = 0.2
 """Time for which a loop keeps what nobody works on: a job that was claimed ahead, and a spare ticket."""
 _SHORT_SECONDS = 0.02
 _SHORT_JOBS = 5
-"""Number of short jobs in a row after which there is room for a spare."""
+"""Number of short jobs in a row after which a loop claims ahead while a job runs, and has room for a spare."""
+_SHORT_ROOM = 8
+"""Number of claims that a loop of short jobs has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,10 @@ class TicketClaims:
         self._lock = threading.Lock()
         self._spares: deque[_Spare] = deque()
         self._asked: dict[Hold, _Asked] = {}
+        self._last: Hold | None = None
+        """The job that was claimed last."""
+        self._in_order: dict[Hold, Granted | None] = {}
+        """Jobs to hand out in the order in which they were claimed; None until the claim is granted."""
 
     # For the thread.
 
@@ -120,7 +128,7 @@ class TicketClaims:
             self._short_jobs = self._short_jobs + 1 if is_short else 0
             if not self._spares:
                 return None
-            hold, asked = self._new_claim(self._spares.popleft(), with_end=True)
+            hold, asked = self._new_claim(self._spares.popleft(), ended=ended)
         return NextClaim(asked.claim, partial(self._end_answered, hold))
 
     @property
@@ -139,6 +147,11 @@ class TicketClaims:
     def wants_spare(self) -> bool:
         """True while jobs are short: a ticket more than may be claimed is worth having."""
         return self._with_ends and self._short_jobs >= _SHORT_JOBS
+
+    @property
+    def room(self) -> int:
+        """Number of jobs that may be claimed at a time."""
+        return max(self._room, _SHORT_ROOM) if self.wants_spare else self._room
 
     def hold(self, incoming: Incoming) -> Ticket:
         """Hold a ticket."""
@@ -181,9 +194,11 @@ class TicketClaims:
         self.give_back_spares()
         with self._lock:
             given_up, self._asked = self._asked, {}
-        for hold, asked in given_up.items():
+            kept_back, self._in_order = self._in_order, {}
+        for asked in given_up.values():
             if asked.call is not None:
                 self._taking.calls.cancel(asked.call)
+        for hold in kept_back:
             self._taking.leases.release(hold)
 
     def forget_tickets(self) -> None:
@@ -202,14 +217,16 @@ class TicketClaims:
     def _claim_spares(self) -> None:
         while True:
             with self._lock:
-                if not self._spares or len(self.tickets) - len(self._spares) >= self._room:
+                if not self._spares or len(self.tickets) - len(self._spares) >= self.room:
                     return
-                hold, asked = self._new_claim(self._spares.popleft(), with_end=False)
+                hold, asked = self._new_claim(self._spares.popleft(), ended=None)
             self._send(hold, asked)
 
-    def _new_claim(self, spare: _Spare, *, with_end: bool) -> tuple[Hold, _Asked]:
-        """Return a claim that is about to be sent; under the lock."""
-        hold = Hold(self._experiment_uid, spare.job_id, uuid.uuid4().hex, ticket=spare.ticket)
+    def _new_claim(self, spare: _Spare, *, ended: Hold | None) -> tuple[Hold, _Asked]:
+        """Return a claim that is about to be sent, alone or with the end of a job; under the lock."""
+        last = self._last
+        is_ahead = self._with_ends and last is not None and last is not ended and not last.finishing
+        self._last = hold = Hold(self._experiment_uid, spare.job_id, uuid.uuid4().hex, ticket=spare.ticket)
         hold.next_claims = self if self._with_ends else None
         claim = Claim(
             experiment_uid=self._experiment_uid,
@@ -217,8 +234,10 @@ class TicketClaims:
             token=hold.token,
             worker=self._taking.worker,
             wait_id=self.wait_id,
+            behind=last.token if is_ahead and last is not None else None,
         )
-        asked = self._asked[hold] = _Asked(claim, with_end)
+        asked = self._asked[hold] = _Asked(claim, ended is not None)
+        self._in_order[hold] = None
         return hold, asked
 
     def _send(self, hold: Hold, asked: _Asked) -> None:
@@ -265,6 +284,7 @@ class TicketClaims:
         except SchedyError as error:
             self._taking.leases.release(hold)
             self._user.claim_failed(error)
+            self._hand_out(hold, None)
             return
         was_sent_once = asked.call is not None and asked.call.times_sent == 1 and not asked.left_with_end
         self._judged(hold, answered, is_last=was_sent_once)
@@ -276,12 +296,32 @@ class TicketClaims:
                 self._taking.leases.release(hold)
             hold.ack_ticket()
             self._user.denied()
+            self._hand_out(hold, None)
             return
         hold.lease_seconds = answer.lease_seconds
         self._taking.leases.hold(hold)
         if hold.ticket is not None and not hold.ticket.is_over:
             hold.ticket.after(self._taking.settings.ticket_hold_seconds, partial(self._runs_long, hold.ticket))
-        self._user.granted(Granted(answer.job, hold))
+        self._hand_out(hold, Granted(answer.job, hold))
+
+    def _hand_out(self, hold: Hold, granted: Granted | None) -> None:
+        """Hand out a job that is granted once those claimed before it are; None: it is not ours."""
+        with self._lock:
+            if hold not in self._in_order:
+                return
+            if granted is None:
+                del self._in_order[hold]
+            else:
+                self._in_order[hold] = granted
+            ready: list[Granted] = []
+            while self._in_order:
+                first, granted = next(iter(self._in_order.items()))
+                if granted is None:
+                    break
+                del self._in_order[first]
+                ready.append(granted)
+        for each in ready:
+            self._user.granted(each)
 
     def _runs_long(self, ticket: Ticket) -> None:
         """Let go of the ticket of a job that runs for long, so that no timeout of the broker matters."""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,17 @@ with experiment.next_job(timeout=None) as job:
 """
 
 
+LOOP_WORKER = """
+import os, schedy, signal
+experiment = schedy.SchedyDB().get_experiment("MinimizeManual")
+held = experiment._session.leases._presence.holds
+for job in experiment.jobs(timeout=0.5):
+    with job:
+        while job.hyperparameters["x"] == 20 and job.attempt == 1:
+            if len(held) > 3: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def line_of(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
@@ -49,6 +61,27 @@ def pushed(machine: Machine) -> str:
 def wait_for_status(machine: Machine, job_id: str, status: str) -> dict[str, object]:
     wait_until(lambda: job_of(machine, job_id)["status"] == status, seconds=30, what=f"status {status}")
     return job_of(machine, job_id)
+
+
+def test_a_killed_loop_costs_what_it_had_not_begun_no_attempt(served: Machine) -> None:
+    served.ok("add", "MinimizeManual", "manual")
+    jobs = served.folder / "jobs.jsonl"
+    jobs.write_text("".join(f'{{"hyperparameters": {{"x": {x}}}}}\n' for x in range(40)))
+    served.ok("push", "MinimizeManual", "--from", str(jobs))
+    assert served.worker(LOOP_WORKER).wait(60) == -signal.SIGKILL
+
+    def _statuses() -> set[str]:
+        lines = served.ok("list", "MinimizeManual", "--json").splitlines()
+        records.update({record["id"]: record for record in map(json.loads, lines)})
+        return {record["status"] for record in records.values()}
+
+    records: dict[str, Any] = {}
+    wait_until(lambda: "RUNNING" not in _statuses(), seconds=30, what="the end of all leases")
+    assert served.worker(LOOP_WORKER).wait(60) == 0
+    assert _statuses() == {"DONE"}
+    attempts = {record["hyperparameters"]["x"]: record["attempt"] for record in records.values()}
+    assert attempts == {**dict.fromkeys(range(40), 1), 20: 2}
+    assert served.ok("history", "MinimizeManual").count(" lost ") > 3
 
 
 def test_a_killed_workers_job_runs_elsewhere(served: Machine) -> None:

@@ -148,8 +148,8 @@ class Desk:
         )
         return [job.job_id for job in told(self.change(change), PushAnswer).jobs]
 
-    def claim(self, experiment: ExperimentRecord, job_id: str, token: str) -> ClaimAnswer:
-        message = Claim(experiment_uid=experiment.uid, job_id=job_id, token=token, worker=WORKER)
+    def claim(self, experiment: ExperimentRecord, job_id: str, token: str, *, behind: str | None = None) -> ClaimAnswer:
+        message = Claim(experiment_uid=experiment.uid, job_id=job_id, token=token, worker=WORKER, behind=behind)
         return told(self.report(message), ClaimAnswer)
 
     def job(self, experiment: ExperimentRecord, job_id: str) -> JobRecord:
@@ -568,12 +568,13 @@ class TestChanges:
 class Held:
     """A job that was claimed, and the reports of its holder."""
 
-    def __init__(self, desk: Desk, experiment: ExperimentRecord, job_id: str) -> None:
+    def __init__(self, desk: Desk, experiment: ExperimentRecord, job_id: str, *, behind: "Held | None" = None) -> None:
         self.desk = desk
         self.token = fresh()
         self.sequence = 0
         self.naming: dict[str, Any] = {"experiment_uid": experiment.uid, "job_id": job_id, "token": self.token}
-        assert desk.claim(experiment, job_id, self.token).granted
+        front = None if behind is None else behind.token
+        assert desk.claim(experiment, job_id, self.token, behind=front).granted
 
     def progress(self, results: dict[str, Any], sequence: int) -> ReportAnswer:
         message = Progress(**self.naming, sequence=sequence, results=results, quality=1.5)
@@ -816,6 +817,44 @@ class TestReports:
         assert held.heartbeat() == []
         assert desk.job(experiment, job_id).status == "RUNNING"
         assert held.finish({}).accepted
+
+    def test_of_what_a_lost_worker_held_only_what_it_had_begun_has_lost_an_attempt(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        ids = [desk.push(experiment)[0] for _ in range(4)]
+        held = [Held(desk, experiment, ids[0])]
+        for job_id in ids[1:3]:
+            held.append(Held(desk, experiment, job_id, behind=held[-1]))
+        held[0].finish({})
+        desk.pass_seconds(LEASE_SECONDS / 2)
+        held.append(Held(desk, experiment, ids[3], behind=held[-1]))
+        desk.pass_seconds(LEASE_SECONDS / 2)
+        outcome = desk.tick()
+        assert [(job.status, job.attempt) for job in (desk.job(experiment, each) for each in ids)] == [
+            ("DONE", 1),
+            ("QUEUED", 1),
+            ("QUEUED", 0),
+            ("RUNNING", 1),
+        ]
+        assert outcome.tickets_wanted == {experiment.position}
+        assert desk.events(experiment, ids[2])[-1] == "lost"
+        others = [Held(desk, experiment, job_id) for job_id in ids[1:3]]
+        desk.pass_seconds(LEASE_SECONDS / 2)
+        others.append(Held(desk, experiment, ids[3]))  # which judges the lease before the claim
+        assert all(other.finish({}).accepted for other in others)
+        assert [desk.job(experiment, job_id).attempt for job_id in ids] == [1, 2, 1, 1]
+
+    def test_a_job_that_a_lost_worker_had_not_begun_is_its_no_more(
+        self, desk: Desk, experiment: ExperimentRecord
+    ) -> None:
+        first, second = [desk.push(experiment)[0] for _ in range(2)]
+        front = Held(desk, experiment, first)
+        ahead = Held(desk, experiment, second, behind=front)
+        desk.pass_seconds(LEASE_SECONDS)
+        desk.tick()
+        assert ahead.heartbeat() == ["it was given back and is queued again."]
+        assert not ahead.finish({}).accepted
+        assert front.finish({}).accepted
 
     def test_a_job_whose_last_attempt_is_lost_crashes_and_tells_its_holder(
         self, desk: Desk, experiment: ExperimentRecord, job_id: str

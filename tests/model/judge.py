@@ -102,6 +102,7 @@ class Judge:
             "release": lambda: rules.release(state, terms, name, sequence, self.max_releases),
             "release unbegun": lambda: rules.release(state, terms, name, sequence, self.max_releases, begun=False),
             "expire": lambda: rules.expire(state, terms, NOW),
+            "expire unbegun": lambda: rules.expire(state, terms, NOW, begun=False),
             "lease over": lambda: rules.lease_over(state, terms),
             "overdue": lambda: rules.overdue(state, terms, "job_timeout", NOW),
             "cancel": lambda: rules.cancel(state, terms, NOW),

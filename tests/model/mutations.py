@@ -301,7 +301,7 @@ _LEASES = [
         "leases end",
         "suspicions",
         ALWAYS_ENDS,
-        "        return lease_over(job, terms)\n",
+        "        return lease_over(job, terms, begun=begun)\n",
         '        return Verdict(job, False, "it may live.")\n',
     ),
     Mutation(
@@ -317,6 +317,27 @@ _LEASES = [
         NOTHING_LOST,
         "replace(_without_ticket(job), status=QUEUED, lease_until=None, releases=0)",
         "replace(_without_ticket(job), status=QUEUED, token=None, lease_until=None, releases=0)",
+    ),
+    Mutation(
+        "an attempt that had not begun does not count",
+        "losses ahead",
+        ATTEMPTS,
+        "Verdict(_as_before(job, job.releases)",
+        "Verdict(_queued_again(job)",
+    ),
+    Mutation(
+        "an attempt counts that has reported something",
+        "losses ahead",
+        ATTEMPTS,
+        "if not begun and job.sequence == 0 and",
+        "if not begun and",
+    ),
+    Mutation(
+        "a cancelled job is PRUNED though its worker was lost before it began",
+        "losses ahead",
+        ATTEMPTS,
+        "job.sequence == 0 and job.stop is None:",
+        "job.sequence == 0:",
     ),
     Mutation(
         "attempts are limited",

@@ -10,7 +10,7 @@ from tests.model import properties
 from tests.model.judge import ALIVE, DELETED, Judged
 from tests.model.scenario import Break
 from tests.model.setup import Setup
-from tests.model.world import CHOSEN, NONE, Draft, Message, Onlooker, Reply
+from tests.model.world import AHEAD_OF_IT, CHOSEN, KNOWN_BEGUN, NONE, Draft, Message, Onlooker, Reply
 
 
 def apply(setup: Setup, draft: Draft, message: Message) -> Reply | None:
@@ -55,17 +55,23 @@ def renew(draft: Draft) -> None:
 def expire(draft: Draft) -> None:
     """Judge the lease: `Leases.expire`, and a claim that finds it over."""
     if draft.job != DELETED:
-        lose(draft, draft.judge.verdict("expire", draft.job, draft.open))
+        event = "expire" if draft.onlooker.begun == KNOWN_BEGUN else "expire unbegun"
+        lose(draft, draft.judge.verdict(event, draft.job, draft.open))
 
 
 def lose(draft: Draft, judged: Judged) -> None:
     if not judged.accepted:
         return
     properties.check_expired(draft)
-    stopped = draft.judge.rows[draft.job].stop is not None
+    stop = draft.judge.rows[draft.job].stop
+    seen = draft.onlooker
+    if seen.begun != KNOWN_BEGUN and not seen.newest and stop is None:
+        move(draft, judged, released=True)
+        draft.onlooker = seen.disowned()._replace(grants=seen.grants - 1)
+        return
     move(draft, judged)
     draft.onlooker = draft.onlooker._replace(releases=0)
-    if stopped or draft.judge.rows[draft.job].final:
+    if stop is not None or draft.judge.rows[draft.job].final:
         draft.onlooker = draft.onlooker.disowned()
 
 
@@ -74,13 +80,16 @@ def _claim(setup: Setup, draft: Draft, message: Message) -> Reply:
         return Reply("claim", message.token, setup.breaks(Break.DELETED_DENIED))
     row = draft.judge.rows[draft.job]
     if row.status == "RUNNING" and row.token != message.token:
-        event = "lease over" if setup.breaks(Break.EXPIRE_ONLY_WHEN_OVER) else "expire"
-        lose(draft, draft.judge.verdict(event, draft.job, draft.open))
+        if setup.breaks(Break.EXPIRE_ONLY_WHEN_OVER):
+            lose(draft, draft.judge.verdict("lease over", draft.job, draft.open))
+        else:
+            expire(draft)
     judged = draft.judge.verdict("claim", draft.job, draft.open, message.token)
     if judged.accepted and draft.onlooker.owner != message.token:
         properties.check_grant(draft, message.token)
         seen = draft.onlooker.disowned()
-        draft.onlooker = seen._replace(owner=message.token, grants=seen.grants + 1)
+        begun = AHEAD_OF_IT if setup.scenario.ahead else KNOWN_BEGUN
+        draft.onlooker = seen._replace(owner=message.token, grants=seen.grants + 1, begun=begun)
     move(draft, judged)
     return Reply("claim", message.token, judged.accepted)
 

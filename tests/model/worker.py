@@ -12,10 +12,12 @@ from tests.model.scenario import Break
 from tests.model.setup import Move, Setup
 from tests.model.world import (
     AHEAD,
+    BEGUN,
     CLAIMING,
     FINISHING,
     FRESH,
     IDLE,
+    KNOWN_BEGUN,
     NOBODY,
     RUNNING,
     SPARE,
@@ -28,7 +30,14 @@ from tests.model.world import (
 
 
 def moves(setup: Setup, state: World) -> Iterator[Move]:
-    """Yield the next steps of each worker; of equal workers only one's."""
+    """Yield the next steps of each worker; of equal workers only one's.
+
+    When the service gets to know that a job has begun, by the end of the one before, nobody may rely on.
+    """
+    if state.onlooker.begun == BEGUN:
+        known = setup.draft(state)
+        known.onlooker = state.onlooker._replace(begun=KNOWN_BEGUN)
+        yield Move("the end of the job before arrives", known, relied_on=False)
     for place, worker in enumerate(state.workers):
         if place and worker == state.workers[place - 1]:
             continue
@@ -113,7 +122,10 @@ def _spare_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
 def _ahead_moves(setup: Setup, state: World, place: int) -> Iterator[Move]:
     """A job that was claimed ahead waits for the one before, with its lease kept; or the loop stops: `Taker.close`."""
     worker = state.workers[place]
-    yield Move(f"a worker ({worker.token}) begins", _changed(setup, state, place, worker._replace(doing=RUNNING)))
+    begun = _changed(setup, state, place, worker._replace(doing=RUNNING))
+    if state.onlooker.owner == worker.token:
+        begun.onlooker = state.onlooker._replace(begun=BEGUN)
+    yield Move(f"a worker ({worker.token}) begins", begun)
     yield from _signs_of_life(setup, state, place)
     if state.wishes.releases:
         yield _give_back(setup, state, place, "gives back what it has not begun")

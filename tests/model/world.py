@@ -98,6 +98,11 @@ class Wishes(NamedTuple):
     tries: int = 0
 
 
+AHEAD_OF_IT, BEGUN, KNOWN_BEGUN = range(3)
+"""What has become of a granted job: another of its worker runs, it has begun, and the service knows the end of the one
+before."""
+
+
 class Onlooker(NamedTuple):
     """The knowledge of an onlooker who sees all that happens; the properties are held against it.
 
@@ -105,6 +110,7 @@ class Onlooker(NamedTuple):
     because no service listened. `grants`: of attempts that count. `newest`: highest sequence stored of the owner.
     `result`: the token whose finish ended the job. `cancelled`: a cancel was accepted. `former`: tokens of workers that
     were granted the job and do not own it any more. `releases`: how often in a row it was given back, with no progress.
+    `begun`: whether the owner has begun.
     """
 
     owner: int = NOBODY
@@ -115,11 +121,12 @@ class Onlooker(NamedTuple):
     cancelled: bool = False
     former: tuple[int, ...] = ()
     releases: int = 0
+    begun: int = KNOWN_BEGUN
 
     def disowned(self) -> "Onlooker":
         """No report counts any more, until somebody is granted the job."""
         former = (*self.former, self.owner) if self.owner else self.former
-        return self._replace(owner=NOBODY, silent=False, newest=0, former=former)
+        return self._replace(owner=NOBODY, silent=False, newest=0, former=former, begun=KNOWN_BEGUN)
 
 
 class World(NamedTuple):

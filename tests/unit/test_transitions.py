@@ -240,6 +240,15 @@ class TestLease:
         verdict = transitions.expire(job, replace(OPEN, max_attempts=attempts), NOW)
         assert (verdict.state.status, verdict.state.lease_until, verdict.reason) == (CRASHED, None, reason)
 
+    def test_over_before_the_job_began_leaves_it_as_it_was_before(self) -> None:
+        job = replace(running(MINE, attempt=3, lease_until=OVER), releases=2)
+        before = JobState(QUEUED, attempt=2, ticket=2, releases=2)
+        lost = transitions.expire(job, OPEN, NOW, begun=False)
+        assert lost == Verdict(before, True, "worker lost before the job began")
+        for has_begun in (replace(job, sequence=1), replace(job, stop="cancelled"), replace(job, stop="job_timeout")):
+            expected = transitions.expire(has_begun, OPEN, NOW)
+            assert transitions.expire(has_begun, OPEN, NOW, begun=False) == expected
+
     @pytest.mark.parametrize("report", REPORTS)
     def test_over_without_attempts_left_tells_its_late_holder(self, report: Report) -> None:
         job = transitions.lease_over(running(MINE, attempt=3, sequence=1), OPEN).state

@@ -96,6 +96,7 @@ class Claims:
             "worker": worker,
             "worker_pk": self._workers.pk_of(message.worker),
             "user": user,
+            "behind": message.behind,
         }
         self._rows.move(row, state, **begun)
         self._journal.of_job(row, "claimed", "", worker=worker, attempt=state.attempt, token=message.token)

@@ -64,7 +64,7 @@ _OVERDUE = (
 _WRITTEN = (
     *("status", "token", "attempt", "attempts_forgiven", "sequence", "lease_until", "stop", "dispatched_at", "ticket"),
     *("releases", "revision", "quality", "results", "previous_results", "error", "started_at", "finished_at"),
-    *("heard_at", "reported_at", "timed_from", "worker", "worker_pk", "user"),
+    *("heard_at", "reported_at", "timed_from", "worker", "worker_pk", "user", "behind"),
 )
 """Columns of a job that verdicts may change, beside `ended`."""
 _values_written = attrgetter(*_WRITTEN)
@@ -180,6 +180,15 @@ class JobRows:
         over = _ROW.where(_RUNNING, Job.lease_until <= self._now).order_by(Job.lease_until)
         return [JobRow(*found) for found in self._transaction.sql.execute(over.limit(limit))]
 
+    def running_tokens(self, tokens: Iterable[str]) -> set[str]:
+        """Return those of the tokens under which a job runs."""
+        return set(self._transaction.sql.scalars(select(Job.token).where(_RUNNING, Job.token.in_(tokens))))
+
+    def running_behind(self, tokens: Iterable[str]) -> list[JobRow]:
+        """Return running jobs that were claimed behind those with these tokens."""
+        found = self._transaction.sql.execute(_ROW.where(_RUNNING, Job.behind.in_(tokens)))
+        return [JobRow(*columns) for columns in found]
+
     def overdue(self, limit: int) -> list[tuple[JobRow, Stop]]:
         """Return running jobs that exceed a timeout of their experiment, and are not to stop yet, with the timeout."""
         found = self._transaction.sql.execute(_OVERDUE, {"at_now": self._now, "most": limit})
@@ -239,7 +248,7 @@ class JobRows:
 
     def queue_again(self, row: JobRow, state: JobState, results: str) -> None:
         """Write a verdict that queues a job again, without a holder; `results` is what its last attempt leaves."""
-        nobody = dict.fromkeys(("started_at", "timed_from", "finished_at", "worker", "worker_pk", "user"))
+        nobody = dict.fromkeys(("started_at", "timed_from", "finished_at", "worker", "worker_pk", "user", "behind"))
         self.move(row, state, ended=None, **nobody, **self.fresh_start(row, results))
         if row.status in FINAL_STATUSES:
             self.rewrite(row.experiment_pk)

@@ -1,5 +1,6 @@
 """Leases: what a tick judges, jobs whose workers are lost and jobs that run for too long."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Double, bindparam, update
@@ -16,6 +17,8 @@ from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Experiment, Job, Worker
 
+_LOST = "lost"
+"""Instead of the token in `behind`: its worker was lost before it had ended that job."""
 _GAP = bindparam("gap", type_=Double)
 _RENEW_JOBS = (
     update(Job)
@@ -48,17 +51,35 @@ class Leases:
     def expire(self, limit: int) -> Effects:
         """Take jobs from workers whose leases are over; at most `limit` at a time."""
         effects = Effects()
-        for row in self._rows.with_lease_over(limit):
-            self.judged(row, effects)
+        self._judge(self._rows.with_lease_over(limit), effects)
         return effects
 
     def judged(self, row: JobRow, effects: Effects) -> JobRow:
         """Judge the lease of a job; return the row as it is then."""
-        verdict = transitions.expire(state_of(row), self._rows.terms(row), self._now)
-        if not verdict.accepted:
+        if row.lease_until is None or row.lease_until > self._now:
             return row
-        self._lose(row, verdict, effects)
+        self._judge([row], effects)
         return self._rows.again(row)
+
+    def _judge(self, rows: Sequence[JobRow], effects: Effects) -> None:
+        unbegun = self._unbegun(rows)
+        lost: list[str] = []
+        for row in rows:
+            begun = row.pk not in unbegun
+            verdict = transitions.expire(state_of(row), self._rows.terms(row), self._now, begun=begun)
+            if verdict.accepted:
+                self._lose(row, verdict, effects)
+                lost.append(row.token or "")
+        for behind in self._rows.running_behind(lost) if lost else []:
+            self._rows.move(behind, state_of(behind), behind=_LOST)
+
+    def _unbegun(self, rows: Sequence[JobRow]) -> set[int]:
+        """Return those, by primary key, that wait behind a job which runs, or was lost before it had ended."""
+        ahead = {row.pk: row.behind for row in rows if row.behind is not None}
+        if not ahead:
+            return set()
+        unended = {_LOST, *self._rows.running_tokens(ahead.values())}
+        return {pk for pk, front in ahead.items() if front in unended}
 
     def stop_overdue(self, limit: int) -> Effects:
         """Tell the workers of jobs that exceed a timeout to stop; at most `limit` at a time."""

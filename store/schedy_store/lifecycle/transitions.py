@@ -139,25 +139,28 @@ def release(
     if 0 < max_releases <= releases:
         crashed = replace(job, status=CRASHED, sequence=sequence, lease_until=None, releases=releases)
         return Verdict(crashed, True, GIVEN_BACK)
-    return Verdict(replace(_queued_again(job), attempt=job.attempt - 1, releases=releases), True, GIVEN_BACK)
+    return Verdict(_as_before(job, releases), True, GIVEN_BACK)
 
 
 # What a tick judges.
 
 
-def expire(job: JobState, terms: Terms, now: datetime) -> Verdict:
+def expire(job: JobState, terms: Terms, now: datetime, *, begun: bool = True) -> Verdict:
     """Judge the lease."""
     if job.status == RUNNING and job.lease_until is not None and job.lease_until <= now:
-        return lease_over(job, terms)
+        return lease_over(job, terms, begun=begun)
     return Verdict(job, False, "its lease is alive.")
 
 
-def lease_over(job: JobState, terms: Terms) -> Verdict:
+def lease_over(job: JobState, terms: Terms, *, begun: bool = True) -> Verdict:
     """Take the job from a holder that was silent for a whole lease. Its token counts until another worker claims.
 
     With no attempt left the job ends, and the token is forgotten, so that reports of a late holder are refused; so is
-    that of a holder that did not stop.
+    that of a holder that did not stop. One that was claimed ahead, is not known to be
+    `begun`, has reported nothing and is not to stop is as it was before.
     """
+    if not begun and job.sequence == 0 and job.stop is None:
+        return Verdict(_as_before(job, job.releases), True, "worker lost before the job began")
     if job.stop is not None:
         return Verdict(replace(_stopped(job, terms), token=None), True, "the worker did not stop")
     if job.counted_attempts >= terms.max_attempts:
@@ -220,6 +223,11 @@ def _without_ticket(job: JobState) -> JobState:
 def _queued_again(job: JobState) -> JobState:
     """Return the job as QUEUED and without a holder."""
     return replace(_without_ticket(job), status=QUEUED, token=None, sequence=0, lease_until=None, stop=None, releases=0)
+
+
+def _as_before(job: JobState, releases: int) -> JobState:
+    """Return the job as it was before the claim, but for the number of its releases."""
+    return replace(_queued_again(job), attempt=job.attempt - 1, releases=releases)
 
 
 def _kept(job: JobState, terms: Terms, now: datetime) -> JobState:

@@ -59,6 +59,7 @@ class JobRow(RecordRow):
 
     experiment_pk: int
     token: str | None
+    behind: str | None
     user: str | None
     worker_pk: int | None
     attempts_forgiven: int

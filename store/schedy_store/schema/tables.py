@@ -110,10 +110,11 @@ class Job(Stored):
     `revision` grows with every change and guards every update. Each attempt starts from the initial results and
     quality, those of the push; the results of earlier ones are in `previous_results`. `timed_from` is the time from
     which the attempt is timed: when it started, later by the time that nobody has measured since. `heard_at` and
-    `reported_at` are moved so, too. `user` is the broker's user that
-    claimed the job. A job that a search has made has the number of its suggestion, from 0, and what the search keeps
-    with it in `search_state`, which no message may set: some libraries keep pickled objects there. `ended` numbers the
-    jobs of an experiment in the order in which they ended. `releases` counts how often in a row the job was given back.
+    `reported_at` are moved so, too. `user` is the broker's user that claimed the job; `behind`, of one that was claimed
+    ahead, the token of the job that its worker has to end before. A job that a search has made has the number of its
+    suggestion, from 0, and what the search keeps with it in `search_state`, which no message may set: some libraries
+    keep pickled objects there. `ended` numbers the jobs of an experiment in the order in which they ended. `releases`
+    counts how often in a row the job was given back.
     """
 
     __tablename__ = "job"
@@ -177,6 +178,7 @@ class Job(Stored):
     attempts_forgiven: ColumnElement[int] = _required(Integer, default=0)
     stop: ColumnElement[Stop | None] = _optional(String(16))
     token: ColumnElement[str | None] = _optional(String(32))
+    behind: ColumnElement[str | None] = _optional(String(32))
     sequence: ColumnElement[int] = _required(Integer, default=0)
     lease_until: ColumnElement[datetime | None] = _optional(UtcDateTime)
     dispatched_at: ColumnElement[datetime | None] = _optional(UtcDateTime)
