@@ -24,9 +24,11 @@ from schedy_store.lifecycle.experiment_changes import ExperimentChanges, Experim
 from schedy_store.lifecycle.job_changes import JobChanges
 from schedy_store.lifecycle.kept_answers import kept_answer, kept_text
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import OF_EXPERIMENT, AppliedChange, Experiment, Job
 
-_FIRST_ANSWER = select(AppliedChange.answer).where(AppliedChange.request_id == bindparam("request_is"))
+_FIRST_ANSWER = Prepared(select(AppliedChange.answer).where(AppliedChange.request_id == bindparam("request_is")))
+_KEEP = Prepared(insert(AppliedChange), ["request_id", "at", "answer"])
 
 
 class Changes:
@@ -44,16 +46,12 @@ class Changes:
 
         `user` is the broker's user that sent it, None if the broker does not say.
         """
-        first = self._transaction.sql.scalar(_FIRST_ANSWER, {"request_is": change.request_id})
-        if first is not None:
+        for (first,) in _FIRST_ANSWER.read(self._transaction.sql_before_writes, {"request_is": change.request_id}):
             return self._repeated(change, kept_answer(first))
         effects = self._handlers(user)[type(change)](change)
         if effects.answer is not None:
-            self._transaction.sql.execute(
-                insert(AppliedChange).values(
-                    request_id=change.request_id, at=self._now, answer=kept_text(_kept(effects.answer))
-                )
-            )
+            kept = {"request_id": change.request_id, "at": self._now, "answer": kept_text(_kept(effects.answer))}
+            _KEEP.write(self._transaction.sql_before_writes, [kept])
         return effects
 
     def _handlers(self, user: str | None) -> dict[type[Change[Any]], Callable[[Any], Effects]]:

@@ -17,6 +17,7 @@ from schedy_store.lifecycle.kept_answers import kept_text
 from schedy_store.lifecycle.removals import remove_experiment
 from schedy_store.lifecycle.search_settings import Definitions, definition_columns
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.records import experiment_record, findable
 from schedy_store.schema.rows import (
     EXPERIMENT_RECORD_COLUMNS,
@@ -26,8 +27,8 @@ from schedy_store.schema.rows import (
 )
 from schedy_store.schema.tables import AppliedChange, Experiment, Job
 
-_BY_NAME = select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.name == bindparam("name_is"))
-_BY_UID = select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.uid == bindparam("uid_is"))
+_BY_NAME = Prepared(select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.name == bindparam("name_is")))
+_BY_UID = Prepared(select(*EXPERIMENT_ROW_COLUMNS).where(Experiment.uid == bindparam("uid_is")))
 _GONE = "The experiment is already gone."
 
 
@@ -40,13 +41,15 @@ class ExperimentRows:
 
     def named(self, name: str) -> ExperimentRow | None:
         """Return the experiment of this name, None if there is none."""
-        found = self._transaction.sql.execute(_BY_NAME, {"name_is": findable(name)}).one_or_none()
-        return None if found is None else ExperimentRow(*found)
+        return self._found(_BY_NAME, {"name_is": findable(name)})
 
     def with_uid(self, uid: str) -> ExperimentRow | None:
         """Return the experiment with this uid, None if there is none."""
-        found = self._transaction.sql.execute(_BY_UID, {"uid_is": uid}).one_or_none()
-        return None if found is None else ExperimentRow(*found)
+        return self._found(_BY_UID, {"uid_is": uid})
+
+    def _found(self, statement: Prepared, values: dict[str, str]) -> ExperimentRow | None:
+        rows = statement.read(self._transaction.sql_before_writes, values)
+        return ExperimentRow(*rows[0]) if rows else None
 
     def record(self, pk: int) -> ExperimentRecord:
         """Return an experiment as it is stored now, without the counts of its jobs."""

@@ -1,14 +1,16 @@
 """New jobs, pushed by users or made by a search."""
 
+import functools
+import itertools
 import json
 import secrets
 import string
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from schedy.search.definition import as_observation
@@ -18,7 +20,8 @@ from schedy.wire.values import dump_values
 from schedy_store.lifecycle.job_counts import count_jobs
 from schedy_store.lifecycle.sort_keys import SortKeys
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.rows import RECORD_COLUMNS, RecordRow
+from schedy_store.schema.prepared import Prepared
+from schedy_store.schema.rows import RecordRow
 from schedy_store.schema.tables import Experiment, Job
 
 _ID_CHARACTERS = string.ascii_letters + string.digits + "-_"
@@ -29,6 +32,17 @@ _DEFAULTS = {
     if column.nullable or column.default is not None
 }
 """A new job has these where nothing else is given: rows that are inserted together have the same columns."""
+_INSERT = Prepared(insert(Job), [column.name for column in Job.__table__.columns if column.name != "pk"])
+_RECORDED = tuple(field.name for field in fields(RecordRow) if field.name != "pk")
+_OBJECTIVES = Prepared(select(Experiment.objectives).where(Experiment.pk == bindparam("pk_is")))
+_IDS_AT_ONCE = 256
+
+
+@functools.cache
+def _with_ids(count: int) -> Prepared:
+    """Return the statement that reads the keys and ids of those jobs of an experiment that have one of so many ids."""
+    ids = [bindparam(f"id_{number}", type_=Job.job_id.type) for number in range(count)]
+    return Prepared(select(Job.pk, Job.job_id).where(Job.experiment_pk == bindparam("pk_is"), Job.job_id.in_(ids)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +62,16 @@ class NewJobs:
 
     def insert(self, experiment_pk: int, job_ids: Sequence[str], newcomers: Sequence[Newcomer]) -> list[RecordRow]:
         """Store jobs under these ids; return their rows in order."""
-        objectives = json.loads(
-            self._transaction.sql.scalars(select(Experiment.objectives).where(Experiment.pk == experiment_pk)).one()
-        )
+        ((objectives_text,),) = _OBJECTIVES.read(self._transaction.sql_before_writes, {"pk_is": experiment_pk})
+        objectives = json.loads(objectives_text)
         rows = [
             self._row(experiment_pk, job_id, newcomer, objectives)
             for job_id, newcomer in zip(job_ids, newcomers, strict=True)
         ]
         self._count_as_ended(experiment_pk, rows)
-        inserting = insert(Job).returning(*RECORD_COLUMNS, sort_by_parameter_order=True)
-        stored = [RecordRow(*row) for row in self._transaction.sql.execute(inserting, rows)]
+        _INSERT.write(self._transaction.sql_before_writes, rows)
+        keys_of_ids = self._keys(experiment_pk, job_ids)
+        stored = [RecordRow(keys_of_ids[row["job_id"]], **{name: row[name] for name in _RECORDED}) for row in rows]
         count_jobs(self._transaction, experiment_pk, Counter(row.status for row in stored))
         keys = self._transaction.waiting(SortKeys)
         for job, newcomer in zip(stored, newcomers, strict=True):
@@ -70,11 +84,20 @@ class NewJobs:
         fresh: set[str] = set()
         while len(fresh) < count:
             drawn = {_random_id() for _ in range(count - len(fresh))}
-            taken = self._transaction.sql.scalars(
-                select(Job.job_id).where(Job.experiment_pk == experiment_pk, Job.job_id.in_(drawn))
-            )
-            fresh |= drawn - set(taken)
+            fresh |= drawn - self._keys(experiment_pk, list(drawn)).keys()
         return list(fresh)
+
+    def _keys(self, experiment_pk: int, job_ids: Sequence[str]) -> dict[str, int]:
+        """Return the primary keys of the jobs that have these ids."""
+        keys: dict[str, int] = {}
+        for start in range(0, len(job_ids), _IDS_AT_ONCE):
+            some = job_ids[start : start + _IDS_AT_ONCE]
+            count = 1 << (len(some) - 1).bit_length()  # few different statements
+            padded = itertools.islice(itertools.chain(some, itertools.repeat(some[-1])), count)
+            values = {f"id_{number}": job_id for number, job_id in enumerate(padded)}
+            found = _with_ids(count).read(self._transaction.sql_before_writes, {"pk_is": experiment_pk, **values})
+            keys.update((job_id, pk) for pk, job_id in found)
+        return keys
 
     def _row(self, experiment_pk: int, job_id: str, newcomer: Newcomer, objectives: list[str]) -> dict[str, Any]:
         new = newcomer.job

@@ -20,6 +20,7 @@ from sqlalchemy import bindparam, exists, func, literal_column, select, update
 from schedy.wire.service import Ticket
 from schedy.wire.values import load_values
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
@@ -66,7 +67,7 @@ _PUSHED_WAITS = exists().where(
     _PUSHED.c.experiment_pk == bindparam("experiment"), _PUSHED.c.status == "QUEUED", _PUSHED.c.suggestion.is_(None)
 )
 """Pushed jobs go before those that a search has made."""
-_WANTING = (
+_WANTING = Prepared(
     select(
         *columns_of(
             _WantingRow,
@@ -98,7 +99,7 @@ _OUT = select(func.count()).select_from(
     .subquery()
 )
 _TAKE_BACK = {"dispatched_at": None, "ticket": Job.ticket + 1, "revision": Job.revision + 1}
-_MARK = (
+_MARK = Prepared(
     update(Job)
     .where(Job.pk == bindparam("job"), Job.ticket == bindparam("ticket_is"), Job.dispatched_at.is_(None))
     .values(dispatched_at=bindparam("at"))
@@ -144,7 +145,7 @@ class TicketDispatcher:
         """Note in the store which tickets the broker has."""
         rows = [{"job": job, "ticket_is": number, "at": transaction.now} for job, number in published]
         if rows:
-            transaction.sql.execute(_MARK, rows)
+            _MARK.write(transaction.sql, rows)
 
     def experiments_of(self, keys: Iterable[TicketKey]) -> set[int]:
         """Return the experiments of tickets that are in flight."""
@@ -202,9 +203,8 @@ class TicketDispatcher:
             self._resting[experiment] = time.monotonic() + self.recount_seconds
             return []
         limit = most + self._in_flight_of(experiment)
-        rows = [
-            _WantingRow(*row) for row in transaction.sql.execute(_WANTING, {"experiment": experiment, "most": limit})
-        ]
+        found = _WANTING.read(transaction.sql, {"experiment": experiment, "most": limit})
+        rows = [_WantingRow(*row) for row in found]
         if len(rows) < limit:
             self.wanting.discard(experiment)
         chosen = [

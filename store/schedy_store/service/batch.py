@@ -44,4 +44,4 @@ class BatchHandler:
             try:
                 self._apply(Arrivals(), [decoded])
             except BatchError as error:
-                self._link.bury(decoded.incoming, str(error))
+                self._link.bury(decoded.alone(), str(error))

@@ -9,7 +9,7 @@ from schedy.amqp.channel import Incoming
 from schedy.wire import names
 from schedy.wire.base import Sendable
 from schedy.wire.bundles import Bundle
-from schedy.wire.codec import decode, read_report, routing_key
+from schedy.wire.codec import decode, encode, read_report, routing_key
 from schedy.wire.reports import Finish
 from schedy.wire.service import Replay
 from schedy.wire.versions import UndecodableError
@@ -19,10 +19,17 @@ _REPLAY_KEY = names.SERVICE_KEY_PREFIX + "replay"
 
 @dataclass(frozen=True, slots=True)
 class DecodedMessage:
-    """A message with its delivery; that of a replayed one is as its first sender sent it."""
+    """A message with its delivery; that of a replayed one is as its first sender sent it.
+
+    That of a report of a bundle has no body until it is to be buried: `alone`.
+    """
 
     incoming: Incoming
     message: Sendable
+
+    def alone(self) -> Incoming:
+        """Return the delivery as if the message had come alone."""
+        return replace(self.incoming, body=encode(self.message)) if self.incoming.from_bundle else self.incoming
 
 
 def decode_deliveries(deliveries: Iterable[Incoming], *, bury: Callable[[Incoming, str], None]) -> list[DecodedMessage]:
@@ -51,7 +58,7 @@ def _unbundled(
         kind = bundled.report.get("kind")
         alone = replace(
             incoming,
-            body=json.dumps(bundled.report, separators=(",", ":")).encode(),
+            body=b"",
             routing_key=names.REPORT_KEY_PREFIX + kind if isinstance(kind, str) else names.BUNDLE_KEY,
             correlation_id=bundled.id,
             reply_to=None if bundled.id is None else incoming.reply_to,
@@ -60,7 +67,8 @@ def _unbundled(
         try:
             yield DecodedMessage(alone, _answerable(read_report(bundled.report), alone))
         except UndecodableError as error:
-            bury(alone, str(error))
+            body = json.dumps(bundled.report, separators=(",", ":")).encode()
+            bury(replace(alone, body=body), str(error))
 
 
 def decode_checked(incoming: Incoming) -> Sendable:
