@@ -12,6 +12,8 @@ from schedy_store.lifecycle.tickets import TicketKey
 from schedy_store.search.wire import SearchAnswer
 
 _GATHER_SECONDS = 0.25
+_GATHER_CONFIRMS_SECONDS = 0.01
+_CONFIRMS_AT_ONCE = 20
 _HEARTBEATS_AT_ONCE = 100
 _REPORT_BYTES = 500
 """Size of a report in a bundle, about."""
@@ -41,7 +43,13 @@ class Arrivals:
     @property
     def has_outcomes(self) -> bool:
         """True if anything but deliveries has arrived."""
-        return bool(self.confirmed or self.returned or self.queue_lengths or self.recreated or self.answers)
+        return bool(self.confirmed) or self.has_urgent_outcomes
+
+    @property
+    def has_urgent_outcomes(self) -> bool:
+        """True if anything but deliveries and a few confirms has arrived."""
+        is_much = len(self.confirmed) >= _CONFIRMS_AT_ONCE
+        return is_much or bool(self.returned or self.queue_lengths or self.recreated or self.answers)
 
 
 class Inbox:
@@ -64,13 +72,16 @@ class Inbox:
     def take(self, *, wait_seconds: float, most: int, most_bytes: int) -> Arrivals:
         """Return what has arrived, about `most` messages and `most_bytes` at most; wait if it is nothing.
 
-        Heartbeats alone are gathered for a moment, since many together cost little more than one.
+        Heartbeats alone are gathered for a moment, since many together cost little more than one. A few confirms of
+        tickets wait for a shorter one, since the next push or the claim by such a ticket mostly follows.
         """
         self._taken_at = time.monotonic()
         with self._changed:
             self._changed.wait_for(self._has_news, wait_seconds)
-            if self._has_news() and not self._has_urgent_news():
-                self._changed.wait_for(self._has_urgent_news, _GATHER_SECONDS)
+            if self._has_news():
+                self._changed.wait_for(self._has_more_than_heartbeats, _GATHER_SECONDS)
+            if self._outcomes.confirmed:
+                self._changed.wait_for(self._has_urgent_news, _GATHER_CONFIRMS_SECONDS)
             arrivals, self._outcomes = self._outcomes, Arrivals()
             arrivals.connection = self._connection_taken = self._connection
             arrivals.error = self._error
@@ -158,10 +169,13 @@ class Inbox:
     def _has_news(self) -> bool:
         return bool(self._deliveries) or self._outcomes.has_outcomes or self._connection != self._connection_taken
 
+    def _has_more_than_heartbeats(self) -> bool:
+        return bool(self._outcomes.confirmed) or self._has_urgent_news()
+
     def _has_urgent_news(self) -> bool:
-        """Return whether there is more than a few heartbeats."""
+        """Return whether there is more than a few heartbeats and confirms."""
         return (
-            self._outcomes.has_outcomes
+            self._outcomes.has_urgent_outcomes
             or self._connection != self._connection_taken
             or len(self._deliveries) >= _HEARTBEATS_AT_ONCE
             or any(delivery.routing_key != _HEARTBEAT_KEY for delivery in self._deliveries)
