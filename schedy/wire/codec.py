@@ -1,10 +1,12 @@
 """Messages as bytes and back."""
 
+import contextlib
 import json
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from schedy.errors import InvalidValueError
 from schedy.wire import bundles, changes, reports, requests  # noqa: F401 - so that `MESSAGES` has all kinds
@@ -22,6 +24,10 @@ def routing_key(message: Sendable) -> str:
 
 def encode(message: Message) -> bytes:
     """Return the message as ASCII JSON; NaN and infinities as Python's json writes them."""
+    with contextlib.suppress(PydanticSerializationError):  # lone surrogates
+        body = message.model_dump_json().encode()
+        if body.isascii():
+            return body
     return json.dumps(message.model_dump(exclude_defaults=False), default=_encode_time, separators=(",", ":")).encode()
 
 
