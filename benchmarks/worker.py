@@ -1,4 +1,6 @@
-"""A worker process on no-op jobs: ``python -m benchmarks.worker schedy|pika|pipelined drain|wait [PREFETCH]``.
+"""A worker process on no-op jobs: ``python -m benchmarks.worker schedy|threads|pika|pipelined drain|wait [N]``.
+
+N is the number of jobs in hand, or that of the threads, each with a loop of its own.
 
 It connects, then reads the name of an experiment (or raw queue), says `ready`, and reads a line. With `drain` it does
 jobs until none is left, says how many there were, when the first began and when the last began, and reads the next
@@ -10,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -45,6 +48,29 @@ def _schedy(prefetch: int) -> Iterator[Work]:
 
 
 @contextlib.contextmanager
+def _threads(count: int) -> Iterator[Work]:
+    import schedy  # noqa: PLC0415 - as above
+
+    with schedy.SchedyDB() as db:
+
+        def _work(name: str, _waits: bool, on_ready: Callable[[], None]) -> Iterator[float]:
+            experiment = db.get_experiment(name)
+            on_ready()
+            begun: list[float] = []
+            loops = [
+                threading.Thread(target=experiment.work, args=(lambda _job: begun.append(time.perf_counter()), 0.5))
+                for _ in range(count)
+            ]
+            for loop in loops:
+                loop.start()
+            for loop in loops:
+                loop.join()
+            yield from sorted(begun)
+
+        yield _work
+
+
+@contextlib.contextmanager
 def _pika(_prefetch: int) -> Iterator[Work]:
     with raw_pika.worker(os.environ["SCHEDY_BROKER_URL"]) as work:
         yield work
@@ -55,7 +81,7 @@ def _pipelined(prefetch: int) -> Iterator[Work]:
     yield raw_pika.PipelinedWorker(os.environ["SCHEDY_BROKER_URL"], prefetch).work
 
 
-_LIBRARIES = {"schedy": _schedy, "pika": _pika, "pipelined": _pipelined}
+_LIBRARIES = {"schedy": _schedy, "threads": _threads, "pika": _pika, "pipelined": _pipelined}
 
 
 def main(library: str, mode: str, prefetch: str = "1") -> None:

@@ -18,6 +18,7 @@ from tests.support import PostgreSQL, postgresql_program
 
 _WORKERS = 4
 _MANY = 10
+_THREADS = 32
 
 
 Drain = Callable[[], float]
@@ -41,6 +42,7 @@ def peer_figures(where: Servers, folder: Path, scale: Scale) -> Iterator[Figure]
         ("4 workers; Optuna, journal", "schedy", "optuna journal"),
         ("4 workers; Optuna, PostgreSQL", "schedy", "optuna postgresql"),
         ("4 workers on PostgreSQL; on SQLite", "schedy postgresql", "schedy"),
+        ("2 processes of 32 threads; 4 workers", "threads", "schedy"),
         ("1 worker; pika, pipelined", "schedy 1", "pipelined 1"),
         ("prefetch=10; pika, pipelined", "schedy 10", "pipelined 10"),
         ("prefetch=10; Celery", "schedy 10", "celery 10"),
@@ -74,6 +76,7 @@ def _drains(
         of_so_many = replace(arena, workers=workers)
         yield f"schedy{suffix}", of_so_many.crew("schedy", prefetch)
         yield f"pipelined{suffix}", of_so_many.crew("pipelined", prefetch)
+    yield "threads", replace(arena, workers=2).crew("threads", _THREADS)
     if postgresql is not None:
         (folder / "other").mkdir()
         other = stack.enter_context(servers.running(folder / "other", postgresql.new_database()))
@@ -103,7 +106,7 @@ class Arena:
         db = self.stack.enter_context(self.where.connect())
         started = (Worker.started(self.where, library, "drain", prefetch) for _ in range(self.workers))
         crew = [self.stack.enter_context(worker) for worker in started]
-        return lambda: drained(self.where, db, crew, self.jobs, raw=library != "schedy")
+        return lambda: drained(self.where, db, crew, self.jobs, raw=library == "pipelined")
 
     def others(self, postgresql: PostgreSQL | None) -> dict[str, Drain]:
         """Start workers of the peers that are installed; Celery's results go to PostgreSQL, if there is one."""

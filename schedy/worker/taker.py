@@ -300,6 +300,7 @@ class Taker:
             ready = [taken.since for taken in self._ready if isinstance(taken, Granted)]
         if ready and time.monotonic() - min(ready) > self._ahead_seconds:
             self._is_slow = True
+            self._claims.were_late()
             self._give_back_ahead()
         must_look = self._claims.look()
         if self._takes_spares and not self._claims.wants_spare:

@@ -35,7 +35,8 @@ _SHORT_SECONDS = 0.02
 _SHORT_JOBS = 5
 """Number of short jobs in a row after which a loop claims ahead while a job runs, and has room for a spare."""
 _SHORT_ROOM = 8
-"""Number of claims that a loop of short jobs has room for."""
+"""Number of claims, at most, that a loop of short jobs has room for: as many as it gets through in this time."""
+_SHORT_ROOM_SECONDS = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class TicketClaims:
         self._room = room
         self._with_ends = with_ends
         self._short_jobs = 0
+        self._short_since = 0.0
+        self._short_room = 1
         self._lock = threading.Lock()
         self._spares: deque[_Spare] = deque()
         self._asked: dict[Hold, _Asked] = {}
@@ -123,9 +126,15 @@ class TicketClaims:
 
     def claim_next(self, ended: Hold) -> NextClaim | None:
         """Claim by a spare, in the message with the end of this job; None if there is none."""
-        is_short = ended.begun_at is not None and time.monotonic() - ended.begun_at < _SHORT_SECONDS
+        now = time.monotonic()
+        is_short = ended.begun_at is not None and now - ended.begun_at < _SHORT_SECONDS
         with self._lock:
             self._short_jobs = self._short_jobs + 1 if is_short else 0
+            if self._short_jobs == 1:
+                self._short_since = now
+            elif self._short_jobs == _SHORT_JOBS:
+                seconds_a_job = (now - self._short_since) / (_SHORT_JOBS - 1)
+                self._short_room = max(1, min(_SHORT_ROOM, int(_SHORT_ROOM_SECONDS / max(seconds_a_job, 1e-6))))
             if not self._spares:
                 return None
             hold, asked = self._new_claim(self._spares.popleft(), ended=ended)
@@ -151,7 +160,7 @@ class TicketClaims:
     @property
     def room(self) -> int:
         """Number of jobs that may be claimed at a time."""
-        return max(self._room, _SHORT_ROOM) if self.wants_spare else self._room
+        return max(self._room, self._short_room) if self.wants_spare else self._room
 
     def hold(self, incoming: Incoming) -> Ticket:
         """Hold a ticket."""
@@ -180,8 +189,12 @@ class TicketClaims:
                 self._say_waiting()
                 self._send(hold, asked)
         if is_late:
-            self._short_jobs = 0
+            self.were_late()
         return bool(along or self._spares)
+
+    def were_late(self) -> None:
+        """Note that what is claimed ahead has waited for too long: it is found out anew how much is not too much."""
+        self._short_jobs = 0
 
     def give_back_spares(self) -> None:
         with self._lock:
