@@ -137,6 +137,11 @@ class CallTable:
         else:
             self._publish(call)
 
+    def send_waiting(self) -> None:
+        """Publish all that waits for other reports, if there is a connection: nothing may wait when it is closed."""
+        self.connection.assert_io_thread()
+        self._outbox.send_waiting()
+
     def forget(self, call: Call) -> None:
         """Neither send a call again nor wait for its answer."""
         self.connection.assert_io_thread()

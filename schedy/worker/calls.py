@@ -191,6 +191,10 @@ class Calls:
         self.connection.run(lambda: unfinished.set_result(self._table.unfinished()))
         return unfinished.result(timeout_seconds)
 
+    def send_waiting(self) -> None:
+        """Publish all that waits for other reports (I/O thread only)."""
+        self._table.send_waiting()
+
     def left_by_broker(self) -> list[Outgoing]:
         """Return what waits for a broker that is away (I/O thread only)."""
         return [] if self._known.ready.is_set() else _unconfirmed(self._table.unfinished())

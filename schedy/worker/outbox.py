@@ -55,14 +55,15 @@ class Outbox:
         if self._channel is None:
             return
         if not call.is_report:
-            self._send_waiting()
+            self.send_waiting()
             self._channel.publish(call.outgoing, partial(self._on_outcome, call))
         elif self._under_way >= _MOST_UNDER_WAY and self._may_bundle:
             self._waiting[call.id] = call
         else:
             self._publish([call])
 
-    def _send_waiting(self) -> None:
+    def send_waiting(self) -> None:
+        """Publish what waits now."""
         calls: list[Call] = []
         size = 0
         waiting, self._waiting = self._waiting, {}
@@ -100,4 +101,4 @@ class Outbox:
         for call in calls:
             self._on_outcome(call, outcome)
         if self._under_way < _MOST_UNDER_WAY:
-            self._send_waiting()
+            self.send_waiting()

@@ -163,6 +163,7 @@ class Session:
 
     def _keep_and_close(self) -> None:
         self._keep(self.calls.left_by_broker())
+        self.calls.send_waiting()
         self.calls.connection.begin_close()
 
     def _keep(self, left: list[Outgoing]) -> None:

@@ -40,6 +40,7 @@ def entries(calls: Calls) -> dict[str, Callable[[], object]]:
     taker = Taker(taking, experiment_name="E", experiment_uid="a" * 32, prefetch=1, stays=True)
     return {
         "CallTable.submit": lambda: table.submit(call),
+        "CallTable.send_waiting": table.send_waiting,
         "CallTable.forget": lambda: table.forget(call),
         "CallTable.unfinished": table.unfinished,
         "Heartbeats.start": heartbeats.start,
