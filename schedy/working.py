@@ -26,6 +26,7 @@ from schedy.errors import (
     UnsafeUpdateError,
 )
 from schedy.jobs import Job
+from schedy.search.algorithms import makes_ahead
 from schedy.tracebacks import traceback_text
 from schedy.user_text import type_name
 from schedy.wire.base import FINAL_STATUSES, QUEUED, Answer, FinalStatus
@@ -110,6 +111,7 @@ class JobSource(Generic[J]):
                 experiment_uid=experiment.uid,
                 prefetch=self._prefetch,
                 stays=self._stays,
+                ahead=makes_ahead(experiment._stored.scheduler),
             )
             if self._stays:
                 weakref.finalize(self, self._taker.close).atexit = False

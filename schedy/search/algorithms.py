@@ -70,6 +70,11 @@ OTHERS_READY = 1
 """The default number of jobs made ahead of demand by an algorithm of a user's own."""
 
 
+def makes_ahead(scheduler: str) -> bool:
+    """Return True if jobs do not wait for results of others: pushed ones, and those of a search that learns nothing."""
+    return scheduler == MANUAL or (scheduler in ALGORITHMS and ALGORITHMS[scheduler].ready > 1)
+
+
 def unknown_algorithm(name: str, known: Iterable[str]) -> InvalidValueError:
     """Return the error for an algorithm that is none of the known ones."""
     return InvalidValueError(f"There is no algorithm {name!r}. {did_you_mean(name, known)}")

@@ -127,7 +127,9 @@ class Session:
         """
         self.calls.connection.run(self.tickets.stop)
 
-    def taker(self, *, experiment_name: str, experiment_uid: str, prefetch: int = 1, stays: bool = False) -> Taker:
+    def taker(
+        self, *, experiment_name: str, experiment_uid: str, prefetch: int = 1, stays: bool = False, ahead: bool = False
+    ) -> Taker:
         """Return what takes the jobs of an experiment for one thread."""
         taking = Taking(self.calls, self.leases, self.tickets, self.worker, self.settings)
         return Taker(
@@ -136,6 +138,7 @@ class Session:
             experiment_uid=experiment_uid,
             prefetch=prefetch,
             stays=stays,
+            ahead=ahead,
         )
 
     def release(self, hold: Hold) -> None:

@@ -56,8 +56,9 @@ class Taker:
     """
 
     def __init__(
-        self, taking: Taking, *, experiment_name: str, experiment_uid: str, prefetch: int, stays: bool
+        self, taking: Taking, *, experiment_name: str, experiment_uid: str, prefetch: int, stays: bool, ahead: bool
     ) -> None:
+        """`ahead`: a loop of short jobs may claim several, since none is made from the result of the one before."""
         self.channel: Channel | None = None
         self.experiment_uid = experiment_uid
         self.given: Taken | None = None
@@ -66,7 +67,9 @@ class Taker:
         self._connection = taking.calls.connection
         self._queue = names.jobs_queue(experiment_name)
         self._stays = stays
-        self._claims = TicketClaims(taking, self, experiment_uid=experiment_uid, room=prefetch, with_ends=stays)
+        self._claims = TicketClaims(
+            taking, self, experiment_uid=experiment_uid, room=prefetch, with_ends=stays, ahead=ahead
+        )
         self._ahead_seconds = AHEAD_SECONDS if prefetch == 1 else _PREFETCHED_SECONDS
         self._lock = threading.Lock()
         self._ask: Ask | None = None

@@ -101,8 +101,13 @@ class Taking:
 class TicketClaims:
     """The tickets and claims of one taker. Lives in the I/O thread, but for `claim_next` and `is_waiting`."""
 
-    def __init__(self, taking: Taking, user: ClaimUser, *, experiment_uid: str, room: int, with_ends: bool) -> None:
-        """`room` is for so many claims; `with_ends`: those of spares may leave with the ends of jobs."""
+    def __init__(
+        self, taking: Taking, user: ClaimUser, *, experiment_uid: str, room: int, with_ends: bool, ahead: bool
+    ) -> None:
+        """`room` is for so many claims; `with_ends`: those of spares may leave with the ends of jobs.
+
+        `ahead`: there may be more room after short jobs.
+        """
         self.tickets: set[Ticket] = set()
         self.wait_id = uuid.uuid4().hex
         self._taking = taking
@@ -111,6 +116,7 @@ class TicketClaims:
         self._experiment_uid = experiment_uid
         self._room = room
         self._with_ends = with_ends
+        self._most_ahead = _SHORT_ROOM if ahead else 1
         self._short_jobs = 0
         self._short_since = 0.0
         self._short_room = 1
@@ -134,7 +140,7 @@ class TicketClaims:
                 self._short_since = now
             elif self._short_jobs == _SHORT_JOBS:
                 seconds_a_job = (now - self._short_since) / (_SHORT_JOBS - 1)
-                self._short_room = max(1, min(_SHORT_ROOM, int(_SHORT_ROOM_SECONDS / max(seconds_a_job, 1e-6))))
+                self._short_room = max(1, min(self._most_ahead, int(_SHORT_ROOM_SECONDS / max(seconds_a_job, 1e-6))))
             if not self._spares:
                 return None
             hold, asked = self._new_claim(self._spares.popleft(), ended=ended)

@@ -37,7 +37,7 @@ def entries(calls: Calls) -> dict[str, Callable[[], object]]:
     channels = TicketChannels(calls.connection, consumer_tag="test")
     leases = Leases(calls, this_worker(), lease_seconds=1.0)
     taking = Taking(calls, leases, channels, this_worker(), load_settings(environment={}))
-    taker = Taker(taking, experiment_name="E", experiment_uid="a" * 32, prefetch=1, stays=True)
+    taker = Taker(taking, experiment_name="E", experiment_uid="a" * 32, prefetch=1, stays=True, ahead=True)
     return {
         "CallTable.submit": lambda: table.submit(call),
         "CallTable.send_waiting": table.send_waiting,
