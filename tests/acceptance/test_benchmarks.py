@@ -10,6 +10,8 @@ from schedy_broker_setup.node.files import find_server
 from schedy_broker_setup.node.node import NodeError
 from tests.support import missing_server
 
+_MOST_SECONDS = 600
+"""Ten times what it takes on two idle cores: it shares them with other tests, and machines differ."""
 _ROOT = Path(__file__).parent.parent.parent
 _READS = (
     "show, one of 2,000 jobs",
@@ -72,13 +74,19 @@ def output(tmp_path: Path) -> str:
         "--folder",
         str(tmp_path),
     ]
-    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    run = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        printed, said = run.communicate(timeout=_MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        run.terminate()  # so that it ends its servers, and the search that keeps a core busy
+        printed, said = run.communicate(timeout=60)
+        pytest.fail(f"It took more than {_MOST_SECONDS} s:\n{printed}\n{said}")
+    assert run.returncode == 0, said
     assert not list(tmp_path.iterdir()), "the run left something behind"
-    return done.stdout
+    return printed
 
 
-@pytest.mark.timeout(330)
+@pytest.mark.timeout(_MOST_SECONDS + 90)
 def test_every_row_is_printed_with_its_figures(output: str) -> None:
     lines = output.splitlines()
     for name in _ROWS:
