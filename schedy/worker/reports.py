@@ -18,7 +18,7 @@ from schedy.worker.outputs import Outputs
 
 _ANSWER_SECONDS = 5.0
 _SMALL_BYTES = 16_384
-"""Any broker takes a message of this size."""
+"""Size of an end that need not be waited for: a broker that refuses even this costs the job its lease."""
 
 
 @dataclass(frozen=True, slots=True)
