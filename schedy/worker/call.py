@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Outgoing
@@ -10,6 +9,7 @@ from schedy.amqp.connection import Timer
 from schedy.amqp.errors import MessageSizeError
 from schedy.errors import BrokerError, PermissionDeniedError, SchedyError, TopologyMissingError
 from schedy.wire.base import Answer
+from schedy.worker.awaited import Awaited
 
 _TOPOLOGY_SECONDS = 3.0
 _MOST_REFUSALS = 10
@@ -25,8 +25,8 @@ class Call:
     outgoing: Outgoing
     wants_answer: bool
     resend_seconds: float | None
-    stored: "Future[None]" = field(default_factory=Future)
-    answer: "Future[Answer]" = field(default_factory=Future)
+    stored: Awaited[None] = field(default_factory=Awaited)
+    answer: Awaited[Answer] = field(default_factory=Awaited)
     timer: Timer | None = None
     times_sent: int = 0
     on_silence: Callable[[], None] | None = None

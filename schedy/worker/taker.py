@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Channel, Incoming
@@ -18,6 +17,7 @@ from schedy.errors import BrokerError, SchedyError, TopologyMissingError
 from schedy.wire import names
 from schedy.wire.codec import decode_ticket
 from schedy.wire.versions import UndecodableError
+from schedy.worker.awaited import Awaited
 from schedy.worker.call_table import closed_error
 from schedy.worker.holds import Hold
 from schedy.worker.ticket_claims import AHEAD_SECONDS, Granted, Taking, TicketClaims
@@ -46,7 +46,7 @@ class Ask:
 
     waits: bool
     """True to wait for a ticket, False to look whether there is one."""
-    result: "Future[Taken | None]" = field(default_factory=Future)
+    result: Awaited[Taken | None] = field(default_factory=Awaited)
 
 
 class Taker:

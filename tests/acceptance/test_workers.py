@@ -36,7 +36,7 @@ LOOP_WORKER = """
 import os, schedy, signal
 experiment = schedy.SchedyDB().get_experiment("MinimizeManual")
 held = experiment._session.leases._presence.holds
-for job in experiment.jobs(timeout=0.5):
+for job in experiment.jobs(timeout=0.5, prefetch=8):
     with job:
         while job.hyperparameters["x"] == 20 and job.attempt == 1:
             if len(held) > 3: os.kill(os.getpid(), signal.SIGKILL)
