@@ -4,7 +4,7 @@ export PYTHON
 
 BIN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint bench chaos clean
+.PHONY: help venv demo test coverage check lint bench chaos clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -14,14 +14,17 @@ demo:  ## a broker, a service, workers and jobs on this machine, from nothing
 	@$(MAKE) --no-print-directory .venv/installed
 	@$(BIN)/python examples/demo.py
 
-# Second run: the group `timed` in one process, the model's search beside it at the lowest priority. Without coverage,
-# which slows down every process of the tests: what is timed is what users run.
-test:  ## what CI runs: style, types, imports, all tests with coverage
+# Second run: the group `timed` in one process, the model's search beside it at the lowest priority.
+test:  ## what CI runs: style, types, imports, all tests
 	@scripts/install-requirements test
 	@$(MAKE) --no-print-directory venv lint
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m alone
+
+# Takes nearly twice as long as the tests alone: every process is traced.
+coverage: venv  ## which lines no test runs
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 4 --dist worksteal -m "not alone"
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m alone
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered
 

@@ -36,10 +36,13 @@ LOOP_WORKER = """
 import os, schedy, signal
 experiment = schedy.SchedyDB().get_experiment("MinimizeManual")
 held = experiment._session.leases._presence.holds
+ended = set()
 for job in experiment.jobs(timeout=0.5, prefetch=8):
     with job:
         while job.hyperparameters["x"] == 20 and job.attempt == 1:
-            if len(held) > 3: os.kill(os.getpid(), signal.SIGKILL)
+            are_stored = all(experiment.get_job(each).status == "DONE" for each in ended)
+            if are_stored and len(held) > 3: os.kill(os.getpid(), signal.SIGKILL)
+    ended.add(job.job_id)
 """
 
 

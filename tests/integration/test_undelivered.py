@@ -63,16 +63,19 @@ def stopped_worker(settings: Settings, forwarder: Forwarder, number: signal.Sign
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        assert worker.stderr is not None
-        assert worker.stdout.readline() == "running\n"
-        forwarder.cut(refuse=True)
-        assert "Trying again" in worker.stderr.readline()
-        print("go on", file=worker.stdin, flush=True)
-        _output, said = worker.communicate(timeout=30)
-        assert worker.returncode in {-number, 128 + number}
-        return said
+        try:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            assert worker.stderr is not None
+            assert worker.stdout.readline() == "running\n"
+            forwarder.cut(refuse=True)
+            assert any("Trying again" in line for line in worker.stderr)
+            print("go on", file=worker.stdin, flush=True)
+            _output, said = worker.communicate(timeout=60)
+            assert worker.returncode in {-number, 128 + number}
+            return said
+        finally:
+            worker.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -158,6 +158,7 @@ _SMALL = [
         "losses ahead",
         frozenset({"death", "suspicion"}),
         faults=1,
+        workers=1,
         ahead=True,
         progress=1,
         wishes=Wishes(cancels=1),
