@@ -1,5 +1,6 @@
 """The web pages in a real browser: each page, what people do with it, and what must never happen."""
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 
 import schedy
 from schedy.settings import Settings
+from schedy_broker_setup.dead_letters import dead_letters
 from tests.browser import chromium, visit
+from tests.integration.test_dead_letters import bury
 from tests.web_server import Pages, serving
 
 NAME = "Wine <script>alert(1)</script> \u202ertl"
@@ -143,6 +146,63 @@ def test_operators_pause_push_and_cancel_and_watchers_do_not(
         expect(page.get_by_text("watching only")).to_be_visible()
         for name in ("Pause", "Push job", "Remove", "Cancel"):
             expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+
+
+def test_operators_add_change_and_amend(browser: Browser, pages: Pages, db: schedy.SchedyDB) -> None:
+    with visit(browser, pages) as page:
+        page.get_by_role("button", name="Add experiment").click()
+        page.get_by_role("textbox", name="Name").fill("Mine")
+        no_violations(page)
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.wait_for_url("**/e/2-Mine")
+        page.get_by_role("tab", name="Settings").click()
+        page.get_by_role("button", name="Change").click()
+        page.get_by_role("spinbutton", name="jobs at most").fill("50")
+        expect(page.get_by_text("schedy set Mine --max-jobs 50", exact=True)).to_be_visible()
+        no_violations(page)
+        page.get_by_role("dialog").get_by_role("button", name="Change").click()
+        expect(page.get_by_text("Mine was changed.")).to_be_visible()
+        assert db.get_experiment("Mine").definition.max_jobs == 50
+        page.get_by_role("button", name="Add another like it").click()
+        page.get_by_role("textbox", name="Name").fill("Like")
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.wait_for_url("**/e/3-Like")
+        assert db.get_experiment("Like").definition.max_jobs == 50
+        page.goto(pages.base)
+        open_experiment(page)
+        job_id = page.get_by_role("table", name="Jobs").get_by_role("link").first.inner_text()
+        page.get_by_role("link", name=job_id, exact=True).first.click()
+        page.get_by_role("button", name="Change").click()
+        page.get_by_role("textbox", name="acc").fill("0.875")
+        no_violations(page)
+        page.get_by_role("dialog").get_by_role("button", name="Change").click()
+        expect(page.get_by_text(f"The results of {job_id} were changed.")).to_be_visible()
+        assert db.get_experiment(NAME).get_job(job_id).results == {"acc": 0.875}
+
+
+def test_dead_letters_are_put_back_and_dropped(browser: Browser, pages: Pages, settings: Settings) -> None:
+    bury(settings.broker_url, b"not json", b"nor this")
+    with visit(browser, pages) as page:
+        page.goto(f"{pages.base}/system")
+        expect(page.get_by_role("cell", name="nor this")).to_be_visible()
+        no_violations(page)
+        page.get_by_role("button", name="Put these back").click()
+        expect(page.get_by_text("2 put back")).to_be_visible()
+        expect(page.get_by_role("cell", name="nor this")).to_be_visible()  # it cannot be processed now either
+        page.get_by_role("button", name="Drop these").click()
+        page.get_by_role("button", name="Drop", exact=True).click()
+        expect(page.get_by_text("2 dropped")).to_be_visible()
+        expect(page.get_by_role("heading", name="Dead letters")).to_have_count(0)
+        assert dead_letters(settings.broker_url) == []
+
+
+def test_a_page_asks_for_few_things(browser: Browser, pages: Pages) -> None:
+    with visit(browser, pages) as first, contextlib.closing(first.context.new_page()) as page:
+        asked: set[str] = set()
+        page.on("request", lambda request: asked.add(request.url))
+        page.goto(f"{pages.base}/e/1")
+        expect(page.get_by_role("table", name="Jobs").get_by_role("link").nth(JOBS)).to_be_visible()
+        assert len([each for each in asked if not each.startswith("data:")]) <= 12, sorted(asked)
 
 
 def test_the_keyboard_is_enough(browser: Browser, pages: Pages) -> None:

@@ -15,6 +15,7 @@ from schedy.wire.requests import GetExperiments
 from schedy_store.schema.engine import Store
 from schedy_web.reading import StoreReads, TooSlowError
 from schedy_web.tokens import TOKENS_FILE, Tokens
+from tests.integration.test_dead_letters import bury
 from tests.integration.test_store import Desk
 from tests.support import wait_until
 from tests.web_server import Pages, serving
@@ -181,6 +182,79 @@ def test_operators_pause_push_cancel_retry_and_remove(pages: Pages, db: schedy.S
     assert pages.change("DELETE", "experiments/1", {"name": "other"}).status == 400
     assert pages.change("DELETE", "experiments/1", {"name": "Wine/x <script>"}).status == 200
     assert pages.get("experiments")["experiments"] == []
+
+
+DEFINITION = """
+objectives = [{result = "loss", direction = "minimize"}]
+max_jobs = 40
+limits = {job_timeout = 60}
+
+[hyperparameters]
+lr = "loguniform(1e-5, 0.1)"
+"""
+
+
+def test_operators_add_and_change_experiments(pages: Pages, db: schedy.SchedyDB) -> None:
+    added = pages.change("POST", "experiments", {"name": "Mine", "definition": DEFINITION}).json
+    shown = pages.get(f"experiments/{added['number']}")
+    assert (shown["scheduler"], shown["max_jobs"], shown["limits"]["job_timeout"]) == ("auto", 40, 60)
+    like = {"name": "Like", "definition": '{"algorithm": "manual"}', "language": "JSON"}
+    assert pages.change("POST", "experiments", like).json["name"] == "Like"
+    for wrong, status, words in (
+        ({"name": "Mine", "definition": DEFINITION}, 409, "Mine"),
+        ({"name": "Bad", "definition": "max_jobs = "}, 400, "it is not TOML"),
+        ({"name": "Bad", "definition": "max_jobs = 3"}, 400, "Name an algorithm"),
+        ({"name": "Bad", "definition": 'algorithm = "tpe"'}, 400, "needs at least one hyperparameter"),
+        ({"name": "Bad", "definition": "x" * 10, "language": "YAML"}, 400, "language"),
+        ({"name": "a\n", "definition": DEFINITION}, 400, "name"),
+    ):
+        refused = pages.change("POST", "experiments", wrong)
+        assert (refused.status, words in refused.json["error"]["message"]) == (status, True), refused.body
+    one = f"experiments/{added['number']}"
+    changes = {"settings": {"max_jobs": 50, "pruner": {"median": {}}}, "limits": {"job_timeout": None}}
+    assert pages.change("PATCH", one, changes).status == 200
+    shown = pages.get(one)
+    assert (shown["max_jobs"], shown["limits"]["job_timeout"], shown["prunes"]) == (50, None, True)
+    faults: tuple[tuple[dict[str, object], str], ...] = (
+        ({"settings": {"seed": 3}}, "Nothing to change"),
+        ({"settings": {"max_jobs": -1}}, "max_jobs"),
+        ({"limits": {"job_timeout": "long"}}, "job_timeout"),
+        ({"limits": 3}, "Nothing to change"),
+    )
+    for fault, words in faults:
+        refused = pages.change("PATCH", one, fault)
+        assert (refused.status, words in refused.json["error"]["message"]) == (400, True), refused.body
+
+
+def test_operators_change_the_results_of_a_job_that_nobody_else_has_changed(pages: Pages, db: schedy.SchedyDB) -> None:
+    best = pages.get("experiments/1/best")["jobs"][0]
+    address = f"experiments/1/jobs/{best['id']}"
+    change = {"results": {"acc": 0.25}, "revision": best["revision"]}
+    assert pages.change("PATCH", address, change).json["revision"] == best["revision"] + 1
+    stored = db.get_experiment("Wine/x <script>").get_job(best["id"])
+    assert (stored.results, stored.quality) == ({"acc": 0.25}, 0.25)
+    assert pages.change("PATCH", address, change).status == 409
+    assert pages.change("PATCH", address, {"results": {"acc": 1}}).status == 400
+
+
+def test_the_broker_and_its_dead_letters_are_seen_and_settled(pages: Pages, settings: Settings) -> None:
+    system = pages.get("system")["broker"]
+    assert (system["dead_letters"], system["services"], system["problem"]) == (0, 1, "")
+    assert system["version"]
+    bury(settings.broker_url, b"not json", b"nor this")
+    wait_until(lambda: len(pages.get("system/dead")["letters"]) == 2)
+    [first, second] = pages.get("system/dead")["letters"]
+    assert (first["number"], second["number"], first["body"]) == (1, 2, "not json")
+    assert pages.change("POST", "system/dead/drop", {"numbers": [7]}).status == 404
+    assert pages.change("POST", "system/dead/drop", {"numbers": []}).status == 400
+    assert pages.change("POST", "system/dead/burn", {"all": True}).status == 404
+    dropped = pages.change("POST", "system/dead/drop", {"numbers": [1]}).json["outcomes"]
+    assert dropped == [{"number": 1, "detail": "dropped"}]
+    wait_until(lambda: pages.get("system")["broker"]["dead_letters"] == 1)
+    assert [each["kind"] for each in pages.get("pulse")["problems"]] == ["dead_letters"]
+    [replayed] = pages.change("POST", "system/dead/replay", {"all": True}).json["outcomes"]
+    assert replayed["detail"] == "put back"
+    wait_until(lambda: len(pages.get("system/dead")["letters"]) == 1)  # it cannot be processed now either
 
 
 def test_a_prefix_may_be_stripped_or_not_and_nobody_changes_what_is_read_only(

@@ -12,7 +12,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "http.md"
 
 def test_the_document_has_every_address() -> None:
     rows = re.findall(r"^\| `([A-Z]+) (/\S*)` \|", DOCUMENT.read_text(), re.M)
-    named = {"{number}": "NUMBER", "{job}": "ID", "{verb:str}": "VERB"}
+    named = {"{number}": "NUMBER", "{job}": "ID", "{verb:str}": "VERB", "{fate:str}": "FATE"}
     there = set()
     for route in api_routes():
         assert isinstance(route, Route)

@@ -18,5 +18,7 @@ def test_an_answer_is_kept_until_the_store_changes_or_it_is_old() -> None:
     changing = KeptAnswers(lambda: next(version), longest_seconds=60.0)
     assert [changing.get("a", _make, seconds=0.0).plain for _ in range(2)] == [b"2", b"3"]
     assert changing.get("a", _make, seconds=60.0).plain == b"3"
+    same.expire()
+    assert [same.get("a", _make, seconds=60.0).plain for _ in range(2)] == [b"4", b"4"]
     old = KeptAnswers(lambda: 1, longest_seconds=0.0)
-    assert [old.get("a", _make, seconds=0.0).plain for _ in range(2)] == [b"4", b"5"]
+    assert [old.get("a", _make, seconds=0.0).plain for _ in range(2)] == [b"5", b"6"]

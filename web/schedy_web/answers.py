@@ -46,6 +46,7 @@ class KeptAnswers:
         """
         self.version = version
         self._longest_seconds = longest_seconds
+        self._expired_at = 0.0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -55,12 +56,16 @@ class KeptAnswers:
         with kept.lock:
             version, now = self.version(), time.monotonic()
             due = seconds if kept.version != version else max(seconds, self._longest_seconds)
-            if kept.body is None or now - kept.made_at >= due:
+            if kept.body is None or now - kept.made_at >= due or kept.made_at <= self._expired_at:
                 body = Body.of(make())
                 kept.body = body if len(body.plain) <= _MOST_BYTES_KEPT else None
                 kept.version, kept.made_at = version, now
                 return body
             return kept.body
+
+    def expire(self) -> None:
+        """Make every answer again when it is next asked for: those who have changed something want to see it."""
+        self._expired_at = time.monotonic()
 
     def _entry(self, key: str) -> _Kept:
         with self._lock:

@@ -17,7 +17,9 @@ from schedy.errors import SchedyError
 from schedy.settings import Settings
 from schedy_store.schema.engine import Store
 from schedy_web.answers import KeptAnswers
-from schedy_web.api import changes, experiments, files, happenings, jobs, pulse, samples, system
+from schedy_web.api import changes, dead, definitions, experiments, files, happenings, jobs, pulse, samples, system
+from schedy_web.broker_state import BrokerLook
+from schedy_web.bundle import bundle
 from schedy_web.context import Context
 from schedy_web.problems import problem, problem_of
 from schedy_web.reading import StoreReads
@@ -27,13 +29,13 @@ from schedy_web.store_version import StoreVersion
 STATIC = Path(__file__).parent / "static"
 _ASSETS = "@ASSETS@"
 _PREFIX = "@PREFIX@"
-_MODULES = "@MODULES@"
+_KEPT = {"cache-control": "public, max-age=31536000, immutable"}
 
 
 def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
     """Return the application over an open store."""
     version = StoreVersion(store)
-    context = Context(settings, access, StoreReads(store), KeptAnswers(version))
+    context = Context(settings, access, StoreReads(store), KeptAnswers(version), BrokerLook(settings))
     stamp = _stamp()
 
     @contextlib.asynccontextmanager
@@ -45,6 +47,7 @@ def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
     app = Starlette(
         routes=[
             Route("/healthz", _health),
+            Route(f"/static/{stamp}/js/app.js", _program()),
             Mount(f"/static/{stamp}", _Assets(directory=STATIC)),
             Mount("/api/v1", routes=api_routes()),
             Route("/{page:path}", _page_of(access.prefix, stamp)),
@@ -63,8 +66,10 @@ def api_routes() -> list[BaseRoute]:
     return [
         Route("/pulse", pulse.show_pulse),
         Route("/experiments", experiments.list_experiments),
+        Route("/trends", experiments.list_trends),
+        Route("/experiments", definitions.add_experiment, methods=["POST"]),
         Route(one, experiments.show_experiment),
-        Route(one, changes.change_experiment, methods=["PATCH"]),
+        Route(one, definitions.change_experiment, methods=["PATCH"]),
         Route(one, changes.remove_experiment, methods=["DELETE"]),
         Route(f"{one}/best", experiments.list_best),
         Route(f"{one}/jobs", jobs.list_jobs),
@@ -72,6 +77,7 @@ def api_routes() -> list[BaseRoute]:
         Route(f"{one}/jobs", changes.push_job, methods=["POST"]),
         Route(f"{one}/jobs/{{verb:str}}", changes.change_jobs, methods=["POST"]),
         Route(f"{one}/jobs/{{job}}", jobs.show_job),
+        Route(f"{one}/jobs/{{job}}", changes.amend_job, methods=["PATCH"]),
         Route(f"{one}/jobs/{{job}}/output", jobs.show_output),
         Route(f"{one}/errors", jobs.list_errors),
         Route(f"{one}/sample", samples.show_sample),
@@ -80,6 +86,8 @@ def api_routes() -> list[BaseRoute]:
         Route("/events", happenings.list_events),
         Route("/workers", happenings.list_workers),
         Route("/system", system.show_system),
+        Route("/system/dead", dead.list_dead),
+        Route("/system/dead/{fate:str}", dead.settle_dead, methods=["POST"]),
         Route("/{rest:path}", _unknown, methods=["GET", "POST", "PATCH", "PUT", "DELETE"]),
     ]
 
@@ -89,8 +97,17 @@ class _Assets(StaticFiles):
 
     def file_response(self, *args: object, **options: object) -> Response:
         response = super().file_response(*args, **options)  # type: ignore[arg-type]
-        response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        response.headers.update(_KEPT)
         return response
+
+
+def _program() -> Callable[[Request], Response]:
+    text = bundle(STATIC / "js" / "main.js")
+
+    def _send(_request: Request) -> Response:
+        return Response(text, media_type="text/javascript", headers=_KEPT)
+
+    return _send
 
 
 def _stamp() -> str:
@@ -103,19 +120,12 @@ def _stamp() -> str:
 
 
 def _page_of(prefix: str, stamp: str) -> Callable[[Request], Response]:
-    html = (STATIC / "index.html").read_text().replace(_MODULES, _preloads())
-    html = html.replace(_ASSETS, f"{prefix}/static/{stamp}").replace(_PREFIX, prefix)
+    html = (STATIC / "index.html").read_text().replace(_ASSETS, f"{prefix}/static/{stamp}").replace(_PREFIX, prefix)
 
     def _page(_request: Request) -> Response:
         return Response(html, media_type="text/html")
 
     return _page
-
-
-def _preloads() -> str:
-    """Return links by which a browser asks for all modules at once, instead of for one level after the other."""
-    modules = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
-    return "\n".join(f'<link rel="modulepreload" href="{_ASSETS}/{module}">' for module in modules)
 
 
 def _health(_request: Request) -> Response:

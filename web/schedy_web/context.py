@@ -13,11 +13,14 @@ from schedy.settings import Settings
 from schedy.worker.session import Session
 from schedy_store.schema.tables import Experiment
 from schedy_web.answers import Body, KeptAnswers
+from schedy_web.broker_state import BrokerLook
 from schedy_web.json_values import to_json
+from schedy_web.pace import Pace
 from schedy_web.reading import StoreReads
 from schedy_web.security import Access
+from schedy_web.trends import Trends
 
-_CHANGE_SECONDS = 5.0
+_CHANGE_SECONDS = 10.0
 
 
 @dataclass
@@ -28,6 +31,9 @@ class Context:
     access: Access
     reads: StoreReads
     kept: KeptAnswers
+    broker: BrokerLook
+    trends: Trends = field(default_factory=Trends)
+    pace: Pace = field(default_factory=Pace)
     _session: Session | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

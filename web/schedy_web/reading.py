@@ -13,8 +13,8 @@ from schedy.errors import NotFoundError, SchedyError
 from schedy.results.ask import Ask
 from schedy.wire.answers import expected
 from schedy.wire.base import A
-from schedy.wire.records import ExperimentRecord
-from schedy.wire.requests import GetExperiments, Request
+from schedy.wire.records import ExperimentRecord, JobRecord
+from schedy.wire.requests import GetExperiments, GetJobs, Request
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store, Transaction
 
@@ -80,3 +80,20 @@ def experiment_numbered(ask: Ask, number: int) -> ExperimentRecord:
     if not found or found[0].position != number:
         raise NotFoundError(f"There is no experiment number {number}: it was removed, or the store is another one.")
     return found[0]
+
+
+def jobs_at(ask: Ask, experiment: ExperimentRecord, positions: list[int]) -> list[JobRecord]:
+    """Return jobs in the order of their positions, without those deleted meanwhile."""
+    jobs: list[JobRecord] = []
+    start = 0
+    while start < len(positions):
+        page = positions[start : start + 500]
+        answer = ask(GetJobs(experiment_uid=experiment.uid, positions=page))
+        jobs += answer.jobs
+        start += page.index(answer.jobs[-1].position) + 1 if answer.more else len(page)
+    return jobs
+
+
+def job_with_id(ask: Ask, experiment: ExperimentRecord, job_id: str) -> JobRecord:
+    """Return a job. Raises NotFoundError."""
+    return ask(GetJobs(experiment_uid=experiment.uid, job_id=job_id)).jobs[0]

@@ -8,11 +8,12 @@ import click
 
 from schedy.search.algorithms import ALGORITHMS, DEFAULT, MANUAL
 from schedy.search.definition import Definition
+from schedy.search.written import WrittenDefinition
 from schedy.wire.base import ExperimentStatus, check_experiment_name
 from schedy.wire.changes import AddExperiment
 from schedy.wire.records import Limits
 from schedy.wire.values import checked_size
-from schedy_cli.parsing.definition_files import DefinitionFile, read_definition_file
+from schedy_cli.parsing.definition_files import read_definition_file
 from schedy_cli.parsing.limits import (
     BudgetOptions,
     LimitOptions,
@@ -84,7 +85,7 @@ def parse_experiment(
 ) -> NewExperiment:
     """Return the experiment that the command line defines. Raises click.UsageError and InvalidValueError."""
     given = parse_search(search, given_line(ctx))
-    file = DefinitionFile() if source is None else read_definition_file(source)
+    file = WrittenDefinition() if source is None else read_definition_file(source)
     settings = {**given, **absolute(parse_budget(budget), file.settings)}
     has_objective = bool(settings.get("objectives") or file.settings.get("objectives"))
     scheduler = _scheduler(algorithm, file.algorithm, has_objective=has_objective)

@@ -13,20 +13,20 @@ from schedy.errors import InvalidValueError, NotFoundError, UnsafeUpdateError
 from schedy.wire.answers import JobOutcome
 from schedy.wire.changes import (
     JOBS_CHANGED_AT_ONCE,
+    AmendJob,
     CancelJobs,
     DeleteExperiment,
     DeleteJob,
     NewJob,
     Push,
     RetryJobs,
-    UpdateExperiment,
 )
 from schedy.wire.records import ExperimentRecord
-from schedy_web.api.jobs import jobs_at, selection_with
+from schedy_web.api.jobs import selection_with
 from schedy_web.api.parameters import number_of
 from schedy_web.context import Context, context_of
 from schedy_web.json_values import to_json
-from schedy_web.reading import experiment_numbered
+from schedy_web.reading import experiment_numbered, job_with_id, jobs_at
 
 _MOST_CHANGED = 20_000
 _MOST_BODY_BYTES = 2 * 1024 * 1024
@@ -49,21 +49,6 @@ async def body_of(request: Request) -> dict[str, Any]:
     return body
 
 
-async def change_experiment(request: Request) -> Response:
-    """Pause, resume, finish or go on with an experiment."""
-    body = await body_of(request)
-    known = {"paused": bool, "status": str}
-    given = {name: body[name] for name, kind in known.items() if isinstance(body.get(name), kind)}
-    if not given:
-        raise InvalidValueError('Nothing to change: give {"paused": true or false} or {"status": "DONE" or "RUNNING"}.')
-
-    def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
-        context.session.change(UpdateExperiment(request_id=_request_id(body), experiment_uid=experiment.uid, **given))
-        return {}
-
-    return await _changed(request, _change)
-
-
 async def remove_experiment(request: Request) -> Response:
     """Remove an experiment with all its jobs; `name` repeats its name."""
     body = await body_of(request)
@@ -71,10 +56,10 @@ async def remove_experiment(request: Request) -> Response:
     def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
         if body.get("name") != experiment.name:
             raise InvalidValueError(f"Nothing was removed: `name` is not {experiment.name!r}.")
-        context.session.change(DeleteExperiment(request_id=_request_id(body), experiment_uid=experiment.uid))
+        context.session.change(DeleteExperiment(request_id=request_id_of(body), experiment_uid=experiment.uid))
         return {}
 
-    return await _changed(request, _change)
+    return await changed(request, _change)
 
 
 async def change_jobs(request: Request) -> Response:
@@ -88,7 +73,7 @@ async def change_jobs(request: Request) -> Response:
         outcomes = [each for chunk in _chunks(ids) for each in _changed_jobs(context, experiment, verb, chunk)]
         return {"outcomes": [{"id": o.job_id, "changed": o.changed, "detail": o.detail} for o in outcomes]}
 
-    return await _changed(request, _change)
+    return await changed(request, _change)
 
 
 def _ids_in(context: Context, experiment: ExperimentRecord, body: dict[str, Any]) -> list[str]:
@@ -144,7 +129,7 @@ async def push_job(request: Request) -> Response:
 
     def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
         push = Push(
-            request_id=_request_id(body),
+            request_id=request_id_of(body),
             experiment_name=experiment.name,
             experiment_uid=experiment.uid,
             jobs=[NewJob(hyperparameters=body["hyperparameters"])],
@@ -153,20 +138,47 @@ async def push_job(request: Request) -> Response:
         answer = context.session.change(push)
         return {"ids": [job.job_id for job in answer.jobs], "warnings": answer.warnings}
 
-    return await _changed(request, _change)
+    return await changed(request, _change)
 
 
-def _request_id(body: dict[str, Any]) -> str:
+async def amend_job(request: Request) -> Response:
+    """Change results, and the quality, of a job that has ended; refused if it has changed since `revision`."""
+    body = await body_of(request)
+    results, quality, revision = body.get("results"), body.get("quality"), body.get("revision")
+    if not isinstance(results, dict) or not isinstance(revision, int) or not isinstance(quality, int | float | None):
+        raise InvalidValueError(
+            'Give all results, and the revision of the job: {"results": {"loss": 0.1}, "revision": 1}.'
+        )
+
+    def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
+        job = job_with_id(context.reads.ask, experiment, request.path_params["job"])
+        amendment = AmendJob(
+            request_id=request_id_of(body),
+            experiment_uid=experiment.uid,
+            job_id=job.job_id,
+            results=results,
+            quality=job.quality if quality is None else quality,
+            revision=revision,
+        )
+        return {"revision": context.session.change(amendment).revision}
+
+    return await changed(request, _change)
+
+
+def request_id_of(body: dict[str, Any]) -> str:
     given = body.get("request_id")
     return given if isinstance(given, str) and given else uuid.uuid4().hex
 
 
-async def _changed(request: Request, change: Any) -> Response:
+async def changed(request: Request, change: Any) -> Response:
     """Make a change outside of the event loop; answer with what it returns."""
     context = context_of(request)
 
     def _run() -> dict[str, Any]:
         experiment = experiment_numbered(context.reads.ask, number_of(request))
-        return {"stored": True, **change(context, experiment)}
+        try:
+            return {"stored": True, **change(context, experiment)}
+        finally:
+            context.kept.expire()
 
     return Response(to_json(await run_in_threadpool(_run)), media_type="application/json")

@@ -32,6 +32,19 @@ def list_experiments(request: Request) -> Response:
     return context.answer(request, _make)
 
 
+def list_trends(request: Request) -> Response:
+    """Answer with the best value so far of the experiments of a page, as far as there was time to find it."""
+    context = context_of(request)
+    after, limit = integer(request, "after", 0), integer(request, "limit", _PAGE, most=1000)
+
+    def _make() -> dict[str, Any]:
+        standings = context.reads.ask(GetOverviews(after=after, limit=limit)).overviews
+        trends, more = context.trends.of(context.reads.ask, standings)
+        return {"trends": {str(number): trend for number, trend in trends.items()}, "more": more}
+
+    return context.answer(request, _make)
+
+
 def show_experiment(request: Request) -> Response:
     """Answer with one experiment, its definition, its fields, the jobs that run and the last that ended."""
     context = context_of(request)

@@ -14,10 +14,10 @@ from schedy.results.lines import JobLine
 from schedy.search.definition import definition_or_empty
 from schedy.wire.requests import GetFields
 from schedy_store.reads.lines import job_lines
-from schedy_web.api.jobs import jobs_at, selection_of
+from schedy_web.api.jobs import selection_of
 from schedy_web.api.parameters import number_of
 from schedy_web.context import context_of
-from schedy_web.reading import experiment_numbered
+from schedy_web.reading import experiment_numbered, jobs_at
 
 _MOST_CHOSEN = 100_000
 _AT_ONCE = 1000

@@ -28,7 +28,7 @@ from schedy.wire.requests import (
 )
 from schedy_web.api.parameters import integer, number_of, words
 from schedy_web.context import Context, context_of
-from schedy_web.reading import experiment_numbered
+from schedy_web.reading import experiment_numbered, job_with_id, jobs_at
 from schedy_web.shapes import event_shape, job_shape
 
 _PAGE = 50
@@ -131,23 +131,6 @@ def selection_with(
         sort=[parse_field(sort.removeprefix("-"), known)] if sort else [],
         decreasing=sort.startswith("-"),
     )
-
-
-def jobs_at(ask: Ask, experiment: ExperimentRecord, positions: list[int]) -> list[JobRecord]:
-    """Return jobs in the order of their positions, without those deleted meanwhile."""
-    jobs: list[JobRecord] = []
-    start = 0
-    while start < len(positions):
-        page = positions[start : start + 500]
-        answer = ask(GetJobs(experiment_uid=experiment.uid, positions=page))
-        jobs += answer.jobs
-        start += page.index(answer.jobs[-1].position) + 1 if answer.more else len(page)
-    return jobs
-
-
-def job_with_id(ask: Ask, experiment: ExperimentRecord, job_id: str) -> JobRecord:
-    """Return a job. Raises NotFoundError."""
-    return ask(GetJobs(experiment_uid=experiment.uid, job_id=job_id)).jobs[0]
 
 
 def show_job(request: Request) -> Response:

@@ -9,11 +9,12 @@ from sqlalchemy import and_, func, or_, select
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schedy.wire.base import JOB_STATUSES
+from schedy.wire.base import FINAL_STATUSES, JOB_STATUSES
 from schedy.wire.records import WorkerRecord
 from schedy.wire.requests import GetWorkers, pages
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import Experiment, JobCount
+from schedy_web.broker_state import BrokerState
 from schedy_web.context import Context, context_of
 from schedy_web.service_state import ServiceState, service_state
 
@@ -47,13 +48,16 @@ def _pulse(context: Context, role: str) -> dict[str, Any]:
         experiments = sql.scalar(select(func.count()).select_from(Experiment)) or 0
         problems = [
             *_service_problems(service_state(transaction)),
+            *_problems_of_broker(context.broker.known),
             *_problems_of_experiments(transaction, alive=states["alive"]),
             *_problems_of_workers(workers),
         ]
+    ended = sum(totals.get(status, 0) for status in FINAL_STATUSES)
     return {
         "version": context.kept.version(),
         "operate": role == "operate" and not context.access.read_only,
         "totals": {**{status: totals.get(status, 0) for status in JOB_STATUSES}, "experiments": experiments},
+        "ended_per_minute": context.pace.per_minute(ended),
         "workers": {**states, "busy": sum(bool(worker.jobs) for worker in workers)},
         "problems": problems[:_MOST_PROBLEMS],
     }
@@ -67,6 +71,14 @@ def _service_problems(service: ServiceState) -> Iterator[dict[str, Any]]:
     if not service.is_alive:
         text = f"No results service answers{service.since_text}. Running jobs go on, and their reports wait."
         yield _problem("service", text, command="schedy up")
+
+
+def _problems_of_broker(broker: BrokerState | None) -> Iterator[dict[str, Any]]:
+    if broker is not None and broker.problem:
+        yield _problem("broker", broker.problem, command="schedy doctor")
+    if broker is not None and broker.dead_letters:
+        messages = "1 message" if broker.dead_letters == 1 else f"{broker.dead_letters} messages"
+        yield _problem("dead_letters", f"{messages} could not be processed: dead letters.", address="/system")
 
 
 def _problems_of_experiments(transaction: Transaction, *, alive: int) -> Iterator[dict[str, Any]]:

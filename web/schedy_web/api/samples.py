@@ -9,10 +9,9 @@ from schedy.errors import InvalidValueError
 from schedy.search.definition import definition_or_empty
 from schedy.wire.records import JobCurve, JobRecord
 from schedy.wire.requests import GetBest, GetCurves, GetSample
-from schedy_web.api.jobs import job_with_id, jobs_at
 from schedy_web.api.parameters import integer, number_of, words
 from schedy_web.context import context_of
-from schedy_web.reading import experiment_numbered
+from schedy_web.reading import experiment_numbered, job_with_id, jobs_at
 from schedy_web.shapes import cut, time_shape
 
 _SAMPLE = 2000

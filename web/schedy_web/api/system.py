@@ -26,7 +26,8 @@ def _system(context: Context, role: str) -> dict[str, Any]:
         service = service_state(transaction)
     path = context.settings.sqlite_path
     is_sqlite = store.engine.dialect.name == "sqlite"
-    broker = urlsplit(without_password(context.settings.broker_urls[0]))
+    address = urlsplit(without_password(context.settings.broker_urls[0]))
+    broker = context.broker.state()
     return {
         "schedy": __version__,
         "operate": role == "operate" and not context.access.read_only,
@@ -37,7 +38,14 @@ def _system(context: Context, role: str) -> dict[str, Any]:
             "seen_at": time_shape(service.seen_at),
             "alive": service.is_alive,
         },
-        "broker": {"address": f"{broker.hostname}:{broker.port or 5672}"},
+        "broker": {
+            "address": f"{address.hostname}:{address.port or 5672}",
+            "version": broker.version,
+            "reports_waiting": broker.reports_waiting,
+            "services": broker.services,
+            "dead_letters": broker.dead_letters,
+            "problem": broker.problem,
+        },
         "store": {
             "kind": "SQLite" if is_sqlite else "PostgreSQL",
             "address": without_password(store.url),

@@ -71,14 +71,16 @@ export async function send(method, address, body) {
     throw new ApiError(0, "offline", "The server of these pages does not answer. Nothing is known of the change.");
   }
   if (!response.ok) throw await problemOf(response);
+  const answer = await response.json();
+  pulse.set({ changes: pulse.state.changes + 1 });
   pulse.soon();
-  return response.json();
+  return answer;
 }
 
 /** Asks each second for what has happened, while the tab is visible and nobody has paused. */
 class Pulse {
   constructor() {
-    this.state = { data: null, error: null, since: null, paused: localStorage.getItem("schedy.paused") === "1" };
+    this.state = { data: null, error: null, since: null, changes: 0, paused: localStorage.getItem("schedy.paused") === "1" };
     this.listeners = new Set();
     this.timer = null;
     this.pause = PULSE_MS;

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "./vendor.js";
 const VIEW_MS = 2000;
 const CHANCE_MS = 300;
 
-/** The latest pulse: `{data, error, since, paused}`. */
+/** The latest pulse: `{data, error, since, paused, changes}`, the last one how many were made here. */
 export function usePulse() {
   const [state, setState] = useState(pulse.state);
   useEffect(() => pulse.listen(setState), []);
@@ -13,7 +13,8 @@ export function usePulse() {
 }
 
 /**
- * The answer of an address, asked for again when something has happened, at most every two seconds.
+ * The answer of an address, asked for again when something has happened, at most every two seconds, and at once when
+ * it was this page that has changed something.
  * While another address is loading the answer before stays, with `stale`.
  * @param {string|null} address below /api/v1/, null for none
  * @returns {{data: any, error: Error|null, stale: boolean, reload: () => void}}
@@ -21,7 +22,7 @@ export function usePulse() {
 export function useAnswer(address) {
   const [state, setState] = useState({ address, data: address && known(address), error: null });
   const [turn, setTurn] = useState(0);
-  const { data: beat, error: lost } = usePulse();
+  const { data: beat, error: lost, changes } = usePulse();
   const version = lost ? null : beat?.version ?? null;
   const asked = useRef({ at: 0, version: null });
   const life = useRef(null);
@@ -39,7 +40,7 @@ export function useAnswer(address) {
     life.current = new AbortController();
     ask(life.current.signal);
     return () => life.current.abort();
-  }, [address, turn]);
+  }, [address, turn, changes]);
   useEffect(() => {
     const { at, version: before } = asked.current;
     if (address === null || version === null || before === version) return undefined;

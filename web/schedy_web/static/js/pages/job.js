@@ -7,6 +7,7 @@ import { useKeys } from "../keys.js";
 import { Command, CopyButton, Notice, Panel, Pending, Status, When } from "../parts/basic.js";
 import { Events } from "../parts/events.js";
 import { Values } from "../parts/peek.js";
+import { AmendButton } from "../actions/amend.js";
 import { JobActions } from "../actions/jobs.js";
 import { html } from "../vendor.js";
 
@@ -67,7 +68,7 @@ export function Job({ number, job: id, query }) {
     ${job.error ? html`<${Panel} title=${`Error of attempt ${job.attempt}`}><pre class="output CRASHED" tabindex="0">${job.error}</pre><//>` : null}
     <div class="grid">
       <${Panel} className="w6" title="Hyperparameters"><${Values} values=${job.hyperparameters} /><//>
-      <${Panel} className="w6" title="Results"><${Values} values=${job.results} empty="none yet" />
+      <${Panel} className="w6" title="Results" actions=${html`<${AmendButton} experiment=${experiment} job=${job} />`}><${Values} values=${job.results} empty="none yet" />
         ${Object.keys(job.previous_results).length ? html`<h2>Of earlier attempts</h2><${Values} values=${job.previous_results} />` : null}
         ${job.parent ? html`<h2>Continues</h2><${Link} to=${jobAddress(experiment, job.parent)}>${job.parent}<//> <span class="faint">generation ${job.generation}</span>` : null}<//>
       <${CurvePanel} experiment=${experiment} id=${id} query=${query} />

@@ -1,12 +1,14 @@
 /** All experiments: do they run, how far are they, what is best, what goes wrong. */
 import { Link, experimentAddress, jobAddress, setQuery } from "../address.js";
-import { count, seconds, value } from "../format.js";
+import { count, number, seconds, value } from "../format.js";
 import { useAnswer, usePulse, useRemembered } from "../hooks.js";
 import { Bar, Command, Notice, Panel, Pending, When } from "../parts/basic.js";
 import { Events } from "../parts/events.js";
-import { html } from "../vendor.js";
+import { Trend } from "../parts/trend.js";
+import { html, useEffect } from "../vendor.js";
 import { AddButton } from "../actions/add.js";
 
+const TRENDS_MS = 6000; // longer than the server keeps an answer
 const STATES = ["running", "waiting", "paused", "done", "problem"];
 
 const SORTS = {
@@ -20,11 +22,12 @@ const SORTS = {
 function Totals() {
   const { data } = usePulse();
   if (!data) return null;
-  const { totals, workers } = data;
+  const { totals, workers, ended_per_minute: pace } = data;
   const items = [["RUNNING", totals.RUNNING], ["QUEUED", totals.QUEUED], ["DONE", totals.DONE], ["PRUNED", totals.PRUNED], ["CRASHED", totals.CRASHED]];
   const bad = ["silent", "unhealthy"].filter((state) => workers[state]).map((state) => `${workers[state]} ${state}`);
   return html`<div class="totals">
-    ${items.map(([name, number]) => html`<div key=${name}><div class=${`big ${name}`}>${count(number)}</div><div class="faint">${name}</div></div>`)}
+    ${items.map(([name, jobs]) => html`<div key=${name}><div class=${`big ${name}`}>${count(jobs)}</div><div class="faint">${name}</div></div>`)}
+    ${pace === null ? null : html`<div><div class="big">${number(pace, 3)}</div><div class="faint">end in a minute</div></div>`}
     <div><div class="big">${count(workers.alive || 0)}</div><div class="faint">workers alive, ${workers.busy} busy${
       bad.length ? html` <${Link} to="/workers" class="CRASHED">${bad.join(", ")}<//>` : ""}</div></div>
   </div>`;
@@ -36,7 +39,7 @@ function Best({ experiment }) {
   return html`<span class="faint">${objectives[0].name}</span> <${Link} to=${jobAddress(experiment, best.id)}>${value(best.value)}<//>`;
 }
 
-function Row({ experiment, starred, star }) {
+function Row({ experiment, trend, starred, star }) {
   const of = experiment.open_jobs === null ? null : experiment.ended + experiment.open_jobs;
   return html`<tr>
     <td><button type="button" class="plain" aria-pressed=${starred} aria-label=${`Keep ${experiment.name} on top`} onClick=${star}>${starred ? "★" : "☆"}</button>
@@ -47,6 +50,7 @@ function Row({ experiment, starred, star }) {
       <span class="number">${count(experiment.ended)}${of ? `/${count(of)}` : ""}</span></div></td>
     <td class="number">${seconds(experiment.seconds_left)}</td>
     <td><${Best} experiment=${experiment} /></td>
+    <td class="narrow-hide"><${Trend} points=${trend} ended=${experiment.ended} name=${experiment.objectives[0]?.name} /></td>
     <td class="narrow-hide faint"><${When} time=${experiment.created_at} /></td>
   </tr>`;
 }
@@ -70,7 +74,7 @@ function ordered(experiments, query, stars) {
       || sign * ((key(one) > key(other)) - (key(one) < key(other))));
 }
 
-function List({ experiments, query }) {
+function List({ experiments, trends, query }) {
   const [stars, setStars] = useRemembered("stars", []);
   const sort = query.get("sort") || "-number";
   const rows = ordered(experiments, query, stars);
@@ -78,9 +82,9 @@ function List({ experiments, query }) {
   return html`<div class="scroll" tabindex="0"><table aria-label="Experiments"><thead><tr>
       <${Heading} name="Experiment" field="name" sort=${sort} /><th scope="col" class="narrow-hide">algorithm</th>
       <${Heading} name="state" field="state" sort=${sort} /><${Heading} name="progress" field="ended" sort=${sort} />
-      <${Heading} name="left" field="left" sort=${sort} className="number" /><th scope="col">best</th>
+      <${Heading} name="left" field="left" sort=${sort} className="number" /><th scope="col">best</th><th scope="col" class="narrow-hide">best so far</th>
       <${Heading} name="added" field="number" sort=${sort} className="narrow-hide" /></tr></thead>
-    <tbody>${rows.map((each) => html`<${Row} key=${each.number} experiment=${each} starred=${stars.includes(each.number)} star=${() => star(each.number)} />`)}</tbody>
+    <tbody>${rows.map((each) => html`<${Row} key=${each.number} experiment=${each} trend=${trends[each.number]} starred=${stars.includes(each.number)} star=${() => star(each.number)} />`)}</tbody>
   </table></div>${rows.length ? null : html`<${Notice}>Nothing matches. <button type="button" onClick=${() => setQuery({ name: null, state: null })}>Show all</button><//>`}`;
 }
 
@@ -96,6 +100,12 @@ function Empty() {
 export function Overview({ query }) {
   const after = query.get("after") || "0";
   const answer = useAnswer(`experiments?limit=200&after=${after}`);
+  const trends = useAnswer(answer.data ? `trends?limit=200&after=${after}` : null);
+  useEffect(() => {
+    if (!trends.data?.more) return undefined;
+    const timer = setTimeout(trends.reload, TRENDS_MS);
+    return () => clearTimeout(timer);
+  }, [trends.data]);
   const events = useAnswer("events?limit=12");
   if (!answer.data) return html`<${Pending} answer=${answer} />`;
   const { experiments, next } = answer.data;
@@ -107,7 +117,7 @@ export function Overview({ query }) {
         <div class="chips" role="group" aria-label="State">${STATES.map((state) => html`<button key=${state} type="button" class="chip small"
           aria-pressed=${query.get("state") === state} onClick=${() => setQuery({ state: query.get("state") === state ? null : state })}>${state}</button>`)}</div>
         <span class="grow"></span><${AddButton} /></div>
-      <${List} experiments=${experiments} query=${query} />
+      <${List} experiments=${experiments} trends=${trends.data?.trends || {}} query=${query} />
       <div class="row end">${after !== "0" ? html`<button type="button" onClick=${() => history.back()}>back</button>` : null}
         ${next ? html`<button type="button" onClick=${() => setQuery({ after: next }, { replace: false })}>more</button>` : null}
         <${Command} text="schedy list -t" /></div>

@@ -2,6 +2,7 @@
 import { bytes } from "../format.js";
 import { useAnswer } from "../hooks.js";
 import { Command, Panel, Pending, When } from "../parts/basic.js";
+import { DeadLetters } from "../parts/dead.js";
 import { html } from "../vendor.js";
 
 function Pairs({ pairs }) {
@@ -19,11 +20,12 @@ export function System() {
       ["instance", service.instance], ["active since", html`<${When} time=${service.active_since} />`],
       ["seen", html`<${When} time=${service.seen_at} />`], ["epoch", service.epoch]]} />
       ${service.alive ? null : html`<p>Running jobs go on and their reports wait in the broker.</p><${Command} text="schedy up" />`}<//>
-    <${Panel} className="w6" title="Broker"><${Pairs} pairs=${[["address", broker.address], ["RabbitMQ", broker.version], ["reports waiting", broker.reports_waiting],
+    <${Panel} className="w6" title="Broker"><${Pairs} pairs=${[["address", broker.address], ["RabbitMQ", broker.version], ["reports waiting", broker.reports_waiting], ["services that take them", broker.services],
       ["dead letters", broker.dead_letters], ["problem", broker.problem]]} />
-      ${broker.dead_letters ? html`<${Command} text="schedy dead" />` : null}<//>
+      ${broker.problem ? html`<${Command} text="schedy doctor" />` : null}<//>
     <${Panel} className="w6" title="Store"><${Pairs} pairs=${[["kind", store.kind], ["address", store.address], ["size", bytes(store.size_bytes)], ["schema", store.revision]]} /><//>
     <${Panel} className="w6" title="These pages"><${Pairs} pairs=${[["Schedy", schedy], ["this link", operate ? "may operate" : "may only watch"]]} />
       <div class="row"><${Command} text="schedy status" /><${Command} text="schedy doctor" /></div><//>
+    ${broker.dead_letters ? html`<${DeadLetters} number=${broker.dead_letters} changed=${answer.reload} />` : null}
   </div>`;
 }

@@ -1,4 +1,6 @@
 /** What an experiment was added with. */
+import { AddButton, definitionOf } from "../actions/add.js";
+import { LimitsButton } from "../actions/limits.js";
 import { CopyButton, Panel, Command } from "./basic.js";
 import { quoted, seconds, value } from "../format.js";
 import { html } from "../vendor.js";
@@ -20,10 +22,10 @@ export function Settings({ experiment }) {
     ["workers lost at most", limits.max_attempts], ["job timeout", limits.job_timeout === null ? "" : seconds(limits.job_timeout)],
     ["stall timeout", limits.stall_timeout === null ? "" : seconds(limits.stall_timeout)], ["seed", experiment.settings.seed],
   ].filter(([, each]) => each !== "" && each !== null && each !== undefined);
-  const text = JSON.stringify(experiment.settings, null, 2);
+  const text = definitionOf(experiment);
   return html`<div class="grid">
-    <${Panel} className="w6" title="Limits and goals"><dl class="pairs">${pairs.map(([name, each]) => html`<dt key=${name}>${name}</dt><dd>${each}</dd>`)}</dl>
+    <${Panel} className="w6" title="Limits and goals" actions=${html`<${LimitsButton} experiment=${experiment} />`}><dl class="pairs">${pairs.map(([name, each]) => html`<dt key=${name}>${name}</dt><dd>${each}</dd>`)}</dl>
       <p class="row"><${Command} text=${`schedy show ${quoted(experiment.name)} -v`} /></p><//>
     <${Panel} className="w6" title="Hyperparameters"><dl class="pairs">${space.map((each) => html`<dt key=${each.field}>${each.field}</dt><dd>${spaceText(each)}</dd>`)}</dl><//>
-    <${Panel} className="w12" title="Definition" actions=${html`<${CopyButton} text=${text} />`}><pre class="output" tabindex="0">${text}</pre><//></div>`;
+    <${Panel} className="w12" title="Definition" actions=${html`<${CopyButton} text=${text} /><${AddButton} label="Add another like it" text=${text} />`}><pre class="output" tabindex="0">${text}</pre><//></div>`;
 }

@@ -1,0 +1,72 @@
+"""RabbitMQ as these pages see it: its version, and what waits in Schedy's queues."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from schedy.errors import BrokerError
+from schedy.settings import Settings
+from schedy.wire import names
+from schedy_broker_setup.connecting import open_connection, version_of
+from schedy_broker_setup.inspection import Presence, queue_state
+
+_KEPT_SECONDS = 10.0
+_KNOWN_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class BrokerState:
+    """What a look at the broker found; None is not known. `problem` says why it could not be asked."""
+
+    version: str = ""
+    reports_waiting: int | None = None
+    services: int | None = None
+    """Results services that take reports."""
+    dead_letters: int | None = None
+    problem: str = ""
+
+
+class BrokerLook:
+    """Looks at the broker every ten seconds at most, over a connection of its own. Any thread may use it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._state: BrokerState | None = None
+        self._looked_at = 0.0
+
+    def state(self) -> BrokerState:
+        """Return what is there, ten seconds old at most."""
+        with self._lock:
+            if self._state is None or time.monotonic() - self._looked_at >= _KEPT_SECONDS:
+                self._state = self._look()
+                self._looked_at = time.monotonic()
+            return self._state
+
+    @property
+    def known(self) -> BrokerState | None:
+        """What was seen in the last minute, without a look: None while nobody asks."""
+        is_known = time.monotonic() - self._looked_at < _KNOWN_SECONDS
+        return self._state if is_known else None
+
+    def forget(self) -> None:
+        """Look again when asked next: something was changed."""
+        self._looked_at = 0.0 - _KNOWN_SECONDS
+
+    def _look(self) -> BrokerState:
+        settings = self._settings
+        try:
+            with open_connection(settings.broker_url, purpose="pages", tls=settings.broker_tls) as connection:
+                reports = queue_state(connection, names.REPORTS_QUEUE)
+                dead = queue_state(connection, names.DEAD_QUEUE)
+                return BrokerState(
+                    version=version_of(connection),
+                    reports_waiting=reports.messages if reports.presence is Presence.THERE else None,
+                    services=reports.consumers if reports.presence is Presence.THERE else None,
+                    dead_letters=dead.messages if dead.presence is Presence.THERE else None,
+                    problem="Schedy's queues are missing: `schedy broker setup`."
+                    if Presence.MISSING in (reports.presence, dead.presence)
+                    else "",
+                )
+        except BrokerError as error:
+            return BrokerState(problem=str(error))
