@@ -8,9 +8,10 @@ from starlette.responses import Response
 from schedy.random import Choice, Distribution, LogNormal
 from schedy.random.axes import Integers
 from schedy.results.ask import Ask
+from schedy.search.algorithms import DEFAULT
 from schedy.search.definition import Definition, definition_or_empty
 from schedy.wire.records import ExperimentRecord
-from schedy.wire.requests import JOB_COLUMNS, GetBest, GetFields, GetOverview, GetOverviews
+from schedy.wire.requests import JOB_COLUMNS, GetBest, GetFields, GetMadeBy, GetOverview, GetOverviews
 from schedy_web.api.parameters import integer, number_of
 from schedy_web.context import context_of
 from schedy_web.reading import experiment_numbered
@@ -54,11 +55,14 @@ def show_experiment(request: Request) -> Response:
         experiment = experiment_numbered(ask, number_of(request))
         overview = ask(GetOverview(experiment_uid=experiment.uid))
         definition = definition_or_empty(experiment.settings)
+        is_mixed = experiment.made and experiment.scheduler == DEFAULT
+        made_by = ask(GetMadeBy(experiment_uid=experiment.uid)).algorithms if is_mixed else []
         return {
             **experiment_shape(overview),
             "settings": {**experiment.settings},
             "limits": experiment.limits.model_dump(),
             "made": experiment.made,
+            "made_by": [{"algorithm": each.algorithm, "jobs": each.jobs} for each in made_by],
             "search_end": experiment.search_end,
             "prunes": definition.pruner is not None,
             "constraints": [

@@ -68,7 +68,7 @@ function Header({ address, state, theme, nextTheme, help }) {
     <span class="right">
       ${state.data && !state.data.operate ? html`<span class="faint narrow-hide">watching only</span>` : null}
       <${Live} state=${state} />
-      <button type="button" class="small" onClick=${nextTheme} title="Light or dark (d)">${theme === "system" ? "auto" : theme}</button>
+      <button type="button" class="small" onClick=${nextTheme} title="Light or dark (d)">theme: ${theme}</button>
       <button type="button" class="small" onClick=${help} title="Keys (?)" aria-label="Keys">?</button>
     </span>
   </nav>`;

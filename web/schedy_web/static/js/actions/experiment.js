@@ -8,6 +8,8 @@ import { html, useState } from "../vendor.js";
 import { make, useWork } from "./change.js";
 import { PushButton } from "./push.js";
 
+const MORE = 20;
+
 function Remove({ experiment, close }) {
   const [name, setName] = useState("");
   const [isBusy, run] = useWork();
@@ -27,10 +29,12 @@ export function ExperimentActions({ experiment }) {
   const [isBusy, run] = useWork();
   const [removes, setRemoves] = useState(false);
   if (!beat?.operate) return html`<${CopyButton} text=${`schedy ${experiment.paused ? "resume" : "pause"} ${quoted(experiment.name)}`} label=${`copy ${experiment.paused ? "resume" : "pause"}`} />`;
+  const isUsedUp = experiment.done && experiment.max_jobs !== null && experiment.made >= experiment.max_jobs;
   const address = `experiments/${experiment.number}`;
   const change = (body, done, undo) => run(() => make("PATCH", address, body, done, undo && { label: "undo", run: () => make("PATCH", address, undo, "Undone.") }));
   return html`<div class="row actions">
-    ${experiment.done ? html`<button type="button" disabled=${isBusy} title=${`schedy set ${experiment.name} -s RUNNING`} onClick=${() => change({ status: "RUNNING" }, `${experiment.name} goes on.`)}>Go on</button>`
+    ${isUsedUp ? html`<button type="button" disabled=${isBusy} title=${`schedy set ${experiment.name} --max-jobs +${MORE}`}
+      onClick=${() => change({ settings: { max_jobs: experiment.max_jobs + MORE } }, `${experiment.name} makes ${MORE} jobs more.`, { settings: { max_jobs: experiment.max_jobs } })}>+${MORE} jobs</button>` : experiment.done ? html`<button type="button" disabled=${isBusy} title=${`schedy set ${experiment.name} -s RUNNING`} onClick=${() => change({ status: "RUNNING" }, `${experiment.name} goes on.`)}>Go on</button>`
       : html`<button type="button" disabled=${isBusy} title=${`schedy ${experiment.paused ? "resume" : "pause"} ${experiment.name}`}
           onClick=${() => change({ paused: !experiment.paused }, `${experiment.name} is ${experiment.paused ? "resumed" : "paused"}.`, { paused: experiment.paused })}>${experiment.paused ? "Resume" : "Pause"}</button>
         <button type="button" disabled=${isBusy} title=${`schedy set ${experiment.name} -s DONE`} onClick=${() => change({ status: "DONE" }, `${experiment.name} is DONE: no more jobs are started.`, { status: "RUNNING" })}>Finish</button>`}

@@ -12,6 +12,8 @@ import { make, useWork } from "./change.js";
 const ASK_FROM = 10;
 const TYPE_FROM = 100;
 const MOST_CHANGED = 20000;
+const FINAL = ["DONE", "PRUNED", "CRASHED"];
+const POSSIBLE = { cancel: ["QUEUED", "RUNNING"], retry: FINAL, remove: ["QUEUED", "RUNNING", ...FINAL] };
 const WORDS = { cancel: "cancelled", retry: "queued again", remove: "removed" };
 
 function tell(verb, outcomes) {
@@ -38,7 +40,8 @@ function subjectOf(ids, query, total) {
   return { number: total, text: `all ${count(total)} that match`, body: { where, status, expect: total } };
 }
 
-export function JobActions({ experiment, ids, query, total = 0, clear = null }) {
+/** `status`: of the one job that this is about, so that only what is possible is offered. */
+export function JobActions({ experiment, ids, query, total = 0, clear = null, status = null }) {
   const { data: beat } = usePulse();
   const [isBusy, run] = useWork();
   const [asked, setAsked] = useState(null);
@@ -52,7 +55,7 @@ export function JobActions({ experiment, ids, query, total = 0, clear = null }) 
     clear?.();
   });
   const press = (verb) => (verb === "remove" || number >= ASK_FROM ? setAsked(verb) : change(verb));
-  const button = (verb, label, className = "") => html`<button type="button" class=${`small ${className}`} disabled=${!number || isBusy}
+  const button = (verb, label, className = "") => html`<button type="button" class=${`small ${className}`} disabled=${!number || isBusy || (status !== null && !POSSIBLE[verb].includes(status))}
     title=${`schedy ${verb === "remove" ? "rm" : verb} ${experiment.name} JOB...`} onClick=${() => press(verb)}>${label}</button>`;
   return html`<div class="row actions">${clear ? html`<span class="faint">${text}</span>
       <button type="button" class="small" disabled=${ids.length < 2} onClick=${compare}>Compare</button>` : null}

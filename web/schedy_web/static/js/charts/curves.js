@@ -26,17 +26,17 @@ export function alignedCurves(curves) {
   return { steps, columns };
 }
 
-export function Curves({ experiment, answer, query, className, title = "Learning curves: best and running" }) {
+export function Curves({ experiment, answer, query, className, title = "Learning curves: best and running", styles = null }) {
   const name = nameOf(answer, experiment, query.get("curve"));
   const curves = useMemo(() => answer.curves.filter((curve) => curve.name === name), [answer, name]);
   const { steps, columns } = useMemo(() => alignedCurves(curves), [curves]);
   const xLog = query.get("curvelog") === "1";
-  const series = curves.map((curve, k) => ({ label: curve.id, kind: "line", colour: curve.status || "DONE", values: columns[k] }));
+  const series = curves.map((curve, k) => ({ label: curve.id, kind: "line", colour: curve.status || "DONE", ...styles?.[curve.id], values: columns[k] }));
   const controls = html`<select aria-label="Values" value=${name} onChange=${(event) => setQuery({ curve: event.target.value })}>
       ${answer.names.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select>
     <button type="button" class="small" aria-pressed=${xLog} onClick=${() => setQuery({ curvelog: xLog ? null : 1 })}>log</button>`;
   const ends = curves.map((curve) => `${curve.id} ${value(curve.values.at(-1))}`);
-  return html`<${Chart} title=${title} className=${className} controls=${controls} text=${`${curves.length} curves of ${name}: ${ends.slice(0, 12).join(", ")}`}
+  return html`<${Chart} title=${title} className=${className} controls=${controls} text=${`${curves.length === 1 ? "1 curve" : `${curves.length} curves`} of ${name}: ${ends.slice(0, 12).join(", ")}`}
       table=${() => ({ header: ["step", ...curves.map((curve) => curve.id)], rows: steps.map((step, k) => [step, ...columns.map((column) => column[k])]) })}>
-    <${Plot} x=${steps} series=${series} xLabel="step" yLabel=${name} yLog=${xLog} /><//>`;
+    <${Plot} x=${steps} series=${series} xLabel="step" xWhole=${steps.every(Number.isInteger)} yLabel=${name} yLog=${xLog} /><//>`;
 }

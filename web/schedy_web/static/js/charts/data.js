@@ -15,6 +15,13 @@ export function scaleColour(place, alpha = 1) {
   return `rgb(${mixed.join(" ")} / ${alpha})`;
 }
 
+const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8f7d00", "#7a7f85"];
+
+/** The colour of one of several lines, and its dashes once the colours are used up. From Okabe and Ito. */
+export function lineStyle(place) {
+  return { stroke: LINES[place % LINES.length], dash: place < LINES.length ? undefined : [4 + 4 * Math.floor(place / LINES.length), 4] };
+}
+
 export function asNumber(given) {
   return typeof given === "number" && Number.isFinite(given) ? given : null;
 }

@@ -7,8 +7,8 @@ import { colour, hover } from "./data.js";
 const NEAR_PIXELS = 24;
 
 function seriesOf(each) {
-  const stroke = colour(each.colour);
-  const common = { label: each.label, stroke, spanGaps: false };
+  const stroke = each.stroke || colour(each.colour);
+  const common = { label: each.label, stroke, dash: each.dash, spanGaps: false };
   if (each.kind === "line") return { ...common, width: 1.5, spanGaps: true, points: { show: false } };
   if (each.kind === "steps") return { ...common, width: 2, spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } };
   const fill = each.kind === "hollow" ? "transparent" : stroke;
@@ -20,6 +20,9 @@ function axisOf(label, extra) {
     grid: { stroke: colour("line"), width: 0.5 }, ticks: { stroke: colour("line"), width: 0.5 }, ...extra };
 }
 
+/** Distances between the marks of an axis of whole numbers. */
+const WHOLE = Array.from({ length: 16 }, (_each, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 function numbers(_plot, splits) {
   return splits.map((each) => (each === null ? null : value(each, 4)));
 }
@@ -30,8 +33,8 @@ function namesAxis(names) {
   return { splits: () => names.map((_name, place) => place), values: () => names.map(short) };
 }
 
-function optionsOf({ series, xLabel, yLabel, xTime, xLog, xNames, yLog, yRange, height }, width, draw) {
-  const xAxis = xNames ? namesAxis(xNames) : xTime ? {} : { values: numbers };
+function optionsOf({ series, xLabel, yLabel, xTime, xLog, xNames, xWhole, yLog, yRange, height }, width, draw) {
+  const xAxis = xNames ? namesAxis(xNames) : xTime ? {} : { values: numbers, ...(xWhole ? { incrs: WHOLE } : {}) };
   const xRange = xNames ? { range: (_plot, low, high) => (draw.zoomed ? [low, high] : [-0.5, xNames.length - 0.5]) } : {};
   return {
     width, height,
@@ -112,7 +115,7 @@ export function Plot(props) {
   latest.current = { ids, crashes };
   const theme = matchMedia("(prefers-color-scheme: dark)").matches + (document.documentElement.dataset.theme || "");
   const form = JSON.stringify([series.map(({ label, kind, colour: name }) => [label, kind, name]), props.xLabel, props.yLabel, props.xTime,
-    props.xLog, props.xNames, props.yLog, props.yRange, height, theme]);
+    props.xLog, props.xNames, props.xWhole, props.yLog, props.yRange, height, theme]);
   useEffect(() => {
     if (!width) return undefined;
     const draw = (drawn) => {

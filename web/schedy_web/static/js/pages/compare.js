@@ -1,6 +1,7 @@
 /** Two to twenty jobs beside each other. */
 import { Link, experimentAddress, jobAddress, setQuery } from "../address.js";
 import { Curves } from "../charts/curves.js";
+import { lineStyle } from "../charts/data.js";
 import { seconds, value } from "../format.js";
 import { useAnswer } from "../hooks.js";
 import { Notice, Panel, Pending, Status } from "../parts/basic.js";
@@ -43,14 +44,15 @@ export function Compare({ number, query }) {
   if (error) return html`<h1>Compare</h1><${Notice} kind="error">${error.message}<//>`;
   if (!isWhole || !detail.data) return html`<${Pending} answer=${{}} />`;
   const pinned = ids.indexOf(query.get("pin"));
+  const styles = Object.fromEntries(ids.map((id, k) => [id, lineStyle(k)]));
   const onlyDiffers = query.get("all") !== "1";
   const rows = rowsOf(jobs).filter((row) => !onlyDiffers || new Set(row.values.map((each) => JSON.stringify(each))).size > 1);
   return html`<h1><${Link} to=${experimentAddress(detail.data)}>${detail.data.name}<//> / compare</h1>
     <${Panel} title=${`${jobs.length} jobs`} actions=${html`<label><input type="checkbox" checked=${onlyDiffers} onChange=${() => setQuery({ all: onlyDiffers ? 1 : null })} /> only what differs</label>`}>
       <div class="scroll" tabindex="0"><table aria-label="Jobs beside each other"><thead><tr><th scope="col">field</th>${jobs.map((job) => html`<th scope="col" class="number" key=${job.id}>
-        <${Link} to=${jobAddress(detail.data, job.id)}>${job.id}<//> <button type="button" aria-pressed=${query.get("pin") === job.id}
+        <span aria-hidden="true" style=${{ color: styles[job.id].stroke }}>${styles[job.id].dash ? "╌" : "━"} </span><${Link} to=${jobAddress(detail.data, job.id)}>${job.id}<//> <button type="button" aria-pressed=${query.get("pin") === job.id}
           onClick=${() => setQuery({ pin: query.get("pin") === job.id ? null : job.id })}>${query.get("pin") === job.id ? "unpin" : "pin"}</button><div><${Status} status=${job.status} /></div></th>`)}</tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.kind + row.name}><th scope="row">${row.name}</th>${jobs.map((job, k) => html`<td class="number" key=${job.id}>${cell(row, k, pinned)}</td>`)}</tr>`)}</tbody></table></div>
       ${pinned >= 0 ? html`<div class="faint">Numbers are differences to ${ids[pinned]}.</div>` : null}<//>
-    ${curves.data?.curves.length ? html`<${Curves} experiment=${detail.data} answer=${curves.data} query=${query} title="Learning curves" />` : null}`;
+    ${curves.data?.curves.length ? html`<${Curves} experiment=${detail.data} answer=${curves.data} query=${query} title="Learning curves" styles=${styles} />` : null}`;
 }

@@ -62,13 +62,13 @@ export function Job({ number, job: id, query }) {
       <${Status} status=${job.status} stop=${job.stop} /><span class="grow"></span><${Neighbours} experiment=${experiment} id=${id} /></div>
     <${Times} job=${job} />
     ${job.stop ? html`<${Notice} kind="warn">Its worker was asked to stop: ${job.stop}.<//>` : null}
-    <div class="row">${beat?.operate ? html`<${JobActions} experiment=${experiment} ids=${[job.id]} query=${query} />` : null}
+    <div class="row">${beat?.operate ? html`<${JobActions} experiment=${experiment} ids=${[job.id]} query=${query} status=${job.status} />` : null}
       <${CopyButton} text=${job.id} label="copy id" /><${Command} text=${pushCommand(experiment.name, job.hyperparameters)} />
       <${Command} text=${`schedy show ${quoted(experiment.name)} ${job.id} -v`} /></div>
     ${job.error ? html`<${Panel} title=${`Error of attempt ${job.attempt}`}><pre class="output CRASHED" tabindex="0">${job.error}</pre><//>` : null}
     <div class="grid">
       <${Panel} className="w6" title="Hyperparameters"><${Values} values=${job.hyperparameters} /><//>
-      <${Panel} className="w6" title="Results" actions=${html`<${AmendButton} experiment=${experiment} job=${job} />`}><${Values} values=${job.results} empty="none yet" />
+      <${Panel} className="w6" title="Results" actions=${html`<${AmendButton} experiment=${experiment} job=${job} />`}><${Values} values=${job.results} empty=${job.finished_at ? "none" : "none yet"} />
         ${Object.keys(job.previous_results).length ? html`<h2>Of earlier attempts</h2><${Values} values=${job.previous_results} />` : null}
         ${job.parent ? html`<h2>Continues</h2><${Link} to=${jobAddress(experiment, job.parent)}>${job.parent}<//> <span class="faint">generation ${job.generation}</span>` : null}<//>
       <${CurvePanel} experiment=${experiment} id=${id} query=${query} />

@@ -45,7 +45,7 @@ function Row({ experiment, trend, starred, star }) {
     <td><button type="button" class="plain" aria-pressed=${starred} aria-label=${`Keep ${experiment.name} on top`} onClick=${star}>${starred ? "★" : "☆"}</button>
       <${Link} to=${experimentAddress(experiment)}>${experiment.name}<//></td>
     <td class="faint narrow-hide">${experiment.scheduler}</td>
-    <td class=${{ problem: "CRASHED", running: "RUNNING", done: "DONE" }[experiment.state] || "faint"} title=${experiment.state_text}>${experiment.state_text}</td>
+    <td class=${{ problem: "CRASHED", running: "RUNNING", done: "DONE" }[experiment.state] || "faint"} title=${experiment.state_text}><span class="narrow-hide">${experiment.state_text}</span><span class="narrow-only">${experiment.state}</span></td>
     <td><div class="row"><div class="grow"><${Bar} counts=${experiment.counts} of=${of} /></div>
       <span class="number">${count(experiment.ended)}${of ? `/${count(of)}` : ""}</span></div></td>
     <td class="number">${seconds(experiment.seconds_left)}</td>

@@ -18,7 +18,7 @@ export function Settings({ experiment }) {
     ["algorithm", experiment.scheduler],
     ["objectives", experiment.objectives.map((each) => `${each.direction} ${each.name}`).join(", ") || "none"],
     ["constraints", experiment.constraints.map((each) => `${each.name} ${each.at_most === null ? `>= ${each.at_least}` : `<= ${each.at_most}`}`).join(", ")],
-    ["jobs at most", experiment.max_jobs], ["jobs made", experiment.made], ["pruner", experiment.settings.pruner ? JSON.stringify(experiment.settings.pruner) : ""],
+    ["jobs at most", experiment.max_jobs], ["jobs made", `${experiment.made}${experiment.made_by.length ? ` (${experiment.made_by.map((each) => `${each.jobs} ${each.algorithm}`).join(", ")})` : ""}`], ["pruner", experiment.settings.pruner ? JSON.stringify(experiment.settings.pruner) : ""],
     ["workers lost at most", limits.max_attempts], ["job timeout", limits.job_timeout === null ? "" : seconds(limits.job_timeout)],
     ["stall timeout", limits.stall_timeout === null ? "" : seconds(limits.stall_timeout)], ["seed", experiment.settings.seed],
   ].filter(([, each]) => each !== "" && each !== null && each !== undefined);
