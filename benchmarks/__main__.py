@@ -18,6 +18,7 @@ from benchmarks.figures import Figure, Part, Scale, median, number, table
 from benchmarks.filling import fill
 from benchmarks.growth_figures import growth_figures
 from benchmarks.heartbeat_figures import heartbeat_figures
+from benchmarks.page_figures import page_figures
 from benchmarks.peers.figures import peer_figures
 from benchmarks.quality import JOBS as QUALITY_JOBS
 from benchmarks.quality import quality_lines
@@ -71,6 +72,7 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
         _print(Part("SEARCHES", "alone", _told(search_figures(where, scale), show)))
         _print(Part("COMMANDS", "import click", _told(command_figures(where, scale), show)))
         _print(Part("READS", "bare SQL", _told(read_figures(where, scale), show)))
+        _print(Part("PAGES", "dashboard", _told(page_figures(where, scale), show)))
         _print(Part("EXPORTS", "bare loop", _told(export_figures(where, folder, scale), show)))
         if store_url is not None:
             _remove_experiments(where)

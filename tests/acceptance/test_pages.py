@@ -1,17 +1,25 @@
 """The web pages in a real browser: each page, what people do with it, and what must never happen."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
 
 import schedy
 from schedy.settings import Settings
 from schedy_broker_setup.dead_letters import dead_letters
+from schedy_broker_setup.node.node import free_port
+from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Service
+from schedy_store.service.loop import ResultsService
 from tests.browser import chromium, visit
 from tests.integration.test_dead_letters import bury
+from tests.support import running_service, wait_until
 from tests.web_server import Pages, serving
 
 NAME = "Wine <script>alert(1)</script> \u202ertl"
@@ -194,6 +202,54 @@ def test_dead_letters_are_put_back_and_dropped(browser: Browser, pages: Pages, s
         expect(page.get_by_text("2 dropped")).to_be_visible()
         expect(page.get_by_role("heading", name="Dead letters")).to_have_count(0)
         assert dead_letters(settings.broker_url) == []
+
+
+def test_what_is_gone_or_away_is_said(
+    browser: Browser, pages: Pages, settings: Settings, db: schedy.SchedyDB, service: ResultsService
+) -> None:
+    with visit(browser, pages) as page:
+        open_experiment(page)
+        service.stop()
+        wait_until(lambda: "service" not in {thread.name for thread in threading.enumerate()}, what="its end")
+        page.goto(f"{pages.base}/e/1")
+        with contextlib.closing(Store.open(settings.effective_store_url)) as store, store.transaction() as transaction:
+            long_ago = transaction.now - timedelta(seconds=60)
+            transaction.sql.execute(update(Service).values(seen_at=long_ago))
+        expect(page.get_by_text("No results service answers since")).to_be_visible(timeout=20_000)
+        page.get_by_role("button", name="Pause", exact=True).click()
+        expect(page.get_by_text("The broker has the change; it will be made")).to_be_visible(timeout=20_000)
+        with running_service(settings):
+            expect(page.get_by_role("button", name="Resume")).to_be_visible(timeout=20_000)
+            expect(page.get_by_text("No results service answers")).to_have_count(0)
+            db.get_experiment(NAME).delete()
+            expect(page.get_by_text("was removed.")).to_be_visible()
+    away = settings.model_copy(update={"broker_url": f"amqp://guest:guest@127.0.0.1:{free_port()}/"})
+    with serving(away) as elsewhere, visit(browser, elsewhere) as page:
+        page.goto(f"{elsewhere.base}/system")
+        expect(page.get_by_text("RabbitMQ does not accept").or_(page.get_by_text("refused")).first).to_be_visible()
+        no_violations(page)
+
+
+def test_generations_are_drawn_with_their_parents(browser: Browser, settings: Settings, db: schedy.SchedyDB) -> None:
+    search = schedy.PopulationBasedTraining(
+        "Population",
+        schedy.pbt.MAXIMIZE,
+        "acc",
+        explore={"rate": schedy.pbt.Perturb(0.5, 2)},
+        initial_distributions={"rate": schedy.random.LogUniform(0.001, 10)},
+        population_size=3,
+        max_generations=3,
+    )
+    db.add_experiment(search)
+    for number, job in enumerate(search.jobs()):
+        with job:
+            job.results["acc"] = number / 10
+    with serving(settings) as pages, visit(browser, pages) as page:
+        page.goto(f"{pages.base}/e/1")
+        figure = page.get_by_role("region", name="Generations")
+        expect(figure.get_by_text("acc of 9 jobs in 3 generations")).to_be_visible()
+        figure.get_by_role("button", name="as table").click()
+        expect(page.get_by_role("dialog").get_by_role("row")).to_have_count(10)
 
 
 def test_a_page_asks_for_few_things(browser: Browser, pages: Pages) -> None:

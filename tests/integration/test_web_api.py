@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from schedy.wire.changes import NewJob
 from schedy.wire.requests import GetExperiments
 from schedy_store.schema.engine import Store
 from schedy_web.reading import StoreReads, TooSlowError
+from schedy_web.store_version import StoreVersion
 from schedy_web.tokens import TOKENS_FILE, Tokens
 from tests.integration.test_dead_letters import bury
 from tests.integration.test_store import Desk
@@ -103,6 +105,13 @@ def test_conditions_choose_what_is_shown_changed_and_saved(pages: Pages, db: sch
     assert (rows[1]["result.acc"], rows[1]["lr"]) == ("0.75", "0.075")
     chosen = pages.ask("/api/v1/experiments/1/jobs.csv?where=acc+%3E+0.6", token=pages.tokens.watch).body.decode()
     assert len(chosen.splitlines()) == 2
+    lines = pages.ask("/api/v1/experiments/1/jobs.jsonl?status=DONE", token=pages.tokens.watch)
+    assert lines.headers["content-disposition"].endswith('.jsonl"')
+    jobs = [json.loads(line) for line in lines.body.splitlines()]
+    assert [(job["status"], job["results"]["acc"], job["results"]["odd"]) for job in jobs] == [
+        ("DONE", 0.5, "NaN"),
+        ("DONE", 0.75, "NaN"),
+    ]
 
 
 def test_answers_that_have_not_changed_are_not_sent_again(pages: Pages) -> None:
@@ -275,6 +284,9 @@ def test_every_view_reads_both_databases(store_url: str, tmp_path: Path) -> None
         experiment = desk.add()
         ended = [NewJob(hyperparameters={"x": x}, results={"loss": x / 2}, status="DONE") for x in range(3)]
         desk.push(experiment, *ended, NewJob(hyperparameters={"x": 9}))
+        if store_url.startswith("postgresql"):
+            with contextlib.closing(StoreVersion(store)) as version:
+                assert "/" in str(version._look(0.0)), "each second is taken for a change"
         own = load_settings(override={"store_url": store_url, "data_dir": tmp_path / "pages"}, environment={})
         with serving(own) as pages:
             assert pages.get("pulse")["totals"]["DONE"] == 3

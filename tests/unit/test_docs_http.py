@@ -6,6 +6,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from schedy_web.app import api_routes
+from schedy_web.openapi import openapi
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http.md"
 
@@ -21,3 +22,24 @@ def test_the_document_has_every_address() -> None:
             path = path.replace(parameter, name)
         there |= {(method, path) for method in route.methods or () if method != "HEAD" and "rest" not in path}
     assert set(rows) == there
+
+
+def test_openapi_has_every_address_with_what_it_does() -> None:
+    described = openapi(api_routes())
+    operations = {
+        (method.upper(), path): each for path, by in described["paths"].items() for method, each in by.items()
+    }
+    there = {
+        (method, re.sub(r":\w+", "", route.path))
+        for route in api_routes()
+        if isinstance(route, Route) and "rest" not in route.path
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    assert set(operations) == there
+    assert len({each["operationId"] for each in operations.values()}) == len(operations)
+    for (method, path), each in operations.items():
+        assert each["summary"].endswith("."), path
+        named = {parameter["name"] for parameter in each["parameters"] if parameter["in"] == "path"}
+        assert named == set(re.findall(r"\{(\w+)\}", path))
+        assert ("requestBody" in each) == (method != "GET")

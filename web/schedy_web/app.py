@@ -21,6 +21,8 @@ from schedy_web.api import changes, dead, definitions, experiments, files, happe
 from schedy_web.broker_state import BrokerLook
 from schedy_web.bundle import bundle
 from schedy_web.context import Context
+from schedy_web.json_values import to_json
+from schedy_web.openapi import openapi
 from schedy_web.problems import problem, problem_of
 from schedy_web.reading import StoreReads
 from schedy_web.security import Access, Guard
@@ -74,6 +76,7 @@ def api_routes() -> list[BaseRoute]:
         Route(f"{one}/best", experiments.list_best),
         Route(f"{one}/jobs", jobs.list_jobs),
         Route(f"{one}/jobs.csv", files.send_csv),
+        Route(f"{one}/jobs.jsonl", files.send_json_lines),
         Route(f"{one}/jobs", changes.push_job, methods=["POST"]),
         Route(f"{one}/jobs/{{verb:str}}", changes.change_jobs, methods=["POST"]),
         Route(f"{one}/jobs/{{job}}", jobs.show_job),
@@ -88,6 +91,7 @@ def api_routes() -> list[BaseRoute]:
         Route("/system", system.show_system),
         Route("/system/dead", dead.list_dead),
         Route("/system/dead/{fate:str}", dead.settle_dead, methods=["POST"]),
+        Route("/openapi.json", _openapi),
         Route("/{rest:path}", _unknown, methods=["GET", "POST", "PATCH", "PUT", "DELETE"]),
     ]
 
@@ -130,6 +134,11 @@ def _page_of(prefix: str, stamp: str) -> Callable[[Request], Response]:
 
 def _health(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+def _openapi(_request: Request) -> Response:
+    """Answer with this API in the form of OpenAPI."""
+    return Response(to_json(openapi(api_routes())), media_type="application/json")
 
 
 def _unknown(_request: Request) -> Response:

@@ -7,12 +7,16 @@ from typing import Any
 from schedy_store.schema.engine import Store
 
 _SECONDS = 0.5
+_PLACE_IN_LOG = """
+SELECT CAST(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS TEXT)
+"""
 
 
 class StoreVersion:
     """Looks at the store twice a second at most. Any thread may use it.
 
-    SQLite counts the commits of other connections. PostgreSQL tells nothing so cheap: there each second is a change.
+    SQLite counts the commits of other connections. In PostgreSQL it is the place in its write-ahead log, which grows
+    with what others write there, too, and where that may not be asked for, each second is a change.
     """
 
     def __init__(self, store: Store) -> None:
@@ -43,12 +47,21 @@ class StoreVersion:
 
     def _look(self, now: float) -> object:
         engine = self._store.engine
-        if engine.dialect.name != "sqlite":
-            return int(now)
+        is_sqlite = engine.dialect.name == "sqlite"
         try:
             if self._raw is None:
                 self._raw = engine.raw_connection()
-            return self._raw.driver_connection.execute("PRAGMA data_version").fetchone()[0]
+            asked = self._raw.driver_connection.execute("PRAGMA data_version" if is_sqlite else _PLACE_IN_LOG)
+            seen = asked.fetchone()[0]
+            self._raw.rollback()
+            return seen
         except Exception:  # the read itself will say what is wrong with the store
+            self._recover()
+            return now if is_sqlite else int(now)
+
+    def _recover(self) -> None:
+        """Keep the connection after an error only if it still works."""
+        try:
+            self._raw.rollback()
+        except Exception:  # it is gone, or there was none
             self._raw = None
-            return now

@@ -85,6 +85,24 @@ function ring(plot, ids, id) {
   pen.restore();
 }
 
+/** Lines between points, `[from, to]` by their places. */
+function connect(plot, links, values) {
+  const pen = plot.ctx;
+  const at = (place) => [plot.valToPos(plot.data[0][place], "x", true), plot.valToPos(values[place], "y", true)];
+  pen.save();
+  pen.rect(plot.bbox.left, plot.bbox.top, plot.bbox.width, plot.bbox.height);
+  pen.clip();
+  pen.strokeStyle = colour("faint");
+  pen.lineWidth = devicePixelRatio;
+  pen.beginPath();
+  for (const [from, to] of links) {
+    pen.moveTo(...at(from));
+    pen.lineTo(...at(to));
+  }
+  pen.stroke();
+  pen.restore();
+}
+
 /** Ticks along the lower edge, for jobs that have no value. */
 function ticks(plot, places) {
   const pen = plot.ctx;
@@ -104,21 +122,23 @@ function ticks(plot, places) {
 
 /**
  * @param {{x: number[], series: {label, values, colour, kind, size}[], ids?: string[], crashes?: number[], tip?: (index: number, column: number) => string,
- *   pick?: (id: string) => void, height?: number}} props `x` is sorted; `ids` names the job of each x
+ *   pick?: (id: string) => void, height?: number, links?: [number, number][], linked?: number[]}} props `x` is sorted; `ids` names the job of
+ *   each x; `links` are lines between places of x, at the heights in `linked`
  */
 export function Plot(props) {
-  const { x, series, ids = [], crashes = [], tip, pick, height = 240 } = props;
+  const { x, series, ids = [], crashes = [], links = [], linked = [], tip, pick, height = 240 } = props;
   const [ref, width] = useWidth();
   const plot = useRef(null);
   const latest = useRef({});
   const [shown, setShown] = useState(null);
-  latest.current = { ids, crashes };
+  latest.current = { ids, crashes, links, linked };
   const theme = matchMedia("(prefers-color-scheme: dark)").matches + (document.documentElement.dataset.theme || "");
   const form = JSON.stringify([series.map(({ label, kind, colour: name }) => [label, kind, name]), props.xLabel, props.yLabel, props.xTime,
     props.xLog, props.xNames, props.xWhole, props.yLog, props.yRange, height, theme]);
   useEffect(() => {
     if (!width) return undefined;
     const draw = (drawn) => {
+      connect(drawn, latest.current.links, latest.current.linked);
       ticks(drawn, latest.current.crashes);
       ring(drawn, latest.current.ids, hover.id);
     };

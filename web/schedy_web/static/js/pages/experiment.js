@@ -4,6 +4,7 @@ import { Curves } from "../charts/curves.js";
 import { hintsOf } from "../charts/hints.js";
 import { History } from "../charts/history.js";
 import { Importance, useImportances } from "../charts/importance.js";
+import { Lineage, hasLineage } from "../charts/lineage.js";
 import { Parallel } from "../charts/parallel.js";
 import { Pareto } from "../charts/pareto.js";
 import { Slices } from "../charts/slices.js";
@@ -62,6 +63,7 @@ function Charts({ experiment, query, pick }) {
   return html`${hintsOf(experiment, sample.data).map((hint) => html`<${Notice} key=${hint}>${hint}<//>`)}<div class="grid">
     ${several ? html`<${Pareto} ...${shared} className="w8" />` : html`<${History} ...${shared} className="w8" />`}
     <${Importance} ...${shared} className="w4" choose=${(name) => setQuery({ slice: name })} />
+    ${hasLineage(sample.data) ? html`<${Lineage} ...${shared} className="w12" />` : null}
     <${Parallel} ...${shared} className="w12" />
     ${curves.data?.curves.length ? html`<${Curves} experiment=${experiment} answer=${curves.data} query=${query} className="w6" />` : null}
     <${Timeline} ...${shared} className=${curves.data?.curves.length ? "w6" : "w12"} />
