@@ -22,6 +22,12 @@ from tests.support import wait_until
 pytestmark = pytest.mark.usefixtures("service")
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """No lease runs out, however slow the machine is."""
+    return settings.model_copy(update={"lease_seconds": 60.0})
+
+
 def held_tokens(experiment: schedy.Experiment) -> list[str]:
     return list(experiment._session.leases._presence.holds)
 
