@@ -129,7 +129,8 @@ def _page(program: str) -> Iterator[Any]:
 def _look(program: str, link: str, number: int) -> _Look:
     with _page(program) as page:
         page.goto(link)  # for the cookie; the page that is measured has an empty cache
-        page.context.new_cdp_session(page).send("Network.setCacheDisabled", {"cacheDisabled": True})
+        session = page.context.new_cdp_session(page)
+        session.send("Network.setCacheDisabled", {"cacheDisabled": True})
         page.goto(f"{link.partition('/?')[0]}/e/{number}", wait_until="commit")
         page.wait_for_selector(_ROWS)
         rows = page.evaluate("performance.now()")

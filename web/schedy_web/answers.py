@@ -8,10 +8,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_MOST_KEPT = 500
+_MOST_KEPT = 300
+_MOST_BYTES = 30_000_000
 _MOST_BYTES_KEPT = 2_000_000
 _SMALL_BYTES = 1000
 _LONGEST_SECONDS = 5.0
+
+Tag = Callable[[], object]
+"""Returns what an answer depends on, in a form that can be compared."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,19 @@ class Body:
         packed = gzip.compress(plain, 5, mtime=0) if len(plain) > _SMALL_BYTES else None
         return cls(plain, packed, f'"{hashlib.blake2b(plain, digest_size=12).hexdigest()}"')
 
+    @property
+    def size(self) -> int:
+        return len(self.plain) + len(self.packed or b"")
+
 
 @dataclass
 class _Kept:
     lock: threading.Lock = field(default_factory=threading.Lock)
     body: Body | None = None
     version: int = -1
-    made_at: float = 0.0
+    depends: object = None
+    checked_at: float = 0.0
+    seconds: float = 0.0
 
 
 class KeptAnswers:
@@ -48,29 +58,57 @@ class KeptAnswers:
         self._longest_seconds = longest_seconds
         self._expired_at = 0.0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: str, make: Callable[[], bytes], *, seconds: float) -> Body:
-        """Return the answer of that key; made again if the store has changed, and it is older than some seconds."""
+    def ready(self, key: str) -> Body | None:
+        """Return the answer of that key if it is too young to be made again, whatever has changed. Never waits."""
+        with self._lock:
+            kept = self._kept.get(key)
+        return None if kept is None or kept.lock.locked() or not self._is_younger(kept, kept.seconds) else kept.body
+
+    def get(self, key: str, make: Callable[[], bytes], *, seconds: float, tag: Tag | None = None) -> Body:
+        """Return the answer of that key; made again if the store has changed, and it is older than some seconds.
+
+        With a tag, only if that has changed, too.
+        """
         kept = self._entry(key)
         with kept.lock:
-            version, now = self.version(), time.monotonic()
-            due = seconds if kept.version != version else max(seconds, self._longest_seconds)
-            if kept.body is None or now - kept.made_at >= due or kept.made_at <= self._expired_at:
-                body = Body.of(make())
-                kept.body = body if len(body.plain) <= _MOST_BYTES_KEPT else None
-                kept.version, kept.made_at = version, now
+            kept.seconds = seconds
+            body = self._still_good(kept)
+            if body is not None:
                 return body
-            return kept.body
+            version = self.version()
+            depends = None if tag is None else tag()
+            is_same = tag is not None and depends == kept.depends and kept.checked_at > self._expired_at
+            body = kept.body if is_same and kept.body is not None else Body.of(make())
+            self._keep(kept, body)
+            kept.version, kept.depends, kept.checked_at = version, depends, time.monotonic()
+            return body
 
     def expire(self) -> None:
         """Make every answer again when it is next asked for: those who have changed something want to see it."""
         self._expired_at = time.monotonic()
 
+    def _still_good(self, kept: _Kept) -> Body | None:
+        due = kept.seconds if kept.version != self.version() else max(kept.seconds, self._longest_seconds)
+        return kept.body if self._is_younger(kept, due) else None
+
+    def _is_younger(self, kept: _Kept, seconds: float) -> bool:
+        return time.monotonic() - kept.checked_at < seconds and kept.checked_at > self._expired_at
+
+    def _keep(self, kept: _Kept, body: Body) -> None:
+        with self._lock:
+            before = 0 if kept.body is None else kept.body.size
+            kept.body = body if body.size <= _MOST_BYTES_KEPT else None
+            self._bytes += (0 if kept.body is None else body.size) - before
+
     def _entry(self, key: str) -> _Kept:
         with self._lock:
             kept = self._kept.setdefault(key, _Kept())
             self._kept.move_to_end(key)
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
+            while len(self._kept) > _MOST_KEPT or (self._bytes > _MOST_BYTES and len(self._kept) > 1):
+                _key, oldest = self._kept.popitem(last=False)
+                self._bytes -= 0 if oldest.body is None else oldest.body.size
+                oldest.body = None
             return kept

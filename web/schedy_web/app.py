@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import anyio.to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,6 +23,7 @@ from schedy_web.broker_state import BrokerLook
 from schedy_web.bundle import bundle
 from schedy_web.context import Context
 from schedy_web.json_values import to_json
+from schedy_web.kept_first import KeptFirst
 from schedy_web.openapi import openapi
 from schedy_web.problems import problem, problem_of
 from schedy_web.reading import StoreReads
@@ -29,6 +31,8 @@ from schedy_web.security import Access, Guard
 from schedy_web.store_version import StoreVersion
 
 STATIC = Path(__file__).parent / "static"
+_THREADS = 16
+"""Four read the store at a time, the others wait for them or for the broker."""
 _ASSETS = "@ASSETS@"
 _PREFIX = "@PREFIX@"
 _KEPT = {"cache-control": "public, max-age=31536000, immutable"}
@@ -42,6 +46,7 @@ def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         yield
         context.close()
         version.close()
@@ -54,7 +59,7 @@ def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
             Mount("/api/v1", routes=api_routes()),
             Route("/{page:path}", _page_of(access.prefix, stamp)),
         ],
-        middleware=[Middleware(Guard, access=access)],
+        middleware=[Middleware(Guard, access=access), Middleware(KeptFirst, kept=context.kept)],
         exception_handlers={SchedyError: _said, ValidationError: _invalid},
         lifespan=_lifespan,
     )

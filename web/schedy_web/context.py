@@ -5,14 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from schedy.settings import Settings
 from schedy.worker.session import Session
-from schedy_store.schema.tables import Experiment
-from schedy_web.answers import Body, KeptAnswers
+from schedy_store.lifecycle.job_counts import job_counts
+from schedy_store.schema.tables import Event, Experiment
+from schedy_web.answers import Body, KeptAnswers, Tag
 from schedy_web.broker_state import BrokerLook
 from schedy_web.json_values import to_json
 from schedy_web.pace import Pace
@@ -58,17 +61,33 @@ class Context:
         with self.reads.transaction() as transaction:
             return {name: number for name, number in transaction.sql.execute(select(Experiment.name, Experiment.pk))}
 
-    def answer(self, request: Request, make: Callable[[], Any], *, seconds: float = 2.0, key: str = "") -> Response:
+    def answer(
+        self, request: Request, make: Callable[[], Any], *, seconds: float = 2.0, tag: Tag | None = None
+    ) -> Response:
         """Return what `make` returns as JSON: 304 if the browser has it already, and made once for all who ask."""
-        address = f"{request.url.path}?{request.url.query}{key}"
-        return _response(request, self.kept.get(address, lambda: to_json(make()), seconds=seconds))
+        body = self.kept.get(key_of(request.scope), lambda: to_json(make()), seconds=seconds, tag=tag)
+        return response_with(request.headers, body)
+
+    def state_of_jobs(self, experiment_number: int) -> object:
+        """Return what changes whenever a job of an experiment is made, begins, ends, or changes after its end."""
+        with self.reads.transaction() as transaction:
+            sql = transaction.sql
+            rewritten = sql.scalar(select(Experiment.rewritten).where(Experiment.pk == experiment_number))
+            last = sql.scalar(select(func.max(Event.pk)).where(Event.experiment_pk == experiment_number))
+            return rewritten, last, tuple(job_counts(sql, [experiment_number])[experiment_number].items())
 
 
-def _response(request: Request, body: Body) -> Response:
+def key_of(scope: Scope) -> str:
+    """Return the key under which the answer to a request is kept: its address, and who asks."""
+    return f"{scope['path']}?{scope['query_string'].decode('latin-1')}#{scope['role']}"
+
+
+def response_with(asked: Headers, body: Body) -> Response:
+    """Return a kept answer: 304 if the browser has it already."""
     headers = {"etag": body.tag, "cache-control": "no-cache", "vary": "Accept-Encoding"}
-    if request.headers.get("if-none-match") == body.tag:
+    if asked.get("if-none-match") == body.tag:
         return Response(status_code=304, headers=headers)
-    if body.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+    if body.packed is not None and "gzip" in asked.get("accept-encoding", ""):
         headers["content-encoding"] = "gzip"
         return Response(body.packed, headers=headers, media_type="application/json")
     return Response(body.plain, headers=headers, media_type="application/json")

@@ -177,11 +177,11 @@ def _output(ask: Ask, experiment: ExperimentRecord, job_id: str, attempt: int | 
 
 def list_errors(request: Request) -> Response:
     """Answer with the errors of CRASHED jobs by their first line, and with the machines on which they crashed."""
-    context = context_of(request)
+    context, number = context_of(request), number_of(request)
 
     def _make() -> dict[str, Any]:
         ask = context.reads.ask
-        experiment = experiment_numbered(ask, number_of(request))
+        experiment = experiment_numbered(ask, number)
         crashed = GetJobs(experiment_uid=experiment.uid, statuses=["CRASHED"], limit=1000)
         jobs = list(itertools.islice((job for page in pages(ask, crashed) for job in page.jobs), _MOST_CRASHES))
         errors = Counter(_first_line(job) for job in jobs)
@@ -196,7 +196,7 @@ def list_errors(request: Request) -> Response:
             "hosts": [{"host": host, "crashed": count} for host, count in hosts.most_common(50)],
         }
 
-    return context.answer(request, _make, seconds=10.0)
+    return context.answer(request, _make, seconds=10.0, tag=lambda: context.state_of_jobs(number))
 
 
 def _first_line(job: JobRecord) -> str:

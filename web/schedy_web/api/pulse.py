@@ -36,7 +36,7 @@ def show_pulse(request: Request) -> Response:
     """Answer with what the header of each page shows. It changes only when something has happened."""
     context = context_of(request)
     role = request.scope["role"]
-    return context.answer(request, lambda: _pulse(context, role), seconds=1.0, key=f"#{role}")
+    return context.answer(request, lambda: _pulse(context, role), seconds=1.0)
 
 
 def _pulse(context: Context, role: str) -> dict[str, Any]:

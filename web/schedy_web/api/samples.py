@@ -22,17 +22,17 @@ _BEST_CURVES = 10
 def show_sample(request: Request) -> Response:
     """Answer with jobs that stand for all that have ended, and those that run: an array for each field."""
     context = context_of(request)
-    limit = integer(request, "even", _SAMPLE, most=10_000)
+    limit, number = integer(request, "even", _SAMPLE, most=10_000), number_of(request)
 
     def _make() -> dict[str, Any]:
         ask = context.reads.ask
-        experiment = experiment_numbered(ask, number_of(request))
+        experiment = experiment_numbered(ask, number)
         sample = ask(GetSample(experiment_uid=experiment.uid, limit=max(2, limit)))
         places = dict(zip(sample.positions, sample.places, strict=True))
         jobs = jobs_at(ask, experiment, [*sample.positions, *sample.running])
         return {"of": sample.ended, "n": len(jobs), **_columns(jobs, places)}
 
-    return context.answer(request, _make)
+    return context.answer(request, _make, tag=lambda: context.state_of_jobs(number))
 
 
 def _columns(jobs: list[JobRecord], places: dict[int, int]) -> dict[str, Any]:

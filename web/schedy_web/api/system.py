@@ -17,7 +17,7 @@ def show_system(request: Request) -> Response:
     """Answer with what is known of service, broker, store and these pages."""
     context = context_of(request)
     role = request.scope["role"]
-    return context.answer(request, lambda: _system(context, role), seconds=5.0, key=f"#{role}")
+    return context.answer(request, lambda: _system(context, role), seconds=5.0)
 
 
 def _system(context: Context, role: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import { html, useEffect, useState } from "./vendor.js";
 
 const listeners = new Set();
 
-function current() {
+/** Where the browser is: `{path, query}`, the path without the prefix. */
+export function current() {
   const path = decodeURI(location.pathname).slice(prefix.length) || "/";
   return { path, query: new URLSearchParams(location.search) };
 }

@@ -4,6 +4,7 @@ export const prefix = document.querySelector('meta[name="prefix"]').content;
 
 const PULSE_MS = 1000;
 const LONGEST_PAUSE_MS = 8000;
+const EARLY_MS = 1000;
 
 /** @type {Map<string, {tag: string, data: any}>} */
 const kept = new Map();
@@ -33,8 +34,22 @@ export function known(address) {
   return kept.get(address)?.data;
 }
 
+/** Requests that were sent before anything asked for their answers, until shortly after these have come. */
+const early = new Map();
+
+/** Ask for addresses that will be needed, so that they do not wait for one another. */
+export function prefetch(addresses) {
+  for (const address of addresses) {
+    const asked = get(address);
+    const forget = () => setTimeout(() => early.delete(address), EARLY_MS);
+    asked.then(forget, forget); // who needs it gets the error
+    early.set(address, asked);
+  }
+}
+
 /** Ask for an address below /api/v1/. The same object is returned while the answer is the same. */
 export async function get(address, { signal } = {}) {
+  if (early.has(address)) return early.get(address);
   const before = kept.get(address);
   const headers = before ? { "If-None-Match": before.tag } : {};
   let response;

@@ -1,6 +1,6 @@
 /** The shell: header, pages by address, theme, keys. */
-import { Link, go, useAddress } from "./address.js";
-import { pulse } from "./api.js";
+import { Link, current, go, useAddress } from "./address.js";
+import { prefetch, pulse } from "./api.js";
 import { usePulse, useRemembered, useTick } from "./hooks.js";
 import { useKeys, KeysHelp } from "./keys.js";
 import { clock } from "./format.js";
@@ -14,6 +14,7 @@ import { Login } from "./pages/login.js";
 import { Overview } from "./pages/overview.js";
 import { System } from "./pages/system.js";
 import { Workers } from "./pages/workers.js";
+import { jobsAddress } from "./table/jobs.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./vendor.js";
 
 const LINKS = [["/", "Experiments"], ["/workers", "Workers"], ["/log", "Log"], ["/system", "System"]];
@@ -105,4 +106,13 @@ function App() {
     ${helps ? html`<${KeysHelp} close=${() => setHelps(false)} />` : null}`;
 }
 
+/** Ask at once for what the first page shows. */
+function askEarly() {
+  const { path, query } = current();
+  const number = path.match(/^\/e\/(\d+)[^/]*$/)?.[1];
+  if (path === "/") prefetch(["pulse", "experiments?limit=200&after=0", "events?limit=12"]);
+  else if (number && !query.get("tab")) prefetch(["pulse", `experiments/${number}`, jobsAddress(number, query), `experiments/${number}/sample`, `experiments/${number}/curves`]);
+}
+
+askEarly();
 render(html`<${App} />`, document.getElementById("app"));

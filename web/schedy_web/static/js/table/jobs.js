@@ -85,13 +85,14 @@ function useRowKeys(rows, experiment, selection) {
   return cursor;
 }
 
-function addressOf(experiment, query) {
+/** The address of the jobs that a view shows. */
+export function jobsAddress(number, query) {
   const asked = new URLSearchParams({ limit: "50" });
   for (const name of ["where", "status"]) query.getAll(name).forEach((each) => asked.append(name, each));
   if (query.get("sort")) asked.set("sort", query.get("sort"));
   if (query.get("page")) asked.set("after", query.get("page"));
   if (query.getAll("where").length) asked.set("count", "1");
-  return `experiments/${experiment.number}/jobs?${asked}`;
+  return `experiments/${number}/jobs?${asked}`;
 }
 
 function totalText(total) {
@@ -123,7 +124,7 @@ function shownColumns(experiment, jobs, order, query, kept) {
 }
 
 export function Jobs({ experiment, query, order }) {
-  const address = addressOf(experiment, query);
+  const address = jobsAddress(experiment.number, query);
   const answer = useAnswer(address);
   const { rows, waiting, show } = useCalmRows(address, answer.stale ? null : answer.data);
   const { data: beat } = usePulse();

@@ -1,0 +1,24 @@
+"""Answers that are at hand, sent without a thread: most requests of many viewers are for the same few."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from schedy_web.answers import KeptAnswers
+from schedy_web.context import key_of, response_with
+
+
+class KeptFirst:
+    """Answers from what is kept, behind `Guard`, which has set the role; hands other requests on."""
+
+    def __init__(self, app: ASGIApp, kept: KeptAnswers) -> None:
+        self._app = app
+        self._kept = kept
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        is_read = scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith("/api/")
+        body = self._kept.ready(key_of(scope)) if is_read else None
+        if body is None:
+            await self._app(scope, receive, send)
+        else:
+            await response_with(Headers(scope=scope), body)(scope, receive, send)
