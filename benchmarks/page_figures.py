@@ -29,6 +29,24 @@ _LINK = re.compile(r"Watch\s+(http://\S+)")
 _VIEWERS = 200
 _MEGABYTE = 1_000_000
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+_NOTE = """
+window.seen = {};
+const note = (name, isThere) => { if (!window.seen[name] && isThere) window.seen[name] = performance.now(); };
+new MutationObserver(() => {
+    note("rows", document.querySelector("ROWS"));
+    note("charts", document.querySelector("section[aria-label='Parallel coordinates'] canvas")
+        && document.querySelector(".uplot canvas"));
+}).observe(document, { subtree: true, childList: true });
+"""
+"""Notes in the page when its parts are there: what asks from outside waits for the browser, too."""
+_SORT = """() => new Promise((done) => {
+    const first = () => document.querySelector("ROWS a").innerText;
+    const [before, begun] = [first(), performance.now()];
+    new MutationObserver(() => first() === before || done(performance.now() - begun))
+        .observe(document.querySelector("ROWS").parentElement, { subtree: true, childList: true, characterData: true });
+    const headings = [...document.querySelectorAll("table[aria-label=Jobs] th button")];
+    headings.find((each) => each.innerText.startsWith("x")).click();
+})"""
 _SENT = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
     .map((each) => [each.name, each.transferSize])"""
 
@@ -131,21 +149,13 @@ def _look(program: str, link: str, number: int) -> _Look:
         page.goto(link)  # for the cookie; the page that is measured has an empty cache
         session = page.context.new_cdp_session(page)
         session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        page.add_init_script(_NOTE.replace("ROWS", _ROWS))
         page.goto(f"{link.partition('/?')[0]}/e/{number}", wait_until="commit")
-        page.wait_for_selector(_ROWS)
-        rows = page.evaluate("performance.now()")
-        page.wait_for_selector("section[aria-label='Parallel coordinates'] canvas")
-        page.wait_for_selector(".uplot canvas")
-        charts = page.evaluate("performance.now()")
-        sent = dict(page.evaluate(_SENT))
-        first = page.locator(f"{_ROWS} a").first.inner_text()
-        started = time.perf_counter()
-        page.locator("table[aria-label=Jobs] th button", has_text="x").first.click()
-        page.wait_for_function(
-            "([rows, first]) => document.querySelector(rows + ' a')?.innerText !== first", arg=[_ROWS, first]
-        )
-        sort_ms = (time.perf_counter() - started) * 1000
-        return _Look(page.evaluate(_PAINT), rows, charts, sort_ms, sum(sent.values()) / 1000, len(sent), _heap_mb(page))
+        page.wait_for_function("() => window.seen?.rows && window.seen?.charts")
+        seen, sent = page.evaluate("window.seen"), dict(page.evaluate(_SENT))
+        sort_ms = page.evaluate(_SORT.replace("ROWS", _ROWS))
+        kilobytes = sum(sent.values()) / 1000
+        return _Look(page.evaluate(_PAINT), seen["rows"], seen["charts"], sort_ms, kilobytes, len(sent), _heap_mb(page))
 
 
 def _look_at_dashboard(program: str, address: str) -> _Look:

@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, event
 
 from schedy.wire.changes import NewJob
 from schedy.wire.requests import (
+    GetCurves,
     GetExperiments,
     GetFields,
     GetHistory,
@@ -83,6 +85,22 @@ def test_no_read_and_no_timer_looks_at_all_jobs(desk: Desk) -> None:
     dialect = desk.store.engine.dialect.name
     assert [plan for plan in plans if re.search(_SCAN[dialect], plan)] == []
     assert [plan for plan in plans[:unsorted] if re.search(_SORT[dialect], plan)] == []
+
+
+def test_jobs_by_their_positions_are_found_one_by_one(tmp_path: Path) -> None:
+    """SQLite knows no sizes of tables that nobody has analysed, and would take an index on the experiment."""
+    with contextlib.closing(Store.open(f"sqlite:///{tmp_path}/store.sqlite")) as store:
+        store.migrate(from_older=False)
+        desk = Desk(store)
+        experiment = desk.add()
+        desk.push(experiment, *[NewJob(hyperparameters={"x": 1}, status="DONE") for _ in range(20)])
+        by_position = {"experiment_uid": experiment.uid, "positions": [1, 2, 3]}
+        with store.transaction() as transaction, _plans(transaction.sql) as plans:
+            for read in (GetJobs, GetCurves):
+                answer_request(transaction, read(**by_position))
+    of_jobs = [plan for plan in plans if "SEARCH job USING" in plan]
+    assert len(of_jobs) >= 3
+    assert [plan for plan in of_jobs if not re.search(r"SEARCH job USING .*rowid=\?", plan)] == []
 
 
 _SCAN = {

@@ -34,14 +34,15 @@ def read_curves(transaction: Transaction, request: GetCurves) -> Answer:
     experiment = experiment_pk(transaction, request.experiment_uid)
     if experiment is None:
         return DELETED
-    found = select(Job.pk, Job.job_id).where(Job.experiment_pk == experiment)
     if request.positions is None:
         limit = request.limit
-        after = found.where(Job.pk > request.after).order_by(Job.pk).limit(limit + 1)
-        jobs = [(row.pk, row.job_id) for row in transaction.sql.execute(after)]
+        found = select(Job.pk, Job.job_id).where(Job.experiment_pk == experiment, Job.pk > request.after)
+        jobs = [(row.pk, row.job_id) for row in transaction.sql.execute(found.order_by(Job.pk).limit(limit + 1))]
     else:
         limit = len(request.positions)
-        ids = dict(transaction.sql.execute(found.where(Job.pk.in_(request.positions))).all())
+        chosen = select(Job.pk, Job.job_id, Job.experiment_pk).where(Job.pk.in_(request.positions))
+        # Without a condition on the experiment, for which SQLite would look at all of its jobs.
+        ids = {row.pk: row.job_id for row in transaction.sql.execute(chosen) if row.experiment_pk == experiment}
         jobs = [(pk, ids[pk]) for pk in request.positions if pk in ids]
     curves = Curves(transaction)
     page: list[JobCurve] = []

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from schedy.errors import InvalidValueError
 from schedy.search.definition import definition_or_empty
 from schedy.wire.records import JobCurve, JobRecord
-from schedy.wire.requests import GetBest, GetCurves, GetSample
+from schedy.wire.requests import GetBest, GetCurves, GetJobs, GetSample
 from schedy_web.api.parameters import integer, number_of, words
 from schedy_web.context import context_of
 from schedy_web.reading import experiment_numbered, job_with_id, jobs_at
@@ -70,8 +70,8 @@ def list_curves(request: Request) -> Response:
         else:
             objectives = definition_or_empty(experiment.settings).objectives
             best = ask(GetBest(experiment_uid=experiment.uid, limit=_BEST_CURVES)).jobs if objectives else []
-            sample = ask(GetSample(experiment_uid=experiment.uid, limit=_MOST_CURVES))
-            jobs = [*best, *jobs_at(ask, experiment, sample.running[:_MOST_CURVES])]
+            running = GetJobs(experiment_uid=experiment.uid, statuses=["RUNNING"], limit=_MOST_CURVES)
+            jobs = [*best, *ask(running).jobs]
         status = {job.job_id: job.status for job in jobs}
         positions = list(dict.fromkeys(job.position for job in jobs))
         curves: list[JobCurve] = []
