@@ -40,12 +40,12 @@ new MutationObserver(() => {
 """
 """Notes in the page when its parts are there: what asks from outside waits for the browser, too."""
 _SORT = """() => new Promise((done) => {
-    const first = () => document.querySelector("ROWS a").innerText;
+    const first = () => document.querySelector("ROWS a").textContent;
     const [before, begun] = [first(), performance.now()];
     new MutationObserver(() => first() === before || done(performance.now() - begun))
         .observe(document.querySelector("ROWS").parentElement, { subtree: true, childList: true, characterData: true });
     const headings = [...document.querySelectorAll("table[aria-label=Jobs] th button")];
-    headings.find((each) => each.innerText.startsWith("x")).click();
+    headings.find((each) => each.textContent.startsWith("x")).click();
 })"""
 _SENT = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
     .map((each) => [each.name, each.transferSize])"""

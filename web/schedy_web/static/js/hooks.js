@@ -1,6 +1,6 @@
 /** Hooks: the pulse, answers that follow it, times that tick. */
 import { get, known, pulse } from "./api.js";
-import { useEffect, useRef, useState } from "./vendor.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor.js";
 
 const VIEW_MS = 2000;
 const CHANCE_MS = 300;
@@ -35,7 +35,7 @@ export function useAnswer(address) {
       if (!signal.aborted) setState((now) => ({ ...now, address, error }));
     }
   };
-  useEffect(() => {
+  useLayoutEffect(() => { // not after the drawing, for which an effect would wait
     if (address === null) return undefined;
     life.current = new AbortController();
     ask(life.current.signal);
