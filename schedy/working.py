@@ -159,10 +159,12 @@ class LoopJob(Job):
     @property
     def _record(self) -> JobRecord:
         end = self._awaited
-        if end is not None and not end.told.is_set() and not end.told.wait(self._session.reports.answer_seconds):
-            self._session.calls.note_silence()
-            self._take_end(None, end.status, end.error)
-            end.told.set()
+        if end is not None and not end.told.is_set():
+            self.wait_until_sent()  # a job that is said to be DONE is so in the broker at least
+            if not end.told.wait(self._session.reports.answer_seconds):
+                self._session.calls.note_silence()
+                self._take_end(None, end.status, end.error)
+                end.told.set()
         return self._known
 
     @_record.setter

@@ -2,8 +2,10 @@
 
 import contextlib
 import sqlite3
+import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +19,7 @@ from schedy.wire.requests import GetHistory
 from schedy.worker.call import Call
 from schedy.worker.taker import Taker
 from schedy_broker_setup.dead_letters import replay_dead_letters
+from tests.forwarder import Forwarder
 from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -144,6 +147,36 @@ def test_a_long_job_after_short_ones_keeps_no_ticket_from_others(
             job.finish()
     assert sorted(job.hyperparameters["x"] for job in [long, *others]) == list(range(ended, len(pushed)))
     loop.close()
+
+
+def test_a_job_that_is_said_to_be_done_is_in_the_broker(
+    settings: Settings, experiment: schedy.ManualSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schedy.worker.reports._ANSWER_SECONDS", 0.1)
+    port = urlsplit(settings.broker_url).port
+    pushed = experiment.add_jobs({"hyperparameters": {"x": x}} for x in range(4))
+    said: list[str] = []
+
+    def _say(job: Job) -> None:
+        said.append(job.status)
+
+    with Forwarder(int(port or 0)) as forwarder:
+        url = settings.broker_url.replace(f":{port}/", f":{forwarder.port}/")
+        own = settings.model_copy(update={"broker_url": url})
+        with schedy.SchedyDB(config_override=own.model_dump()) as db:
+            for job in db.get_experiment(experiment.name).jobs(timeout=1, prefetch=4):
+                with job:
+                    if job.hyperparameters["x"] == 2:
+                        forwarder.cut(refuse=True)
+                if job.hyperparameters["x"] == 2:
+                    reader = threading.Thread(target=_say, args=[job])
+                    reader.start()
+                    reader.join(1.0)
+                    assert said == []  # the broker cannot have it
+                    forwarder.resume()
+                    reader.join(30.0)
+                    assert said == ["DONE"]
+    assert states(pushed) == [("DONE", 1)] * 4
 
 
 def test_a_claim_outlives_the_refusal_of_the_end_that_it_came_with(
