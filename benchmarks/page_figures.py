@@ -60,9 +60,13 @@ def page_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     with _serving(where) as (process, link, seconds):
         yield Figure("schedy ui, start to first answer", "ms", seconds * 1000, None, "target: under 1,500")
         number = _number_of(link, very_many_jobs(where))
-        looks = [_look(program, link, number) for _ in range(max(2, scale.starts // 2))]
+        looks = [_look(program, where.folder, link, number) for _ in range(max(2, scale.starts // 2))]
         with Dashboard(where.folder, trials=scale.dashboard_trials) as dashboard:
-            peer = [_look_at_dashboard(program, dashboard.address) for _ in range(2)] if dashboard.address else []
+            peer = (
+                [_look_at_dashboard(program, where.folder, dashboard.address) for _ in range(2)]
+                if dashboard.address
+                else []
+            )
         yield from _of_looks(looks, peer, f"{scale.read:,} jobs", f"{scale.dashboard_trials:,} trials")
         yield from _of_viewers(where, process, link, number, scale)
 
@@ -133,19 +137,20 @@ def _number_of(link: str, name: str) -> int:
 
 
 @contextlib.contextmanager
-def _page(program: str) -> Iterator[Any]:
+def _page(program: str, home: Path) -> Iterator[Any]:
+    """Open a page in a browser of its own, which leaves nothing in the home of who measures."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where there is a browser
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program)
+        browser = playwright.chromium.launch(executable_path=program, env={**os.environ, "HOME": str(home)})
         page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
         page.set_default_timeout(60_000)
         yield page
         browser.close()
 
 
-def _look(program: str, link: str, number: int) -> _Look:
-    with _page(program) as page:
+def _look(program: str, home: Path, link: str, number: int) -> _Look:
+    with _page(program, home) as page:
         page.goto(link)  # for the cookie; the page that is measured has an empty cache
         session = page.context.new_cdp_session(page)
         session.send("Network.setCacheDisabled", {"cacheDisabled": True})
@@ -158,9 +163,9 @@ def _look(program: str, link: str, number: int) -> _Look:
         return _Look(page.evaluate(_PAINT), seen["rows"], seen["charts"], sort_ms, kilobytes, len(sent), _heap_mb(page))
 
 
-def _look_at_dashboard(program: str, address: str) -> _Look:
+def _look_at_dashboard(program: str, home: Path, address: str) -> _Look:
     """The page of a study in optuna-dashboard: its points are drawn, and its table is another page."""
-    with _page(program) as page:
+    with _page(program, home) as page:
         page.goto(f"{address}/dashboard/studies/1", wait_until="commit")
         page.wait_for_selector(".js-plotly-plot .scatterlayer .trace, .js-plotly-plot canvas")
         drawn = page.evaluate("performance.now()")

@@ -252,7 +252,8 @@ def test_the_broker_and_its_dead_letters_are_seen_and_settled(pages: Pages, sett
     assert system["version"]
     bury(settings.broker_url, b"not json", b"nor this")
     wait_until(lambda: len(pages.get("system/dead")["letters"]) == 2)
-    [first, second] = pages.get("system/dead")["letters"]
+    assert {letter["body"] for letter in pages.get("system/dead")["letters"]} == {""}
+    [first, second] = pages.ask("/api/v1/system/dead", token=pages.tokens.operate).json["letters"]
     assert (first["number"], second["number"], first["body"]) == (1, 2, "not json")
     assert pages.change("POST", "system/dead/drop", {"numbers": [7]}).status == 404
     assert pages.change("POST", "system/dead/drop", {"numbers": []}).status == 400

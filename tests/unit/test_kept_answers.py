@@ -1,6 +1,7 @@
 """Answers that the pages' server keeps: until the store has changed, and not for ever."""
 
 import itertools
+import threading
 
 from schedy_web.answers import KeptAnswers
 
@@ -69,3 +70,24 @@ def test_the_oldest_answers_go_when_there_are_many_bytes() -> None:
     assert len(made) == 40
     _get("0")
     assert made[-1] == "0"
+
+
+def test_while_an_answer_is_made_others_get_the_one_before() -> None:
+    version = itertools.count()
+    kept = KeptAnswers(lambda: next(version), longest_seconds=0.0)
+    kept.get("a", lambda: b"1", seconds=0.0)
+    makes, others = threading.Event(), threading.Event()
+
+    def _slowly() -> bytes:
+        makes.set()
+        others.wait(30)
+        return b"2"
+
+    maker = threading.Thread(target=lambda: kept.get("a", _slowly, seconds=0.0))
+    maker.start()
+    makes.wait(30)
+    assert kept.get("a", lambda: b"3", seconds=0.0).plain == b"1"
+    kept.expire()  # what is under way may not have the change
+    others.set()
+    maker.join()
+    assert kept.get("a", lambda: b"4", seconds=60.0).plain == b"4"

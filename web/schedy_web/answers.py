@@ -70,21 +70,28 @@ class KeptAnswers:
     def get(self, key: str, make: Callable[[], bytes], *, seconds: float, tag: Tag | None = None) -> Body:
         """Return the answer of that key; made again if the store has changed, and it is older than some seconds.
 
-        With a tag, only if that has changed, too.
+        With a tag, only if that has changed, too. While one thread makes it, the others get the one before.
         """
         kept = self._entry(key)
-        with kept.lock:
+        if not kept.lock.acquire(blocking=False):
+            before = kept.body if kept.checked_at > self._expired_at else None
+            if before is not None:
+                return before
+            kept.lock.acquire()
+        try:
             kept.seconds = seconds
-            body = self._still_good(kept)
-            if body is not None:
-                return body
-            version = self.version()
-            depends = None if tag is None else tag()
-            is_same = tag is not None and depends == kept.depends and kept.checked_at > self._expired_at
-            body = kept.body if is_same and kept.body is not None else Body.of(make())
-            self._keep(kept, body)
-            kept.version, kept.depends, kept.checked_at = version, depends, time.monotonic()
-            return body
+            return self._still_good(kept) or self._made(kept, make, tag)
+        finally:
+            kept.lock.release()
+
+    def _made(self, kept: _Kept, make: Callable[[], bytes], tag: Tag | None) -> Body:
+        began, version = time.monotonic(), self.version()  # what changes from now on may not be in it
+        depends = None if tag is None else tag()
+        is_same = tag is not None and depends == kept.depends and kept.checked_at > self._expired_at
+        body = kept.body if is_same and kept.body is not None else Body.of(make())
+        self._keep(kept, body)
+        kept.version, kept.depends, kept.checked_at = version, depends, began
+        return body
 
     def expire(self) -> None:
         """Make every answer again when it is next asked for: those who have changed something want to see it."""
