@@ -111,7 +111,7 @@ function askEarly() {
   const { path, query } = current();
   const number = path.match(/^\/e\/(\d+)[^/]*$/)?.[1];
   if (path === "/") prefetch(["pulse", "experiments?limit=200&after=0", "events?limit=12"]);
-  else if (number && !query.get("tab")) prefetch(["pulse", `experiments/${number}`, jobsAddress(number, query), `experiments/${number}/sample`, `experiments/${number}/curves`]);
+  else if (number && !query.get("tab")) prefetch(["pulse", `experiments/${number}`, jobsAddress(number, query)]);
 }
 
 askEarly();
