@@ -8,7 +8,7 @@ const HEIGHT = 20;
 /** `points` are `[jobs that had ended, best value]`, of each improvement; `ended` is how many have ended by now. */
 export function Trend({ points, ended, name }) {
   const drawn = (points || []).filter(([, best]) => Number.isFinite(best));
-  if (drawn.length < 2) return null;
+  if (!drawn.length) return null;
   const values = drawn.map(([, best]) => best);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (place) => (WIDTH * place) / Math.max(ended, drawn.at(-1)[0], 1);
