@@ -44,7 +44,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute or two, less exact")
+    parser.add_argument("--quick", action="store_true", help="some minutes, less exact")
     parser.add_argument("--size", type=float, default=1.0, metavar="FACTOR", help="do FACTOR times as much")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often Schedy and raw pika take turns")
     parser.add_argument("--store", metavar="URL", help="an empty database instead of SQLite")

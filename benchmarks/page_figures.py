@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from playwright.sync_api import sync_playwright
+
 from benchmarks import servers
 from benchmarks.command_figures import memory_of, schedy
 from benchmarks.figures import Figure, Scale, median, percentile
 from benchmarks.peers.dashboard import Dashboard
 from benchmarks.read_figures import very_many_jobs
 from benchmarks.servers import Servers
+from schedy import ManualSearch
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _ROWS = "table[aria-label=Jobs] tbody tr"
@@ -139,8 +142,6 @@ def _number_of(link: str, name: str) -> int:
 @contextlib.contextmanager
 def _page(program: str, home: Path) -> Iterator[Any]:
     """Open a page in a browser of its own, which leaves nothing in the home of who measures."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where there is a browser
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, env={**os.environ, "HOME": str(home)})
         page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
@@ -151,9 +152,7 @@ def _page(program: str, home: Path) -> Iterator[Any]:
 
 def _look(program: str, home: Path, link: str, number: int) -> _Look:
     with _page(program, home) as page:
-        page.goto(link)  # for the cookie; the page that is measured has an empty cache
-        session = page.context.new_cdp_session(page)
-        session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        page.context.request.get(link)  # for the cookie; the browser has nothing in its cache
         page.add_init_script(_NOTE.replace("ROWS", _ROWS))
         page.goto(f"{link.partition('/?')[0]}/e/{number}", wait_until="commit")
         page.wait_for_function("() => window.seen?.rows && window.seen?.charts")
@@ -203,9 +202,7 @@ def _of_viewers(
 @contextlib.contextmanager
 def _ending(db: Any, where: Servers) -> Iterator[None]:
     """Have jobs of another experiment end meanwhile, some fifty in a second."""
-    import schedy as library  # noqa: PLC0415 - the name is taken by the command above
-
-    experiment = library.ManualSearch(f"{where.name}-viewed")
+    experiment = ManualSearch(f"{where.name}-viewed")
     db.add_experiment(experiment)
     over = threading.Event()
 

@@ -191,6 +191,7 @@ def test_operators_add_change_and_amend(browser: Browser, pages: Pages, db: sche
 def test_dead_letters_are_put_back_and_dropped(browser: Browser, pages: Pages, settings: Settings) -> None:
     bury(settings.broker_url, b"not json", b"nor this")
     with visit(browser, pages) as page:
+        expect(page.get_by_text("2 messages could not be processed: dead letters.")).to_be_visible()
         page.goto(f"{pages.base}/system")
         expect(page.get_by_role("cell", name="nor this")).to_be_visible()
         no_violations(page)
@@ -259,6 +260,10 @@ def test_a_page_asks_for_few_things(browser: Browser, pages: Pages) -> None:
         page.goto(f"{pages.base}/e/1")
         expect(page.get_by_role("table", name="Jobs").get_by_role("link").nth(JOBS)).to_be_visible()
         assert len([each for each in asked if not each.startswith("data:")]) <= 12, sorted(asked)
+    [script] = [each.removeprefix(pages.base) for each in asked if each.endswith("/js/app.js")]
+    sent = pages.ask(script, headers={"Accept-Encoding": "gzip"})
+    assert (sent.headers["content-encoding"], sent.headers["cache-control"][-9:]) == ("gzip", "immutable")
+    assert len(sent.body) < 60_000
 
 
 def test_the_keyboard_is_enough(browser: Browser, pages: Pages) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import math
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,7 +242,10 @@ def test_operators_change_the_results_of_a_job_that_nobody_else_has_changed(page
     change = {"results": {"acc": 0.25}, "revision": best["revision"]}
     assert pages.change("PATCH", address, change).json["revision"] == best["revision"] + 1
     stored = db.get_experiment("Wine/x <script>").get_job(best["id"])
-    assert (stored.results, stored.quality) == ({"acc": 0.25}, 0.25)
+    assert (stored.results["acc"], math.isnan(stored.results["odd"]), stored.quality) == (0.25, True, 0.25)
+    removal = {"results": {"note": "by hand"}, "remove": ["odd"], "revision": best["revision"] + 1}
+    assert pages.change("PATCH", address, removal).status == 200
+    assert db.get_experiment("Wine/x <script>").get_job(best["id"]).results == {"acc": 0.25, "note": "by hand"}
     assert pages.change("PATCH", address, change).status == 409
     assert pages.change("PATCH", address, {"results": {"acc": 1}}).status == 400
 

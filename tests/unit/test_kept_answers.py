@@ -62,7 +62,11 @@ def test_the_oldest_answers_go_when_there_are_many_bytes() -> None:
     made: list[str] = []
 
     def _get(key: str) -> None:
-        kept.get(key, lambda: made.append(key) or large, seconds=60.0)  # type: ignore[func-returns-value]
+        def _make() -> bytes:
+            made.append(key)
+            return large
+
+        kept.get(key, _make, seconds=60.0)
 
     for number in range(40):
         _get(str(number))

@@ -9,6 +9,7 @@ import anyio.to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -33,6 +34,7 @@ from schedy_web.store_version import StoreVersion
 STATIC = Path(__file__).parent / "static"
 _THREADS = 16
 """Four read the store at a time, the others wait for them or for the broker."""
+_SMALL_BYTES = 1000
 _ASSETS = "@ASSETS@"
 _PREFIX = "@PREFIX@"
 _KEPT = {"cache-control": "public, max-age=31536000, immutable"}
@@ -54,8 +56,11 @@ def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
     app = Starlette(
         routes=[
             Route("/healthz", _health),
-            Route(f"/static/{stamp}/js/app.js", _program()),
-            Mount(f"/static/{stamp}", _Assets(directory=STATIC)),
+            Mount(
+                f"/static/{stamp}",
+                routes=[Route("/js/app.js", _program()), Mount("/", _Assets(directory=STATIC))],
+                middleware=[Middleware(GZipMiddleware, minimum_size=_SMALL_BYTES)],
+            ),
             Mount("/api/v1", routes=api_routes()),
             Route("/{page:path}", _page_of(access.prefix, stamp)),
         ],

@@ -144,19 +144,22 @@ async def push_job(request: Request) -> Response:
 async def amend_job(request: Request) -> Response:
     """Change results, and the quality, of a job that has ended; refused if it has changed since `revision`."""
     body = await body_of(request)
-    results, quality, revision = body.get("results"), body.get("quality"), body.get("revision")
-    if not isinstance(results, dict) or not isinstance(revision, int) or not isinstance(quality, int | float | None):
+    changed_results, removed = body.get("results"), body.get("remove", [])
+    quality, revision = body.get("quality"), body.get("revision")
+    is_usable = isinstance(changed_results, dict) and _are_texts(removed) and isinstance(revision, int)
+    if not is_usable or not isinstance(quality, int | float | None):
         raise InvalidValueError(
-            'Give all results, and the revision of the job: {"results": {"loss": 0.1}, "revision": 1}.'
+            'Give the results that change, and the revision of the job: {"results": {"loss": 0.1}, "revision": 1}.'
         )
 
     def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
         job = job_with_id(context.reads.ask, experiment, request.path_params["job"])
+        kept = {name: value for name, value in job.results.items() if name not in removed}
         amendment = AmendJob(
             request_id=request_id_of(body),
             experiment_uid=experiment.uid,
             job_id=job.job_id,
-            results=results,
+            results={**kept, **(changed_results or {})},
             quality=job.quality if quality is None else quality,
             revision=revision,
         )

@@ -143,7 +143,11 @@ def show_job(request: Request) -> Response:
         job = job_with_id(ask, experiment, request.path_params["job"])
         return {
             **job_shape(job, whole=True),
-            "experiment": {"number": experiment.position, "name": experiment.name},
+            "experiment": {
+                "number": experiment.position,
+                "name": experiment.name,
+                "objectives": [each.result for each in definition_or_empty(experiment.settings).objectives],
+            },
             "events": _newest_events(context, experiment, job.job_id),
             "output": _output(ask, experiment, job.job_id, None, 0),
         }

@@ -13,13 +13,16 @@ function Form({ experiment, job, close }) {
   const [added, setAdded] = useState("");
   const [quality, setQuality] = useState(String(job.quality));
   const [isBusy, run] = useWork();
-  const hasQuality = !experiment.objectives?.length; // else it is the objective
+  const hasQuality = !experiment.objectives.length; // else it is the objective
   const before = textsOf(job);
-  const results = Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== "").map(([name, text]) => [name, typed(text)]));
-  const differs = JSON.stringify(texts) !== JSON.stringify(before) || quality !== String(job.quality);
+  // Only what was changed: the rest stays as it is stored, also numbers that JavaScript cannot hold.
+  const touched = Object.entries(texts).filter(([name, text]) => text !== before[name]);
+  const results = Object.fromEntries(touched.filter(([, text]) => text !== "").map(([name, text]) => [name, typed(text)]));
+  const remove = touched.filter(([, text]) => text === "").map(([name]) => name);
+  const differs = touched.length > 0 || quality !== String(job.quality);
   const change = async (event) => {
     event.preventDefault();
-    const body = { results, revision: job.revision, ...(hasQuality ? { quality: Number(quality) } : {}) };
+    const body = { results, remove, revision: job.revision, ...(hasQuality ? { quality: Number(quality) } : {}) };
     if (await run(() => make("PATCH", `experiments/${experiment.number}/jobs/${job.id}`, body, `The results of ${job.id} were changed.`))) close();
   };
   return html`<${Dialog} title=${`Results of ${job.id}`} close=${close}><form onSubmit=${change}>

@@ -106,6 +106,7 @@ export function Overview({ query }) {
     const timer = setTimeout(trends.reload, TRENDS_MS);
     return () => clearTimeout(timer);
   }, [trends.data]);
+  useAnswer("system"); // so that the broker is looked at, whose problems come with the pulse
   const events = useAnswer("events?limit=12");
   if (!answer.data) return html`<${Pending} answer=${answer} />`;
   const { experiments, next } = answer.data;
