@@ -17,12 +17,12 @@ from benchmarks.export_figures import export_figures
 from benchmarks.figures import Figure, Part, Scale, median, number, table
 from benchmarks.filling import fill
 from benchmarks.growth_figures import growth_figures
-from benchmarks.heartbeat_figures import heartbeat_figures
 from benchmarks.page_figures import page_figures
 from benchmarks.peers.figures import peer_figures
 from benchmarks.quality import JOBS as QUALITY_JOBS
 from benchmarks.quality import quality_lines
 from benchmarks.read_figures import read_figures, very_many_jobs
+from benchmarks.report_figures import backlog_figures, heartbeat_figures
 from benchmarks.search_figures import search_figures
 from benchmarks.servers import Servers
 
@@ -68,6 +68,7 @@ def measure(folder: Path, store_url: str | None, scale: Scale, *, show: bool) ->
         _print(Part("SERVICE", "imports", _told(service_figures(where, scale), show)))
         beating = heartbeat_figures(where, workers=scale.workers, seconds=scale.beat_seconds)
         _print(Part("HEARTBEATS", "", _told(beating, show)))
+        _print(Part("BACKLOG", "bare SQL", _told(backlog_figures(where, scale), show)))
         _print(Part("GROWTH", "quiet", _told(growth_figures(where, scale), show)))
         _print(Part("SEARCHES", "alone", _told(search_figures(where, scale), show)))
         _print(Part("COMMANDS", "import click", _told(command_figures(where, scale), show)))

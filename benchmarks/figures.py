@@ -49,20 +49,21 @@ class Scale:
     ended: int
     seeds: int
     dashboard_trials: int
+    backlog: int
 
     @classmethod
     def of(cls, *, quick: bool, size: float, rounds: int | None) -> "Scale":
         """The scale of a full or a quick run, its amounts multiplied by `size`; `rounds` if they are given."""
         small, full = (
-            (60, 1000, 60, 15, 1, 20_000, 20_000, 1000, 4, 500, 2, 500),
-            (300, 5000, 400, 50, 6, 100_000, 1_000_000, 1000, 30, 10_000, 30, 10_000),
+            (60, 1000, 60, 15, 1, 20_000, 20_000, 1000, 4, 500, 2, 500, 2000),
+            (300, 5000, 400, 50, 6, 100_000, 1_000_000, 1000, 30, 10_000, 30, 10_000, 100_000),
         )
         usual, amounts = (2, small) if quick else (5, full)
         scaled = [max(least, round(amount * size)) for amount, least in zip(amounts, _LEAST, strict=True)]
         return cls(rounds or usual, *scaled)
 
 
-_LEAST = (5, 10, 20, 5, 1, 100, 100, 100, 2, 50, 2, 100)
+_LEAST = (5, 10, 20, 5, 1, 100, 100, 100, 2, 50, 2, 100, 200)
 
 
 def median(values: Sequence[float]) -> float:

@@ -43,6 +43,8 @@ class Run:
             self.events[event.experiment, event.job_id].append(event)
         self.kept = {nonce: event.results for event in evidence.events for nonce in set((event.results or {}).values())}
         self.maybe_deleted = self._touched("delete", "invoked")
+        removed = {record["experiment"] for record in self.operations("remove", "invoked")}
+        self.maybe_deleted |= {attempt.key for attempt in self.attempts if attempt.experiment in removed}
         self.surely_deleted = self._touched("delete", "returned")
         self.deleted_keys = {record["key"] for record in evidence.operations if record["what"] == "delete"}
 
@@ -140,6 +142,10 @@ def _jobs_are_final(run: Run) -> Iterator[str]:
 def _deleted_jobs_are_gone(run: Run) -> Iterator[str]:
     for key in run.surely_deleted & run.jobs.keys():
         yield f"{_name(run.jobs[key])} was deleted and is in the store"
+
+
+def _removed_experiments_leave_nothing(run: Run) -> Iterator[str]:
+    yield from run.evidence.left_by_removed
 
 
 def _finishes_are_stored(run: Run) -> Iterator[str]:
@@ -333,6 +339,7 @@ CHECKS: dict[str, Check] = {
     "suggestion not of the seed": _suggestions_follow_from_the_seed,
     "job not final": _jobs_are_final,
     "deleted job still there": _deleted_jobs_are_gone,
+    "removed experiment left something": _removed_experiments_leave_nothing,
     "finish lost": _finishes_are_stored,
     "put lost": _puts_are_stored,
     "refused without cause": _refusals_have_a_cause,

@@ -1,5 +1,6 @@
 """What a run left behind: the store, the queues and the histories, as plain data for the checker."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -8,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from pika.adapters.blocking_connection import BlockingChannel
-from sqlalchemy import select
+from pika.exceptions import ChannelClosedByBroker
+from sqlalchemy import func, select
 
 from chaos.history import Record
 from schedy.wire import names
@@ -16,7 +18,7 @@ from schedy.wire.values import load_values
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.dead_letters import DeadLetter, dead_letters
 from schedy_store.schema.engine import Store
-from schedy_store.schema.tables import OF_EXPERIMENT, Event, Experiment, Job
+from schedy_store.schema.tables import OF_EXPERIMENT, CurvePoint, Event, Experiment, Job, Removal
 
 FINAL = frozenset({"DONE", "CRASHED", "PRUNED"})
 _MOST_DEAD = 1000
@@ -75,6 +77,8 @@ class Evidence:
     operations: list[Record] = field(default_factory=list)
     left_in_queues: dict[str, list[str]] = field(default_factory=dict)
     """For a queue that is not empty: the kinds of its messages."""
+    left_by_removed: list[str] = field(default_factory=list)
+    """What is left of experiments that were removed, in words."""
     dead: list[DeadLetter] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """Processes that ended or hung on their own account."""
@@ -124,6 +128,20 @@ def is_done(store: Store, experiment: str) -> bool:
     """Return whether an experiment is DONE. Raises StoreError."""
     with store.transaction() as transaction:
         return transaction.sql.scalar(select(Experiment.status).where(Experiment.name == experiment)) == "DONE"
+
+
+def rows_of_removed(store: Store) -> list[str]:
+    """Return which rows of experiments that are gone are left, in words. Raises StoreError."""
+    there = select(Experiment.pk)
+    gone = {
+        "jobs": select(func.count()).where(Job.experiment_pk.not_in(there)),
+        "events": select(func.count()).where(Event.experiment_pk.not_in(there)),
+        "points": select(func.count()).where(CurvePoint.experiment_pk.not_in(there)),
+        "removals under way": select(func.count(Removal.experiment_pk)),
+    }
+    with store.transaction() as transaction:
+        counts = {what: transaction.sql.scalar(count) or 0 for what, count in gone.items()}
+    return [f"{count} {what} of removed experiments" for what, count in counts.items() if count]
 
 
 def read_store(store: Store) -> tuple[list[StoredJob], list[StoredEvent]]:
@@ -188,6 +206,17 @@ def read_queues(url: str, queues: Iterable[str]) -> dict[str, list[str]]:
             if kinds:
                 left[queue] = kinds
     return left
+
+
+def queues_that_exist(url: str, queues: Iterable[str]) -> list[str]:
+    """Return which of these queues the broker has, in words."""
+    found: list[str] = []
+    with open_connection(url, purpose="chaos") as connection:
+        for queue in queues:
+            with contextlib.suppress(ChannelClosedByBroker):
+                connection.channel().queue_declare(queue, passive=True)
+                found.append(f"the queue {queue} of a removed experiment")
+    return found
 
 
 def _kinds(channel: BlockingChannel, queue: str) -> list[str]:

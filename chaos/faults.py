@@ -153,6 +153,15 @@ def _close_experiment(scene: Scene, choice: random.Random) -> str | None:
     return f"{experiment.name} for {seconds:.1f} s"
 
 
+def _remove_experiment(scene: Scene, choice: random.Random) -> str | None:
+    """Add an experiment, and remove it while workers are at its jobs."""
+    seconds = choice.uniform(0.0, 1.5) * scene.lease_seconds
+    added = scene.operations.add_brief(choice)
+    scene.pause(seconds)
+    removed = scene.operations.remove_brief()
+    return f"after {seconds:.1f} s{'' if added and removed else ', not answered'}"
+
+
 def _raise_budget(scene: Scene, choice: random.Random) -> str | None:
     by = choice.randint(1, 6)
     done = scene.operations.raise_budget(by)
@@ -206,6 +215,7 @@ OPERATIONS: dict[str, Fault] = {
 """What users do meanwhile. A new operation needs an entry here, a method in `operations`, and the checker's opinion."""
 QUEUE_OPERATIONS: dict[str, Fault] = {
     "experiment closed": _close_experiment,
+    "experiment removed": _remove_experiment,
 }
 """Those that delete queues and make new ones."""
 

@@ -14,15 +14,24 @@ from schedy.wire.base import ExperimentStatus
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 
+BRIEF = "chaos-brief"
+"""The name of experiments that are added and removed again, one after the other."""
 _LOOKED_AT = 300
+_BRIEF_JOBS = 30
 
 
 class Operations:
     """Operations through the library; each is written down. What the service does not answer is left open."""
 
     def __init__(
-        self, experiments: list[schedy.Experiment], search: schedy.Search, store: Store, history: History
+        self,
+        db: schedy.SchedyDB,
+        experiments: list[schedy.Experiment],
+        search: schedy.Search,
+        store: Store,
+        history: History,
     ) -> None:
+        self._db = db
         self.experiments = experiments
         self.search = search
         """The experiment that makes its own jobs. They are not deleted, so that all of them can be counted."""
@@ -50,6 +59,24 @@ class Operations:
     def reopen(self, experiment: schedy.Experiment) -> bool:
         """Make it RUNNING again, with a new queue; False if nobody said that it was done."""
         return self._set_status("reopen", experiment, "RUNNING")
+
+    def add_brief(self, choice: random.Random) -> bool:
+        """Add an experiment with jobs; False if nobody said that it was done."""
+        jobs = [
+            {"key": f"brief-{choice.random()}", "seconds": choice.choice([0.0, 0.5, 4.0]), "steps": 1, "fails": False}
+            for _ in range(_BRIEF_JOBS)
+        ]
+
+        def _add() -> None:
+            experiment = schedy.ManualSearch(BRIEF)
+            self._db.add_experiment(experiment)
+            experiment.add_jobs([{"hyperparameters": hyperparameters} for hyperparameters in jobs])
+
+        return self._write_down("add", {"experiment": BRIEF}, _add)
+
+    def remove_brief(self) -> bool:
+        """Remove that experiment; False if nobody said that it is gone."""
+        return self._write_down("remove", {"experiment": BRIEF}, lambda: self._db.get_experiment(BRIEF).delete())
 
     def _set_status(self, what: str, experiment: schedy.Experiment, status: ExperimentStatus) -> bool:
         experiment.status = status

@@ -19,16 +19,18 @@ from chaos.evidence import (
     Evidence,
     is_done,
     jobs_by_status,
+    queues_that_exist,
     read_dead,
     read_queues,
     read_store,
+    rows_of_removed,
     unfinished,
     waiting_messages,
 )
 from chaos.faults import Scene
 from chaos.history import History, read_histories, read_history
 from chaos.nemesis import FaultLog, Nemesis
-from chaos.operations import Operations
+from chaos.operations import BRIEF, Operations
 from chaos.stores import StoreUnderTest, make_store
 from schedy.errors import StoreError
 from schedy.settings import load_settings
@@ -109,7 +111,7 @@ class ChaosRun:
             with self._connect() as db:
                 experiments = self._add_experiments(db)
                 times.append(time.monotonic())
-                scene = self._scene(experiments, self._add_search(db))
+                scene = self._scene(db, experiments, self._add_search(db))
                 self._start_clients()
                 self._break_things(scene)
                 times.append(time.monotonic())
@@ -207,14 +209,14 @@ class ChaosRun:
         self._until(partial(_done, partial(db.add_experiment, search)), 60)
         return search
 
-    def _scene(self, experiments: list[schedy.Experiment], search: schedy.Search) -> Scene:
+    def _scene(self, db: schedy.SchedyDB, experiments: list[schedy.Experiment], search: schedy.Search) -> Scene:
         store = Store.open(self._store.url, read_only=True)
         return Scene(
             crew=self._crew,
             broker=self._broker,
             store=self._store,
             forwarders=self._forwarders,
-            operations=Operations(experiments, search, store, History(self._folder / "operations.jsonl")),
+            operations=Operations(db, experiments, search, store, History(self._folder / "operations.jsonl")),
             lease_seconds=_LEASE_SECONDS,
             settle_seconds=self._plan.settle_seconds,
             new_queues=self._plan.new_queues,
@@ -237,6 +239,8 @@ class ChaosRun:
             self._failures.append(f"the budget of {made.NAME} could not be raised")
         self._budget = scene.operations.search.max_jobs or 0
         self._reopen_all(scene)
+        if not self._until(scene.operations.remove_brief, 30):
+            self._failures.append(f"{BRIEF} could not be removed")
 
     def _reopen_all(self, scene: Scene) -> None:
         for experiment in scene.operations.experiments:
@@ -251,6 +255,7 @@ class ChaosRun:
         if not self._until(lambda: is_done(store, made.NAME), 20):
             self._failures.append(f"{made.NAME} is not DONE")
         self._until(lambda: not waiting_messages(self._broker.url(0), EXPERIMENTS), 20)
+        self._until(lambda: not rows_of_removed(store), 20)
         store.close()
         self.log.say("at rest; ending the processes")
         self._stop_file.touch()
@@ -272,6 +277,7 @@ class ChaosRun:
     def _look(self) -> Result:
         store = Store.open(self._store.url, read_only=True)
         jobs, events = read_store(store)
+        left_by_removed = rows_of_removed(store)
         store.close()
         url = self._broker.url(0)
         evidence = Evidence(
@@ -284,6 +290,7 @@ class ChaosRun:
             left_in_queues=read_queues(
                 url, [names.REPORTS_QUEUE, names.REQUESTS_QUEUE, *map(names.jobs_queue, EXPERIMENTS)]
             ),
+            left_by_removed=left_by_removed + queues_that_exist(url, [names.jobs_queue(BRIEF)]),
             dead=read_dead(url),
             failures=self._failures + self._crew.end(),
         )

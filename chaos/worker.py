@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import schedy
 from chaos.history import History
+from chaos.operations import BRIEF
 
 T = TypeVar("T")
 
@@ -23,6 +24,8 @@ _TIMEOUTS = (0, 0, 0, 0.1, 0.3, 1.5)
 _PAUSE_SECONDS = 0.2
 _LOOPS = 0.5
 """Part of the turns that are loops; the others take one job."""
+_BRIEF_SHARE = 0.1
+"""Part of the turns in which an experiment is looked for that is there for a short time only."""
 _PREFETCHES = (1, 1, 3)
 _JOBS_OF_A_LOOP = (1, 3, 30)
 
@@ -46,13 +49,21 @@ class Worker:
         with schedy.SchedyDB() as db:
             experiments = [self._insist(lambda name=name: db.get_experiment(name)) for name in names]  # type: ignore[misc]
             while not self._stop_file.exists():
-                experiment = self._random.choice(experiments)
+                experiment = self._brief(db) or self._random.choice(experiments)
                 if self._random.random() < _LOOPS:
                     self._loop(experiment)
                     continue
                 job = self._claim(experiment)
                 if job is not None:
                     self._run(job)
+
+    def _brief(self, db: schedy.SchedyDB) -> schedy.Experiment | None:
+        if self._random.random() >= _BRIEF_SHARE:
+            return None
+        try:
+            return db.get_experiment(BRIEF)
+        except schedy.SchedyError:
+            return None
 
     def _loop(self, experiment: schedy.Experiment) -> None:
         """Take a few jobs in a loop, which holds some that it does not begin.

@@ -122,8 +122,18 @@ def experiment_class(kind: C) -> C:
     made: Any = dataclass(eq=False, repr=False, match_args=False)(kind)
     hints = made.__init__.__annotations__
     hints.update({name: _accepted_type(hint) for name, hint in hints.items()})
-    made.__doc__ = f"{inspect.cleandoc(made.__doc__ or '')}\n\nParameters:\n{_parameters_text(made)}"
+    made.__doc__ = _DocumentedParameters(made.__doc__ or "")
     return cast("C", made)
+
+
+class _DocumentedParameters:
+    """The docstring of a class, made when it is read: few programs ask for it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __get__(self, _experiment: object, owner: type) -> str:
+        return f"{inspect.cleandoc(self._text)}\n\nParameters:\n{_parameters_text(owner)}"
 
 
 def _accepted_type(hint: Any) -> Any:

@@ -7,7 +7,7 @@ publishes one report message with a confirm, and acknowledges.
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pika
@@ -48,16 +48,21 @@ class Pusher:
 
 def push_pipelined(url: str, queue: str, count: int) -> float:
     """Push many jobs without waiting in between; return the seconds until all are confirmed."""
+    return publish_pipelined(url, [("", queue, _BODY, _PROPERTIES)] * count)
+
+
+def publish_pipelined(url: str, messages: Sequence[tuple[str, str, bytes, pika.BasicProperties]]) -> float:
+    """Publish messages (exchange, routing key, body, properties); return the seconds until all are confirmed."""
     times: list[float] = []
-    unconfirmed = dict.fromkeys(range(1, count + 1))
+    unconfirmed = dict.fromkeys(range(1, len(messages) + 1))
 
     def _opened(channel: Channel) -> None:
         channel.confirm_delivery(_confirmed, callback=lambda _ok: _publish(channel))
 
     def _publish(channel: Channel) -> None:
         times.append(time.perf_counter())
-        for _ in range(count):
-            channel.basic_publish("", queue, _BODY, _PROPERTIES, mandatory=True)
+        for exchange, routing_key, body, properties in messages:
+            channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
 
     def _confirmed(frame: Any) -> None:
         tag = frame.method.delivery_tag

@@ -211,6 +211,20 @@ class MadeByAnswer(Answer):
     algorithms: list[MadeBy]
 
 
+class RemovedExperiment(Part):
+    """A removed experiment of which the store has rows left: those of so many `jobs`, or only others."""
+
+    name: str
+    jobs: int
+
+
+class RemovedAnswer(Answer):
+    """The removed experiments that have left rows, in the order in which these are deleted."""
+
+    kind: Literal["removed_answer"] = "removed_answer"
+    experiments: list[RemovedExperiment]
+
+
 class HistoryAnswer(Page):
     kind: Literal["history_answer"] = "history_answer"
     events: list[JobEvent]

@@ -21,6 +21,7 @@ from schedy.wire.answers import (
     OverviewsAnswer,
     Page,
     PointsAnswer,
+    RemovedAnswer,
     SampleAnswer,
     WorkersAnswer,
 )
@@ -143,6 +144,12 @@ class GetFields(Request[FieldsAnswer]):
 
     kind: Literal["get_fields"] = "get_fields"
     experiment_uid: Uid
+
+
+class GetRemoved(Request[RemovedAnswer]):
+    """What removed experiments have left in the store: it is deleted in pieces, between other work."""
+
+    kind: Literal["get_removed"] = "get_removed"
 
 
 class GetMadeBy(Request[MadeByAnswer]):

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import func, select, update
 
 from schedy.settings import Settings
-from schedy.wire.answers import ExperimentsAnswer, HistoryAnswer, WorkersAnswer
+from schedy.wire.answers import ExperimentsAnswer, HistoryAnswer, RemovedAnswer, WorkersAnswer
 from schedy.wire.changes import DeleteExperiment, NewJob
 from schedy.wire.records import ExperimentRecord, Point
 from schedy.wire.reports import Claim, Curve, Finish, Output
-from schedy.wire.requests import GetExperiments, GetHistory, GetWorkers
+from schedy.wire.requests import GetExperiments, GetHistory, GetRemoved, GetWorkers
 from schedy_cli.main import run
 from schedy_store.lifecycle.effects import Effects
 from schedy_store.schema.engine import Store, Transaction
@@ -28,6 +28,12 @@ TABLES = (Event, CurvePoint, AttemptOutput, Job, Removal)
 
 def counts(desk: Desk) -> list[int]:
     return [desk.rows(select(func.count()).select_from(table))[0][0] for table in TABLES]
+
+
+def removed(desk: Desk) -> list[tuple[str, int]]:
+    """Return the removed experiments with the jobs that each has left."""
+    found = told(Effects(desk.read(GetRemoved())), RemovedAnswer).experiments
+    return [(experiment.name, experiment.jobs) for experiment in found]
 
 
 def work_on(desk: Desk, experiment: ExperimentRecord, job_id: str, *, ends: bool = True) -> None:
@@ -99,9 +105,11 @@ def test_a_removed_experiment_is_gone_at_once_and_its_rows_follow(
     with caplog.at_level(logging.INFO):
         assert do_pieces(chores, desk.store, most=3) == 3
         assert counts(desk) == [1, 0, 0, 1 + 150, 1]
+        assert removed(desk) == [("E", 150)]
         chores = Chores(Settings())  # of an instance that takes over
         do_pieces(chores, desk.store)
     assert counts(desk) == [1, 0, 0, 1, 0]
+    assert removed(desk) == []
     assert "E: deleted" in caplog.text
     assert "none is left" in caplog.text
     assert desk.job(new, job_id).status == "QUEUED"

@@ -170,6 +170,15 @@ def deleted() -> Evidence:
     )
 
 
+def removed() -> Evidence:
+    """The experiment of a running job is removed; its worker is told, and another has ended its job before."""
+    other = Writer().begin(TWO, worker="host:2 w").finish(TWO)
+    operations = operation("remove")
+    return dataclasses.replace(
+        deleted(), workers=[*deleted().workers, other.records], pushers=[], operations=operations
+    )
+
+
 def open_ends() -> Evidence:
     """A push that may or may not have been accepted, a finish that its process did not survive."""
     history = Writer().begin(ONE).put(ONE, 1).write("finish", "invoked", nonce=ONE, status="DONE")
@@ -262,6 +271,7 @@ def made() -> Evidence:
         given_back,
         unanswered_and_refused,
         deleted,
+        removed,
         cancelled_while_queued,
         cancelled_while_running,
         cancelled_too_late_to_notice,
@@ -321,6 +331,7 @@ VIOLATIONS: list[tuple[str, Callable[[], Evidence]]] = [
     ("job not final", lambda: changed(clean(), status="QUEUED")),
     ("job not final", lambda: changed(clean(), status="RUNNING")),
     ("deleted job still there", lambda: changed(deleted(), jobs=[stored()])),
+    ("removed experiment left something", lambda: changed(removed(), left_by_removed=["3 jobs"])),
     ("finish lost", lambda: changed(lost_and_run_again(), workers=clean().workers)),
     (
         "finish lost",

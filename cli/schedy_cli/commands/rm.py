@@ -46,7 +46,7 @@ def _tell_of_rest(experiment: ExperimentRecord) -> None:
     if jobs >= _MANY_JOBS:
         print_message(
             f"{experiment.name} was removed, and its name is free. The results service goes on to delete what its"
-            f" {jobs:,} jobs have left in the store, between its other work; its log says when nothing is left."
+            f" {jobs:,} jobs have left in the store, between its other work: `schedy status` says how many are left."
         )
 
 

@@ -5,7 +5,7 @@ import functools
 import click
 
 from schedy.urls import without_password
-from schedy.wire.requests import GetExperiments, pages
+from schedy.wire.requests import GetExperiments, GetRemoved, pages
 from schedy.worker.undelivered import kept_files, named
 from schedy_cli.context import broker_origin, session_for, settings_of
 from schedy_cli.up.description import description
@@ -32,7 +32,11 @@ def status_command(ctx: click.Context, *, verbose: bool) -> None:
     with session_for(settings) as session:
         read = functools.partial(session.read, patience_seconds=_PATIENCE_SECONDS)
         count = sum(len(page.experiments) for page in pages(read, GetExperiments(limit=1000)))
+        removed = read(GetRemoved()).experiments
     click.echo(f"The results service answers. Experiments: {count}.")
+    for experiment in removed:
+        what = f"what its {experiment.jobs:,} jobs have left" if experiment.jobs else "the rest of it"
+        click.echo(f"{experiment.name} was removed; {what} is being deleted from the store.")
     waiting = [job for file in kept_files(settings) for job in file.jobs]
     if waiting:
         click.echo(f"Results that were not delivered wait here: {named(waiting)}. See `schedy doctor`.")

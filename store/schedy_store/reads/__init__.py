@@ -21,6 +21,7 @@ from schedy.wire.requests import (
     GetOverview,
     GetOverviews,
     GetPoints,
+    GetRemoved,
     GetSample,
     GetWorkers,
     Request,
@@ -36,6 +37,7 @@ from schedy_store.reads import (
     outputs,
     overview,
     points,
+    removed,
     sample,
     workers,
 )
@@ -52,6 +54,7 @@ _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
     GetCurves: curves.read_curves,
     GetSample: sample.read_sample,
     GetPoints: points.read_points,
+    GetRemoved: removed.read_removed,
     GetOutput: outputs.read_output,
     GetBest: best.read_best,
     GetOverview: overview.read_overview,
