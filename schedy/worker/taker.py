@@ -212,8 +212,12 @@ class Taker:
         )
 
     def _end_consumer(self) -> None:
+        """End the consumer, if there is one; a thread that had asked because of it gets another, or an answer."""
         with self._lock:
             tag, self._tag = self._tag, ""
+            was_relied_on = bool(tag) and self._ask is not None
+        if was_relied_on:
+            self._connection.run(self.go_on)
         if tag and self.channel is not None:
             self.channel.cancel(tag, lambda: None)
 
@@ -285,6 +289,7 @@ class Taker:
             self._ready.append(taken)
             self._answer_from_ready()
         if not self._ready:
+            self.go_on()  # it may be lost already, and the thread still wait
             return
         if self._closed or self._taking.channels.stopped:
             self._give_back_ahead()

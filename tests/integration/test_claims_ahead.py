@@ -132,6 +132,21 @@ def test_the_ends_of_short_jobs_bring_the_claims_of_the_next(
     assert states(pushed) == [("DONE", 1)] * 60
 
 
+def test_a_loop_goes_on_waiting_when_a_job_was_longer_than_those_before(experiment: schedy.ManualSearch) -> None:
+    loop = experiment.jobs(timeout=20)
+    for seconds in (*[0.0] * 6, 0.021, 0.025, 0.03, 0.035, 0.04) * 3:  # some end just before the loop looks around
+        later = threading.Timer(0.1, experiment.add_job)
+        later.start()
+        began = time.monotonic()
+        job = next(loop)
+        waited = time.monotonic() - began
+        with job:
+            time.sleep(seconds)
+        later.join()
+        assert waited < 10
+    loop.close()
+
+
 def test_a_long_job_after_short_ones_keeps_no_ticket_from_others(
     experiment: schedy.ManualSearch, sent: list[Sendable]
 ) -> None:
