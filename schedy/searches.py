@@ -11,7 +11,7 @@ from schedy.pbt import Perturb, Truncate
 from schedy.random import Distribution
 from schedy.search.algorithms import ALGORITHMS, MANUAL
 from schedy.search.checks import pruner_form
-from schedy.search.definition import DEFAULT_NO_RESULT, Constraint, Definition, read_definition
+from schedy.search.definition import DEFAULT_CRASHES, DEFAULT_NO_RESULT, Constraint, Definition, read_definition
 from schedy.search.options import (
     CmaesOptions,
     GpOptions,
@@ -121,8 +121,9 @@ class Search(_Configured):
     """An experiment whose jobs are made by an algorithm of your own, installed where the results service runs.
 
     Base class of the searches by Schedy's own algorithms. Raises InvalidValueError for a value that cannot be used.
-    `status`, `max_jobs`, `max_time`, `stop_after_no_improvement`, `stop_after_no_result`, `ready`, `pruner` and the
-    limits may be written afterwards, and `push_updates` sends them; the other settings raise AttributeError.
+    `status`, `max_jobs`, `max_done`, `max_time`, `stop_at`, `stop_after_no_improvement`, `stop_after_no_result`,
+    `stop_after_crashes`, `ready`, `pruner` and the limits may be written afterwards, and `push_updates` sends them; the
+    other settings raise AttributeError.
     """
 
     scheduler: str = field(metadata=documented("Name of the algorithm's entry point."))
@@ -164,6 +165,24 @@ class Search(_Configured):
         " None: no limit.",
         default=DEFAULT_NO_RESULT,
         read=lambda definition: definition.stop_after_no_result,
+        write=_unchanged,
+    )
+    stop_after_crashes: Setting[int | None, int | None] = Setting(
+        "Stop making jobs if the first ones to end, this many, have all CRASHED, at least 1. None: never.",
+        default=DEFAULT_CRASHES,
+        read=lambda definition: definition.stop_after_crashes,
+        write=_unchanged,
+    )
+    stop_at: Setting[list[Constraint], Iterable[ConstraintForm]] = Setting(
+        "Stop making jobs once one is DONE that keeps these bounds, written as `constraints`.",
+        default=(),
+        read=lambda definition: definition.stop_at,
+        write=list,
+    )
+    max_done: Setting[int | None, int | None] = Setting(
+        "Make jobs until this many have ended and were not CRASHED, at least 0. None: no limit.",
+        default=None,
+        read=lambda definition: definition.max_done,
         write=_unchanged,
     )
     seed: Setting[int | None, int | None] = Setting(

@@ -21,9 +21,14 @@ def open_jobs(experiment: ExperimentRecord, definition: Definition) -> int | Non
     waiting = experiment.job_counts.get("QUEUED", 0)
     if experiment.scheduler == MANUAL or experiment.search_end is not None:
         return running + waiting
-    if definition.max_jobs is None:
-        return None
-    return running + waiting + max(0, definition.max_jobs - experiment.made)
+    open_now = running + waiting
+    still = []
+    if definition.max_jobs is not None:
+        still.append(max(0, definition.max_jobs - experiment.made))
+    if definition.max_done is not None:
+        ended = sum(experiment.job_counts.get(status, 0) for status in ("DONE", "PRUNED"))
+        still.append(max(0, definition.max_done - ended - open_now))
+    return open_now + min(still) if still else None
 
 
 def seconds_left(

@@ -20,6 +20,7 @@ from schedy.wire.base import Line, Seconds, Uid
 LARGEST_SEED = 2**63 - 1
 MOST_READY = 10_000
 DEFAULT_NO_RESULT = 5
+DEFAULT_CRASHES = 10
 
 Hyperparameters = Annotated[
     dict[str, Distribution],
@@ -52,6 +53,10 @@ class Constraint(Part):
             raise ValueError("a constraint has one of at_most and at_least")
         return self
 
+    def __str__(self) -> str:
+        sign, bound = ("<=", self.at_most) if self.at_most is not None else (">=", self.at_least)
+        return f"{self.result} {sign} {bound:g}"
+
     def violation(self, value: float) -> float:
         """Return by how much `value` breaks the bound; 0 or less where it keeps it."""
         if self.at_most is not None:
@@ -81,6 +86,12 @@ class Definition(Part):
     """Number of jobs that have ended without a new best value."""
     stop_after_no_result: int | None = Field(default=DEFAULT_NO_RESULT, ge=1)
     """Number of made jobs in a row that were DONE without the result of an objective."""
+    stop_after_crashes: int | None = Field(default=DEFAULT_CRASHES, ge=1)
+    """Number of made jobs that were the first to end, and were all CRASHED."""
+    stop_at: list[Constraint] = Field(default=[], max_length=MOST_OBJECTIVES)
+    """No job is made once one was DONE that keeps all of these bounds, and all constraints."""
+    max_done: int | None = Field(default=None, ge=0)
+    """Number of made jobs that have ended and were not CRASHED."""
     seed: int | None = Field(default=None, ge=0, le=LARGEST_SEED)
     ready: int | None = Field(default=None, ge=0, le=MOST_READY)
     """Number of jobs made ahead of demand; a worker that waits gets one in any case."""

@@ -50,9 +50,20 @@ class Simulation:
 
     def run(self, results: Mapping[str, Any] | None = None, *, status: FinalStatus = "DONE") -> JobRecord:
         """Run a job to its end, by default with a loss that is its only hyperparameter, but 10 for Infinity."""
-        job, common = self.next_job()
+        claimed = self.next_job()
+        self.end(claimed, results, status=status)
+        return claimed[0]
+
+    def end(
+        self,
+        claimed: tuple[JobRecord, dict[str, Any]],
+        results: Mapping[str, Any] | None = None,
+        *,
+        status: FinalStatus = "DONE",
+    ) -> None:
+        """End a job that `next_job` has returned."""
+        job, common = claimed
         if results is None:
             (value,) = job.hyperparameters.values()
             results = {"loss": 10 if value == math.inf else value}
         self.reports.report(Finish(**common, sequence=1, status=status, results=dict(results), quality=0.0))
-        return job

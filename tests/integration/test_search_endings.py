@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from schedy.wire.changes import NewJob
 from schedy_store.schema.engine import Store
-from tests.integration.simulation import Simulation
+from schedy_store.schema.tables import Job
+from tests.integration.simulation import Simulation, stored
 from tests.integration.test_search_store import SearchDesk
 
 WRONG = {"lss": 1.0, "accuracy": 0.5}
@@ -73,3 +75,81 @@ class TestJobsWithoutTheObjective:
         for _ in range(6):
             search.run({})
         assert not is_over(desk)
+
+
+class TestTarget:
+    def test_the_first_done_job_that_keeps_all_bounds_ends_the_search(self, desk: SearchDesk) -> None:
+        bounds = [{"result": "loss", "at_most": 0.5}, {"result": "accuracy", "at_least": 0.9}]
+        cheap = {"result": "cost", "at_most": 1.0}
+        search = Simulation(desk, "tpe", ready=1, stop_at=bounds, constraints=[cheap])
+        for results in (
+            {"loss": 0.4, "accuracy": 0.8, "cost": 1.0},
+            {"loss": 0.4, "cost": 1.0},
+            {"loss": 0.4, "accuracy": 0.95, "cost": 2.0},
+            {"loss": math.nan, "accuracy": 0.95, "cost": 1.0},
+        ):
+            search.run(results)
+            assert not is_over(desk)
+        search.run({"loss": 0.1, "accuracy": 1.0, "cost": 1.0}, status="CRASHED")
+        assert not is_over(desk)
+        job = search.run({"loss": 0.5, "accuracy": 0.9, "cost": 1.0})
+        assert is_over(desk)
+        assert desk.record().search_end == (
+            f"Job {job.job_id} has reached loss <= 0.5 (it has 0.5), accuracy >= 0.9 (it has 0.9)."
+        )
+        desk.redefine(search.experiment, stop_at=[])
+        assert not is_over(desk)
+
+    def test_a_pushed_job_may_reach_it(self, desk: SearchDesk) -> None:
+        search = Simulation(desk, "random", ready=1, stop_at=[{"result": "loss", "at_most": 0.5}])
+        search.reports.push(search.experiment, NewJob(hyperparameters={"x": 0.1}, results={"loss": 0.1}, status="DONE"))
+        search.run({"loss": 2.0})  # it was made before
+        assert is_over(desk)
+
+
+class TestCrashes:
+    def test_ten_at_first_end_the_search(self, desk: SearchDesk) -> None:
+        search = Simulation(desk, "random", ready=1)
+        for _ in range(10):
+            assert not is_over(desk)
+            search.run({}, status="CRASHED")
+        assert is_over(desk)
+        assert desk.record().search_end == (
+            "The search failed: all of the first 10 jobs have CRASHED. Look at the error of one, and mend its cause;"
+            " then raise stop_after_crashes to go on."
+        )
+        desk.redefine(search.experiment, stop_after_crashes=11)
+        assert not is_over(desk)
+        search.run({}, status="CRASHED")
+        assert is_over(desk)
+        desk.redefine(search.experiment, stop_after_crashes=None)
+        search.run({}, status="CRASHED")
+        assert not is_over(desk)
+
+    def test_one_that_did_not_crash_is_enough(self, desk: SearchDesk) -> None:
+        search = Simulation(desk, "random", ready=1, stop_after_crashes=2)
+        search.run({}, status="CRASHED")
+        search.run()
+        for _ in range(3):
+            search.run({}, status="CRASHED")
+            assert not is_over(desk)
+
+
+class TestJobsThatDidNotCrash:
+    def test_crashed_jobs_are_replaced_and_no_job_is_made_too_many(self, desk: SearchDesk) -> None:
+        search = Simulation(desk, "random", ready=1, max_done=2)
+        search.run({}, status="CRASHED")
+        one, two = search.next_job(), search.next_job()
+        assert not is_over(desk)
+        assert len(stored(desk, Job.job_id)) == 3  # one has crashed; no third is under way
+        search.end(two, status="CRASHED")
+        search.run(status="PRUNED")
+        assert not is_over(desk)
+        assert len(stored(desk, Job.job_id)) == 4
+        search.end(one)
+        assert is_over(desk)
+        assert desk.record().search_end == "2 jobs have ended without a crash."
+        assert len(stored(desk, Job.job_id)) == 4
+        desk.redefine(search.experiment, max_done=3)
+        search.run()
+        assert is_over(desk)

@@ -27,6 +27,8 @@ def given(*words: str) -> dict[str, Any]:
         (["--max-jobs", "20"], {"max_jobs": 20}),
         (["--max-jobs", "+20"], {"max_jobs": 70}),
         (["--max-jobs", "none"], {"max_jobs": None}),
+        (["--stop-at", "none"], {"stop_at": []}),
+        (["--stop-at", "loss<=1e-2"], {"stop_at": [{"result": "loss", "at_most": 0.01}]}),
         (["--max-time", "+0.5", "--ready", "+1"], {"max_time": 100.5, "ready": 3}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -118,6 +118,7 @@ def test_every_option_is_sent(recorder: Recorder) -> None:
         *("--batch-size", "choice(16, adam)", "-p", "seed", "int(1, 8)"),
         *("--max-time", "3600", "--stop-after-no-improvement", "4", "--seed", "7", "--ready", "2"),
         *("--pruner", 'median {"startup_jobs": 3}', "--constraint", "latency <= 10", "--from-experiment", "Old"),
+        *("--max-done", "8", "--stop-after-crashes", "6", "--stop-at", "loss <= 0.01", "--stop-at", "acc>=1"),
         *("--option", "startup_jobs", "3", "--max-attempts", "5", "-s", "done"),
     )
     short = added(recorder, "E", "tpe", "--x", "int(1, 8)", "--minimize", "r", "--pruner", "median(startup_jobs=3)")
@@ -134,7 +135,10 @@ def test_every_option_is_sent(recorder: Recorder) -> None:
         "constraints": [{"result": "latency", "at_most": 10.0}],
         "max_jobs": 9,
         "max_time": 3600.0,
+        "max_done": 8,
         "stop_after_no_improvement": 4,
+        "stop_after_crashes": 6,
+        "stop_at": [{"result": "loss", "at_most": 0.01}, {"result": "acc", "at_least": 1.0}],
         "seed": 7,
         "ready": 2,
         "pruner": {"median": {"startup_jobs": 3}},
@@ -309,6 +313,7 @@ def test_show_has_lines_for_what_is_set() -> None:
         (["random", "x", "const", "1", "--constraint", "a < 1"], "write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'"),
         (["random", "x", "const", "1", "--constraint", "a <= nan"], "write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'"),
         (["random", "x", "const", "1", "--option", "a", "1"], "random: there is no setting 'a'; there are: none."),
+        (["random", "x", "const", "1", "--stop-at", "loss < 1"], "--stop-at 'loss < 1': write 'RESULT <= NUMBER' or"),
         (["random", "x", "const", "1", "--max-jobs", "-1"], "'-1' is not a whole number of at least 0."),
         (["random", "x", "const", "1", "--minimize", "r", "--maximize", "r"], "Two objectives have the same result."),
         (["random", "--minimize"], "Option '--minimize' requires an argument."),

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ValidationError
 
 from schedy.errors import InvalidValueError
 from schedy.random.short_form import Call, read_call, read_words
-from schedy.search.definition import DEFAULT_NO_RESULT, MOST_READY, Definition
+from schedy.search.definition import DEFAULT_CRASHES, DEFAULT_NO_RESULT, MOST_READY, Definition
 from schedy.search.pruners import PRUNERS
 from schedy.wire.base import LONGEST_SECONDS
 from schedy.wire.records import MOST_ATTEMPTS, Limits
 from schedy_cli.parsing.option_groups import option_group
+from schedy_cli.parsing.search_options import parse_constraint
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +52,9 @@ class BudgetOptions:
     max_time: Number
     stop_after_no_improvement: Number
     stop_after_no_result: Number
+    stop_after_crashes: Number
+    max_done: Number
+    stop_at: tuple[str, ...]
     ready: Number
     pruner: str | None
 
@@ -119,6 +123,13 @@ budget_options = option_group(
         "--max-jobs", "N", "Make at most N jobs (default: no limit).", "a whole number of at least 0", of=Definition
     ),
     _option(
+        "--max-done",
+        "N",
+        "Make jobs until N have ended and were not CRASHED (default: no limit).",
+        "a whole number of at least 0",
+        of=Definition,
+    ),
+    _option(
         "--max-time",
         "SECONDS",
         "Stop making jobs SECONDS after the experiment was added (default: never).",
@@ -141,6 +152,19 @@ budget_options = option_group(
         of=Definition,
     ),
     _option(
+        "--stop-after-crashes",
+        "N",
+        f"Stop making jobs if the first N have all CRASHED (default: {DEFAULT_CRASHES}).",
+        "a whole number of at least 1",
+        of=Definition,
+    ),
+    click.option(
+        "--stop-at",
+        multiple=True,
+        metavar="BOUND",
+        help="Stop making jobs once one has reached 'loss <= 0.01'; repeatable.",
+    ),
+    _option(
         "--ready",
         "N",
         "Make N jobs ahead of demand (default: depends on the algorithm).",
@@ -159,8 +183,13 @@ budget_options = option_group(
 def parse_budget(options: BudgetOptions) -> dict[str, Any]:
     """Return the settings of a definition that the options change; None removes one. Raises click.UsageError."""
     changes = _given(options)
-    pruner = changes.get("pruner")
-    return changes if pruner is None else {**changes, "pruner": _parse_pruner(pruner)}
+    if changes.get("pruner") is not None:
+        changes["pruner"] = _parse_pruner(changes["pruner"])
+    bounds = changes.pop("stop_at")
+    if bounds:
+        is_none = bounds == (NONE,)
+        changes["stop_at"] = [] if is_none else [parse_constraint(text, option="--stop-at") for text in bounds]
+    return changes
 
 
 def _parse_pruner(word: str) -> dict[str, Any]:

@@ -109,12 +109,12 @@ def merged_definition(scheduler: str, from_file: dict[str, Any], from_options: d
     return definition
 
 
-def parse_constraint(text: str) -> dict[str, Any]:
-    """Return a constraint as a definition has it. Raises click.UsageError."""
+def parse_constraint(text: str, *, option: str = "--constraint") -> dict[str, Any]:
+    """Return a bound of a result as a definition has it. Raises click.UsageError."""
     found = _CONSTRAINT.fullmatch(text)
     number = _parse_number(found["number"]) if found else math.nan
     if found is None or not found["result"] or not math.isfinite(number):
-        raise click.UsageError(f"--constraint {text!r}: write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'.")
+        raise click.UsageError(f"{option} {text!r}: write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'.")
     return {"result": found["result"], "at_most" if found["sign"] == "<=" else "at_least": number}
 
 

@@ -8,12 +8,12 @@ from schedy.escaping import printable
 from schedy.random import Distribution
 from schedy.random.short_form import Words, write_call
 from schedy.search.algorithms import MANUAL
-from schedy.search.definition import DEFAULT_NO_RESULT, Constraint, Definition, read_definition
+from schedy.search.definition import DEFAULT_CRASHES, DEFAULT_NO_RESULT, Definition, read_definition
 from schedy.values_text import format_name, format_value
 from schedy.wire.answers import MadeBy
 from schedy.wire.records import ExperimentRecord
 
-_BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "ready")
+_BUDGET = ("max_jobs", "max_done", "max_time", "stop_after_no_improvement", "ready")
 
 
 def search_lines(experiment: ExperimentRecord, made_by: Sequence[MadeBy]) -> Iterator[str]:
@@ -36,7 +36,7 @@ def search_lines(experiment: ExperimentRecord, made_by: Sequence[MadeBy]) -> Ite
 def _definition_lines(definition: Definition) -> Iterator[str]:
     yield from _listed("Hyperparameters", _distributions(definition.hyperparameters))
     yield from _objectives(definition)
-    yield from _listed("Constraints", map(_constraint, definition.constraints))
+    yield from _listed("Constraints", (printable(str(each)) for each in definition.constraints))
     yield from _listed("Budget", _budget(definition))
     for name, parameters in (definition.pruner or {}).items():
         yield f"Pruner: {printable(write_call(name, Words([], parameters), ()) if parameters else name)}"
@@ -75,15 +75,14 @@ def _objectives(definition: Definition) -> Iterator[str]:
         yield from _listed("Objectives", objectives)
 
 
-def _constraint(constraint: Constraint) -> str:
-    sign, bound = ("<=", constraint.at_most) if constraint.at_most is not None else (">=", constraint.at_least)
-    return f"{printable(constraint.result)} {sign} {bound:g}"
-
-
 def _budget(definition: Definition) -> Iterator[str]:
     for name in _BUDGET:
         value = getattr(definition, name)
         if value is not None:
             yield f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}"
+    for bound in definition.stop_at:
+        yield f"stop_at: {printable(str(bound))}"
+    if definition.stop_after_crashes != DEFAULT_CRASHES:
+        yield f"stop_after_crashes: {definition.stop_after_crashes or 'none'}"
     if definition.stop_after_no_result != DEFAULT_NO_RESULT:
         yield f"stop_after_no_result: {definition.stop_after_no_result or 'none'}"

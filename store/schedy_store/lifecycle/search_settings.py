@@ -22,7 +22,17 @@ from schedy_store.schema.tables import Experiment, Job
 from schedy_store.search.catalogue import known_schedulers, missing_requirement
 
 _SEED_BITS = 32
-_CHANGEABLE = ("max_jobs", "max_time", "stop_after_no_improvement", "stop_after_no_result", "ready", "pruner")
+_CHANGEABLE = (
+    "max_jobs",
+    "max_done",
+    "max_time",
+    "stop_at",
+    "stop_after_no_improvement",
+    "stop_after_no_result",
+    "stop_after_crashes",
+    "ready",
+    "pruner",
+)
 
 
 def definition_columns(definition: Definition) -> dict[str, Any]:

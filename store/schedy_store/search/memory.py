@@ -3,16 +3,16 @@
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
 from schedy.search.algorithms import ALGORITHMS
-from schedy.search.definition import Definition, as_observation, missing_result, observed, read_definition
-from schedy.wire.base import DONE, RUNNING, JobStatus
+from schedy.search.definition import Constraint, Definition, as_observation, missing_result, observed, read_definition
+from schedy.wire.base import CRASHED, DONE, RUNNING, JobStatus
 from schedy.wire.values import load_values, stored_name
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import columns_of, row_class
@@ -25,6 +25,13 @@ _PUSHED_KEY = 2**32
 """Keys of pushed jobs begin here, above the numbers of all suggestions."""
 _BORROWED_KEY = 2**48
 _MOST_PENDING = 2000
+
+
+class Tally(NamedTuple):
+    """How many of the jobs that a search has made had ended, and how many of them were not CRASHED."""
+
+    ended: int
+    kept: int
 
 
 @row_class
@@ -87,6 +94,10 @@ class Memory:
         self._since_best: list[int] = []
         """For each ended trial of the experiment itself, the number of trials that had ended since the best one."""
         self._best_value: float | None = None
+        self._tallies: list[Tally] = [Tally(0, 0)]
+        """Before each ended trial of the experiment itself, and after the last."""
+        self._reached: tuple[int, Trial] | None = None
+        """The first job that reached the target of the search, and its `ended`."""
         self._pending: list[Trial] = []
         self._made: dict[int, Trial] = {}
         """Suggestions that are not stored yet, by number."""
@@ -130,6 +141,14 @@ class Memory:
         """Return how many of the first `known` jobs to end did so since the best of them; 0 before there is one."""
         end = bisect_right(self._order, known) - len(self._borrowed or ())
         return self._since_best[end - 1] if end > 0 else 0
+
+    def tally(self, known: int) -> Tally:
+        """Return how many made jobs had ended among the first `known` jobs to end."""
+        return self._tallies[bisect_right(self._order, known) - len(self._borrowed or ())]
+
+    def reached(self, known: int) -> Trial | None:
+        """Return the first job that reached the target of the search, if it was among the first `known` to end."""
+        return self._reached[1] if self._reached is not None and self._reached[0] <= known else None
 
     def without_result(self, known: int) -> list[Trial]:
         """Return the made jobs that were DONE in a row without an objective, when `known` jobs had ended; last first.
@@ -178,6 +197,11 @@ class Memory:
             if self._best_value is None or objective.better(value, self._best_value):
                 self._best_value, since = value, 0
         self._since_best.append(since)
+        ended, kept = self._tallies[-1]
+        is_made = trial.number is not None
+        self._tallies.append(Tally(ended + is_made, kept + (is_made and trial.status != CRASHED)))
+        if self._reached is None and _reaches(self.definition, trial):
+            self._reached = row.ended or 0, trial
 
     def _trial(self, row: TrialRow) -> Trial:
         results = load_values(row.results)
@@ -235,9 +259,25 @@ class Memory:
 
 
 def _violations(definition: Definition, results: dict[str, Any]) -> Iterable[float]:
-    for constraint in definition.constraints:
+    return _breaches(definition.constraints, results)
+
+
+def _breaches(bounds: Iterable[Constraint], results: Mapping[str, Any]) -> Iterable[float]:
+    """Return by how much results break each bound: 0 or less where they keep it, infinity where one is missing."""
+    for constraint in bounds:
         value = as_observation(results.get(constraint.result))
         yield math.inf if value is None else constraint.violation(value)
+
+
+def _reaches(definition: Definition, trial: Trial) -> bool:
+    """Return whether a job has reached the target of the search, if it has one."""
+    bounds = definition.stop_at
+    return (
+        bool(bounds)
+        and trial.status == DONE
+        and _is_feasible(trial)
+        and all(each <= 0 for each in _breaches(bounds, trial.results))
+    )
 
 
 def _is_feasible(trial: Trial) -> bool:

@@ -155,11 +155,8 @@ class Runner:
         return "", ""
 
     def _next(self, search: _Search, wanted: WantedNumber) -> Suggestion | NotYet | Exhausted:
-        end = ending(search.memory, wanted.known)
-        if end is not None:
-            return end
         history = search.memory.history(number=wanted.number, known=wanted.known)
-        suggestion = search.algorithm.suggest(wanted.number, history)
+        suggestion = ending(search.memory, history, wanted.known) or search.algorithm.suggest(wanted.number, history)
         if isinstance(suggestion, NotYet) and not suggestion.for_pushed and not history.pending:
             return Exhausted("The search waits for a job to end, but none is queued or running.")
         return suggestion

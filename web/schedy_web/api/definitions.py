@@ -21,7 +21,17 @@ from schedy_web.context import Context, context_of
 from schedy_web.json_values import to_json
 from schedy_web.problems import problem
 
-_BUDGET = ("max_jobs", "max_time", "stop_after_no_improvement", "stop_after_no_result", "ready", "pruner")
+_BUDGET = (
+    "max_jobs",
+    "max_done",
+    "max_time",
+    "stop_at",
+    "stop_after_no_improvement",
+    "stop_after_no_result",
+    "stop_after_crashes",
+    "ready",
+    "pruner",
+)
 
 
 async def add_experiment(request: Request) -> Response:

@@ -8,9 +8,11 @@ import { make, useWork } from "./change.js";
 
 const FIELDS = [
   ["settings", "max_jobs", "jobs at most"],
+  ["settings", "max_done", "jobs that end without a crash, at most"],
   ["settings", "max_time", "seconds at most"],
   ["settings", "stop_after_no_improvement", "end after so many jobs without a new best"],
   ["settings", "stop_after_no_result", "end after so many without the objective"],
+  ["settings", "stop_after_crashes", "end if so many first ones all crash"],
   ["settings", "ready", "jobs made ahead"],
   ["limits", "max_attempts", "workers lost at most"],
   ["limits", "job_timeout", "seconds of a job at most"],
