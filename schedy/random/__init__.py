@@ -17,7 +17,7 @@ from schedy.random.distribution import (
     distributions_to_json,
     parse_distribution,
 )
-from schedy.random.values import Choice, Constant
+from schedy.random.values import Choice, Constant, Ordinal
 
 __all__ = [
     "KINDS",
@@ -29,6 +29,7 @@ __all__ = [
     "LogUniform",
     "Normal",
     "Numeric",
+    "Ordinal",
     "QUniform",
     "Uniform",
     "distribution_class",

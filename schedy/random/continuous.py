@@ -14,6 +14,8 @@ from schedy.random.parameters import finite
 from schedy.random.spacing import evenly_spaced, logarithmically_spaced
 
 _LEAST_QUANTILE = 2.0**-53
+_LEAST_PART = 1e-9
+"""Part of a normal distribution that has to lie between its bounds."""
 _LARGEST = sys.float_info.max
 _MOST_LOGARITHM = math.log(_LARGEST)
 _LEAST_LOGARITHM = math.log(sys.float_info.min)
@@ -119,29 +121,66 @@ class _Bell(Numeric):
 
     mean: float
     std: float
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         self.finite_number("mean")
         if self.finite_number("std") <= 0:
             raise InvalidValueError(f"{self.kind}: 'std' must be more than 0, not {self.std}.")
+        for name in ("low", "high"):
+            if getattr(self, name) is not None:
+                self.finite_number(name)
+        if self.low is not None and self.high is not None:
+            check_order(self)
+        _below, within = self._part()
+        if within < _LEAST_PART:
+            raise InvalidValueError(
+                f"{self.kind}: hardly a value lies between the bounds: they are too far from 'mean' ({self.mean}) for"
+                f" 'std' ({self.std})."
+            )
         self._check_extremes(self._normal(0.0), self._normal(1.0))
+
+    @abstractmethod
+    def _bounds(self) -> tuple[float | None, float | None]:
+        """Return the bounds of the number that is normal."""
+
+    def _part(self) -> tuple[float, float]:
+        """Return which part of an unbounded distribution lies below the bounds, and which between them."""
+        normal = NormalDist(self.mean, self.std)
+        low, high = self._bounds()
+        below = 0.0 if low is None else normal.cdf(low)
+        return below, (1.0 if high is None else normal.cdf(high)) - below
 
     @abstractmethod
     def _check_extremes(self, least: float, largest: float) -> None:
         """Raise InvalidValueError unless the values at these numbers, the extremes of all draws, are finite."""
 
     def _normal(self, quantile: float) -> float:
-        return NormalDist(self.mean, self.std).inv_cdf(_inside(quantile))
+        below, within = self._part()
+        number = NormalDist(self.mean, self.std).inv_cdf(_inside(below + _inside(quantile) * within))
+        low, high = self._bounds()
+        return min(max(number, number if low is None else low), number if high is None else high)
 
     def _normal_rank(self, number: float) -> float:
-        return _inside(NormalDist(self.mean, self.std).cdf(number))
+        below, within = self._part()
+        return _inside((NormalDist(self.mean, self.std).cdf(number) - below) / within)
+
+    def _is_within(self, value: Any) -> bool:
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def _clipped(self, number: float, least: float) -> float:
+        return min(max(number, least if self.low is None else self.low), _LARGEST if self.high is None else self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Normal(_Bell):
-    """A number from the normal distribution with `mean` and standard deviation `std`."""
+    """A number from the normal distribution with `mean` and standard deviation `std`, between bounds if there are."""
 
     kind: ClassVar[str] = "normal"
+
+    def _bounds(self) -> tuple[float | None, float | None]:
+        return self.low, self.high
 
     def _check_extremes(self, least: float, largest: float) -> None:
         if not (math.isfinite(least) and math.isfinite(largest)):
@@ -155,17 +194,29 @@ class Normal(_Bell):
 
     def rank(self, value: Any) -> float | None:
         number = finite(value)
-        return None if number is None else self._normal_rank(number)
+        return None if number is None or not self._is_within(number) else self._normal_rank(number)
 
     def nearest(self, number: float) -> float:
-        return min(max(number, -_LARGEST), _LARGEST)
+        return self._clipped(number, -_LARGEST)
 
 
 @dataclass(frozen=True, slots=True)
 class LogNormal(_Bell):
-    """A positive number whose logarithm is normal with `mean` and standard deviation `std`."""
+    """A positive number whose logarithm is normal with `mean` and standard deviation `std`.
+
+    `low` and `high` are bounds of the number itself.
+    """
 
     kind: ClassVar[str] = "lognormal"
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            if getattr(self, name) is not None and self.finite_number(name) <= 0:
+                raise InvalidValueError(f"lognormal: {name!r} must be more than 0, not {getattr(self, name)}.")
+        super(LogNormal, self).__post_init__()
+
+    def _bounds(self) -> tuple[float | None, float | None]:
+        return None if self.low is None else math.log(self.low), None if self.high is None else math.log(self.high)
 
     def _check_extremes(self, least: float, largest: float) -> None:
         if least < _LEAST_LOGARITHM or largest >= _MOST_LOGARITHM:
@@ -177,14 +228,15 @@ class LogNormal(_Bell):
             )
 
     def at(self, quantile: float) -> float:
-        return math.exp(self._normal(quantile))
+        return self.nearest(math.exp(self._normal(quantile)))
 
     def rank(self, value: Any) -> float | None:
         number = finite(value)
-        return None if number is None or number <= 0 else self._normal_rank(math.log(number))
+        is_drawn = number is not None and number > 0 and self._is_within(number)
+        return self._normal_rank(math.log(number)) if is_drawn and number is not None else None
 
     def nearest(self, number: float) -> float:
-        return min(max(number, sys.float_info.min), _LARGEST)
+        return self._clipped(number, sys.float_info.min)
 
 
 def _inside(quantile: float) -> float:

@@ -1,4 +1,4 @@
-"""Distributions over whole numbers, and over multiples of a step."""
+"""Distributions over numbers in steps, which begin at the lowest one."""
 
 import math
 from dataclasses import dataclass
@@ -9,25 +9,29 @@ from schedy.random.axes import Axis, Integers
 from schedy.random.continuous import check_order
 from schedy.random.distribution import Numeric
 from schedy.random.parameters import finite
-from schedy.random.spacing import multiple
+from schedy.random.spacing import stepped, whole_steps
 
-_MOST_MULTIPLES = 10**14
-"""Floats tell multiples of any step apart up to here."""
+_MOST_STEPS = 10**14
+"""Floats tell numbers that lie a step apart up to here."""
 _TOLERANCE = 1e-3
-"""Part of the step by which a multiple may be off, as 0.30000000000000004 is."""
+"""Part of the step by which a number may be off, as 0.30000000000000004 is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Int(Numeric):
-    """A whole number from `low` to `high`, both included; with `log` small ones are as likely as large ones."""
+    """A whole number from `low` to `high`, both included: each, or from `low` on in steps.
+
+    With `log` small ones are as likely as large ones.
+    """
 
     kind: ClassVar[str] = "int"
     low: int
     high: int
     log: bool = False
+    step: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("low", "high"):
+        for name in ("low", "high", "step"):
             if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int):
                 raise InvalidValueError(f"int: {name!r} is a whole number, not {getattr(self, name)!r}.")
         check_order(self)
@@ -35,6 +39,11 @@ class Int(Numeric):
             raise InvalidValueError(f"int: 'log' is true or false, not {self.log!r}.")
         if self.log and self.low < 1:
             raise InvalidValueError(f"int: with 'log' 'low' must be at least 1, not {self.low}.")
+        if not 1 <= self.step <= self.high - self.low:
+            width = self.high - self.low
+            raise InvalidValueError(f"int: 'step' is from 1 to {width}, the width of the range, not {self.step}.")
+        if self.log and self.step > 1:
+            raise InvalidValueError("int: 'log' and 'step' do not go together.")
         if finite(self.count) is None:
             raise InvalidValueError("int: the range from 'low' to 'high' is too wide: it must be less than 1.8e+308.")
 
@@ -42,41 +51,58 @@ class Int(Numeric):
         if self.log:
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
             value = round(math.exp(low + quantile * (high - low)))
-        else:
-            value = self.low + math.floor(quantile * (self.high - self.low + 1))
-        return min(max(value, self.low), self.high)
+            return min(max(value, self.low), self.high)
+        return self._at_step(min(max(math.floor(quantile * self.count), 0), self.count - 1))
 
     def rank(self, value: Any) -> float | None:
-        number = finite(value)
-        if number is None or number != math.floor(number) or not self.low <= number <= self.high:
+        step = self._step_of(value)
+        if step is None:
             return None
         if self.log:
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return (math.log(number) - low) / (high - low)
-        return (number - self.low + 0.5) / (self.high - self.low + 1)
+            return (math.log(value) - low) / (high - low)
+        return (step + 0.5) / self.count
+
+    def parameters(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"low": self.low, "high": self.high, "log": self.log}
+        return shown if self.step == 1 else shown | {"step": self.step}
+
+    def _at_step(self, step: int) -> int:
+        return self.low + step * self.step
+
+    def _step_of(self, value: Any) -> int | None:
+        """Return the number of steps from `low` to a value, None if it cannot be drawn."""
+        number = finite(value)
+        if number is None or number != math.floor(number) or not self.low <= number <= self.high:
+            return None
+        steps, rest = divmod(int(number) - self.low, self.step)
+        return None if rest else steps
 
     @property
     def count(self) -> int:
-        return self.high - self.low + 1
+        return (self.high - self.low) // self.step + 1
 
     def grid(self, points: int | None) -> list[int]:
         if points is None or points >= self.count:
-            return list(range(self.low, self.high + 1))
+            return list(range(self.low, self.high + 1, self.step))
         return sorted({self.at((place + 0.5) / points) for place in range(points)})
 
     def nearest(self, number: float) -> int:
-        return round(min(max(number, self.low), self.high))
+        inside = min(max(number, self.low), self._at_step(self.count - 1))
+        return round(inside) if self.step == 1 else self._at_step(round((inside - self.low) / self.step))
 
     def beside(self, number: float, *, up: bool) -> int:
-        return self.nearest(number + (1 if up else -1))
+        return self.nearest(number + (self.step if up else -self.step))
 
     def axis(self) -> Axis:
-        return Axis(Integers(self.low, self.high, self.log), int, int)
+        if self.step == 1:
+            return Axis(Integers(self.low, self.high, self.log), int, int)
+        return Axis(Integers(0, self.count - 1), self._step_of, self._at_step)
 
 
 @dataclass(frozen=True, slots=True)
 class QUniform(Numeric):
-    """A multiple of `q` from `low` to `high`."""
+    """A number from `low` to `high`, in steps of `q` from `low` on."""
 
     kind: ClassVar[str] = "quniform"
     low: float
@@ -87,60 +113,51 @@ class QUniform(Numeric):
         check_order(self)
         if self.finite_number("q") <= 0:
             raise InvalidValueError(f"quniform: 'q' must be more than 0, not {self.q}.")
-        if max(abs(self.low / self.q), abs(self.high / self.q)) > _MOST_MULTIPLES:
+        if max(abs(self.low / self.q), abs(self.high / self.q)) > _MOST_STEPS:
             raise InvalidValueError(
                 f"quniform: 'q' ({self.q}) is too small for the range from {self.low} to {self.high}: bounds are at"
-                f" most {_MOST_MULTIPLES:.1g} times 'q'."
+                f" most {_MOST_STEPS:.1g} times 'q'."
             )
-        first, last = self._steps()
-        if first > last:
-            raise InvalidValueError(f"quniform: no multiple of {self.q} lies between {self.low} and {self.high}.")
-
-    def _steps(self) -> tuple[int, int]:
-        """The first and the last multiple, in units of `q`."""
-        return math.ceil(round(self.low / self.q, 9)), math.floor(round(self.high / self.q, 9))
+        if self.count < 2:
+            raise InvalidValueError(
+                f"quniform: 'q' ({self.q}) is larger than the range from {self.low} to {self.high}."
+            )
 
     def _at_step(self, step: int) -> float:
-        return multiple(self.q, step)
+        return stepped(self.low, self.q, step)
 
     def _step_of(self, value: Any) -> int | None:
-        """Return which multiple a value is, None if it is none from `low` to `high`."""
+        """Return the number of steps from `low` to a value, None if it cannot be drawn."""
         number = finite(value)
         if number is None or not self.low - self.q <= number <= self.high + self.q:
             return None
-        step = round(number / self.q)
-        first, last = self._steps()
-        if not first <= step <= last or abs(self._at_step(step) - number) > self.q * _TOLERANCE:
+        step = round((number - self.low) / self.q)
+        if not 0 <= step < self.count or abs(self._at_step(step) - number) > self.q * _TOLERANCE:
             return None
         return step
 
     def at(self, quantile: float) -> float:
-        first, last = self._steps()
-        return self._at_step(min(first + math.floor(quantile * (last - first + 1)), last))
+        return self._at_step(min(math.floor(quantile * self.count), self.count - 1))
 
     def rank(self, value: Any) -> float | None:
         step = self._step_of(value)
-        first, last = self._steps()
-        return None if step is None else (step - first + 0.5) / (last - first + 1)
+        return None if step is None else (step + 0.5) / self.count
 
     @property
     def count(self) -> int:
-        first, last = self._steps()
-        return last - first + 1
+        return whole_steps(self.low, self.high, self.q) + 1
 
     def grid(self, points: int | None) -> list[float]:
-        first, last = self._steps()
         if points is None or points >= self.count:
-            return [self._at_step(step) for step in range(first, last + 1)]
+            return [self._at_step(step) for step in range(self.count)]
         return sorted({self.at((place + 0.5) / points) for place in range(points)})
 
     def nearest(self, number: float) -> float:
-        first, last = self._steps()
         inside = min(max(number, self.low), self.high)
-        return self._at_step(min(max(round(inside / self.q), first), last))
+        return self._at_step(min(round((inside - self.low) / self.q), self.count - 1))
 
     def beside(self, number: float, *, up: bool) -> float:
         return self.nearest(number + (self.q if up else -self.q))
 
     def axis(self) -> Axis:
-        return Axis(Integers(*self._steps()), self._step_of, self._at_step)
+        return Axis(Integers(0, self.count - 1), self._step_of, self._at_step)

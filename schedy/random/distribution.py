@@ -149,7 +149,7 @@ def parse_distribution(text: str) -> Distribution:
     """
     call = read_call(text)
     if call is None and text in KINDS:
-        raise InvalidValueError(f"{text} has no parameters. Write {text}({', '.join(KINDS[text].parameter_names())}).")
+        raise InvalidValueError(f"{text} has no parameters. Write {text}({', '.join(KINDS[text].required_names())}).")
     if call is None:
         raise InvalidValueError(f"{text!r} is not a distribution. Write one as uniform(0, 1).")
     found = distribution_class(call.kind)

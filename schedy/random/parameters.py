@@ -4,7 +4,7 @@ import json
 import math
 import reprlib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar, Self
 
 from schedy.errors import InvalidValueError
@@ -17,8 +17,9 @@ class Parametrized:
     """Its name in JSON and on the command line."""
 
     def parameters(self) -> Any:
-        """Return the parameters as JSON."""
-        return {name: getattr(self, name) for name in self.parameter_names()}
+        """Return the parameters as JSON, without those that are None."""
+        values = {name: getattr(self, name) for name in self.parameter_names()}
+        return {name: value for name, value in values.items() if value is not None}
 
     def to_json(self) -> dict[str, Any]:
         """Return an object with the kind as its only name: ``{"uniform": {"low": 0, "high": 1}}``."""
@@ -28,6 +29,11 @@ class Parametrized:
     def parameter_names(cls) -> list[str]:
         """Return the names of the parameters."""
         return [each.name for each in fields(cls) if each.init]  # type: ignore[arg-type]
+
+    @classmethod
+    def required_names(cls) -> list[str]:
+        """Return the names of the parameters that have no default."""
+        return [each.name for each in fields(cls) if each.init and not _has_default(each)]  # type: ignore[arg-type]
 
     @classmethod
     def from_parameters(cls, parameters: Any) -> Self:
@@ -40,7 +46,7 @@ class Parametrized:
             if name not in known:
                 raise InvalidValueError(f"{cls.kind} has no {name!r}; it takes {takes}.")
         for name, each in known.items():
-            if each.default is MISSING and each.default_factory is MISSING and name not in parameters:
+            if not _has_default(each) and name not in parameters:
                 raise InvalidValueError(f"{cls.kind} needs {name!r}; it takes {takes}.")
         return cls(**parameters)
 
@@ -51,6 +57,10 @@ class Parametrized:
             shown = reprlib.repr(getattr(self, name))
             raise InvalidValueError(f"{self.kind}: {name!r} is a finite number, not {shown}.")
         return number
+
+
+def _has_default(parameter: Field[Any]) -> bool:
+    return parameter.default is not MISSING or parameter.default_factory is not MISSING
 
 
 def finite(value: Any) -> float | None:

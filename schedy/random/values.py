@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any, ClassVar, Self
 
 from schedy.errors import InvalidValueError
-from schedy.random.axes import Axis, Categories
+from schedy.random.axes import Axis, Categories, Integers
 from schedy.random.distribution import Distribution, distributions_from_json, distributions_to_json
 from schedy.random.parameters import finite
 from schedy.random.short_form import Words
@@ -39,7 +39,7 @@ class Choice(Distribution):
 
     def __post_init__(self) -> None:
         if isinstance(self.values, str) or not isinstance(self.values, Sequence) or not self.values:
-            raise InvalidValueError("choice: 'values' is a list with at least one value.")
+            raise InvalidValueError(f"{self.kind}: 'values' is a list with at least one value.")
         object.__setattr__(self, "values", tuple(plain_values({"values": list(self.values)})["values"]))
         if self.weights is not None:
             object.__setattr__(self, "weights", tuple(self._checked_weights()))
@@ -51,26 +51,30 @@ class Choice(Distribution):
         weights = self.weights
         if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != len(self.values):
             count = len(weights) if isinstance(weights, Sequence) else 0
-            raise InvalidValueError(f"choice: {len(self.values)} values need as many weights, not {count}.")
+            raise InvalidValueError(f"{self.kind}: {len(self.values)} values need as many weights, not {count}.")
         numbers = [finite(weight) for weight in weights]
         checked = [number for number in numbers if number is not None and number >= 0]
         if len(checked) != len(numbers) or sum(checked) <= 0:
-            raise InvalidValueError("choice: weights are numbers of at least 0, and one is more.")
+            raise InvalidValueError(f"{self.kind}: weights are numbers of at least 0, and one is more.")
         return checked
 
     def _checked_branches(self) -> dict[str, dict[str, Distribution]]:
         if not isinstance(self.then, Mapping):
-            raise InvalidValueError("choice: 'then' is an object: for a value, the hyperparameters that it opens.")
+            raise InvalidValueError(
+                f"{self.kind}: 'then' is an object: for a value, the hyperparameters that it opens."
+            )
         named: dict[str | None, str] = {}
         for name in self.then:
             if not isinstance(name, str):
-                raise InvalidValueError(f"choice: 'then' names values as text: {json_key(name)!r}, not {name!r}.")
+                raise InvalidValueError(f"{self.kind}: 'then' names values as text: {json_key(name)!r}, not {name!r}.")
             key = self._named(name)
             if key is None:
                 known = ", ".join(value if isinstance(value, str) else json_key(value) for value in self.values)
-                raise InvalidValueError(f"choice: 'then' names {name!r}, which is none of {known}.")
+                raise InvalidValueError(f"{self.kind}: 'then' names {name!r}, which is none of {known}.")
             if key in named:
-                raise InvalidValueError(f"choice: 'then' names one value twice, as {named[key]!r} and as {name!r}.")
+                raise InvalidValueError(
+                    f"{self.kind}: 'then' names one value twice, as {named[key]!r} and as {name!r}."
+                )
             named[key] = name
         return {value: distributions_from_json(opened) for value, opened in self.then.items()}
 
@@ -151,9 +155,21 @@ class Choice(Distribution):
     @classmethod
     def from_words(cls, words: Words) -> Self:
         if words.listed and "values" in words.named:
-            raise InvalidValueError("choice: 'values' is given twice.")
+            raise InvalidValueError(f"{cls.kind}: 'values' is given twice.")
         values = words.listed[0] if _is_list(words.listed) else words.listed
         return cls.from_parameters({"values": values} | words.named)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinal(Choice):
+    """One of `values`, which are in an order: algorithms learn more from values that lie near one another."""
+
+    kind: ClassVar[str] = "ordinal"
+
+    def axis(self) -> Axis | None:
+        if self.weights is not None:
+            return super(Ordinal, self).axis()
+        return Axis(Integers(0, len(self.values) - 1), self._index, self.values.__getitem__)
 
 
 def _is_list(values: Sequence[Any]) -> bool:

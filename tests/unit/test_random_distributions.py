@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from schedy.errors import InvalidValueError
-from schedy.random import Choice, distribution_from_json, distributions_from_json, distributions_to_json
+from schedy.random import Choice, Int, distribution_from_json, distributions_from_json, distributions_to_json
+from schedy.random.axes import Integers
 
 FORMS: dict[str, Any] = {
     "uniform": {"low": -2, "high": 3},
@@ -18,6 +19,7 @@ FORMS: dict[str, Any] = {
     "int": {"low": -2, "high": 5},
     "quniform": {"low": 0, "high": 1, "q": 0.1},
     "choice": {"values": [1, True, "1", None, [1]]},
+    "ordinal": {"values": ["small", "large", 3]},
     "const": {"a": 1},
 }
 QUANTILES = [0.0, 0.001, 0.25, 0.5, 0.77, 0.999, 1 - 2.0**-53]
@@ -80,7 +82,7 @@ def test_weights_say_how_likely_a_value_is() -> None:
         ("normal", {"mean": 0, "std": 0}, r"'std' must be more than 0, not 0"),
         ("int", {"low": 0.5, "high": 1}, r"'low' is a whole number, not 0\.5"),
         ("int", {"low": 0, "high": 1, "log": True}, r"with 'log' 'low' must be at least 1, not 0"),
-        ("quniform", {"low": 0.1, "high": 0.2, "q": 1}, r"no multiple of 1 lies between 0\.1 and 0\.2"),
+        ("quniform", {"low": 0.1, "high": 0.2, "q": 1}, r"'q' \(1\) is larger than the range from 0\.1 to 0\.2"),
         ("uniform", {"low": -1e308, "high": 1e308}, r"the range from -1e\+308 to 1e\+308 is too wide"),
         ("uniform", {"low": 0, "high": 10**400}, r"'high' is a finite number, not 1000"),
         ("loguniform", {"low": 1e-320, "high": 1e308}, r"'high' must be less than 1\.8e\+308 times 'low'"),
@@ -92,6 +94,13 @@ def test_weights_say_how_likely_a_value_is() -> None:
         ("int", {"low": -(10**308), "high": 10**308}, r"the range from 'low' to 'high' is too wide"),
         ("quniform", {"low": 0, "high": 1, "q": 1e-320}, r"'q' \(1e-320\) is too small for the range from 0 to 1"),
         ("quniform", {"low": 0, "high": 1e300, "q": 1e-10}, r"bounds are at most 1e\+14 times 'q'"),
+        ("int", {"low": 1, "high": 8, "step": 0}, r"'step' is from 1 to 7, the width of the range, not 0"),
+        ("int", {"low": 1, "high": 8, "step": 2, "log": True}, r"'log' and 'step' do not go together"),
+        ("normal", {"mean": 0, "std": 1, "low": 1, "high": 1}, r"'low' \(1\) must be less than 'high' \(1\)"),
+        ("normal", {"mean": 0, "std": 1, "low": 9}, r"hardly a value lies between the bounds: they are too far from"),
+        ("normal", {"mean": 0, "std": 1, "low": "a"}, r"'low' is a finite number, not 'a'"),
+        ("lognormal", {"mean": 0, "std": 1, "low": 0}, r"'low' must be more than 0, not 0"),
+        ("ordinal", {"values": []}, r"ordinal: 'values' is a list with at least one value"),
         ("choice", {"values": []}, r"'values' is a list with at least one value"),
         ("choice", {"values": [1, 2], "weights": [1]}, r"2 values need as many weights, not 1"),
         ("choice", {"values": [1], "weights": [0]}, r"weights are numbers of at least 0, and one is more"),
@@ -137,8 +146,11 @@ def test_what_is_accepted_can_be_drawn_at_every_quantile() -> None:
         ("uniform", {"low": np.float64(0.1), "high": np.float64(0.3)}, 3, [0.1, 0.2, 0.3]),
         ("loguniform", {"low": 1e-5, "high": 0.1}, 5, [1e-5, 1e-4, 1e-3, 0.01, 0.1]),
         ("loguniform", {"low": 1, "high": 1000}, 4, [1, 10, 100, 1000]),
-        ("quniform", {"low": 0.0229, "high": 0.026, "q": 0.001}, None, [0.023, 0.024, 0.025, 0.026]),
+        ("quniform", {"low": 0.0229, "high": 0.026, "q": 0.001}, None, [0.0229, 0.0239, 0.0249, 0.0259]),
         ("quniform", {"low": 1e9, "high": 1e9 + 0.002, "q": 0.001}, None, [1e9, 1e9 + 0.001, 1e9 + 0.002]),
+        ("quniform", {"low": 1, "high": 9, "q": 2}, None, [1, 3, 5, 7, 9]),
+        ("int", {"low": 1, "high": 8, "step": 3}, None, [1, 4, 7]),
+        ("int", {"low": -3, "high": 3, "step": 2}, None, [-3, -1, 1, 3]),
         ("quniform", {"low": 0, "high": 1, "q": 0.1}, None, [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]),
     ],
 )
@@ -154,3 +166,46 @@ def test_a_multiple_that_is_off_by_rounding_is_still_one() -> None:
     each = distribution_from_json("quniform", {"low": 0, "high": 1, "q": 0.1})
     assert each.rank(0.1 + 0.2) == each.rank(0.3)
     assert each.rank(0.31) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds", "inner"),
+    [
+        ("normal", {"low": -1, "high": 0.5}, 0.0),
+        ("normal", {"low": 2}, 2.5),
+        ("lognormal", {"high": 1.5}, 1.0),
+        ("lognormal", {"low": 0.5, "high": 4}, 1.0),
+    ],
+)
+def test_a_bounded_bell_is_the_part_between_its_bounds(kind: str, bounds: dict[str, float], inner: float) -> None:
+    free = distribution_from_json(kind, {"mean": 0, "std": 1})
+    each = distribution_from_json(kind, {"mean": 0, "std": 1, **bounds})
+    low, high = bounds.get("low", -math.inf), bounds.get("high", math.inf)
+    drawn = [each.at(n / 1000) for n in range(1000)]
+    assert drawn == sorted(drawn)
+    assert low <= drawn[0] <= drawn[-1] <= high
+    below, above = (free.rank(end) if math.isfinite(end) else place for end, place in ((low, 0.0), (high, 1.0)))
+    middle = free.rank(inner)
+    assert None not in (below, above, middle)
+    assert sum(value <= inner for value in drawn) == pytest.approx(1000 * (middle - below) / (above - below), abs=2)  # type: ignore[operator]
+    assert each.rank(low - 0.1) is None
+    assert each.rank(high + 0.1) is None
+    assert [each.nearest(number) for number in bounds.values()] == list(bounds.values())  # type: ignore[attr-defined]
+
+
+def test_steps_of_integers_are_kept_by_everything_that_moves_a_value() -> None:
+    each = Int(1, 8, step=3)
+    axis = each.axis()
+    assert [axis.outward(axis.inward(value)) for value in (1, 4, 7)] == [1, 4, 7]
+    assert [each.rank(value) for value in (0, 2, 8, 4.0)] == [None, None, None, 0.5]
+    assert [each.nearest(number) for number in (-9, 2, 3, 6, 99)] == [1, 1, 4, 7, 7]
+    assert [each.scaled(4, factor) for factor in (0.9, 1.1)] == [1, 7]
+    assert str(each) == "int(1, 8, step=3)"
+
+
+def test_an_order_is_searched_as_one() -> None:
+    each = distribution_from_json("ordinal", {"values": ["small", "medium", "large"]})
+    axis = each.axis()
+    assert axis is not None
+    assert (axis.span, axis.inward("large"), axis.outward(1)) == (Integers(0, 2), 2, "medium")
+    assert str(each) == "ordinal(small, medium, large)"

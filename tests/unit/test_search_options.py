@@ -248,8 +248,8 @@ def test_show_has_lines_for_what_is_set() -> None:
     ("arguments", "said"),
     [
         (["random", "x", "normall", "{}"], "x: There is no distribution 'normall'. Did you mean 'normal'?"),
-        (["random", "x", "normal", '{"mean": 0}'], "x: normal needs 'std'; it takes mean, std."),
-        (["random", "x", "normal", '{"mean": 0, "sdt": 1}'], "x: normal has no 'sdt'; it takes mean, std."),
+        (["random", "x", "normal", '{"mean": 0}'], "x: normal needs 'std'; it takes mean, std, low, high."),
+        (["random", "x", "normal", '{"mean": 0, "sdt": 1}'], "x: normal has no 'sdt'; it takes mean, std, low, high."),
         (["random", "x", "uniform", '{"low": 1, "high": 1}'], "x: uniform: 'low' (1) must be less than 'high' (1)."),
         (
             ["random", "x", "choice", '{"values": [1, 2], "weights": [1]}'],

@@ -25,7 +25,8 @@ ALGORITHM makes its jobs: {", ".join(ALGORITHMS)}, or one of your own. With --mi
 and is {DEFAULT}. With `manual` you push the jobs: see `schedy push`.
 Each hyperparameter of a search is an option with its distribution: --lr 'loguniform(1e-5, 0.1)'. --batch-size is named
 batch_size; -p takes any name. There are uniform(LOW, HIGH), loguniform(LOW, HIGH), int(LOW, HIGH), quniform(LOW, HIGH,
-STEP), normal(MEAN, STD), lognormal(MEAN, STD), choice(VALUE, VALUE, ...) and const(VALUE).
+STEP), normal(MEAN, STD), lognormal(MEAN, STD), choice(VALUE, VALUE, ...), ordinal(VALUE, VALUE, ...)
+and const(VALUE).
 
 `schedy show --definition` prints a file for --from; options override it.
 """

@@ -30,7 +30,7 @@ def _parameters(kind: type[Distribution], word: str) -> object:
     try:
         return json.loads(word)
     except (ValueError, RecursionError):
-        takes = ", ".join(f'"{name}": ...' for name in kind.parameter_names())
+        takes = ", ".join(f'"{name}": ...' for name in kind.required_names())
         raise InvalidValueError(
             f"{kind.kind} {word}: it is not JSON. {kind.kind} takes '{{{takes}}}', or write '{kind.kind}(...)'."
         ) from None

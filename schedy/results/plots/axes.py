@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schedy.random import Distribution
+from schedy.random import Choice, Distribution, Ordinal
 from schedy.results.rounding import rounded, short_value
 from schedy.search.definition import as_observation
 from schedy.wire.values import json_key
@@ -161,12 +161,13 @@ def column(name: str, values: Sequence[Any], distribution: Distribution | None) 
     `values` has None for a job that lacks it.
     """
     numbers = [drawable(value) for value in values]
-    is_choice = distribution is not None and distribution.kind == "choice"
+    is_choice = isinstance(distribution, Choice)
     if not is_choice and all(
         number is not None or value is None for number, value in zip(numbers, values, strict=True)
     ):
         return _number_column(name, numbers, distribution)
-    return _category_column(name, values)
+    ordered = [json_key(value) for value in distribution.values] if isinstance(distribution, Ordinal) else []
+    return _category_column(name, values, ordered)
 
 
 def _number_column(name: str, numbers: list[float | None], distribution: Distribution | None) -> Column:
@@ -190,7 +191,8 @@ def _is_log(distribution: Distribution | None) -> bool | None:
     return distribution.kind.startswith("log") or bool(axis is not None and getattr(axis.span, "log", False))
 
 
-def _category_column(name: str, values: Sequence[Any]) -> Column:
+def _category_column(name: str, values: Sequence[Any], ordered: Sequence[str]) -> Column:
+    """Return values as categories: those whose keys are `ordered` in this order, others by number and text."""
     keys = [MISSING if value is None else json_key(value) for value in values]
     texts = {key: MISSING if value is None else short_value(value) for key, value in zip(keys, values, strict=True)}
     by_number = sorted(texts, key=keys.count, reverse=True)
@@ -198,7 +200,15 @@ def _category_column(name: str, values: Sequence[Any]) -> Column:
     if len(by_number) > len(shown):
         shown = shown[:-1]
     found = dict(zip(keys, values, strict=True))
-    shown.sort(key=lambda key: (drawable(found[key]) is None, drawable(found[key]) or 0.0, texts[key]))
+    places = {key: place for place, key in enumerate(ordered)}
+    shown.sort(
+        key=lambda key: (
+            places.get(key, len(places)),
+            drawable(found[key]) is None,
+            drawable(found[key]) or 0.0,
+            texts[key],
+        )
+    )
     place_of = {key: float(place) for place, key in enumerate(shown)}
     ticks = [(place_of[key], short(texts[key])) for key in shown]
     if len(by_number) > len(shown):
