@@ -141,6 +141,12 @@ class Search(_Configured):
         default=(),
         read=lambda definition: definition.constraints,
     )
+    where: Setting[list[str], Names] = Setting(
+        "Condition among hyperparameters that every job that is made keeps, 'batch_size * accumulate <= 256', or a list"
+        " of several.",
+        default=(),
+        read=lambda definition: definition.where,
+    )
     max_jobs: Setting[int | None, int | None] = Setting(
         "Stop making jobs after this many, at least 0. None: no limit.",
         default=None,

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from schedy.close_names import did_you_mean
 from schedy.errors import InvalidValueError
 from schedy.search.algorithms import ALGORITHMS, MANUAL, Algorithm
 from schedy.search.definition import Definition, read_definition
 from schedy.search.errors import DefinitionError, Setting
 from schedy.search.options import options_of
 from schedy.search.pruners import read_pruner
+from schedy.search.space import Space
 from schedy.wire.values import LONGEST_NAME, dump_values, plain_values
 
 _OBJECTIVE = (Setting("minimize", ("loss",)), " or ", Setting("maximize", ("accuracy",)))
@@ -50,6 +52,7 @@ def check_definition(scheduler: str, definition: Definition) -> None:
     """
     space = definition.space()
     _check_objectives(definition)
+    _check_conditions(definition, space)
     if scheduler == MANUAL:
         return _check_manual(definition)
     algorithm = ALGORITHMS.get(scheduler)
@@ -74,6 +77,16 @@ def _check_objectives(definition: Definition) -> None:
         raise DefinitionError(Setting("stop_after_no_improvement"), " needs one objective: ", *_OBJECTIVE, ".")
 
 
+def _check_conditions(definition: Definition, space: Space) -> None:
+    for condition in definition.conditions:
+        for name in sorted(condition.names - space.parameters.keys()):
+            if space.parameters:
+                hint = did_you_mean(name, space.parameters)
+                raise DefinitionError(
+                    Setting("where"), f": {condition.text}: there is no hyperparameter {name!r}. {hint}"
+                )
+
+
 def _check_manual(definition: Definition) -> None:
     strange = sorted(definition.as_json().keys() - {"objectives", "pruner"})
     if strange:
@@ -95,7 +108,7 @@ def _check_algorithm(scheduler: str, algorithm: Algorithm, definition: Definitio
         able = _able(lambda other: other.constraints)
         raise DefinitionError(f"{scheduler} cannot respect constraints; {able} can.")
     if algorithm.continues_jobs:
-        for name in ("exact", "no_repeats"):
+        for name in ("exact", "no_repeats", "where"):
             if getattr(definition, name):
                 continues = f"{scheduler} continues jobs, at the same point or another, so it has no "
                 raise DefinitionError(continues, Setting(name), ".")

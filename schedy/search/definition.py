@@ -8,14 +8,16 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, StrictBool, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StrictBool, model_validator
 
 from schedy.errors import InvalidValueError
 from schedy.random import Distribution, distributions_from_json, distributions_to_json
 from schedy.search.algorithms import MOST_OBJECTIVES
+from schedy.search.expressions import Expression, read_expression
 from schedy.search.models import Part, validated
 from schedy.search.space import Space
 from schedy.wire.base import Line, Seconds, Uid
+from schedy.wire.values import as_float
 
 LARGEST_SEED = 2**63 - 1
 MOST_READY = 10_000
@@ -27,6 +29,10 @@ Hyperparameters = Annotated[
     BeforeValidator(distributions_from_json),
     PlainSerializer(distributions_to_json),
 ]
+
+
+def _readable(text: str) -> str:
+    return read_expression(text).text
 
 
 class Objective(Part):
@@ -79,6 +85,8 @@ class Definition(Part):
     hyperparameters: Hyperparameters = Field(default={})
     objectives: list[Objective] = Field(default=[], max_length=MOST_OBJECTIVES)
     constraints: list[Constraint] = Field(default=[], max_length=MOST_OBJECTIVES)
+    where: list[Annotated[str, AfterValidator(_readable)]] = Field(default=[], max_length=100)
+    """Conditions among hyperparameters, which every job that is made keeps."""
     max_jobs: int | None = Field(default=None, ge=0)
     max_time: Seconds | None = None
     """Seconds since the experiment was added."""
@@ -114,6 +122,11 @@ class Definition(Part):
     def objective(self) -> Objective | None:
         """The objective where there is only one; its value is then the quality of a job."""
         return self.objectives[0] if len(self.objectives) == 1 else None
+
+    @property
+    def conditions(self) -> list[Expression]:
+        """The conditions of `where`."""
+        return [read_expression(text) for text in self.where]
 
     def space(self) -> Space:
         """Return the hyperparameters together."""
@@ -157,8 +170,5 @@ def as_observation(value: Any) -> float | None:
     """Return a result as an algorithm takes it: a number that is not NaN, else None. Infinity is one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value)
+    number = as_float(value)
     return None if math.isnan(number) else number

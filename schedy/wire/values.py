@@ -134,13 +134,14 @@ def sort_keys(values: Values) -> Iterator[tuple[str, float | None, str | None]]:
     for name, value in values.items():
         if isinstance(value, str):
             yield stored_name(name), None, json.dumps(value)[1:-1][:SORTED_CHARACTERS]
-        elif isinstance(value, int | float) and not math.isnan(number := _float(value)):
+        elif isinstance(value, int | float) and not math.isnan(number := as_float(value)):
             yield stored_name(name), number, None
         else:
             yield stored_name(name), None, None
 
 
-def _float(value: int | float) -> float:
+def as_float(value: int | float) -> float:
+    """Return a number as a float: infinity for one beyond all floats."""
     try:
         return float(value)
     except OverflowError:

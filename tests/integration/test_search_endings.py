@@ -153,3 +153,11 @@ class TestJobsThatDidNotCrash:
         desk.redefine(search.experiment, max_done=3)
         search.run()
         assert is_over(desk)
+
+
+def test_a_number_beyond_all_floats_is_an_observation(desk: SearchDesk) -> None:
+    search = Simulation(desk, "random", ready=1, stop_at=[{"result": "loss", "at_most": 0.0}])
+    search.run({"loss": 10**400})
+    assert not is_over(desk)
+    search.run({"loss": -(10**400)})
+    assert is_over(desk)

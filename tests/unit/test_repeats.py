@@ -12,8 +12,9 @@ from schedy.search.checks import check_definition
 from schedy.search.definition import Definition
 from schedy.wire.values import json_key
 from schedy_store.search.catalogue import make_algorithm, missing_requirement
+from schedy_store.search.filtered import Filtered
 from schedy_store.search.protocol import Algorithm, Exhausted, History, Suggestion
-from schedy_store.search.repeats import NoRepeats, TriedPoints
+from schedy_store.search.tried import TriedPoints
 from tests.unit.search_support import Experiment, define, minimize
 
 SIX = {
@@ -47,7 +48,7 @@ def made_by(
     make = Stuck if name == "own" else partial(make_algorithm, name)
 
     def _new() -> Algorithm:
-        return NoRepeats(definition, make, tried)
+        return Filtered(definition, make, tried)
 
     experiment, algorithm = Experiment(definition), _new()
     made: list[Any] = []
@@ -98,7 +99,7 @@ def test_a_repeat_keeps_the_state_of_the_proposal_whose_place_it_takes() -> None
     definition = define(SIX, exact=True)
     tried = TriedPoints(definition.space())
     tried.remember({"kind": 1})
-    suggestion = NoRepeats(definition, Stuck, tried).suggest(4, History([], []))
+    suggestion = Filtered(definition, Stuck, tried).suggest(4, History([], []))
     assert isinstance(suggestion, Suggestion)
     assert (suggestion.state, suggestion.hyperparameters != {"kind": 1}) == ({"number": 4}, True)
 

@@ -31,6 +31,7 @@ class SearchOptions:
     seed: int | None
     from_experiments: tuple[str, ...]
     own: tuple[tuple[str, str], ...]
+    where: tuple[str, ...]
     exact: bool
     no_repeats: bool
 
@@ -54,6 +55,12 @@ search_options = option_group(
         multiple=True,
         metavar="CONSTRAINT",
         help="Require a bound, as 'latency <= 10' or 'accuracy >= 0.9'; repeatable.",
+    ),
+    click.option(
+        "--where",
+        multiple=True,
+        metavar="CONDITION",
+        help="Make only jobs that keep 'batch_size * accumulate <= 256'; repeatable.",
     ),
     click.option("--seed", type=int, metavar="N", help="Random seed, for reproducible suggestions."),
     click.option(
@@ -83,6 +90,7 @@ def parse_search(options: SearchOptions, line: SpaceLine) -> dict[str, Any]:
         "hyperparameters": distributions_to_json(line.distributions()),
         "objectives": [{"direction": option.removeprefix("--"), "result": result} for option, result in line.ordered],
         "constraints": [parse_constraint(text) for text in options.constraints],
+        "where": list(options.where),
         "seed": options.seed,
         "warm_start": warm_start_form(options.from_experiments),
         "options": _parse_own(options.own),

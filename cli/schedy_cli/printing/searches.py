@@ -35,6 +35,7 @@ def search_lines(experiment: ExperimentRecord, made_by: Sequence[MadeBy]) -> Ite
 
 def _definition_lines(definition: Definition) -> Iterator[str]:
     yield from _listed("Hyperparameters", _distributions(definition.hyperparameters))
+    yield from _listed("Where", map(printable, definition.where))
     yield from _objectives(definition)
     yield from _listed("Constraints", (printable(str(each)) for each in definition.constraints))
     yield from _listed("Budget", _budget(definition))

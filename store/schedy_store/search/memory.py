@@ -18,7 +18,7 @@ from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import OF_EXPERIMENT, CurvePoint, Experiment, Job
 from schedy_store.search.protocol import History, Trial
-from schedy_store.search.repeats import TriedPoints
+from schedy_store.search.tried import TriedPoints
 from schedy_store.search.wire import MadeJob
 
 _PUSHED_KEY = 2**32
@@ -103,8 +103,9 @@ class Memory:
         """Suggestions that are not stored yet, by number."""
         self._curves: dict[tuple[int, int], dict[int, float]] = {}
         self._last_point = 0
-        may_repeat = source.scheduler not in ALGORITHMS or ALGORITHMS[source.scheduler].may_repeat
-        wants_new = may_repeat and self.definition.avoids_repeats
+        self.may_repeat = source.scheduler not in ALGORITHMS or ALGORITHMS[source.scheduler].may_repeat
+        """False for an algorithm that goes through the allowed points one by one."""
+        wants_new = self.may_repeat and self.definition.avoids_repeats
         self.tried = TriedPoints(self.definition.space()) if wants_new else None
         """The points that are not to be suggested again; None if all may be."""
 

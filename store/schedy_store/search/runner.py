@@ -21,10 +21,10 @@ from schedy.wire.values import plain_values
 from schedy_store.schema.engine import Store, Transaction
 from schedy_store.search.catalogue import make_algorithm, make_pruner
 from schedy_store.search.endings import ending
+from schedy_store.search.filtered import Filtered
 from schedy_store.search.memory import Memory, read_source, running_experiments
 from schedy_store.search.output import begin_output, name_output
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
-from schedy_store.search.repeats import NoRepeats
 from schedy_store.search.wire import (
     CheckAnswer,
     CheckQuestion,
@@ -81,8 +81,9 @@ class _Search:
         if self._algorithm is None:
             definition, tried = self.memory.definition, self.memory.tried
             make = partial(make_algorithm, self.memory.source.scheduler)
+            is_filtered = tried is not None or (definition.where and self.memory.may_repeat)
             with _refusals():
-                self._algorithm = make(definition) if tried is None else NoRepeats(definition, make, tried)
+                self._algorithm = Filtered(definition, make, tried) if is_filtered else make(definition)
         return self._algorithm
 
     @property

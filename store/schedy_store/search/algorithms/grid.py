@@ -26,15 +26,35 @@ class Grid:
         """The number of points."""
         if self.size > MOST_POINTS:
             raise _too_large(f"The grid has {self.size:,} points")
+        self._conditions = definition.conditions
+        self._kept: list[int] = []
+        """Where there are conditions, the numbers of the points among the first `_looked_at` that keep them."""
+        self._looked_at = 0
         self._order: array[int] | range = range(self.size)
         if options.shuffle:
             self._order = array("L", self._order)
             generator(definition, 0, "grid").shuffle(self._order)
 
     def suggest(self, number: int, _history: History) -> Suggestion | Exhausted:
+        if self._conditions:
+            return self._allowed(number)
         if number >= self.size:
             return Exhausted(f"All {self.size:,} points of the grid were made.")
         return Suggestion(self._points.at(self._order[number]))
+
+    def _allowed(self, number: int) -> Suggestion | Exhausted:
+        """Return a point, counting only those that keep the conditions."""
+        while len(self._kept) <= number and self._looked_at < self.size:
+            place = self._order[self._looked_at]
+            self._looked_at += 1
+            point = self._points.at(place)
+            if all(condition.holds(point) for condition in self._conditions):
+                self._kept.append(place)
+        if not self._kept:
+            raise InvalidValueError(f"None of the {self.size:,} points of the grid keeps the conditions (where).")
+        if number >= len(self._kept):
+            return Exhausted(f"All {len(self._kept):,} points of the grid that keep the conditions were made.")
+        return Suggestion(self._points.at(self._kept[number]))
 
 
 def _values(name: str, distribution: Distribution, points: int | None) -> list[Any]:

@@ -73,8 +73,16 @@ class GaussianProcess:
             if pending:
                 model = model.believing(np.array(pending))
             rng = np.random.default_rng(numeric_seed(self._definition, number))
-            return Suggestion(self._cube.outward(_most_promising(self._cube, model, rng)))
+            return Suggestion(self._cube.outward(_most_promising(self._cube, model, rng, self._allowed)))
         return None
+
+    def _allowed(self, points: Floats) -> NDArray[np.bool_]:
+        """Return which points, shape (n, dimensions), keep the conditions, shape (n,)."""
+        conditions = self._definition.conditions
+        if not conditions:
+            return np.ones(len(points), dtype=bool)
+        found = map(self._cube.outward, points)
+        return np.array([all(condition.holds(point) for condition in conditions) for point in found])
 
     def _point(self, trial: Trial) -> Floats | None:
         return self._cube.inward(trial.hyperparameters)
@@ -156,15 +164,24 @@ def _log_h(z: Floats) -> Floats:
     return log_h
 
 
-def _most_promising(cube: Cube, model: _Model, rng: np.random.Generator) -> Floats:
-    """Return the point with the largest promise that a search from everywhere, and then from good points, finds."""
+def _most_promising(
+    cube: Cube, model: _Model, rng: np.random.Generator, allowed: Callable[[Floats], NDArray[np.bool_]]
+) -> Floats:
+    """Return the point with the largest promise that a search from everywhere, and then from good points, finds.
+
+    It is one that is allowed, if one was found.
+    """
+
+    def _promise(points: Floats) -> Floats:
+        return np.where(allowed(points), model.promise(points), -np.inf)
+
     everywhere = rng.random((_SPREAD, cube.dimensions))
     points = cube.snapped(np.vstack([everywhere, _around(model.best_points, _REACHES[0], rng)]))
-    promise = model.promise(points)
+    promise = _promise(points)
     for reach in _REACHES:
         starts = points[np.argsort(promise)[-_STARTS:]]
         others = cube.snapped(_around(starts, reach, rng))
-        points, promise = np.vstack([points, others]), np.concatenate([promise, model.promise(others)])
+        points, promise = np.vstack([points, others]), np.concatenate([promise, _promise(others)])
     best: Floats = points[np.argmax(promise)]
     return best
 
