@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
+from urllib.parse import urlsplit
 
 import pika
 from sqlalchemy import bindparam, select, update
@@ -118,7 +119,8 @@ class _Backlog:
 
     def drained_by_the_service(self) -> float:
         """Return the reports per second that the service stores, from the first to its answer to the last."""
-        properties = pika.BasicProperties(content_type="application/json", delivery_mode=2)
+        user = urlsplit(self._where.broker_url).username
+        properties = pika.BasicProperties(content_type="application/json", delivery_mode=2, user_id=user)
         messages = [
             (names.INBOX_EXCHANGE, routing_key(report), encode(report), properties)
             for sequence in range(1, self._each + 1)

@@ -1,7 +1,6 @@
 """Rows of jobs: reading them for a verdict, and writing verdicts, guarded by the revision that was judged."""
 
 import functools
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from schedy_store.lifecycle.sort_keys import SortKeys
 from schedy_store.lifecycle.transitions import JobState, Terms
 from schedy_store.schema.column_types import After
 from schedy_store.schema.engine import Transaction, Waiting
-from schedy_store.schema.prepared import Prepared
+from schedy_store.schema.prepared import Prepared, padded
 from schedy_store.schema.rows import JOB_ROW_COLUMNS, JobRow
 from schedy_store.schema.tables import OF_EXPERIMENT, Experiment, Job
 from schedy_store.search.protocol import PRUNER_STATE
@@ -155,10 +154,8 @@ class JobRows:
                 self._read_few(uid, some[start : start + _ROWS_AT_ONCE])
 
     def _read_few(self, uid: str, ids: Sequence[str]) -> None:
-        count = 1 << (len(ids) - 1).bit_length()  # few different statements
-        padded = itertools.islice(itertools.chain(ids, itertools.repeat(ids[-1])), count)
-        values = {f"id_{number}": job_id for number, job_id in enumerate(padded)}
-        for found in _rows_of(count).read(self._transaction.sql_before_writes, {"uid_is": uid, **values}):
+        values = {f"id_{number}": job_id for number, job_id in enumerate(padded(ids))}
+        for found in _rows_of(len(values)).read(self._transaction.sql_before_writes, {"uid_is": uid, **values}):
             row = JobRow(*found)
             self._moves.rows[uid, row.job_id] = row
 

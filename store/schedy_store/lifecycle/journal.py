@@ -1,8 +1,10 @@
 """The journal of events, for `schedy history` and `schedy log`."""
 
+import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, func, insert, select, update
@@ -11,12 +13,13 @@ from schedy.results.rounding import short_value
 from schedy.values_text import format_name
 from schedy.wire.reports import Curve, Progress
 from schedy_store.schema.engine import Transaction, Waiting
-from schedy_store.schema.prepared import Prepared
+from schedy_store.schema.prepared import Prepared, padded
 from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import Event
 
 _VALUES_SHOWN = 8
 _LONGEST_VALUE = 40
+_JOBS_AT_ONCE = 256
 
 LOST_MESSAGES = "lost_messages"
 """The kind of an event of the service: the queue of the reports has lost messages."""
@@ -39,15 +42,14 @@ _REPEAT = (
     .values(times=Event.times + 1, last_at=bindparam("at_now"))
     .returning(Event.pk)
 )
-_REPORTED_AGAIN = (
+_REPORTED_AGAIN = Prepared(
     update(Event)
-    .where(Event.pk == _LATEST, Event.kind == "reported", Event.token == bindparam("token_is"))
+    .where(Event.pk == bindparam("pk_is"))
     .values(
-        times=Event.times + 1,
-        last_at=bindparam("at_now"),
+        times=Event.times + bindparam("more", type_=Event.times.type),
+        last_at=bindparam("at_now", type_=Event.at.type),
         detail=func.coalesce(bindparam("detail_now", type_=Text), Event.detail),
     )
-    .returning(Event.pk)
 )
 _WORKER_OF_TOKEN = select(Event.worker).where(
     Event.experiment_pk == bindparam("experiment_is"),
@@ -67,16 +69,85 @@ _LOST = (
 )
 
 
+@functools.cache
+def _latest_of(count: int) -> Prepared:
+    """Return the statement that reads the latest events of so many jobs of an experiment."""
+    ids = [bindparam(f"id_{number}", type_=Event.job_id.type) for number in range(count)]
+    latest = (
+        select(func.max(Event.pk))
+        .where(Event.experiment_pk == bindparam("experiment_is"), Event.job_id.in_(ids))
+        .group_by(Event.job_id)
+    )
+    return Prepared(select(Event.job_id, Event.pk, Event.kind, Event.token).where(Event.pk.in_(latest)))
+
+
+_JobKey = tuple[int | None, str | None]
+
+
 class _Events(Waiting):
     """Events that wait to be written, see `Transaction.waiting`."""
 
     def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._latest: dict[_JobKey, dict[str, Any]] = {}
+        """The latest that waits of each job."""
+        self._reported: dict[_JobKey, dict[str, Any]] = {}
+        """Reports before which nothing of their job waits: the latest event that is stored may be of those before."""
+        self._again: list[dict[str, Any]] = []
+        """Of such reports those that count with a stored event."""
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Let an event wait."""
+        self._rows.append(row)
+        self._latest[row["experiment_pk"], row["job_id"]] = row
+
+    def add_report(self, row: dict[str, Any]) -> None:
+        """Let a report wait, as one event with those of the same attempt before it."""
+        key = row["experiment_pk"], row["job_id"]
+        before = self._latest.get(key)
+        if before is None:
+            self._reported[key] = self._latest[key] = row
+        elif before["kind"] == row["kind"] and before["token"] == row["token"]:
+            before["times"] += 1
+            before["last_at"] = row["at"]
+            before["detail"] = row["detail"] or before["detail"]
+        else:
+            self.add(row)
+
+    def prepare(self, sql: Connection) -> None:
+        """Find out which reports count with one that is stored; the others are events of their own."""
+        first: list[dict[str, Any]] = []
+        for experiment_pk, rows in itertools.groupby(self._reported.values(), itemgetter("experiment_pk")):
+            for row, stored in _with_stored(sql, experiment_pk, list(rows)):
+                if stored is None:
+                    first.append(row)
+                else:
+                    counted = {"more": row["times"], "at_now": row["last_at"] or row["at"]}
+                    self._again.append({"pk_is": stored, "detail_now": row["detail"] or None, **counted})
+        self._rows[:0] = first
 
     def write(self, sql: Connection) -> None:
-        if self.rows:
-            _INSERT.write(sql, self.rows)
-            self.rows.clear()
+        if self._again:
+            _REPORTED_AGAIN.write(sql, self._again)
+        if self._rows:
+            _INSERT.write(sql, self._rows)
+        for each in (self._rows, self._latest, self._reported, self._again):
+            each.clear()
+
+
+def _with_stored(
+    sql: Connection, experiment_pk: int, rows: list[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], int | None]]:
+    """Yield each report with the key of the stored event with which it counts, None where there is none."""
+    for start in range(0, len(rows), _JOBS_AT_ONCE):
+        some = rows[start : start + _JOBS_AT_ONCE]
+        ids = [row["job_id"] for row in some]
+        values = {f"id_{number}": job_id for number, job_id in enumerate(padded(ids))}
+        found = _latest_of(len(values)).read(sql, {"experiment_is": experiment_pk, **values})
+        latest = {job_id: (pk, (kind, token)) for job_id, pk, kind, token in found}
+        for row in some:
+            pk, event = latest.get(row["job_id"], (None, None))
+            yield row, pk if event == (row["kind"], row["token"]) else None
 
 
 class Journal:
@@ -99,7 +170,7 @@ class Journal:
         results: str | None = None,
     ) -> None:
         """Write one event."""
-        self._transaction.waiting(_Events).rows.append(
+        self._transaction.waiting(_Events).add(
             {
                 "experiment_pk": experiment_pk,
                 "job_id": job_id,
@@ -176,16 +247,20 @@ class Journal:
 
     def reported(self, row: JobRow, message: Progress | Curve) -> None:
         """Write that a worker has reported values; reports in a row are one event, with the latest values."""
-        shown = _shown(message)
-        again = {
-            "experiment_is": row.experiment_pk,
-            "job_is": row.job_id,
-            "token_is": message.token,
-            "at_now": self._now,
-            "detail_now": shown or None,
-        }
-        if self._transaction.sql.scalar(_REPORTED_AGAIN, again) is None:
-            self.of_job(row, "reported", shown, worker=row.worker, attempt=row.attempt, token=message.token)
+        self._transaction.waiting(_Events).add_report(
+            {
+                "experiment_pk": row.experiment_pk,
+                "job_id": row.job_id,
+                "at": self._now,
+                "kind": "reported",
+                "worker": row.worker,
+                "attempt": row.attempt,
+                "token": message.token,
+                "detail": _shown(message),
+                "results": None,
+                **_FIRST,
+            }
+        )
 
     def worker_of(self, row: JobRow, token: str) -> str | None:
         """Return the worker that claimed the job under this token, None if none did."""

@@ -1,7 +1,6 @@
 """New jobs, pushed by users or made by a search."""
 
 import functools
-import itertools
 import json
 import secrets
 import string
@@ -20,7 +19,7 @@ from schedy.wire.values import dump_values
 from schedy_store.lifecycle.job_counts import count_jobs
 from schedy_store.lifecycle.sort_keys import SortKeys
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.prepared import Prepared
+from schedy_store.schema.prepared import Prepared, padded
 from schedy_store.schema.rows import RecordRow
 from schedy_store.schema.tables import Experiment, Job
 
@@ -92,10 +91,8 @@ class NewJobs:
         keys: dict[str, int] = {}
         for start in range(0, len(job_ids), _IDS_AT_ONCE):
             some = job_ids[start : start + _IDS_AT_ONCE]
-            count = 1 << (len(some) - 1).bit_length()  # few different statements
-            padded = itertools.islice(itertools.chain(some, itertools.repeat(some[-1])), count)
-            values = {f"id_{number}": job_id for number, job_id in enumerate(padded)}
-            found = _with_ids(count).read(self._transaction.sql_before_writes, {"pk_is": experiment_pk, **values})
+            values = {f"id_{number}": job_id for number, job_id in enumerate(padded(some))}
+            found = _with_ids(len(values)).read(self._transaction.sql_before_writes, {"pk_is": experiment_pk, **values})
             keys.update((job_id, pk) for pk, job_id in found)
         return keys
 

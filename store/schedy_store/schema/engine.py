@@ -67,9 +67,13 @@ _NETWORK_FILE_SYSTEMS = {
 class Waiting(ABC):
     """Writes of one kind that wait, so that those of many messages are one statement."""
 
+    def prepare(self, sql: Connection) -> None:
+        """Read what has to be known before anything that waits is written."""
+        return
+
     @abstractmethod
     def write(self, sql: Connection) -> None:
-        """Write what waits, by prepared statements, and forget what was read."""
+        """Write what waits, by prepared statements, and forget what was read. Nothing can be read meanwhile."""
 
     def check(self) -> None:
         """Check what was written, once the database has it."""
@@ -102,6 +106,8 @@ class Transaction:
         """Write all that waits."""
         if not self._waiting:
             return
+        for waiting in self._waiting.values():
+            waiting.prepare(self._sql)
         with together(self._sql):
             for waiting in self._waiting.values():
                 waiting.write(self._sql)

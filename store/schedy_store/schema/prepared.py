@@ -7,7 +7,7 @@ SQLAlchemy once, for each database; its values are converted by SQLAlchemy's typ
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Select
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -16,6 +16,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+T = TypeVar("T")
 Convert = Callable[[Any], Any]
 
 
@@ -115,6 +116,12 @@ class Prepared:
             for column, code in zip(selected, codes, strict=True)
         ]
         return [(place, convert) for place, convert in enumerate(converts) if convert is not None]
+
+
+def padded(values: Sequence[T]) -> Sequence[T]:
+    """Return values with the last one repeated, so that lists of all lengths need few different statements."""
+    count = 1 << (len(values) - 1).bit_length()
+    return [*values, *[values[-1]] * (count - len(values))]
 
 
 def _converted(found: Sequence[Any], columns: Sequence[tuple[int, Convert]]) -> list[Any]:
