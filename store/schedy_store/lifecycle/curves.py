@@ -4,16 +4,43 @@ import itertools
 import math
 import operator
 from collections.abc import Collection, Iterable
+from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from schedy.wire.records import Point
 from schedy.wire.values import shown_name, stored_name
-from schedy_store.schema.engine import Transaction
+from schedy_store.schema.engine import Transaction, Waiting
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.rows import JobRow
 from schedy_store.schema.tables import CurvePoint, Job
 
-_STEPS_AT_ONCE = 500
+_FORGET = Prepared(
+    delete(CurvePoint).where(
+        CurvePoint.job_pk == bindparam("job_is"),
+        CurvePoint.attempt == bindparam("attempt_is"),
+        CurvePoint.step == bindparam("step_is"),
+    )
+)
+_INSERT = Prepared(insert(CurvePoint), [column.name for column in CurvePoint.__table__.columns if column.name != "pk"])
+
+
+class _Points(Waiting):
+    """Points that wait to be written, see `Transaction.waiting`."""
+
+    def __init__(self) -> None:
+        self.steps: dict[tuple[int, int, int], list[dict[str, Any]]] = {}
+        """The rows of each step, by job, attempt and step."""
+
+    def write(self, sql: Connection) -> None:
+        if not self.steps:
+            return
+        keys = [{"job_is": job, "attempt_is": attempt, "step_is": step} for job, attempt, step in self.steps]
+        _FORGET.write(sql, keys)
+        rows = list(itertools.chain.from_iterable(self.steps.values()))
+        if rows:
+            _INSERT.write(sql, rows)
+        self.steps.clear()
 
 
 class Curves:
@@ -24,32 +51,19 @@ class Curves:
 
     def add(self, row: JobRow, points: Iterable[Point]) -> None:
         """Store points of the current attempt of a job. They replace those of the same step."""
-        steps = {point.step: point.values for point in points}
-        if not steps:
-            return
-        numbers = list(steps)
-        for start in range(0, len(numbers), _STEPS_AT_ONCE):
-            self._transaction.sql.execute(
-                delete(CurvePoint).where(
-                    CurvePoint.job_pk == row.pk,
-                    CurvePoint.attempt == row.attempt,
-                    CurvePoint.step.in_(numbers[start : start + _STEPS_AT_ONCE]),
-                )
-            )
-        rows = [
-            {
-                "experiment_pk": row.experiment_pk,
-                "job_pk": row.pk,
-                "attempt": row.attempt,
-                "step": step,
-                "name": stored_name(name),
-                "value": value,
-            }
-            for step, values in steps.items()
-            for name, value in values.items()
-        ]
-        if rows:
-            self._transaction.sql.execute(insert(CurvePoint), rows)
+        steps = self._transaction.waiting(_Points).steps
+        for point in points:
+            steps[row.pk, row.attempt, point.step] = [
+                {
+                    "experiment_pk": row.experiment_pk,
+                    "job_pk": row.pk,
+                    "attempt": row.attempt,
+                    "step": point.step,
+                    "name": stored_name(name),
+                    "value": value,
+                }
+                for name, value in point.values.items()
+            ]
 
     def forget_attempt(self, row: JobRow) -> bool:
         """Delete the points of the current attempt, whose number the next one gets; return True if there were any."""
