@@ -1,17 +1,20 @@
 """Writes that wait, and prepared statements: what reads see of them, and that they fail as any other."""
 
+import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy import bindparam, event, func, insert, select, text
 from sqlalchemy.exc import DataError, IntegrityError
 
 from schedy.errors import StoreError
 from schedy.wire.base import FinalStatus
 from schedy.wire.changes import NewJob
-from schedy.wire.reports import Claim, Finish, Heartbeat, HeldJob, Progress, Report
+from schedy.wire.records import Point
+from schedy.wire.reports import Claim, Curve, Finish, Heartbeat, HeldJob, Progress, Report
 from schedy_store.lifecycle.job_counts import job_counts
 from schedy_store.lifecycle.job_rows import JobRows, state_of
 from schedy_store.lifecycle.journal import Journal
@@ -19,7 +22,7 @@ from schedy_store.lifecycle.reports import Reports
 from schedy_store.schema.engine import Store, Transaction
 from schedy_store.schema.faults import is_fault_of_data
 from schedy_store.schema.prepared import Prepared
-from schedy_store.schema.tables import Event, Experiment, Job, JobValue
+from schedy_store.schema.tables import CurvePoint, Event, Experiment, Job, JobValue
 from schedy_store.schema.tables import Worker as WorkerTable
 from tests.integration.test_store import LEASE_SECONDS, MAX_RELEASES, WORKER, Desk
 
@@ -80,6 +83,84 @@ def test_many_reports_of_one_transaction_count_one_after_the_other(desk: Desk) -
         assert (worker.done, worker.crashed, worker.heard_at) == (3, 0, rows[first].finished_at)
         kinds = sql.scalars(select(Event.kind).where(Event.job_id == third).order_by(Event.pk))
         assert list(kinds) == ["claimed", "ended"]
+
+
+def test_reports_of_a_batch_are_one_event_and_one_curve_for_each_job(desk: Desk) -> None:
+    """As if each had come alone: with those that are stored, behind what happened before, and once for a step."""
+    experiment = desk.add()
+    uid, jobs = experiment.uid, desk.push(experiment, *[NewJob(hyperparameters={"x": 1}) for _ in range(3)])
+    one, two, three = jobs
+
+    def _curve(number: int, sequence: int, *steps: int, loss: float = 1.0) -> Curve:
+        points = [Point(step=step, values={"loss": loss, "step": step}) for step in steps]
+        return Curve(experiment_uid=uid, job_id=jobs[number], token=_TOKENS[number], sequence=sequence, points=points)
+
+    with desk.store.transaction() as transaction:
+        claims = [_claim(uid, job, token) for job, token in zip(jobs, _TOKENS, strict=False)]
+        _applied(transaction, [*claims, _curve(0, 1, 1, 2), _curve(1, 1, 1), _curve(0, 2, 2, 3, loss=2.0)])
+    with desk.store.transaction() as transaction:
+        many = [_curve(0, 3, 4), _curve(2, 1, 1), _curve(0, 4, 3, loss=0.5), _curve(1, 2, 2), _curve(2, 2, 1, loss=9.0)]
+        _applied(transaction, [*many, _finish(uid, two, _TOKENS[1], 3), _curve(0, 4, 9)])
+    events: dict[str, list[tuple[Any, ...]]] = {job: [] for job in jobs}
+    shown = select(Event.job_id, Event.kind, Event.times, Event.detail, Event.last_at).order_by(Event.pk)
+    for job, kind, times, detail, last_at in desk.rows(shown.where(Event.job_id.is_not(None))):
+        events[job].append((kind, times, detail, last_at is not None))
+    claimed = ("claimed", 1, "", False)
+    assert events[one] == [claimed, ("reported", 4, "step 3  loss 0.5  step 3", True)]
+    assert events[two] == [claimed, ("reported", 2, "step 2  loss 1  step 2", True), ("ended", 1, "DONE", False)]
+    assert events[three] == [claimed, ("reported", 2, "step 1  loss 9  step 1", True)]
+    of_loss = select(Job.job_id, CurvePoint.step, CurvePoint.value).where(CurvePoint.name == "loss")
+    found = desk.rows(of_loss.join(Job, Job.pk == CurvePoint.job_pk).order_by(CurvePoint.step))
+    curves = {job: [(step, value) for of_job, step, value in found if of_job == job] for job in jobs}
+    assert curves[one] == [(1, 1.0), (2, 2.0), (3, 0.5), (4, 1.0)]
+    assert (curves[two], curves[three]) == ([(1, 1.0), (2, 1.0)], [(1, 9.0)])
+
+
+def test_a_batch_of_reports_takes_as_many_statements_as_one(desk: Desk) -> None:
+    experiment = desk.add()
+    uid, jobs = experiment.uid, desk.push(experiment, *[NewJob(hyperparameters={"x": 1}) for _ in range(8)])
+    with desk.store.transaction() as transaction:
+        _applied(transaction, [_claim(uid, job, token) for job, token in zip(jobs, _TOKENS, strict=True)])
+
+    def _statements(sequence: int, numbers: range) -> int:
+        named = [{"experiment_uid": uid, "job_id": jobs[n], "token": _TOKENS[n], "sequence": sequence} for n in numbers]
+        points = [Point(step=sequence, values={"loss": 1.0})]
+        with desk.store.transaction() as transaction, _counted(transaction) as counts:
+            progress: list[Report[Any]] = [
+                Progress(**each, results={"loss": 1.0}, quality=1.0, points=points) for each in named
+            ]
+            _applied(transaction, progress)
+            transaction.write()
+        return counts["written"] + counts["read"]
+
+    _statements(1, range(8))
+    assert _statements(2, range(1)) == _statements(2, range(1, 8)) < 12
+
+
+@contextlib.contextmanager
+def _counted(transaction: Transaction) -> Iterator[Counter[str]]:
+    """Count the prepared statements that run, and let no other run."""
+    counts: Counter[str] = Counter()
+    write, read = Prepared.write, Prepared.read
+
+    def _write(self: Prepared, sql: Any, rows: Any) -> Any:
+        counts["written"] += 1
+        return write(self, sql, rows)
+
+    def _read(self: Prepared, sql: Any, values: Any) -> Any:
+        counts["read"] += 1
+        return read(self, sql, values)
+
+    def _refuse(*_arguments: Any) -> None:
+        raise AssertionError("a statement that is not prepared")
+
+    sql = transaction.sql_before_writes
+    event.listen(sql, "before_cursor_execute", _refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Prepared, "write", _write)
+        patch.setattr(Prepared, "read", _read)
+        yield counts
+    event.remove(sql, "before_cursor_execute", _refuse)
 
 
 def test_whatever_is_read_sees_what_waits(desk: Desk) -> None:
