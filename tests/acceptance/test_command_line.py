@@ -272,3 +272,30 @@ def test_a_search_is_added_shown_changed_and_added_again(served: Machine) -> Non
     served.ok("add", "M", "manual")
     said = served.fails(2, "set", "M", "--max-jobs", "5")
     assert "A manual experiment makes no jobs, so it has no --max-jobs." in said
+
+
+def test_a_search_is_asked_and_told_by_hand(served: Machine) -> None:
+    served.ok("add", "S", "random", "--x", "uniform(0, 1)", "--k", "choice(a, b)", "--minimize", "loss", "--ready", "0")
+    asked = served.schedy("ask", "S")
+    assert asked.returncode == 0
+    lines = [line.split(": ") for line in asked.stdout.splitlines()]
+    assert [name for name, _value in lines] == ["x", "k"]
+    words = " ".join(word for line in lines for word in line)
+    assert f"To run it: `schedy push S -p {words}`. To give its result: `schedy tell S -p {words} -r loss VALUE`." in (
+        " ".join(asked.stderr.split())
+    )
+    told = served.ok("tell", "S", "-p", *words.split(), "-r", "loss", "0.25")
+    assert told.splitlines()[1:3] == ["Status: DONE", "Quality: 0.25"]
+    assert served.schedy("ask", "S").stdout == asked.stdout  # what `random` tries does not depend on results
+    proposed = json.loads(served.ok("ask", "S", "--json"))
+    served.ok("set", "S", "--max-jobs", "1")
+    run = served.schedy("run", "S", "--", "sh", "-c", "echo loss: 1")
+    assert run.returncode == 0, run.stderr
+    first = json.loads(served.ok("list", "S", "--json", "-s", "created_at").splitlines()[-1])
+    assert first["hyperparameters"] == proposed["hyperparameters"]
+    assert served.schedy("ask", "S").stdout != asked.stdout
+    served.ok("set", "S", "--max-done", "1")
+    assert "1 job has ended without a crash." in served.fails(1, "ask", "S")
+    assert "Give the results: -r NAME VALUE." in served.fails(2, "tell", "S", "-p", "x", "0.5", "k", "a")
+    served.ok("add", "M", "manual")
+    assert "M is a manual experiment: its users push its jobs." in served.fails(2, "ask", "M")

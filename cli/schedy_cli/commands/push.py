@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 3.0
 """Time for reading the experiment before a file is pushed."""
-
-
-@click.command("push", cls=PairsCommand, epilog="Example: schedy push MinimizeManual -p x 1 y 2")
-@click.argument("name")
-@pairs_option(
+HYPERPARAMETERS_OPTION = pairs_option(
     "-p",
     "--hyperparameters",
     name="hyperparameters",
@@ -40,7 +36,7 @@ _PATIENCE_SECONDS = 3.0
     example="x 1 y 2",
     help_text="Hyperparameters, names and values in turn: -p x 1 opt adam.",
 )
-@pairs_option(
+RESULTS_OPTION = pairs_option(
     "-r",
     "--results",
     name="results",
@@ -48,6 +44,12 @@ _PATIENCE_SECONDS = 3.0
     example="loss 0.5 accuracy 0.9",
     help_text="Results that are already known, in the same form.",
 )
+
+
+@click.command("push", cls=PairsCommand, epilog="Example: schedy push MinimizeManual -p x 1 y 2")
+@click.argument("name")
+@HYPERPARAMETERS_OPTION
+@RESULTS_OPTION
 @click.option(
     "-s",
     "--status",
@@ -89,10 +91,11 @@ def push_command(
         raise click.UsageError("--nan applies to --json and --from: give one of them.")
     fields = {"hyperparameters": hyperparameters, "results": results, "status": status, "quality": quality}
     checked = check_pushed_job(fields, limit_bytes=settings.max_message_bytes)
-    _push_one(settings, name, checked, form=JsonForm.of(as_json=as_json, nan_as_text=nan))
+    push_one(settings, name, checked, form=JsonForm.of(as_json=as_json, nan_as_text=nan))
 
 
-def _push_one(settings: Settings, name: str, new: CheckedJob, *, form: JsonForm | None) -> None:
+def push_one(settings: Settings, name: str, new: CheckedJob, *, form: JsonForm | None) -> None:
+    """Push a job, and print it once it is stored."""
     push = _Push(name, total=1)
     with accounted(push.account), session_for(settings) as session:
         try:

@@ -31,7 +31,7 @@ def _without_improvement(memory: Memory, known: int) -> Exhausted | None:
     patience = memory.definition.stop_after_no_improvement
     if patience is None or memory.without_improvement(known) < patience:
         return None
-    return Exhausted(f"{patience} jobs have ended without a better one.")
+    return Exhausted(f"{_jobs_have(patience)} ended without a better one.")
 
 
 def _without_result(memory: Memory, known: int) -> Exhausted | None:
@@ -68,6 +68,10 @@ def _done(memory: Memory, history: History, known: int) -> Exhausted | NotYet | 
         return None
     kept = memory.tally(known).kept
     if kept >= wanted:
-        return Exhausted(f"{wanted} jobs have ended without a crash.")
+        return Exhausted(f"{_jobs_have(wanted)} ended without a crash.")
     open_jobs = sum(trial.number is not None for trial in history.pending)
     return NotYet() if kept + open_jobs >= wanted else None
+
+
+def _jobs_have(count: int) -> str:
+    return "1 job has" if count == 1 else f"{count} jobs have"

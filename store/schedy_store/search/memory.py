@@ -118,14 +118,18 @@ class Memory:
         self._read_curves(transaction)
         if self.tried is not None:
             self.tried.read(transaction, self.source.pk)
-        last = self._order[-1] if self._order else 0
         of_experiment = _TRIALS.where(Job.experiment_pk == self.source.pk)
-        for row in transaction.sql.execute(of_experiment.where(Job.ended > last).order_by(Job.ended)):
+        for row in transaction.sql.execute(of_experiment.where(Job.ended > self.known).order_by(Job.ended)):
             self._add_ended(TrialRow(*row))
         pending = of_experiment.where(Job.status.in_(("QUEUED", "RUNNING"))).order_by(Job.pk).limit(_MOST_PENDING)
         self._pending = [self._trial(TrialRow(*row)) for row in transaction.sql.execute(pending)]
         for trial in self._pending:
             self._made.pop(trial.key, None)
+
+    @property
+    def known(self) -> int:
+        """The number of jobs that have ended."""
+        return self._order[-1] if self._order else 0
 
     def history(self, *, number: int, known: int) -> History:
         """Return the jobs as they were when suggestion `number` was wanted."""

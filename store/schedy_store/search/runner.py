@@ -10,8 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from schedy.errors import InvalidValueError, SchedyError
@@ -19,12 +18,10 @@ from schedy.search.algorithms import MANUAL
 from schedy.search.errors import message_of, neutrally
 from schedy.wire.values import plain_values
 from schedy_store.schema.engine import Store, Transaction
-from schedy_store.search.catalogue import make_algorithm, make_pruner
-from schedy_store.search.endings import ending
-from schedy_store.search.filtered import Filtered
 from schedy_store.search.memory import Memory, read_source, running_experiments
 from schedy_store.search.output import begin_output, name_output
-from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
+from schedy_store.search.protocol import Exhausted, NotYet, Suggestion
+from schedy_store.search.search import Failure, Search, UnusableDefinitionError
 from schedy_store.search.wire import (
     CheckAnswer,
     CheckQuestion,
@@ -46,52 +43,8 @@ _NICENESS = 10
 """Lower priority than the service, which handles claims and reports."""
 
 
-_Failure = tuple[type[Exception], tuple[tuple[str, int | None], ...]]
-"""The type of an exception, and the files and lines through which it came: its text may be another each time."""
-
-
 class DeletedError(SchedyError):
     """The experiment was deleted meanwhile."""
-
-
-class UnusableDefinitionError(SchedyError):
-    """The algorithm cannot work by the definition."""
-
-
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except InvalidValueError as error:
-        raise UnusableDefinitionError(message_of(error, neutrally)) from error
-
-
-class _Search:
-    """One experiment with its algorithm and its pruner, which are created when first used."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-        self.failures: set[_Failure] = set()
-        """Those that are in the log."""
-        self._algorithm: Algorithm | None = None
-        self._pruner: Pruner | None = None
-
-    @property
-    def algorithm(self) -> Algorithm:
-        if self._algorithm is None:
-            definition, tried = self.memory.definition, self.memory.tried
-            make = partial(make_algorithm, self.memory.source.scheduler)
-            is_filtered = tried is not None or (definition.where and self.memory.may_repeat)
-            with _refusals():
-                self._algorithm = Filtered(definition, make, tried) if is_filtered else make(definition)
-        return self._algorithm
-
-    @property
-    def pruner(self) -> Pruner | None:
-        if self._pruner is None and self.memory.definition.pruner is not None:
-            with _refusals():
-                self._pruner = make_pruner(self.memory.definition)
-        return self._pruner
 
 
 class Runner:
@@ -99,7 +52,7 @@ class Runner:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._searches: dict[int, _Search] = {}
+        self._searches: dict[int, Search] = {}
         self._next_sweep = time.monotonic() + _SWEEP_SECONDS
         self._named = ""
         """The experiment whose search has the output."""
@@ -145,7 +98,7 @@ class Runner:
             search = self._search(transaction, question.experiment_pk)
             search.memory.read(transaction)
         for wanted in question.wanted:
-            match self._next(search, wanted):
+            match search.next(wanted):
                 case Suggestion() as suggestion:
                     made.append(_made_job(wanted.number, suggestion))
                     search.memory.remember(made[-1])
@@ -154,13 +107,6 @@ class Runner:
                 case Exhausted(reason):
                     return "exhausted", reason
         return "", ""
-
-    def _next(self, search: _Search, wanted: WantedNumber) -> Suggestion | NotYet | Exhausted:
-        history = search.memory.history(number=wanted.number, known=wanted.known)
-        suggestion = ending(search.memory, history, wanted.known) or search.algorithm.suggest(wanted.number, history)
-        if isinstance(suggestion, NotYet) and not suggestion.for_pushed and not history.pending:
-            return Exhausted("The search waits for a job to end, but none is queued or running.")
-        return suggestion
 
     def _prune(self, question: PruneQuestion) -> PruneAnswer:
         prune, state = False, None
@@ -197,7 +143,7 @@ class Runner:
                 search.memory.read(transaction)
             _ = search.pruner
             if search.memory.source.scheduler != MANUAL:
-                self._next(search, WantedNumber(number=0, known=0))
+                search.next(WantedNumber(number=0, known=0))
         except InvalidValueError as error:
             problem = message_of(error, neutrally)
         except UnusableDefinitionError as error:
@@ -218,14 +164,14 @@ class Runner:
             search.failures.add(failure)
         return problem
 
-    def _search(self, transaction: Transaction, experiment_pk: int) -> _Search:
+    def _search(self, transaction: Transaction, experiment_pk: int) -> Search:
         """Return the search of an experiment, created again when its settings or its past have changed."""
         source = read_source(transaction, experiment_pk)
         if source is None:
             raise DeletedError("The experiment was deleted.")
         search = self._searches.get(experiment_pk)
         if search is None or search.memory.source != source:
-            search = self._searches[experiment_pk] = _Search(Memory(source))
+            search = self._searches[experiment_pk] = Search(Memory(source))
         if source.name != self._named:
             name_output(source.name)
             self._named = source.name
@@ -243,7 +189,7 @@ def _made_job(number: int, suggestion: Suggestion) -> MadeJob:
     )
 
 
-def _failure(error: Exception) -> _Failure:
+def _failure(error: Exception) -> Failure:
     return type(error), tuple((frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__))
 
 
