@@ -10,7 +10,7 @@ from schedy.parameters import Option, Setting, documented, experiment_class, tak
 from schedy.pbt import Perturb, Truncate
 from schedy.random import Distribution
 from schedy.search.algorithms import ALGORITHMS, MANUAL
-from schedy.search.checks import pruner_form
+from schedy.search.checks import pruner_form, warm_start_form
 from schedy.search.definition import DEFAULT_CRASHES, DEFAULT_NO_RESULT, Constraint, Definition, read_definition
 from schedy.search.options import (
     CmaesOptions,
@@ -20,7 +20,7 @@ from schedy.search.options import (
     PbtOptions,
     TpeOptions,
 )
-from schedy.wire.base import ExperimentStatus, check_experiment_name
+from schedy.wire.base import ExperimentStatus
 from schedy.wire.records import ExperimentRecord
 from schedy.wire.values import plain_values
 
@@ -146,6 +146,11 @@ class Search(_Configured):
         " of several.",
         default=(),
         read=lambda definition: definition.where,
+    )
+    repeats: Setting[int, int] = Setting(
+        "Number of jobs at each point, from 1 to 1000: the search learns from the mean of their results.",
+        default=1,
+        read=lambda definition: definition.repeats,
     )
     max_jobs: Setting[int | None, int | None] = Setting(
         "Stop making jobs after this many, at least 0. None: no limit.",
@@ -365,14 +370,11 @@ class PopulationBasedTraining(_OwnSearch):
 
 def _definition(given: dict[str, Any]) -> Definition:
     """Return the definition with the settings that a constructor was given. Raises InvalidValueError."""
-    objectives = [
-        {"result": result, "direction": direction}
-        for direction in _DIRECTIONS
-        for result in _names(given.get(direction, ()))
-    ]
+    objectives = [{"result": each, "direction": way} for way in _DIRECTIONS for each in _names(given.get(way, ()))]
     special = {
         "objectives": objectives,
-        "constraints": list(given.get("constraints", ())),
+        **{name: list(given.get(name, ())) for name in ("constraints", "stop_at")},
+        "where": list(_names(given.get("where", ()))),
         "pruner": pruner_form(given["pruner"]),
         "warm_start": warm_start_form(_names(given.get("from_experiment", ()))),
         "options": plain_values(given.get("options") or {}),
@@ -383,11 +385,6 @@ def _definition(given: dict[str, Any]) -> Definition:
 
 def _names(names: Names) -> Sequence[str]:
     return [names] if isinstance(names, str) else names
-
-
-def warm_start_form(experiments: Iterable[str]) -> list[dict[str, str]]:
-    """Return experiments to start from in the form of a definition. Raises InvalidValueError for an unusable name."""
-    return [{"experiment": check_experiment_name(name)} for name in experiments]
 
 
 _KINDS: dict[str, type[Experiment]] = {

@@ -39,6 +39,7 @@ _COMMANDS = {
     "show": "Show an experiment or a job.",
     "output": "Show what a job has written, and the traceback of its error.",
     "plot": "Draw plots of an experiment: a page, a picture, or in the terminal.",
+    "importance": "Print which hyperparameters matter.",
     "best": "Show the best job of an experiment, and how to run it again.",
     "watch": "Watch a search until it has ended.",
     "export": "Write the jobs of an experiment to a file, or to Optuna.",

@@ -1,6 +1,6 @@
 """Checks of a search's definition before it is sent and when it arrives, and changes of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from schedy.close_names import did_you_mean
@@ -11,6 +11,7 @@ from schedy.search.errors import DefinitionError, Setting
 from schedy.search.options import options_of
 from schedy.search.pruners import read_pruner
 from schedy.search.space import Space
+from schedy.wire.base import check_experiment_name
 from schedy.wire.values import LONGEST_NAME, dump_values, plain_values
 
 _OBJECTIVE = (Setting("minimize", ("loss",)), " or ", Setting("maximize", ("accuracy",)))
@@ -30,6 +31,11 @@ def changed_definition(scheduler: str, definition: Definition, changes: Mapping[
 def pruner_form(pruner: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Return a pruner in the form of a definition, given that form or its bare name."""
     return {pruner: {}} if isinstance(pruner, str) else pruner
+
+
+def warm_start_form(experiments: Iterable[str]) -> list[dict[str, str]]:
+    """Return experiments to start from in the form of a definition. Raises InvalidValueError for an unusable name."""
+    return [{"experiment": check_experiment_name(name)} for name in experiments]
 
 
 def check_search(scheduler: str, definition: Definition) -> None:
@@ -108,8 +114,9 @@ def _check_algorithm(scheduler: str, algorithm: Algorithm, definition: Definitio
         able = _able(lambda other: other.constraints)
         raise DefinitionError(f"{scheduler} cannot respect constraints; {able} can.")
     if algorithm.continues_jobs:
-        for name in ("exact", "no_repeats", "where"):
-            if getattr(definition, name):
+        given = definition.as_json()
+        for name in ("exact", "no_repeats", "where", "repeats"):
+            if given.get(name):
                 continues = f"{scheduler} continues jobs, at the same point or another, so it has no "
                 raise DefinitionError(continues, Setting(name), ".")
     if definition.warm_start and not algorithm.starts_from_others:

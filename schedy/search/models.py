@@ -41,5 +41,5 @@ def _message(fault: ErrorDetails, model: type[BaseModel], field: str | Setting) 
         return [*place, " is missing."]
     if fault["type"] == "value_error":
         text = str(fault["ctx"]["error"]) if "ctx" in fault else fault["msg"]
-        return [text] if name in ("", "hyperparameters") else [*place, f": {text}."]
+        return [text] if name in ("", "hyperparameters") else [*place, f": {text.removesuffix('.')}."]
     return [*place, f": {fault['msg']}."]

@@ -120,6 +120,30 @@ def test_what_cannot_be_plotted_is_said_beside_the_rest(desk: Desk, capsys: pyte
     assert run(["plot", "F"]) == 1
 
 
+def test_importance_is_printed_as_a_table(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = desk.add(settings={"objectives": [LOSS]})
+    jobs = [
+        NewJob(hyperparameters={"lr": x, "other": x * 7 % 5}, status="DONE", results={"loss": float(x)}, quality=x)
+        for x in range(30)
+    ]
+    desk.push(experiment, *jobs[:3])
+    assert run(["importance", "E"]) == 1
+    assert "E has too few jobs for importance: 3 are DONE with a value, and 20 are needed." in capsys.readouterr().err
+    desk.push(experiment, *jobs)
+    assert run(["importance", "E"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == ["hyperparameter", "lr", "other"]
+    assert lines[0][1] == "share"
+    lr, other = (float(line[1].removesuffix(" %")) for line in lines[1:])
+    assert lr > 90
+    assert other < 40
+    two = desk.add("Two", settings={"objectives": [LOSS, MILLISECONDS]})
+    desk.push(two, *[job.model_copy(update={"results": {"loss": 1.0, "ms": x}}) for x, job in enumerate(jobs)])
+    assert run(["importance", "Two"]) == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if line.endswith(":")]
+    assert titles == ["Which hyperparameter matters for loss:", "Which hyperparameter matters for ms:"]
+
+
 @pytest.mark.parametrize(("package", "ending"), [("plotly", "html"), ("matplotlib", "png")])
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, ending: str

@@ -161,3 +161,11 @@ def test_a_number_beyond_all_floats_is_an_observation(desk: SearchDesk) -> None:
     assert not is_over(desk)
     search.run({"loss": -(10**400)})
     assert is_over(desk)
+
+
+def test_points_are_repeated_through_the_search_process(desk: SearchDesk) -> None:
+    search = Simulation(desk, "tpe", ready=1, repeats=2, max_jobs=5)
+    made = [search.run().hyperparameters for _ in range(5)]
+    assert made[0] == made[1] != made[2] == made[3] != made[4]
+    assert is_over(desk)
+    assert desk.record().made == 5

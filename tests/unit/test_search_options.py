@@ -118,18 +118,8 @@ def test_every_option_is_sent(recorder: Recorder) -> None:
         *("--batch-size", "choice(16, adam)", "-p", "seed", "int(1, 8)"),
         *("--max-time", "3600", "--stop-after-no-improvement", "4", "--seed", "7", "--ready", "2"),
         *("--pruner", 'median {"startup_jobs": 3}', "--constraint", "latency <= 10", "--from-experiment", "Old"),
-        *(
-            "--where",
-            "x * seed <= 8 ",
-            "--max-done",
-            "8",
-            "--stop-after-crashes",
-            "6",
-            "--stop-at",
-            "loss <= 0.01",
-            "--stop-at",
-            "acc>=1",
-        ),
+        *("--where", "x * seed <= 8 ", "--repeats", "2", "--max-done", "8", "--stop-after-crashes", "6"),
+        *("--stop-at", "loss <= 0.01", "--stop-at", "acc>=1"),
         *("--option", "startup_jobs", "3", "--max-attempts", "5", "-s", "done"),
     )
     short = added(recorder, "E", "tpe", "--x", "int(1, 8)", "--minimize", "r", "--pruner", "median(startup_jobs=3)")
@@ -147,6 +137,7 @@ def test_every_option_is_sent(recorder: Recorder) -> None:
         "max_jobs": 9,
         "max_time": 3600.0,
         "where": ["x * seed <= 8"],
+        "repeats": 2,
         "max_done": 8,
         "stop_after_no_improvement": 4,
         "stop_after_crashes": 6,

@@ -84,6 +84,25 @@ def test_keywords_become_the_definition() -> None:
     }
 
 
+def test_conditions_repeats_and_ends_are_keywords() -> None:
+    bound = {"result": "r", "at_most": 0.01}
+    made = schedy.TPESearch(
+        "E", X, minimize="r", where="x < 0.5", repeats=3, stop_at=[bound], max_done=7, stop_after_crashes=None
+    )
+    assert (made.where, made.repeats, made.max_done, made.stop_after_crashes) == (["x < 0.5"], 3, 7, None)
+    assert [str(each) for each in made.stop_at] == ["r <= 0.01"]
+    made.stop_at, made.max_done, made.stop_after_crashes = [], None, 4
+    settings = made.settings()
+    assert settings["where"] == ["x < 0.5"]
+    assert (settings.get("stop_at"), settings.get("max_done"), settings["stop_after_crashes"]) == (None, None, 4)
+    with pytest.raises(InvalidValueError, match=r"where\.0: 'x <' is no condition\. Write one as .* <= 256\.$"):
+        schedy.TPESearch("E", X, minimize="r", where=["x <"])
+    with pytest.raises(InvalidValueError, match="where: y < 1: there is no hyperparameter 'y'"):
+        schedy.TPESearch("E", X, minimize="r", where="y < 1")
+    with pytest.raises(InvalidValueError, match="repeats"):
+        schedy.TPESearch("E", X, minimize="r", repeats=0)
+
+
 def test_budget_and_pruner_may_be_written_and_all_else_not() -> None:
     made = schedy.RandomSearch("E", X, minimize="r")
     made.max_jobs, made.max_time, made.stop_after_no_improvement, made.ready, made.pruner = 5, 6.0, 7, 8, "median"
@@ -144,7 +163,19 @@ _EVERY_EXPERIMENT = [
 ]
 _EVERY_SEARCH = [
     *_EVERY_EXPERIMENT,
-    *["constraints", "max_jobs", "max_time", "stop_after_no_improvement", "seed", "ready", "from_experiment"],
+    *[
+        "constraints",
+        "max_jobs",
+        "max_time",
+        "stop_after_no_improvement",
+        "where",
+        "repeats",
+        "stop_at",
+        "max_done",
+        "seed",
+        "ready",
+        "from_experiment",
+    ],
 ]
 
 

@@ -11,9 +11,8 @@ import click
 
 from schedy.random import distributions_to_json
 from schedy.search.algorithms import ALGORITHMS, MANUAL, unknown_algorithm
-from schedy.search.checks import check_search
+from schedy.search.checks import check_search, warm_start_form
 from schedy.search.definition import Definition, read_definition
-from schedy.searches import warm_start_form
 from schedy.values_text import parse_value
 from schedy_cli.parsing.argv import pairs_option
 from schedy_cli.parsing.option_groups import option_group
@@ -32,6 +31,7 @@ class SearchOptions:
     from_experiments: tuple[str, ...]
     own: tuple[tuple[str, str], ...]
     where: tuple[str, ...]
+    repeats: int | None
     exact: bool
     no_repeats: bool
 
@@ -62,6 +62,7 @@ search_options = option_group(
         metavar="CONDITION",
         help="Make only jobs that keep 'batch_size * accumulate <= 256'; repeatable.",
     ),
+    click.option("--repeats", type=int, metavar="N", help="Run N jobs at each point, and learn from their mean."),
     click.option("--seed", type=int, metavar="N", help="Random seed, for reproducible suggestions."),
     click.option(
         "--from-experiment",
@@ -91,6 +92,7 @@ def parse_search(options: SearchOptions, line: SpaceLine) -> dict[str, Any]:
         "objectives": [{"direction": option.removeprefix("--"), "result": result} for option, result in line.ordered],
         "constraints": [parse_constraint(text) for text in options.constraints],
         "where": list(options.where),
+        "repeats": options.repeats,
         "seed": options.seed,
         "warm_start": warm_start_form(options.from_experiments),
         "options": _parse_own(options.own),

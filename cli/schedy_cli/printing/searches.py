@@ -43,6 +43,8 @@ def _definition_lines(definition: Definition) -> Iterator[str]:
         yield f"Pruner: {printable(write_call(name, Words([], parameters), ()) if parameters else name)}"
     yield from _listed("From experiments", (printable(start.experiment) for start in definition.warm_start))
     yield from _listed("Options", (f"{format_name(name)}: {format_value(x)}" for name, x in definition.options.items()))
+    if definition.repeats > 1:
+        yield f"Repeats: {definition.repeats}"
     if definition.exact:
         yield "Exact: true"
     if definition.no_repeats is not None:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from schedy.errors import InvalidValueError
 from schedy.search.algorithms import MANUAL, unknown_algorithm
 from schedy.search.checks import check_definition
-from schedy.search.definition import Definition, WarmStart, read_definition
+from schedy.search.definition import CHANGEABLE, Definition, WarmStart, read_definition
 from schedy.search.errors import message_of, neutrally
 from schedy.wire.changes import AddExperiment
 from schedy.wire.values import dump_values, json_key, load_values
@@ -22,17 +22,6 @@ from schedy_store.schema.tables import Experiment, Job
 from schedy_store.search.catalogue import known_schedulers, missing_requirement
 
 _SEED_BITS = 32
-_CHANGEABLE = (
-    "max_jobs",
-    "max_done",
-    "max_time",
-    "stop_at",
-    "stop_after_no_improvement",
-    "stop_after_no_result",
-    "stop_after_crashes",
-    "ready",
-    "pruner",
-)
 
 
 def definition_columns(definition: Definition) -> dict[str, Any]:
@@ -83,9 +72,9 @@ class Definitions:
         new = read_definition(settings)
         before_json, after_json = old.as_json(), new.as_json()
         for name in Definition.model_fields:
-            if name not in _CHANGEABLE and json_key(after_json.get(name)) != json_key(before_json.get(name)):
+            if name not in CHANGEABLE and json_key(after_json.get(name)) != json_key(before_json.get(name)):
                 raise InvalidValueError(
-                    f"{name} cannot be changed once an experiment exists; {', '.join(_CHANGEABLE)} can."
+                    f"{name} cannot be changed once an experiment exists; {', '.join(CHANGEABLE)} can."
                     " Add another experiment."
                 )
         check_definition(before.scheduler, new)

@@ -1,12 +1,13 @@
 """One search: its jobs, the algorithm that makes them, and the pruner that ends them."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from sqlalchemy import select
 
 from schedy.errors import InvalidValueError, NotFoundError, SchedyError
+from schedy.search.definition import Definition
 from schedy.search.errors import message_of, neutrally
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Experiment
@@ -15,6 +16,7 @@ from schedy_store.search.endings import ending
 from schedy_store.search.filtered import Filtered
 from schedy_store.search.memory import Memory, read_source
 from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
+from schedy_store.search.repeated import Repeated
 from schedy_store.search.wire import WantedNumber
 
 Failure = tuple[type[Exception], tuple[tuple[str, int | None], ...]]
@@ -47,10 +49,11 @@ class Search:
     def algorithm(self) -> Algorithm:
         if self._algorithm is None:
             definition, tried = self.memory.definition, self.memory.tried
-            make = partial(make_algorithm, self.memory.source.scheduler)
+            make: Callable[[Definition], Algorithm] = partial(make_algorithm, self.memory.source.scheduler)
             is_filtered = tried is not None or (definition.where and self.memory.may_repeat)
             with _refusals():
-                self._algorithm = Filtered(definition, make, tried) if is_filtered else make(definition)
+                make = partial(Filtered, make_algorithm=make, tried=tried) if is_filtered else make
+                self._algorithm = Repeated(definition, make) if definition.repeats > 1 else make(definition)
         return self._algorithm
 
     @property

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from schedy.errors import InvalidValueError
 from schedy.search.algorithms import DEFAULT
 from schedy.search.checks import changed_definition, check_search
-from schedy.search.definition import read_definition
+from schedy.search.definition import CHANGEABLE, read_definition
 from schedy.search.errors import message_of, neutrally
 from schedy.search.written import read_written
 from schedy.wire.base import EXPERIMENT_STATUSES, check_experiment_name
@@ -20,18 +20,6 @@ from schedy_web.api.changes import body_of, changed, request_id_of
 from schedy_web.context import Context, context_of
 from schedy_web.json_values import to_json
 from schedy_web.problems import problem
-
-_BUDGET = (
-    "max_jobs",
-    "max_done",
-    "max_time",
-    "stop_at",
-    "stop_after_no_improvement",
-    "stop_after_no_result",
-    "stop_after_crashes",
-    "ready",
-    "pruner",
-)
 
 
 async def add_experiment(request: Request) -> Response:
@@ -76,7 +64,8 @@ async def change_experiment(request: Request) -> Response:
     if not given or not _is_change(given):
         raise InvalidValueError(
             'Nothing to change: give {"paused": true or false}, {"status": "DONE" or "RUNNING"},'
-            f' {{"settings": {{...}}}} with some of {", ".join(_BUDGET)}, or {{"limits": {{...}}}}. null removes one.'
+            f' {{"settings": {{...}}}} with some of {", ".join(CHANGEABLE)},'
+            ' or {"limits": {...}}. null removes one.'
         )
 
     def _change(context: Context, experiment: ExperimentRecord) -> dict[str, Any]:
@@ -100,7 +89,7 @@ def _is_change(given: dict[str, Any]) -> bool:
         isinstance(given.get("paused", False), bool)
         and given.get("status", "DONE") in EXPERIMENT_STATUSES
         and isinstance(settings, dict)
-        and set(settings) <= set(_BUDGET)
+        and set(settings) <= set(CHANGEABLE)
         and isinstance(limits, dict)
         and set(limits) <= set(Limits.model_fields)
     )

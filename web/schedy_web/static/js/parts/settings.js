@@ -11,13 +11,18 @@ function spaceText(field) {
   return `${field.kind} from ${value(field.low)} to ${value(field.high)}${field.log ? ", logarithmic" : ""}`;
 }
 
+const bound = (name, most, least) => `${name} ${most === null || most === undefined ? `>= ${least}` : `<= ${most}`}`;
+
 export function Settings({ experiment }) {
   const space = experiment.fields.filter((each) => each.source === "hyperparameter");
   const { limits } = experiment;
   const pairs = [
     ["algorithm", experiment.scheduler],
     ["objectives", experiment.objectives.map((each) => `${each.direction} ${each.name}`).join(", ") || "none"],
-    ["constraints", experiment.constraints.map((each) => `${each.name} ${each.at_most === null ? `>= ${each.at_least}` : `<= ${each.at_most}`}`).join(", ")],
+    ["constraints", experiment.constraints.map((each) => bound(each.name, each.at_most, each.at_least)).join(", ")],
+    ["conditions", (experiment.settings.where || []).join("; ")],
+    ["ends at", (experiment.settings.stop_at || []).map((each) => bound(each.result, each.at_most, each.at_least)).join(", ")],
+    ["ended without a crash, at most", experiment.settings.max_done],
     ["jobs at most", experiment.max_jobs], ["jobs made", `${experiment.made}${experiment.made_by.length ? ` (${experiment.made_by.map((each) => `${each.jobs} ${each.algorithm}`).join(", ")})` : ""}`], ["pruner", experiment.settings.pruner ? JSON.stringify(experiment.settings.pruner) : ""],
     ["workers lost at most", limits.max_attempts], ["job timeout", limits.job_timeout === null ? "" : seconds(limits.job_timeout)],
     ["stall timeout", limits.stall_timeout === null ? "" : seconds(limits.stall_timeout)], ["seed", experiment.settings.seed],
