@@ -18,6 +18,7 @@ from schedy_broker_setup.node.node import NodeSettings, PrivateNode, free_port
 
 ROOT = Path(__file__).parent.parent
 _END_SECONDS = 10.0
+_PATIENCE_SECONDS = 120.0
 _LEFT_OUT = ("SCHEDY_", "PYTHONDONTWRITEBYTECODE")
 
 
@@ -46,8 +47,10 @@ class Servers:
         }
 
     def connect(self) -> schedy.SchedyDB:
-        settings = load_settings(environment=self.environment)
-        return schedy.SchedyDB(self.folder / "config.toml", config_override=settings.model_dump())
+        """Connect, with patience: where the disk stalls for long, a figure is low, and the run goes on."""
+        settings = load_settings(environment=self.environment).model_dump()
+        patience = {"store_wait_seconds": _PATIENCE_SECONDS, "service_wait_seconds": _PATIENCE_SECONDS}
+        return schedy.SchedyDB(self.folder / "config.toml", config_override=settings | patience)
 
     def start_service(self) -> None:
         """Start `schedy serve` as users do; returns at once."""
