@@ -132,6 +132,7 @@ def drained(where: Servers, db: schedy.SchedyDB, crew: list["Worker"], jobs: int
         experiment.add_jobs([{"hyperparameters": {"x": 1, "y": 2}}] * jobs)
     rate = worked(crew, queue, jobs)
     experiment.delete()
+    raw_pika.delete(where.broker_url, queue)
     return rate
 
 

@@ -46,7 +46,8 @@ def main(queue: str, count: int) -> None:
     while not _BEGUN.exists() or len(_BEGUN.read_text().split()) < count:
         time.sleep(_POLL_SECONDS)
     begun = sorted(map(float, _BEGUN.read_text().split()))
-    app.control.cancel_consumer(queue, destination=_WORKERS)
+    app.control.cancel_consumer(queue, destination=_WORKERS, reply=True)
+    _delete(queue)
     print((count - 1) / (begun[-1] - begun[0]))
 
 
@@ -56,6 +57,10 @@ def push(queue: str, count: int) -> None:
     for _ in range(count):
         no_op.apply_async((1, 2), queue=queue)
     print(count / (time.perf_counter() - started))
+    _delete(queue)
+
+
+def _delete(queue: str) -> None:
     with app.connection_or_acquire() as connection:
         connection.default_channel.queue_delete(queue)
 

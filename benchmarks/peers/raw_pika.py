@@ -30,6 +30,15 @@ def declare(url: str, queue: str) -> None:
     connection.close()
 
 
+def delete(url: str, queue: str) -> None:
+    """Delete both: what nobody takes is kept by the broker in memory, and written to the disk some time."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    for name in (queue, queue + REPORTS_SUFFIX):
+        channel.queue_delete(name)
+    connection.close()
+
+
 class Pusher:
     """Pushes one job at a time, each confirmed before the next."""
 
