@@ -91,12 +91,11 @@ def test_put_push_and_claim_wait_for_the_end_of_the_alarm(
 
 
 def test_a_push_that_gives_up_says_why(low_node: OwnNode, settings: Settings) -> None:
-    settings = settings.model_copy(
-        update={"service_wait_seconds": 2.0, "store_wait_seconds": 2.0, "claim_patience_seconds": 2.0}
-    )
-    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
-        experiment = schedy.ManualSearch("E")
-        db.add_experiment(experiment)
+    impatient = dict.fromkeys(("service_wait_seconds", "store_wait_seconds", "claim_patience_seconds"), 2.0)
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as patient:
+        patient.add_experiment(schedy.ManualSearch("E"))  # the service is there afterwards
+        db = schedy.SchedyDB(config_override=settings.model_dump() | impatient)
+        experiment = db.get_experiment("E")
         raise_disk_alarm(low_node)
         with pytest.raises(schedy.SchedyError):  # this one was taken: RabbitMQ blocks whoever has published
             experiment.add_job({"x": 1})
@@ -105,4 +104,5 @@ def test_a_push_that_gives_up_says_why(low_node: OwnNode, settings: Settings) ->
         with pytest.raises(BrokerError, match=SAID):
             experiment.next_job()
         before = time.monotonic()
+        db.close()
     assert time.monotonic() - before < settings.close_seconds + 5.0

@@ -76,7 +76,7 @@ def test_a_running_job_and_the_service_go_on_over_the_other_node(
         wait_until(lambda: experiment.get_job(job.job_id).status == Job.DONE, what="the finish")
         assert experiment.get_job(job.job_id).results == {"before": 1, "after": 2}
         assert experiment.get_job(job.job_id).attempt == 1
-        assert second.connections() == 2  # the service's and ours
+        wait_until(lambda: second.connections() == 2, what="the service's connection and ours, without a probe's")
         experiment.add_job({"x": 2})
         with experiment.next_job():
             pass

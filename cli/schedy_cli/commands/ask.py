@@ -1,7 +1,5 @@
 """`schedy ask`."""
 
-import json
-
 import click
 
 from schedy.errors import InvalidValueError, NoJobError, SchedyError, StoreError
@@ -13,19 +11,21 @@ from schedy.wire.records import ExperimentRecord
 from schedy.wire.values import Values, plain_values
 from schedy_cli.context import has_store, reader_for, settings_of
 from schedy_cli.interruption import schedy_words
+from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.messages import print_message
+from schedy_cli.printing.text import JsonForm, json_line
 from schedy_cli.reading import find_experiment
 
 
 @click.command("ask", epilog="Example: schedy ask MinimizeRandom")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON, as `schedy push --from` reads it.")
+@JSON_OPTION
 @click.pass_context
-def ask_command(ctx: click.Context, name: str, *, as_json: bool) -> None:
+def ask_command(ctx: click.Context, name: str, *, as_json: JsonForm | None) -> None:
     """Print the hyperparameters that the search NAME would try next, and make no job of them.
 
     They follow from the jobs as they are now. `schedy push` runs them, and `schedy tell` stores what came of them
-    elsewhere.
+    elsewhere. `schedy push NAME --from -` reads the JSON.
     """
     settings = settings_of(ctx)
     if not has_store(settings):
@@ -35,8 +35,8 @@ def ask_command(ctx: click.Context, name: str, *, as_json: bool) -> None:
     if experiment.scheduler == MANUAL:
         raise click.UsageError(f"{name} is a manual experiment: its users push its jobs.")
     hyperparameters = _proposed(settings, experiment)
-    if as_json:
-        click.echo(json.dumps({"hyperparameters": hyperparameters}))
+    if as_json is not None:
+        click.echo(json_line({"hyperparameters": hyperparameters}, as_json))
         return
     for key, value in hyperparameters.items():
         click.echo(f"{format_name(key)}: {format_value(value)}")
