@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from schedy.errors import InvalidValueError
-from schedy.random import Choice, Int, distribution_from_json, distributions_from_json, distributions_to_json
+from schedy.random import (
+    Choice,
+    Distribution,
+    Int,
+    Numeric,
+    distribution_from_json,
+    distributions_from_json,
+    distributions_to_json,
+)
 from schedy.random.axes import Integers
 
 FORMS: dict[str, Any] = {
@@ -184,13 +192,20 @@ def test_a_bounded_bell_is_the_part_between_its_bounds(kind: str, bounds: dict[s
     drawn = [each.at(n / 1000) for n in range(1000)]
     assert drawn == sorted(drawn)
     assert low <= drawn[0] <= drawn[-1] <= high
-    below, above = (free.rank(end) if math.isfinite(end) else place for end, place in ((low, 0.0), (high, 1.0)))
-    middle = free.rank(inner)
-    assert None not in (below, above, middle)
-    assert sum(value <= inner for value in drawn) == pytest.approx(1000 * (middle - below) / (above - below), abs=2)  # type: ignore[operator]
+    below = _rank(free, low) if math.isfinite(low) else 0.0
+    above = _rank(free, high) if math.isfinite(high) else 1.0
+    expected = 1000 * (_rank(free, inner) - below) / (above - below)
+    assert sum(value <= inner for value in drawn) == pytest.approx(expected, abs=2)
     assert each.rank(low - 0.1) is None
     assert each.rank(high + 0.1) is None
-    assert [each.nearest(number) for number in bounds.values()] == list(bounds.values())  # type: ignore[attr-defined]
+    assert isinstance(each, Numeric)
+    assert [each.nearest(number) for number in bounds.values()] == list(bounds.values())
+
+
+def _rank(distribution: Distribution, value: float) -> float:
+    rank = distribution.rank(value)
+    assert rank is not None
+    return rank
 
 
 def test_steps_of_integers_are_kept_by_everything_that_moves_a_value() -> None:

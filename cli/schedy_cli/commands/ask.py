@@ -2,7 +2,7 @@
 
 import click
 
-from schedy.errors import InvalidValueError, NoJobError, SchedyError, StoreError
+from schedy.errors import InvalidValueError, NoJobError, SchedyError
 from schedy.search.algorithms import MANUAL
 from schedy.search.definition import read_definition
 from schedy.settings import Settings
@@ -60,7 +60,7 @@ def _proposed(settings: Settings, experiment: ExperimentRecord) -> Values:
     store = Store.open(settings.effective_store_url, read_only=True)
     try:
         suggestion = propose(store, experiment.uid)
-    except (SchedyError, StoreError):
+    except SchedyError:
         raise
     except Exception as error:  # an algorithm may raise anything
         raise InvalidValueError(f"The search failed: {type(error).__name__}: {error}") from error
