@@ -8,7 +8,7 @@ import pytest
 
 import schedy
 from tests.acceptance.conftest import Machine
-from tests.acceptance.test_workers import job_of, line_of, pushed
+from tests.acceptance.test_workers import line_of, pushed, wait_until_given_back
 from tests.forwarder import Forwarder
 
 FOLDER = str(Path(schedy.__file__).parent)
@@ -38,8 +38,7 @@ def test_a_worker_that_swallows_its_stop_signal_takes_no_other_job(served: Machi
     assert "running" not in said.splitlines()
     assert f"{number.name} came before: this process takes no more jobs." in said
     assert said.count(FOLDER) == (1 if number == signal.SIGINT else 0)
-    job = job_of(served, job_id)
-    assert (job["status"], job["attempt"]) == ("QUEUED", 0)
+    wait_until_given_back(served, job_id)
 
 
 STACK_OF = """

@@ -38,6 +38,11 @@ def output_of(machine: Machine, name: str, job_id: str) -> str:
     return machine.ok("output", name, job_id)
 
 
+def wait_until_all_queued(machine: Machine, name: str) -> None:
+    """Wait until the store has that jobs were given back, which is in the broker when their worker has ended."""
+    wait_until(lambda: {job["status"] for job in jobs_of(machine, name)} == {"QUEUED"}, what="jobs that are given back")
+
+
 def test_the_examples_of_the_guide(served: Machine) -> None:
     printed = served.ok(*words_of("DigitsNet"))
     jobs = jobs_of(served, "DigitsNet")
@@ -127,13 +132,13 @@ def test_what_is_wrong_with_the_command_costs_no_job(served: Machine, tmp_path: 
     ]:
         text = served.fails(1, "run", "Digits", "-j", "2", "--", *program)
         assert words in text
-        assert re.search(r"[12] job\(s\) were given back and are queued again\.\n$", text)
+        assert re.search(r"[12] job\(s\) were given back to the queue\.\n$", text)
     assert "{y} stands for nothing. Digits has {x}, {experiment}," in served.fails(
         2, "run", "Digits", "--", "true", "{y}"
     )
     text = served.fails(2, "run", "Digits", *SPACE, "--max-jobs", "5", "--", "true")
     assert "There is another experiment 'Digits', which differs in max_jobs: 4, here 5." in text
-    assert {job["status"] for job in jobs_of(served, "Digits")} == {"QUEUED"}
+    wait_until_all_queued(served, "Digits")
     tried = served.ok("run", "Digits", "--try", "--", "sh", "-c", "echo step 2 acc 0.25")
     job = jobs_of(served, "Digits")[0]
     assert tried == textwrap.dedent(
@@ -146,7 +151,7 @@ def test_what_is_wrong_with_the_command_costs_no_job(served: Machine, tmp_path: 
         Nothing was stored.
         """
     )
-    assert {job["status"] for job in jobs_of(served, "Digits")} == {"QUEUED"}
+    wait_until_all_queued(served, "Digits")
     printed = served.ok(
         "run", "Digits", *SPACE, "--max-jobs", "4", "-j", "3", "--until-empty", "--", "echo", "acc", "1"
     )
@@ -173,11 +178,13 @@ def test_a_signal_gives_the_jobs_back_and_ends_every_process(served: Machine, nu
         worker.send_signal(number)
         said, _ = worker.communicate(timeout=20)
     how = "Interrupted" if number == signal.SIGINT else "Stopped by SIGUSR1"
-    assert said.splitlines()[-1] == f"{how}; 2 job(s) were given back and are queued again."
+    assert said.splitlines()[-1] == f"{how}; 2 job(s) were given back to the queue."
     assert "Traceback" not in said
     assert worker.returncode == 128 + number
     assert processes_with(f"sleep\0{SLEEPER}") == []
-    assert [job["status"] for job in jobs_of(served, "Stopped")] == ["QUEUED"] * 2
+    wait_until(
+        lambda: [job["status"] for job in jobs_of(served, "Stopped")] == ["QUEUED"] * 2, what="the store to know"
+    )
 
 
 def test_cancelled_jobs_and_a_killed_worker(served: Machine) -> None:

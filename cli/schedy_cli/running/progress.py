@@ -155,7 +155,7 @@ def stopped_text(number: int, *, given_back: int, unfinished: int) -> str:
     """Return the sentence of a worker that a signal has stopped; `unfinished` trials could not report their end."""
     parts = ["Interrupted" if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}"]
     if given_back:
-        parts.append(f"{given_back} job(s) were given back and are queued again")
+        parts.append(f"{given_back} job(s) were given back to the queue")
     if unfinished:
         parts.append(f"the end of {unfinished} trial(s) could not be reported")
     if not given_back and not unfinished:
@@ -166,7 +166,7 @@ def stopped_text(number: int, *, given_back: int, unfinished: int) -> str:
 def refused_text(end: TrialEnd, given_back: int) -> str:
     """Return why no trial can run: the program could not be started, or did not take its arguments."""
     text = end.detail if end.code is None else f"{end.detail}\n\nThe program refused its arguments (exit code 2)."
-    return f"{text} {given_back} job(s) were given back and are queued again."
+    return f"{text} {given_back} job(s) were given back to the queue."
 
 
 def lacking_text(end: TrialEnd, trials: int, name: str) -> str:
