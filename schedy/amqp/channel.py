@@ -7,6 +7,7 @@ is called in another thread raises RuntimeError.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import pika
@@ -62,6 +63,7 @@ class PublishOutcome:
 class _Unconfirmed:
     outgoing: Outgoing
     on_outcome: Callable[[PublishOutcome], None] | None
+    published_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +82,8 @@ class Channel:
     _returned: set[str] = field(default_factory=set)
     _on_empty: Callable[[], None] | None = None
     _on_cancelled: Callable[[], None] | None = None
+    confirmed_at: float = field(default=0.0, init=False)
+    """Time of the last confirm, by `time.monotonic`; 0 before the first."""
     closed_by_us: bool = field(default=False, init=False)
     """True once `close` was called."""
 
@@ -239,13 +243,20 @@ class Channel:
         self._assert_io_thread()
         return [waiting.outgoing for waiting in self._unconfirmed.values()]
 
+    @property
+    def waits_since(self) -> float | None:
+        """Time at which the oldest message without a confirm was published; None if there is none, or it is closed."""
+        oldest = next(iter(self._unconfirmed.values()), None)
+        return oldest.published_at if oldest is not None and self.is_open else None
+
     def _on_return(self, _channel: object, _method: object, properties: Any, _body: bytes) -> None:
         self._returned.add(properties.correlation_id)
 
     def _on_confirm(self, frame: Any) -> None:
+        self.confirmed_at = time.monotonic()
         stored = isinstance(frame.method, spec.Basic.Ack)
         tag = frame.method.delivery_tag
-        tags = [number for number in self._unconfirmed if number <= tag] if frame.method.multiple else [tag]
+        tags = list(takewhile(lambda number: number <= tag, self._unconfirmed)) if frame.method.multiple else [tag]
         for number in tags:
             waiting = self._unconfirmed.pop(number)
             returned = waiting.outgoing.correlation_id in self._returned

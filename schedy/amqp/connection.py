@@ -20,6 +20,7 @@ from pika.channel import Channel as PikaChannel
 from schedy.amqp.channel import Channel
 from schedy.amqp.errors import blocked_error, broker_error
 from schedy.amqp.loop import ActionLoop
+from schedy.amqp.silence import silent_seconds
 from schedy.amqp.transport import RecordingServices, nodes_of
 from schedy.errors import BrokerError
 from schedy.settings import Settings
@@ -30,6 +31,7 @@ _FIRST_PAUSE_SECONDS = 0.1
 _FAILURE_PAUSE_SECONDS = 1.0
 _STEADY_SECONDS = 5.0
 """Time after which a connection counts as steady: pauses between attempts start again from the shortest."""
+_LOOK_SECONDS = 2.0
 _LONGEST_UNSTEADY_PAUSE_SECONDS = 2.0
 """The longest pause between connections that are made and do not last."""
 
@@ -45,6 +47,9 @@ class Connection:
     corrected on the broker; the caller decides when to give up.
 
     Of several URLs the first is tried first, and the next one after each loss and each failed attempt.
+
+    A connection over which RabbitMQ confirms nothing for long, though it has raised no alarm, is replaced: its flow
+    control has cases in which it reads no more from a connection, and nothing else ends that.
     """
 
     def __init__(
@@ -74,6 +79,9 @@ class Connection:
         self._opened_at: float | None = None
         """Time at which the live connection was made, by `time.monotonic`."""
         self._open_channels = 0
+        self._channels: list[Channel] = []
+        self._free_since = 0.0
+        """Time at which the last alarm ended, by `time.monotonic`."""
         self._closing = False
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="schedy-io", daemon=True)
@@ -152,13 +160,16 @@ class Connection:
 
         def _opened(opened: PikaChannel) -> None:
             channels.append(Channel(opened, self.assert_io_thread))
+            self._channels.append(channels[0])
             on_open(channels[0])
 
         pika_channel = connection.channel(on_open_callback=_opened)
         self._open_channels += 1
 
         def _closed(_channel: object, reason: Exception) -> None:
-            self._open_channels -= connection is self._pika
+            if connection is self._pika:
+                self._open_channels -= 1
+                self._channels = [channel for channel in self._channels if channel not in channels]
             if connection.is_open and channels and not channels[0].closed_by_us:
                 on_closed(channels[0], broker_error(reason, address))
 
@@ -274,11 +285,23 @@ class Connection:
             return
         self._opened_at = time.monotonic()
         self._open_channels = 0
+        self._channels = []
         self._attempts = 0
         if self._pika is not None:
             self._pika.add_on_connection_blocked_callback(self._alarm_raised)
             self._pika.add_on_connection_unblocked_callback(self._alarm_ended)
+        self._loop.call_later(_LOOK_SECONDS, lambda: self._look_for_silence(connection))
         self._on_connected()
+
+    def _look_for_silence(self, connection: object) -> None:
+        if connection is not self._pika:
+            return
+        self._loop.call_later(_LOOK_SECONDS, lambda: self._look_for_silence(connection))
+        silent = silent_seconds(self._channels, free_since=self._free_since) if self._blocked is None else None
+        if silent is not None:
+            address = self._nodes[0].address
+            _log.warning("RabbitMQ at %s has confirmed nothing for %.0f s; making a new connection.", address, silent)
+            self._services.shut_down_socket()
 
     def _alarm_raised(self, _connection: object, frame: Any) -> None:
         """Note an alarm: RabbitMQ reads no more from publishers. Its heartbeats go on, and the connection stays."""
@@ -288,6 +311,7 @@ class Connection:
     def _alarm_ended(self, *_frames: object) -> None:
         _log.warning("RabbitMQ at %s takes messages again.", self._nodes[0].address)
         self._blocked = None
+        self._free_since = time.monotonic()
         if self._on_unblocked is not None:
             self._on_unblocked()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 
 import schedy
 from schedy import Job
+from schedy.amqp import silence
 from schedy.settings import Settings, load_settings
 from schedy.wire import names
 from schedy_broker_setup.connecting import open_connection
 from schedy_broker_setup.declaring import setup
-from schedy_store.service.broker import ticker
+from schedy_store.service.broker import ticker, ticket_publisher
 from tests.conftest import OwnNode
 from tests.node_control import forget_queue, suspend_queue
 from tests.support import running_service, wait_until
@@ -107,7 +109,8 @@ def test_a_service_that_begins_makes_lost_queues_anew_and_workers_wait_for_it(
 def test_a_queue_that_says_nothing_is_made_anew_and_holds_nobody_else_up(
     breakable_node: OwnNode, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ticker, "_CONFIRM_SECONDS", 2.5)
+    for module in (ticker, ticket_publisher):
+        monkeypatch.setattr(module, "CONFIRM_SECONDS", 2.5)
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
         hanging, good = _added(db, "Hanging", 1), _added(db, "Good", 2)
         suspend_queue(breakable_node, settings.broker_url, names.jobs_queue("Hanging"))
@@ -117,6 +120,26 @@ def test_a_queue_that_says_nothing_is_made_anew_and_holds_nobody_else_up(
         assert _run(good, 1) == [4]
         assert _run(hanging, 2) == [1, 3]
     assert "The queue schedy.jobs.Hanging does not take a ticket" in caplog.text
+
+
+def test_a_queue_that_stops_the_whole_connection_is_made_anew(
+    breakable_node: OwnNode, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RabbitMQ reads nothing more from a connection with many messages for a queue that takes none; no tick passes."""
+    monkeypatch.setattr(ticker, "CONFIRM_SECONDS", 0.0)  # some ticks pass here shortly before
+    monkeypatch.setattr(ticket_publisher, "CONFIRM_SECONDS", 2.5)
+    monkeypatch.setattr(silence, "_SILENT_SECONDS", 3.0)
+    settings = settings.model_copy(update={"ticket_window": 2_000})
+    with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
+        hanging, good = _added(db, "Hanging"), _added(db, "Good", 2)
+        suspend_queue(breakable_node, settings.broker_url, names.jobs_queue("Hanging"))
+        hanging.add_jobs({"hyperparameters": {"x": x}} for x in range(1500))
+        assert _run(good, 1) == [2]
+        good.add_job({"x": 4})
+        assert _run(good, 1) == [4]
+        assert _run(hanging, 2) == [0, 1]
+    assert re.search(r"has confirmed nothing for \d+ s; making a new connection\.", caplog.text)
+    assert "The queue schedy.jobs.Hanging takes no tickets and is empty" in caplog.text
 
 
 def test_the_broker_is_killed_right_after_an_experiment_was_added(own_node: OwnNode, settings: Settings) -> None:

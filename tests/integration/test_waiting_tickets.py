@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pika
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 
 import schedy
 from schedy.amqp.channel import Channel
@@ -18,8 +19,10 @@ from schedy.settings import Settings, load_settings
 from schedy.wire import names
 from schedy.wire.topology import jobs_queue
 from schedy_broker_setup.connecting import open_connection
+from schedy_store.lifecycle.tickets import TicketKey
 from schedy_store.service.broker.jobs_queues import JobsQueues
 from schedy_store.service.broker.queue_probe import QueueProbe
+from schedy_store.service.broker.tickets_under_way import TicketsUnderWay
 from tests.conftest import OwnNode
 from tests.node_control import forget_queue
 from tests.support import running_service, wait_until
@@ -86,7 +89,7 @@ def test_each_queue_is_counted_once(connection: Connection, settings: Settings) 
     experiments = [f"E{number}" for number in range(8)]
     declare(settings.broker_url, experiments, messages=1)
     counts: list[tuple[str, int]] = []
-    queues = JobsQueues(connection, on_recreated=lambda _experiment: None)
+    queues = JobsQueues(connection, TicketsUnderWay(), on_recreated=lambda _experiment: None)
     last: Future[int] = Future()
 
     def _count_all() -> None:
@@ -98,6 +101,33 @@ def test_each_queue_is_counted_once(connection: Connection, settings: Settings) 
     connection.run(lambda: queues.count_ready("missing", last.set_result))
     assert last.result(10.0) == 0
     assert sorted(counts) == [(name, 1) for name in experiments]
+
+
+def test_a_queue_is_deleted_once_no_ticket_for_it_is_under_way(connection: Connection, settings: Settings) -> None:
+    """Else RabbitMQ 3.10 may read nothing more from the service's connection."""
+    declare(settings.broker_url, ["E"])
+    under_way = TicketsUnderWay()
+    queues = JobsQueues(connection, under_way, on_recreated=lambda _experiment: None)
+    deleted: Future[None] = Future()
+    counted: Future[int] = Future()
+    keys = [TicketKey(1, 1), TicketKey(2, 1)]
+
+    def _delete() -> None:
+        for key in keys:
+            under_way.add(key, "E")
+        queues.change("gone", "E", lambda: deleted.set_result(None))
+        under_way.discard(keys[0])
+        queues.change("wanted", "Other", lambda: queues.count_ready("E", counted.set_result))
+
+    connection.run(_delete)
+    assert counted.result(10.0) == 0
+    with open_connection(settings.broker_url, purpose="test") as other:
+        other.channel().queue_declare(jobs_queue("E").name, passive=True)
+    assert not deleted.done()
+    connection.run(lambda: under_way.discard(keys[1]))
+    deleted.result(10.0)
+    with open_connection(settings.broker_url, purpose="test") as other, pytest.raises(ChannelClosedByBroker):
+        other.channel().queue_declare(jobs_queue("E").name, passive=True)
 
 
 def test_the_probe_looks_at_every_queue(breakable_node: OwnNode, breakable_url: str, tmp_path: Path) -> None:

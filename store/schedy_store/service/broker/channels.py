@@ -13,6 +13,7 @@ from schedy_store.service.broker.replies import Replies
 from schedy_store.service.broker.subscription import Subscription
 from schedy_store.service.broker.ticker import Ticker
 from schedy_store.service.broker.ticket_publisher import TicketPublisher
+from schedy_store.service.broker.tickets_under_way import TicketsUnderWay
 from schedy_store.service.inbox import Inbox
 
 
@@ -32,9 +33,12 @@ class Channels:
             on_connected=self._connected,
             on_lost=self._lost,
         )
-        self.queues = JobsQueues(self.connection, on_recreated=inbox.put_recreated)
+        under_way = TicketsUnderWay()
+        self.queues = JobsQueues(self.connection, under_way, on_recreated=inbox.put_recreated)
         self.replies = Replies(self.connection, inbox)
-        self.tickets = TicketPublisher(self.connection, self.queues, inbox, on_published=self.replies.ticket_published)
+        self.tickets = TicketPublisher(
+            self.connection, self.queues, under_way, inbox, on_published=self.replies.ticket_published
+        )
         self.dead_letters = DeadLetters(self.connection)
         self.subscription = Subscription(
             self.connection,

@@ -7,6 +7,10 @@ RabbitMQ (seen in 3.10) leaves a quorum queue dead whose node is killed within a
 be declared and looks empty, but takes no message and gives none. Only deleting it helps, and nothing is lost with it,
 because a ticket is only a permission to ask.
 
+A channel from which a quorum queue still has several messages to take when it is deleted reads nothing more, for ever
+(seen in 3.10: the queue stays in the channel's list of those that block it), nor does its whole connection. So a queue
+is deleted once no ticket for it is under way.
+
 It also forgets consumers of a quorum queue that is deleted and declared again at once (seen in 3.10): they are neither
 cancelled nor given the messages of the new queue, which are lost. So a queue stays deleted for a moment.
 """
@@ -22,6 +26,7 @@ from schedy.errors import BrokerError, TopologyMissingError
 from schedy.wire import names, topology
 from schedy_store.lifecycle.effects import QueueChange
 from schedy_store.service.broker.channel_steps import Action, ChannelSteps, Step
+from schedy_store.service.broker.tickets_under_way import TicketsUnderWay
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +45,11 @@ class _Waiting:
 class JobsQueues:
     """Creates and changes queues, and knows which are there. Lives in the I/O thread."""
 
-    def __init__(self, connection: Connection, *, on_recreated: Callable[[str], None]) -> None:
+    def __init__(
+        self, connection: Connection, under_way: TicketsUnderWay, *, on_recreated: Callable[[str], None]
+    ) -> None:
         self._connection = connection
+        self._under_way = under_way
         self._on_recreated = on_recreated
         self._known: set[str] = set()
         self._suspects: set[str] = set()
@@ -72,7 +80,8 @@ class JobsQueues:
         else:
             self._begin(experiment, [])
             gone = partial(self._gone, experiment, then)
-            self.steps.put(Step(lambda channel, done: channel.delete_queue(queue, done), gone, lambda _error: gone()))
+            delete = Step(lambda channel, done: channel.delete_queue(queue, done), gone, lambda _error: gone())
+            self._under_way.when_none(experiment, lambda: self.steps.put(delete))
 
     def create(self, experiment: str) -> None:
         """Create a queue if it is not there yet."""

@@ -11,14 +11,12 @@ from schedy.errors import BrokerError, TopologyMissingError
 from schedy.wire import names
 from schedy.wire.codec import encode, routing_key
 from schedy.wire.service import Tick
-from schedy_store.service.broker.ticket_publisher import TicketPublisher
+from schedy_store.service.broker.ticket_publisher import CONFIRM_SECONDS, TicketPublisher
 from schedy_store.service.inbox import Inbox
 
 _log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
-_CONFIRM_SECONDS = 10.0
-"""The longest wait of a ticket for its confirm while ticks get theirs."""
 _STALLED_SECONDS = 60.0
 """The longest time that a batch may take before the service counts as stalled."""
 
@@ -109,12 +107,11 @@ class Ticker:
             self._connection.drop()
 
     def _look_for_dead_queue(self) -> None:
-        """Start again when a queue keeps a ticket waiting while ticks pass: it holds up all tickets behind it."""
-        now = time.monotonic()
-        oldest = self._tickets.oldest_unconfirmed
-        if oldest is None or now - oldest.published_at <= _CONFIRM_SECONDS:
-            return
-        if now - self._confirmed_at < _CONFIRM_SECONDS / 2:
-            _log.warning("The queue %s does not take a ticket.", names.jobs_queue(oldest.experiment))
-            self._tickets.give_up_waiting(oldest.experiment)
+        """Start again when a queue keeps a ticket waiting while ticks pass: it holds up all tickets behind it.
+
+        Ticks do not pass either once RabbitMQ reads nothing more from us over such a queue; then `Connection` does it.
+        """
+        late = self._tickets.late_for
+        if late is not None and time.monotonic() - self._confirmed_at < CONFIRM_SECONDS / 2:
+            _log.warning("The queue %s does not take a ticket.", names.jobs_queue(late))
             self._connection.drop()

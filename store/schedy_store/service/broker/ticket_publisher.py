@@ -2,23 +2,18 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from schedy.amqp.channel import Channel, Outgoing, PublishOutcome
 from schedy.amqp.connection import Connection
 from schedy.wire import names
 from schedy.wire.codec import encode
-from schedy_store.lifecycle.tickets import TicketKey, WantedTicket
+from schedy_store.lifecycle.tickets import WantedTicket
 from schedy_store.service.broker.jobs_queues import JobsQueues
+from schedy_store.service.broker.tickets_under_way import TicketsUnderWay
 from schedy_store.service.inbox import Inbox
 
-
-@dataclass(frozen=True, slots=True)
-class Unconfirmed:
-    """A ticket that the broker has not confirmed yet, by its experiment, and when it was published."""
-
-    experiment: str
-    published_at: float
+CONFIRM_SECONDS = 10.0
+"""The longest wait of a ticket for its confirm: what keeps it waiting for longer, its queue or all, is started anew."""
 
 
 class TicketPublisher:
@@ -28,6 +23,7 @@ class TicketPublisher:
         self,
         connection: Connection,
         queues: JobsQueues,
+        under_way: TicketsUnderWay,
         inbox: Inbox,
         *,
         on_published: Callable[[int], None],
@@ -37,8 +33,7 @@ class TicketPublisher:
         self._inbox = inbox
         self._on_published = on_published
         self._channel: Channel | None = None
-        self._unconfirmed: dict[TicketKey, Unconfirmed] = {}
-        """Oldest first."""
+        self._under_way = under_way
 
     def opened(self, channel: Channel) -> None:
         """Publish over this channel, on which confirms are on."""
@@ -48,7 +43,10 @@ class TicketPublisher:
     def lost(self) -> None:
         self._connection.assert_io_thread()
         self._channel = None
-        self._unconfirmed.clear()
+        late = self.late_for
+        if late is not None:
+            self._queues.suspect([late])
+        self._under_way.clear()
 
     def publish(self, wanted: WantedTicket) -> None:
         """Publish a ticket once its queue is there."""
@@ -58,14 +56,11 @@ class TicketPublisher:
         )
 
     @property
-    def oldest_unconfirmed(self) -> Unconfirmed | None:
-        return next(iter(self._unconfirmed.values()), None)
-
-    def give_up_waiting(self, experiment: str) -> None:
-        """Wait for no confirm any more, since the queue of this experiment gives none."""
-        self._connection.assert_io_thread()
-        self._queues.suspect([experiment])
-        self._unconfirmed.clear()
+    def late_for(self) -> str | None:
+        """The experiment whose queue keeps the oldest ticket waiting for too long, if one does."""
+        oldest = self._under_way.oldest
+        is_late = oldest is not None and time.monotonic() - oldest.published_at > CONFIRM_SECONDS
+        return oldest.experiment if oldest is not None and is_late else None
 
     def _publish(self, wanted: WantedTicket) -> None:
         if self._channel is None:
@@ -80,11 +75,11 @@ class TicketPublisher:
             f"{job}.{number}",
             message_id=ticket.job_id,
         )
-        self._unconfirmed[wanted.key] = Unconfirmed(ticket.experiment, time.monotonic())
+        self._under_way.add(wanted.key, ticket.experiment)
         self._channel.publish(outgoing, lambda outcome: self._answered(wanted, outcome))
 
     def _answered(self, wanted: WantedTicket, outcome: PublishOutcome) -> None:
-        self._unconfirmed.pop(wanted.key, None)
+        self._under_way.discard(wanted.key)
         if outcome.stored:
             self._inbox.put_confirmed(wanted.key)
             self._on_published(wanted.key[0])
