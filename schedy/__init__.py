@@ -34,6 +34,8 @@ from schedy.search.algorithms import ALGORITHMS
 if TYPE_CHECKING:
     from schedy import pbt as pbt
     from schedy import random as random
+    from schedy.configured import ManualSearch as ManualSearch
+    from schedy.configured import Search as Search
     from schedy.database import SchedyDB as SchedyDB
     from schedy.experiments import Experiment as Experiment
     from schedy.jobs import Job as Job
@@ -41,11 +43,9 @@ if TYPE_CHECKING:
     from schedy.searches import CMAESSearch as CMAESSearch
     from schedy.searches import GPSearch as GPSearch
     from schedy.searches import GridSearch as GridSearch
-    from schedy.searches import ManualSearch as ManualSearch
     from schedy.searches import NSGA2Search as NSGA2Search
     from schedy.searches import PopulationBasedTraining as PopulationBasedTraining
     from schedy.searches import RandomSearch as RandomSearch
-    from schedy.searches import Search as Search
     from schedy.searches import SobolSearch as SobolSearch
     from schedy.searches import TPESearch as TPESearch
 
@@ -55,8 +55,8 @@ _HOMES = {
     "SchedyDB": "database",
     "Experiment": "experiments",
     "Job": "jobs",
-    "ManualSearch": "searches",
-    "Search": "searches",
+    "ManualSearch": "configured",
+    "Search": "configured",
     **{algorithm.class_name: "searches" for algorithm in ALGORITHMS.values()},
 }
 """Names that are imported at their first use: they bring pika and pydantic, which `schedy --help` does not need."""

@@ -33,6 +33,8 @@ class Algorithm(NamedTuple):
     """It may suggest a point twice."""
     continues_jobs: bool = False
     """Its jobs continue others, so that results depend on more than the hyperparameters."""
+    changes_space: bool = True
+    """Its hyperparameters can be changed once there are jobs."""
 
 
 DEFAULT = "auto"
@@ -45,7 +47,13 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "random": Algorithm("RandomSearch", "independent random draws", _ANY, ready=10, starts_from_others=False),
     "grid": Algorithm(
-        "GridSearch", "every combination of values, once", _ANY, ready=10, starts_from_others=False, may_repeat=False
+        "GridSearch",
+        "every combination of values, once",
+        _ANY,
+        ready=10,
+        starts_from_others=False,
+        may_repeat=False,
+        changes_space=False,
     ),
     "sobol": Algorithm("SobolSearch", "quasi-random points", _ANY, ready=10, starts_from_others=False),
     "tpe": Algorithm("TPESearch", "tree-structured Parzen estimator", (1, MOST_OBJECTIVES), ready=0, constraints=True),
@@ -62,6 +70,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         starts_from_others=False,
         needs_space=False,
         continues_jobs=True,
+        changes_space=False,
     ),
 }
 """Schedy's own algorithms. Others are found by the entry points of the group `schedy.algorithms`."""

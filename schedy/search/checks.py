@@ -6,13 +6,14 @@ from typing import Any
 from schedy.close_names import did_you_mean
 from schedy.errors import InvalidValueError
 from schedy.search.algorithms import ALGORITHMS, MANUAL, Algorithm
-from schedy.search.definition import Definition, read_definition
+from schedy.search.definition import SPACE, Definition, read_definition
 from schedy.search.errors import DefinitionError, Setting
 from schedy.search.options import options_of
 from schedy.search.pruners import read_pruner
+from schedy.search.room import check_room
 from schedy.search.space import Space
 from schedy.wire.base import check_experiment_name
-from schedy.wire.values import LONGEST_NAME, dump_values, plain_values
+from schedy.wire.values import LONGEST_NAME, dump_values, json_key, plain_values
 
 _OBJECTIVE = (Setting("minimize", ("loss",)), " or ", Setting("maximize", ("accuracy",)))
 _OBJECTIVES = (Setting("minimize", ("loss",)), " and ", Setting("maximize", ("accuracy",)))
@@ -25,7 +26,24 @@ def changed_definition(scheduler: str, definition: Definition, changes: Mapping[
     """Return the definition with some settings changed; None removes a setting. Raises InvalidValueError."""
     changed = read_definition({**definition.as_json(), **plain_values(changes)})
     check_search(scheduler, changed)
+    if check_space_change(scheduler, definition, changed):
+        check_room(changed)
     return changed
+
+
+def check_space_change(scheduler: str, before: Definition, after: Definition) -> bool:
+    """Return whether a search that has begun is sent elsewhere. Raises InvalidValueError if that cannot be."""
+    old, new = before.as_json(), after.as_json()
+    changed = [name for name in SPACE if json_key(old.get(name)) != json_key(new.get(name))]
+    algorithm = ALGORITHMS.get(scheduler)
+    if changed and algorithm is not None and not algorithm.changes_space:
+        able = _able(lambda other: other.changes_space)
+        raise DefinitionError(
+            f"{scheduler} cannot change ",
+            Setting(changed[0]),
+            f" once it has begun; {able} can. Add another experiment.",
+        )
+    return bool(changed)
 
 
 def pruner_form(pruner: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -59,6 +77,7 @@ def check_definition(scheduler: str, definition: Definition) -> None:
     space = definition.space()
     _check_objectives(definition)
     _check_conditions(definition, space)
+    _check_assumed(definition)
     if scheduler == MANUAL:
         return _check_manual(definition)
     algorithm = ALGORITHMS.get(scheduler)
@@ -91,6 +110,16 @@ def _check_conditions(definition: Definition, space: Space) -> None:
                 raise DefinitionError(
                     Setting("where"), f": {condition.text}: there is no hyperparameter {name!r}. {hint}"
                 )
+
+
+def _check_assumed(definition: Definition) -> None:
+    for name, value in definition.assumed.items():
+        distribution = definition.hyperparameters.get(name)
+        if distribution is None and definition.hyperparameters:
+            hint = did_you_mean(name, definition.hyperparameters)
+            raise DefinitionError(Setting("assumed"), f": no job has a hyperparameter {name!r} in any case. {hint}")
+        if distribution is not None and distribution.rank(value) is None:
+            raise DefinitionError(Setting("assumed"), f": {name} = {value!r} is no value of {distribution}.")
 
 
 def _check_manual(definition: Definition) -> None:

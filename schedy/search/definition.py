@@ -23,9 +23,11 @@ LARGEST_SEED = 2**63 - 1
 MOST_READY = 10_000
 DEFAULT_NO_RESULT = 5
 DEFAULT_CRASHES = 10
+SPACE = ("hyperparameters", "where", "assumed")
+"""Settings that say where a search goes."""
 CHANGEABLE = (
     *("max_jobs", "max_done", "max_time", "stop_at", "stop_after_no_improvement", "stop_after_no_result"),
-    *("stop_after_crashes", "ready", "pruner"),
+    *("stop_after_crashes", "ready", "pruner", *SPACE),
 )
 """Settings that can be changed once an experiment exists."""
 
@@ -92,6 +94,8 @@ class Definition(Part):
     constraints: list[Constraint] = Field(default=[], max_length=MOST_OBJECTIVES)
     where: list[Annotated[str, AfterValidator(_readable)]] = Field(default=[], max_length=100)
     """Conditions among hyperparameters, which every job that is made keeps."""
+    assumed: dict[str, Any] = Field(default={})
+    """Values of hyperparameters for jobs that lack them: those made before, those of other experiments."""
     repeats: int = Field(default=1, ge=1, le=1000)
     """Number of jobs at each point; the algorithm learns from their mean."""
     max_jobs: int | None = Field(default=None, ge=0)

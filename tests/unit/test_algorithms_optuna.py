@@ -140,7 +140,7 @@ def test_cmaes_searches_a_branched_space() -> None:
     definition = define(BRANCHED, objectives=minimize("loss"))
     for job in run(definition, lambda: Cmaes(definition), _branched_loss, jobs=40, parallel=3):
         assert definition.space().holds(job.hyperparameters)
-        assert set(job.state) <= {"sampler"}
+        assert [entry.split()[0] for entry in job.state] in ([], ["sampler"])
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_nsga2_takes_lent_jobs_as_its_first_generation() -> None:
         lent.append(trial(1000 + n, number=None, status="DONE", hyperparameters=values, values=(float(n), float(n))))
     made = Nsga2(definition).suggest(0, History(lent, []))
     assert isinstance(made, Suggestion)
-    assert made.state["sampler"]["NSGAIISampler:generation"] == 1
+    assert next(iter(made.state.values()))["NSGAIISampler:generation"] == 1
     assert any(made.hyperparameters[name] == lent[0].hyperparameters[name] for name in MIXED)
 
 

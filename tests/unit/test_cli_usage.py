@@ -36,7 +36,7 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
         (["add", "E", "random", "--max-jobs", "+20"], "--max-jobs +20: there is no max_jobs to add to."),
         (["add", "E", "manual", "--job-timeout", "+1.5"], "--job-timeout +1.5: there is no job_timeout to add to."),
         (["set", "E", "--max-jobs", "+-20"], "'+-20' is not a whole number"),
-        (["set", "E"], "Nothing to change: give --status, or a limit."),
+        (["set", "E"], "Nothing to change: give --status, a limit, or --space."),
         (["cancel", "E"], "Give the jobs to cancel, or their --status."),
         (["cancel", "E", "abcdef", "--status", "QUEUED"], "Give the jobs to cancel, or their --status."),
         (["retry", "E", "fVKGjg", "--status", "DONE"], "Give jobs or --status, not both."),

@@ -107,7 +107,8 @@ def test_its_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
     monkeypatch.setattr(experiments, "session_for", recorder)
     text = "\n".join(blocks("bash")).replace("\\\n", " ")
-    commands = [shlex.split(each) for each in re.split(r"^(?=schedy )", text, flags=re.M) if each.strip()]
+    found = [shlex.split(each) for each in re.split(r"^(?=schedy )", text, flags=re.M) if each.strip()]
+    commands = [command for command in found if command[1] != "set"]  # those: tests/acceptance/test_changed_space.py
     for command in commands:
         assert run(command[1:]) == 0
     assert [message.name for message in recorder.sent] == [command[2] for command in commands]

@@ -104,7 +104,7 @@ def test_a_space_without_room_is_refused(space: Any, where: str, *, has_room: bo
 
 def test_the_search_ends_when_all_points_that_keep_them_were_tried() -> None:
     definition = define({"x": {"int": {"low": 1, "high": 9}}}, where=["x % 4 == 1"], exact=True)
-    tried = TriedPoints(definition.space())
+    tried = TriedPoints(definition)
     algorithm = Filtered(definition, partial(make_algorithm, "random"), tried)
     made: list[Any] = []
     while isinstance(suggestion := algorithm.suggest(len(made), History([], [])), Suggestion):

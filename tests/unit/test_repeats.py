@@ -43,7 +43,7 @@ def made_by(
     name: str, definition: Definition, pushed: Mapping[str, Any], *, rebuild: bool, most: int = 10
 ) -> list[Any]:
     """The points of a search by an algorithm, and the reason for its end, with a pushed job to begin with."""
-    tried = TriedPoints(definition.space())
+    tried = TriedPoints(definition)
     tried.remember(pushed)
     make = Stuck if name == "own" else partial(make_algorithm, name)
 
@@ -97,7 +97,7 @@ def test_where_the_space_is_endless_a_stuck_algorithm_goes_on_at_random() -> Non
 
 def test_a_repeat_keeps_the_state_of_the_proposal_whose_place_it_takes() -> None:
     definition = define(SIX, exact=True)
-    tried = TriedPoints(definition.space())
+    tried = TriedPoints(definition)
     tried.remember({"kind": 1})
     suggestion = Filtered(definition, Stuck, tried).suggest(4, History([], []))
     assert isinstance(suggestion, Suggestion)
@@ -105,7 +105,7 @@ def test_a_repeat_keeps_the_state_of_the_proposal_whose_place_it_takes() -> None
 
 
 def test_points_outside_of_the_space_do_not_count_as_its_own() -> None:
-    tried = TriedPoints(define(SIX).space())
+    tried = TriedPoints(define(SIX))
     for point in ({"kind": 1.0}, {"kind": 1}, {"kind": 1}, {"kind": True}, {"kind": True, "size": 0}, {}):
         tried.remember(point)
     assert tried.count == 2

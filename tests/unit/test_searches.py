@@ -117,7 +117,14 @@ def test_budget_and_pruner_may_be_written_and_all_else_not() -> None:
     with pytest.raises(InvalidValueError, match="max_jobs"):
         made.max_jobs = -1
     assert made.max_jobs is None
-    for name in ("seed", "hyperparameters", "objectives", "constraints", "options", "from_experiment"):
+    made.hyperparameters = {"x": "uniform(0, 5)", "y": schedy.random.Constant(2)}
+    made.where, made.assumed = "x < 4", {"y": 2}
+    assert {name: made.settings()[name] for name in ("hyperparameters", "where", "assumed")} == {
+        "hyperparameters": {"x": {"uniform": {"low": 0, "high": 5}}, "y": {"const": 2}},
+        "where": ["x < 4"],
+        "assumed": {"y": 2},
+    }
+    for name in ("seed", "objectives", "constraints", "options", "from_experiment"):
         with pytest.raises(AttributeError):
             setattr(made, name, None)
 

@@ -3,9 +3,9 @@
 import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -17,6 +17,8 @@ from schedy.values_text import parse_value
 from schedy_cli.parsing.argv import pairs_option
 from schedy_cli.parsing.option_groups import option_group
 from schedy_cli.parsing.space_line import SpaceLine, ordered_option
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _CONSTRAINT = re.compile(r"\s*(?P<result>.*?)\s*(?P<sign><=|>=)\s*(?P<number>\S+)\s*")
 _KNOWN = (MANUAL, *ALGORITHMS)
@@ -34,6 +36,12 @@ class SearchOptions:
     repeats: int | None
     exact: bool
     no_repeats: bool
+    assumed: tuple[tuple[str, str], ...]
+
+
+def assume_option(help_text: str) -> Callable[[F], F]:
+    """Declare `--assume`, as `assumed`."""
+    return click.option("--assume", "assumed", nargs=2, multiple=True, metavar="NAME VALUE", help=help_text)
 
 
 search_options = option_group(
@@ -81,6 +89,7 @@ search_options = option_group(
     ),
     click.option("--exact", is_flag=True, help="The same hyperparameters always give the same results."),
     click.option("--no-repeats", is_flag=True, help="Make no point that was tried; end when all were."),
+    assume_option("Count jobs of others that lack NAME as if it had VALUE; repeatable."),
 )
 """Give a `SpaceCommand` the options of `SearchOptions`, as `search`, and those of the `SpaceLine`."""
 
@@ -95,7 +104,8 @@ def parse_search(options: SearchOptions, line: SpaceLine) -> dict[str, Any]:
         "repeats": options.repeats,
         "seed": options.seed,
         "warm_start": warm_start_form(options.from_experiments),
-        "options": _parse_own(options.own),
+        "options": parse_named("--option", options.own),
+        "assumed": parse_named("--assume", options.assumed),
         "exact": options.exact or None,
         "no_repeats": options.no_repeats or None,
     }
@@ -135,13 +145,14 @@ def _parse_number(word: str) -> float:
         return math.nan
 
 
-def _parse_own(options: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def parse_named(option: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the values by name that a repeated option was given. Raises click.UsageError."""
     found: dict[str, Any] = {}
-    for name, word in options:
+    for name, word in words:
         if name in found:
-            raise click.UsageError(f"--option: {name!r} is given twice.")
+            raise click.UsageError(f"{option}: {name!r} is given twice.")
         try:
             found[name] = parse_value(word)
         except ValueError as error:
-            raise click.UsageError(f"--option {name} {word}: {error}.") from None
+            raise click.UsageError(f"{option} {name} {word}: {error}.") from None
     return found

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from schedy.errors import InvalidValueError
 from schedy.search.algorithms import MANUAL, unknown_algorithm
-from schedy.search.checks import check_definition
+from schedy.search.checks import check_definition, check_space_change
 from schedy.search.definition import CHANGEABLE, Definition, WarmStart, read_definition
 from schedy.search.errors import message_of, neutrally
 from schedy.wire.changes import AddExperiment
@@ -78,6 +78,7 @@ class Definitions:
                     " Add another experiment."
                 )
         check_definition(before.scheduler, new)
+        check_space_change(before.scheduler, old, new)
         missing = missing_requirement(before.scheduler, new)
         if missing is not None:
             raise InvalidValueError(missing)

@@ -4,20 +4,16 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from schedy.errors import InvalidValueError
 from schedy.search.definition import Definition
-from schedy_store.search.points import Points
+from schedy.search.points import Points
+from schedy.search.room import MOST_LISTED, all_points, check_room
 from schedy_store.search.protocol import Algorithm, Exhausted, History, NotYet, Suggestion, generator
 from schedy_store.search.tried import TriedPoints
 
 _ASKED_AGAIN = 5
 """The algorithm proposes as many other points before one is drawn at random."""
-_MOST_LISTED = 100_000
-"""Points of a space that are listed to find those that are allowed."""
 _DRAWS_BEFORE_LISTING = 100
 _DRAWS = 1000
-_LEAST_KEPT = 2
-"""Points, of that many drawn at random, that have to keep the conditions."""
 _DRAWS_UNDER_CONDITIONS = 20_000
 
 
@@ -38,10 +34,9 @@ class Filtered:
         self._conditions = definition.conditions
         self._space = definition.space()
         self._count = self._space.count
-        self._is_listed = self._count is not None and self._count <= _MOST_LISTED
+        self._is_listed = self._count is not None and self._count <= MOST_LISTED
         self._points: Points | None = None
-        if self._conditions:
-            self._check_room()
+        check_room(definition)
         self._algorithms = [make_algorithm(definition)]
         """The algorithm, and the same under other seeds, which are made when they are asked."""
 
@@ -96,19 +91,5 @@ class Filtered:
 
     def _all_points(self) -> Points:
         if self._points is None:
-            values = {name: each.grid(None) for name, each in self._space.parameters.items()}
-            self._points = Points(self._definition.hyperparameters, values)
+            self._points = all_points(self._definition)
         return self._points
-
-    def _check_room(self) -> None:
-        drawn = self._random_points(generator(self._definition, 0, "room"), _DRAWS)
-        kept = sum(map(self._keeps, drawn))
-        if kept < _LEAST_KEPT and not (self._is_listed and self._keeps_any()):
-            raise InvalidValueError(
-                f"Hardly a point keeps the conditions ({'; '.join(self._definition.where)}): {kept} of {_DRAWS:,} drawn"
-                " at random. Loosen them, or narrow the hyperparameters."
-            )
-
-    def _keeps_any(self) -> bool:
-        points = self._all_points()
-        return any(self._keeps(points.at(number)) for number in range(points.count))

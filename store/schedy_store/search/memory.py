@@ -106,7 +106,7 @@ class Memory:
         self.may_repeat = source.scheduler not in ALGORITHMS or ALGORITHMS[source.scheduler].may_repeat
         """False for an algorithm that goes through the allowed points one by one."""
         wants_new = self.may_repeat and self.definition.avoids_repeats
-        self.tried = TriedPoints(self.definition.space()) if wants_new else None
+        self.tried = TriedPoints(self.definition) if wants_new else None
         """The points that are not to be suggested again; None if all may be."""
 
     def read(self, transaction: Transaction) -> None:
@@ -210,12 +210,13 @@ class Memory:
 
     def _trial(self, row: TrialRow) -> Trial:
         results = load_values(row.results)
+        hyperparameters = load_values(row.hyperparameters)
         return Trial(
             job_id=row.job_id,
             number=row.suggestion,
             key=_PUSHED_KEY + row.pk if row.suggestion is None else row.suggestion,
             status=row.status,
-            hyperparameters=load_values(row.hyperparameters),
+            hyperparameters={**self.definition.assumed, **hyperparameters},
             results=results,
             values=observed(self.definition, results) if row.status == DONE else None,
             violations=tuple(_violations(self.definition, results)) if row.status == DONE else (),

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from schedy.search.space import Space
+from schedy.search.definition import Definition
 from schedy.wire.values import json_key, load_values
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import Job
@@ -14,8 +14,9 @@ from schedy_store.schema.tables import Job
 class TriedPoints:
     """The points at which an experiment has jobs, pushed ones too. One that was removed makes a new `TriedPoints`."""
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
+    def __init__(self, definition: Definition) -> None:
+        self._space = definition.space()
+        self._assumed = definition.assumed
         self._inside: set[Hashable] = set()
         self._outside: set[Hashable] = set()
         self._made: list[Hashable] = []
@@ -34,7 +35,7 @@ class TriedPoints:
             self._those_like(key).discard(key)
         found = select(Job.pk, Job.hyperparameters).where(Job.experiment_pk == experiment_pk, Job.pk > self._last_pk)
         for pk, hyperparameters in transaction.sql.execute(found.order_by(Job.pk)):
-            key = self._key(load_values(hyperparameters))
+            key = self._key({**self._assumed, **load_values(hyperparameters)})
             self._those_like(key).add(key)
             self._last_pk = pk
 

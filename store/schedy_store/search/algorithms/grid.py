@@ -7,7 +7,7 @@ from schedy.errors import InvalidValueError
 from schedy.random import Distribution
 from schedy.search.definition import Definition
 from schedy.search.options import GridOptions
-from schedy_store.search.points import Points
+from schedy.search.points import Points
 from schedy_store.search.protocol import Exhausted, History, Suggestion, generator
 
 MOST_POINTS = 10_000_000

@@ -1,11 +1,13 @@
 """Distributions as Optuna has them, and values back and forth."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
+from zlib import crc32
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from schedy.random import Distribution
+from schedy.random import Distribution, distributions_to_json
 from schedy.random.axes import Axis, Categories, Integers, Reals, Span
 from schedy.search.space import Space
 
@@ -27,6 +29,9 @@ class Axes:
     def __init__(self, space: Space, top: Mapping[str, Distribution]) -> None:
         """`top` are the hyperparameters that every job has."""
         self.space = space
+        described = json.dumps(distributions_to_json(top), sort_keys=True)
+        self.fingerprint = f"{crc32(described.encode()):08x}"
+        """The same for the same hyperparameters."""
         axes = {name: distribution.axis() for name, distribution in space.parameters.items()}
         self._axes: dict[str, Axis] = {name: axis for name, axis in axes.items() if axis is not None}
         self.distributions = {name: optunas(axis.span) for name, axis in self._axes.items()}

@@ -44,15 +44,17 @@ class View(BaseStorage):
     def __init__(
         self, definition: Definition, axes: Axes | None, *, state: str, foreign: Mapping[str, Any] | None = None
     ) -> None:
-        """`state` is the entry of a job's state in which system attributes are kept.
+        """`state` is the entry of a job's state that has system attributes; those of another space are not seen.
 
         With `axes` a job outside of the space is not shown; without, jobs have no parameters. `foreign` are the
-        system attributes of a job that was not suggested here.
+        system attributes of a job that was not suggested here, or in another space.
         """
         self.name = f"schedy-{definition.seed}"
         self._directions = directions(definition)
         self._axes = axes
-        self._state = state
+        self._state, self._study = state, "study"
+        if axes is not None:
+            self._state, self._study = (f"{entry} {axes.fingerprint}" for entry in (state, "study"))
         self._foreign = dict(foreign or {})
         self._converted: dict[int, tuple[Trial, FrozenTrial | None]] = {}
         self._shown: list[FrozenTrial] = []
@@ -70,12 +72,12 @@ class View(BaseStorage):
         self._study_attributes = {}
         for trials in (history.ended, history.pending):
             for trial in trials:
-                if trial.state and trial.number is not None and "study" in trial.state:
-                    self._study_attributes.update(trial.state["study"])
+                if trial.state and trial.number is not None and self._study in trial.state:
+                    self._study_attributes.update(trial.state[self._study])
 
     def kept(self) -> dict[str, Any]:
         """Return the attributes written since `show`, as the state of the requested job."""
-        kept = {self._state: dict(self._asked.system_attrs), "study": self._new_study_attributes}
+        kept = {self._state: dict(self._asked.system_attrs), self._study: self._new_study_attributes}
         return {entry: attributes for entry, attributes in kept.items() if attributes}
 
     def asked(self, number: int) -> FrozenTrial:
@@ -113,7 +115,7 @@ class View(BaseStorage):
         return found
 
     def _attributes(self, trial: Trial) -> dict[str, Any]:
-        attributes = trial.state.get(self._state, self._foreign if trial.number is None else {})
+        attributes = trial.state.get(self._state, self._foreign)
         if trial.violations:
             return {**attributes, _CONSTRAINTS: list(trial.violations)}
         return dict(attributes)
