@@ -35,6 +35,8 @@ def test_the_commands_of_the_guide(served: Machine) -> None:
     assert (definition["where"], definition["assumed"]) == (["hidden % heads == 0"], {"dropout": 0})
     served.ok("set", "Trained", "--where", "none", "--space", "dropout", "none")
     assert {"where", "assumed"}.isdisjoint(definition_of(served, "Trained"))
+    told = [line.split("changed: ")[1] for line in served.ok("history", "Trained").splitlines() if " space " in line]
+    assert told == ["heads, hidden.", "dropout, assumed.", "accumulate, where.", "dropout, where, assumed."]
 
 
 def test_queued_jobs_that_do_not_fit_are_counted(served: Machine) -> None:

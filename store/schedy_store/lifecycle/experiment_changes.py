@@ -8,9 +8,11 @@ from sqlalchemy import bindparam, exists, insert, select, update
 
 from schedy.errors import InvalidValueError
 from schedy.search.algorithms import MANUAL
+from schedy.search.definition import SPACE
 from schedy.wire.answers import ExperimentChangedAnswer, Refusal
 from schedy.wire.changes import AddExperiment, DeleteExperiment, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Limits
+from schedy.wire.values import json_key, load_values
 from schedy_store.lifecycle.effects import Effects, SearchCheck
 from schedy_store.lifecycle.journal import Journal
 from schedy_store.lifecycle.kept_answers import kept_text
@@ -127,6 +129,7 @@ class ExperimentChanges:
             self._transaction.sql.execute(update(Experiment).where(Experiment.pk == before.pk).values(values))
         after = self._rows.record(before.pk)
         self._note_status(before, after)
+        self._note_space(before, after)
         effects = Effects(ExperimentChangedAnswer(experiment=after), tickets_wanted={before.pk}, touched={before.pk})
         self._settle_queue(before, after, effects)
         return effects
@@ -173,6 +176,15 @@ class ExperimentChanges:
             self._journal.record(kind, f"The experiment was {kind}.", experiment_pk=before.pk)
         if after.status != before.status:
             self._journal.record("status", f"The experiment is {after.status}.", experiment_pk=before.pk)
+
+    def _note_space(self, before: ExperimentRow, after: ExperimentRecord) -> None:
+        old, new = load_values(before.settings), after.settings
+        changed = [name for name in SPACE if json_key(old.get(name)) != json_key(new.get(name))]
+        if changed:
+            was, is_now = (settings.get("hyperparameters", {}) for settings in (old, new))
+            names = [name for name in {**was, **is_now} if json_key(was.get(name)) != json_key(is_now.get(name))]
+            what = ", ".join([*names, *(name for name in changed if name != "hyperparameters")])
+            self._journal.record("space", f"The space of the search was changed: {what}.", experiment_pk=before.pk)
 
     def _settle_queue(self, before: ExperimentRow, after: ExperimentRecord, effects: Effects) -> None:
         """Delete the queue of a DONE experiment, which wakes its waiting workers; empty that of a paused one."""
