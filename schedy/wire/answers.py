@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from schedy.errors import (
     InvalidValueError,
@@ -209,6 +209,34 @@ class MadeByAnswer(Answer):
 
     kind: Literal["made_by_answer"] = "made_by_answer"
     algorithms: list[MadeBy]
+
+
+class Ancestor(Part):
+    """A job from which others continue."""
+
+    job_id: str
+    generation: int | None = None
+    hyperparameters: dict[str, Any]
+
+
+class WhyAnswer(Answer):
+    """How a search has come to a job. What does not apply is None.
+
+    `number` is that of the suggestion, from 0, None for a pushed job. It was made when `ended` jobs had ended and
+    `pending` others had not; `expected` is the value of the objective that was predicted for it, and `deviation` the
+    standard deviation of that. `drawn`: what the algorithm proposed was not allowed, so a point was drawn at random.
+    """
+
+    kind: Literal["why_answer"] = "why_answer"
+    number: int | None = None
+    algorithm: str | None = None
+    ended: int | None = None
+    pending: int | None = None
+    expected: float | None = None
+    deviation: float | None = None
+    drawn: bool = False
+    ancestors: list[Ancestor] = []
+    """The parent, its parent and so on."""
 
 
 class RemovedExperiment(Part):

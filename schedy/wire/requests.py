@@ -23,6 +23,7 @@ from schedy.wire.answers import (
     PointsAnswer,
     RemovedAnswer,
     SampleAnswer,
+    WhyAnswer,
     WorkersAnswer,
 )
 from schedy.wire.base import MOST_IN_A_MESSAGE, A, JobStatus, Part, Question, Uid
@@ -157,6 +158,14 @@ class GetMadeBy(Request[MadeByAnswer]):
 
     kind: Literal["get_made_by"] = "get_made_by"
     experiment_uid: Uid
+
+
+class GetWhy(Request[WhyAnswer]):
+    """How a search has come to a job, and from which others it continues."""
+
+    kind: Literal["get_why"] = "get_why"
+    experiment_uid: Uid
+    job_id: str
 
 
 class GetHistory(PagedRequest[HistoryAnswer]):

@@ -533,7 +533,6 @@ class TestRefusals:
         ("changes", "words"),
         [
             ({"seed": 2}, "seed cannot be changed"),
-            ({"hyperparameters": {"x": {"uniform": {"low": 0, "high": 2}}}}, "hyperparameters cannot be changed"),
             ({"objectives": [{"result": "r", "direction": "minimize"}]}, "objectives cannot be changed"),
         ],
     )

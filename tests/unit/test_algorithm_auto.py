@@ -141,8 +141,13 @@ def test_it_maximizes_too() -> None:
     upside_down = [replace(job, values=(-job.values[0],)) for job in experiment.ended if job.values is not None]
     straight = GaussianProcess(define(NUMBERS, objectives=minimize("loss"))).suggest(30, History(experiment.ended, []))
     other = GaussianProcess(define(NUMBERS, objectives=up)).suggest(30, History(upside_down, []))
+    assert isinstance(straight, Suggestion)
     assert isinstance(other, Suggestion)
-    assert other == straight
+    assert other.hyperparameters == straight.hyperparameters
+    assert [each.state["why"]["expected"] for each in (straight, other)] == [
+        pytest.approx(-other.state["why"]["expected"]),
+        other.state["why"]["expected"],
+    ]
 
 
 def test_a_cube_has_a_column_for_each_value_of_a_choice_and_snaps_to_what_can_be_drawn() -> None:

@@ -101,7 +101,10 @@ def test_a_repeat_keeps_the_state_of_the_proposal_whose_place_it_takes() -> None
     tried.remember({"kind": 1})
     suggestion = Filtered(definition, Stuck, tried).suggest(4, History([], []))
     assert isinstance(suggestion, Suggestion)
-    assert (suggestion.state, suggestion.hyperparameters != {"kind": 1}) == ({"number": 4}, True)
+    assert (suggestion.state, suggestion.hyperparameters != {"kind": 1}) == (
+        {"number": 4, "why": {"drawn": True}},
+        True,
+    )
 
 
 def test_points_outside_of_the_space_do_not_count_as_its_own() -> None:

@@ -15,6 +15,7 @@ import pytest
 from schedy.amqp.channel import Channel, Incoming
 from schedy.wire import codec
 from schedy.wire.answers import (
+    Ancestor,
     BestAnswer,
     ClaimAnswer,
     CurveAnswer,
@@ -44,6 +45,7 @@ from schedy.wire.answers import (
     RemovedExperiment,
     ReportAnswer,
     SampleAnswer,
+    WhyAnswer,
     WorkersAnswer,
 )
 from schedy.wire.base import MESSAGES, Answer, Message
@@ -128,6 +130,9 @@ ANSWERS: list[Answer] = [
     JobOrderAnswer(positions=[1]),
     FieldsAnswer(hyperparameters=["x"], results=["y"]),
     MadeByAnswer(algorithms=[MadeBy(algorithm="tpe", jobs=3)]),
+    WhyAnswer(
+        number=3, algorithm="tpe", ended=2, ancestors=[Ancestor(job_id="abcdef", generation=1, hyperparameters={})]
+    ),
     RemovedAnswer(experiments=[RemovedExperiment(name="x", jobs=3)]),
     HistoryAnswer(events=[EVENT]),
     CurveAnswer(points=[Point(step=1, values={"loss": 1.0})]),

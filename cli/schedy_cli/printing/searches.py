@@ -36,6 +36,7 @@ def search_lines(experiment: ExperimentRecord, made_by: Sequence[MadeBy]) -> Ite
 def _definition_lines(definition: Definition) -> Iterator[str]:
     yield from _listed("Hyperparameters", _distributions(definition.hyperparameters))
     yield from _listed("Where", map(printable, definition.where))
+    yield from _listed("Assumed", (f"{format_name(name)}: {format_value(x)}" for name, x in definition.assumed.items()))
     yield from _objectives(definition)
     yield from _listed("Constraints", (printable(str(each)) for each in definition.constraints))
     yield from _listed("Budget", _budget(definition))

@@ -23,6 +23,7 @@ from schedy.wire.requests import (
     GetPoints,
     GetRemoved,
     GetSample,
+    GetWhy,
     GetWorkers,
     Request,
 )
@@ -39,6 +40,7 @@ from schedy_store.reads import (
     points,
     removed,
     sample,
+    why,
     workers,
 )
 from schedy_store.schema.engine import Transaction
@@ -49,6 +51,7 @@ _ANSWERS: dict[type[Request[Any]], Callable[[Transaction, Any], Answer]] = {
     GetJobOrder: order.read_order,
     GetFields: order.read_fields,
     GetMadeBy: made_by.read_made_by,
+    GetWhy: why.read_why,
     GetHistory: events.read_history,
     GetCurve: curves.read_curve,
     GetCurves: curves.read_curves,

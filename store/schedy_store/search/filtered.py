@@ -7,7 +7,7 @@ from typing import Any
 from schedy.search.definition import Definition
 from schedy.search.points import Points
 from schedy.search.room import MOST_LISTED, all_points, check_room
-from schedy_store.search.protocol import Algorithm, Exhausted, History, NotYet, Suggestion, generator
+from schedy_store.search.protocol import WHY, Algorithm, Exhausted, History, NotYet, Suggestion, generator
 from schedy_store.search.tried import TriedPoints
 
 _ASKED_AGAIN = 5
@@ -51,7 +51,7 @@ class Filtered:
             if isinstance(other, Suggestion) and self._allows(other.hyperparameters):
                 return other
         drawn = self._drawn(generator(self._definition, number, "untried"))
-        return self._end() if drawn is None else Suggestion(drawn, state=first.state)
+        return self._end() if drawn is None else Suggestion(drawn, state={**first.state, WHY: {"drawn": True}})
 
     def _allows(self, point: Mapping[str, Any]) -> bool:
         return self._keeps(point) and not (self._tried is not None and self._tried.has(point))

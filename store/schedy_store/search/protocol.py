@@ -25,6 +25,7 @@ from schedy.wire.base import JobStatus
 
 __all__ = [
     "MADE_BY",
+    "WHY",
     "Algorithm",
     "Definition",
     "Distribution",
@@ -45,6 +46,10 @@ PRUNER_STATE = "pruner"
 
 MADE_BY = "by"
 """Entry of `Suggestion.state` of a search that asks several algorithms: which has made it, as `show` prints it."""
+
+
+WHY = "why"
+"""Entry of `Suggestion.state` with what `schedy why` prints: how many jobs had ended, what is expected of the job."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import select
 
 from schedy.errors import InvalidValueError, NotFoundError, SchedyError
+from schedy.search.algorithms import ALGORITHMS
 from schedy.search.definition import Definition
 from schedy.search.errors import message_of, neutrally
 from schedy_store.schema.engine import Store
@@ -15,7 +17,7 @@ from schedy_store.search.catalogue import make_algorithm, make_pruner
 from schedy_store.search.endings import ending
 from schedy_store.search.filtered import Filtered
 from schedy_store.search.memory import Memory, read_source
-from schedy_store.search.protocol import Algorithm, Exhausted, NotYet, Pruner, Suggestion
+from schedy_store.search.protocol import WHY, Algorithm, Exhausted, NotYet, Pruner, Suggestion
 from schedy_store.search.repeated import Repeated
 from schedy_store.search.wire import WantedNumber
 
@@ -67,9 +69,18 @@ class Search:
         """Return a suggestion, from what was known when it was wanted. Raises what the algorithm raises."""
         history = self.memory.history(number=wanted.number, known=wanted.known)
         suggestion = ending(self.memory, history, wanted.known) or self.algorithm.suggest(wanted.number, history)
+        if isinstance(suggestion, Suggestion) and _learns(self.memory.source.scheduler):
+            known = {"ended": len(history.ended), "pending": len(history.pending)}
+            state = {**suggestion.state, WHY: {**known, **suggestion.state.get(WHY, {})}}
+            return replace(suggestion, state=state)
         if isinstance(suggestion, NotYet) and not suggestion.for_pushed and not history.pending:
             return Exhausted("The search waits for a job to end, but none is queued or running.")
         return suggestion
+
+
+def _learns(scheduler: str) -> bool:
+    """Return whether the suggestions of an algorithm depend on all jobs before: of a user's own, that is not known."""
+    return scheduler not in ALGORITHMS or ALGORITHMS[scheduler].starts_from_others
 
 
 def propose(store: Store, experiment_uid: str) -> Suggestion | NotYet | Exhausted:

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from schedy.search.definition import Definition
 from schedy_store.search.gaussian.cube import Cube, Floats
-from schedy_store.search.protocol import History, Suggestion, Trial, numeric_seed
+from schedy_store.search.protocol import WHY, History, Suggestion, Trial, numeric_seed
 
 LEAST_SEEN = 3
 MOST_SEEN = 250
@@ -61,7 +61,7 @@ class GaussianProcess:
     def suggest(self, number: int, history: History) -> Suggestion | None:
         """Return a suggestion, or None if there is too little to learn from."""
         seen = [(point, trial) for trial in history.ended if (point := self._point(trial)) is not None]
-        losses = self._losses([trial for _point, trial in seen])
+        losses, unit = self._losses([trial for _point, trial in seen])
         if losses is None:
             return None
         points = np.array([point for point, _trial in seen])
@@ -73,7 +73,11 @@ class GaussianProcess:
             if pending:
                 model = model.believing(np.array(pending))
             rng = np.random.default_rng(numeric_seed(self._definition, number))
-            return Suggestion(self._cube.outward(_most_promising(self._cube, model, rng, self._allowed)))
+            chosen_point = _most_promising(self._cube, model, rng, self._allowed)
+            mean, deviation = model.predicted(chosen_point)
+            why = {"expected": self._sign * mean * unit, "deviation": deviation * unit}
+            state = {WHY: why} if all(map(math.isfinite, why.values())) else {}
+            return Suggestion(self._cube.outward(chosen_point), state=state)
         return None
 
     def _allowed(self, points: Floats) -> NDArray[np.bool_]:
@@ -87,19 +91,23 @@ class GaussianProcess:
     def _point(self, trial: Trial) -> Floats | None:
         return self._cube.inward(trial.hyperparameters)
 
-    def _losses(self, trials: Sequence[Trial]) -> Floats | None:
-        """Return what is to be minimized; jobs that failed or break a constraint are as bad as the worst others."""
+    def _losses(self, trials: Sequence[Trial]) -> tuple[Floats | None, float]:
+        """Return what is to be minimized, and its unit; None if it says nothing.
+
+        Jobs that failed or break a constraint are as bad as the worst others.
+        """
         losses = np.array([self._loss(trial) for trial in trials], dtype=float)
         known = losses[np.isfinite(losses)]
         if len(known) < LEAST_SEEN:
-            return None
-        losses, known = (each / (np.abs(known).max() or 1.0) for each in (losses, known))  # 1e300 squared is infinite
+            return None, 1.0
+        unit = float(np.abs(known).max()) or 1.0
+        losses, known = losses / unit, known / unit  # 1e300 squared is infinite
         middle = float(np.median(known))
         worst = min(float(known.max()), middle + 2 * (middle - float(known.min())))
         if worst - known.min() < _LEAST_SPREAD:
-            return None
+            return None, unit
         clipped: Floats = np.where(np.isfinite(losses), np.minimum(losses, worst), worst)
-        return clipped
+        return clipped, unit
 
     def _loss(self, trial: Trial) -> float:
         if any(amount > 0 for amount in trial.violations):
@@ -143,6 +151,11 @@ class _Model:
         return _Model(
             self._cube, self._kernel, np.vstack([self._points, pending]), np.concatenate([self._losses, predicted])
         )
+
+    def predicted(self, point: Floats) -> tuple[float, float]:
+        """Return the value that is predicted at a point, and its standard deviation."""
+        mean, deviation = self._regressor.predict(self._cube.columns(point[None]), return_std=True)
+        return float(mean[0] * self._scale + self._mean), float(deviation[0] * self._scale)
 
     def promise(self, points: Floats) -> Floats:
         """Return the logarithm of the improvement that is expected at points, shape (n,)."""
