@@ -37,8 +37,8 @@ def test_the_largest_numbers_are_drawn() -> None:
 
 
 def test_one_point_or_none_that_is_finite_is_told_and_not_drawn() -> None:
-    assert list(curve_lines(points(3.0))) == ["Curve of loss, 1 steps, 3 at 0:"]
-    assert list(curve_lines(points(math.nan, math.nan))) == ["Curve of loss, 2 steps, nan at 1:"]
+    assert list(curve_lines(points(3.0))) == ["Curve of loss, 1 step, 3 at 0."]
+    assert list(curve_lines(points(math.nan, math.nan))) == ["Curve of loss, 2 steps, nan at 1."]
 
 
 def test_a_flat_line_is_drawn() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from schedy.results.why import why_lines
 from schedy.wire.answers import Ancestor, WhyAnswer
-from schedy_cli.printing.why import why_lines
 from tests.unit.test_printing import experiment
 from tests.unit.test_printing import job as job_record
 
@@ -20,7 +20,7 @@ def test_a_prediction_stands_beside_what_was_found() -> None:
     why = WhyAnswer(number=11, algorithm="gaussian process", ended=10, pending=1, expected=0.31211, deviation=0.0214)
     assert told(why, status="DONE", results={"loss": 0.3056}) == [
         "It is job 12 of those that the search has made.",
-        "gaussian process made it when 10 job(s) had ended, and 1 had not.",
+        "Made by gaussian process when 10 job(s) had ended, and 1 had not.",
         "Expected loss: 0.3121, with a standard deviation of 0.0214.",
         "Found: 0.3056.",
     ]
@@ -35,7 +35,7 @@ def test_a_prediction_stands_beside_what_was_found() -> None:
         ("grid", WhyAnswer(number=0), "It is a point of the grid, which are made in turn, regardless of other jobs."),
         ("sobol", WhyAnswer(number=0), "It is a point of a quasi-random sequence, regardless of other jobs."),
         ("pbt", WhyAnswer(number=0), "It is the first job of a member, drawn from the distributions."),
-        ("mine", WhyAnswer(number=4, ended=3, pending=0), "mine made it when 3 job(s) had ended, and 0 had not."),
+        ("mine", WhyAnswer(number=4, ended=3, pending=0), "Made by mine when 3 job(s) had ended, and 0 had not."),
     ],
 )
 def test_each_kind_of_search_has_its_sentence(scheduler: str, why: WhyAnswer, words: str) -> None:

@@ -2,11 +2,11 @@
 
 import click
 
+from schedy.results.why import why_lines
 from schedy.wire.requests import GetWhy
 from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.text import JsonForm, json_line
-from schedy_cli.printing.why import why_lines
 from schedy_cli.reading import find_experiment, find_job
 
 

@@ -22,9 +22,11 @@ def curve_lines(points: Sequence[Point]) -> Iterator[str]:
 def _drawing(name: str, curve: list[tuple[int, float]]) -> Iterator[str]:
     finite = [(float(step), value) for step, value in curve if math.isfinite(value)]
     last_step, last = curve[-1]
-    yield f"Curve of {format_name(name)}, {len(curve)} steps, {last:g} at {last_step}:"
+    heading = f"Curve of {format_name(name)}, {len(curve)} step{'s' * (len(curve) > 1)}, {last:g} at {last_step}"
     if len(finite) < 2:
+        yield f"{heading}."
         return
+    yield f"{heading}:"
     low, high = min(value for _step, value in finite), max(value for _step, value in finite)
     width = max(len(f"{low:.4g}"), len(f"{high:.4g}"))
     canvas = Canvas(Span(finite[0][0], finite[-1][0]), Span(low, high), columns=_WIDTH, rows=_HEIGHT)

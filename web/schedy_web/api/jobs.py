@@ -13,6 +13,7 @@ from starlette.responses import Response
 from schedy.errors import InvalidValueError
 from schedy.results.ask import Ask
 from schedy.results.fields import parse_condition, parse_field
+from schedy.results.why import why_lines
 from schedy.search.definition import definition_or_empty
 from schedy.wire.base import JOB_STATUSES, JobStatus
 from schedy.wire.records import ExperimentRecord, JobRecord
@@ -23,6 +24,7 @@ from schedy.wire.requests import (
     GetJobOrder,
     GetJobs,
     GetOutput,
+    GetWhy,
     SortField,
     pages,
 )
@@ -150,6 +152,7 @@ def show_job(request: Request) -> Response:
             },
             "events": _newest_events(context, experiment, job.job_id),
             "output": _output(ask, experiment, job.job_id, None, 0),
+            "why": list(why_lines(experiment, job, ask(GetWhy(experiment_uid=experiment.uid, job_id=job.job_id)))),
         }
 
     return context.answer(request, _make)

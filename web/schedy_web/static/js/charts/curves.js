@@ -26,6 +26,11 @@ export function alignedCurves(curves) {
   return { steps, columns };
 }
 
+/** Whether there is a curve to be seen: not one point alone, unless its job still runs. */
+export function hasSteps(answer) {
+  return (answer?.curves || []).some((curve) => curve.steps.length > 1 || curve.status === "RUNNING");
+}
+
 export function Curves({ experiment, answer, query, className, title = "Learning curves: best and running", styles = null }) {
   const name = nameOf(answer, experiment, query.get("curve"));
   const curves = useMemo(() => answer.curves.filter((curve) => curve.name === name), [answer, name]);

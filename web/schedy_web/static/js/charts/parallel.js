@@ -5,11 +5,11 @@ import { useWidth } from "../hooks.js";
 import { html, useEffect, useMemo, useRef, useState } from "../vendor.js";
 import { colour, hover, measureOf, ranksOf, scaleColour } from "./data.js";
 import { Chart } from "./frame.js";
-import { axesOf } from "./parallel_axes.js";
+import { MISSING, axesOf } from "./parallel_axes.js";
 
 const HEIGHT = 260;
 const TOP = 40;
-const BOTTOM = 34;
+const BOTTOM = 40;
 const SIDE = 60;
 const NARROWEST_AXIS = 84;
 const NEAR = 6;
@@ -67,6 +67,7 @@ function drawAxes(pen, axes, brushes, width) {
     pen.fillText(axis.label.length > 18 ? `${axis.label.slice(0, 17)}…` : axis.label, x, 14);
     pen.fillStyle = colour("faint");
     axis.ticks.forEach(([at, text]) => label(pen, text, x, at));
+    if (axis.places.includes(MISSING)) label(pen, "none", x, MISSING);
     const brush = brushes[axis.name];
     if (brush) {
       pen.fillStyle = `${colour("accent")}55`;
@@ -76,8 +77,8 @@ function drawAxes(pen, axes, brushes, width) {
 }
 
 function label(pen, text, x, at) {
-  const y = at === 0 ? placeY(0) + 15 : at === 1 ? placeY(1) - 6 : placeY(at) + 4;
-  if (at !== 0 && at !== 1) {
+  const y = at === MISSING ? placeY(at) + 14 : at === 0 ? placeY(0) + 14 : at === 1 ? placeY(1) - 6 : placeY(at) + 4;
+  if (at !== 1 && at !== MISSING) {
     const width = pen.measureText(text).width;
     const before = pen.fillStyle;
     pen.fillStyle = colour("box");

@@ -2,7 +2,8 @@
 import { value } from "../format.js";
 import { asNumber, innerRange, isNumeric, measureOf, varied } from "./data.js";
 
-const MISSING = -0.06;
+/** Where the line of a job goes that has no such value. */
+export const MISSING = -0.11;
 
 /**
  * @returns {{name, label, places: number[], low, high, log, ticks: [number, string][], inverse: (place: number) => any}}

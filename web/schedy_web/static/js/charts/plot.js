@@ -9,7 +9,10 @@ const NEAR_PIXELS = 24;
 function seriesOf(each) {
   const stroke = each.stroke || colour(each.colour);
   const common = { label: each.label, stroke, dash: each.dash, spanGaps: false };
-  if (each.kind === "line") return { ...common, width: 1.5, spanGaps: true, points: { show: false } };
+  if (each.kind === "line") {
+    const isPoint = each.values.filter((one) => one !== null && one !== undefined).length === 1;
+    return { ...common, width: 1.5, spanGaps: true, points: { show: isPoint, size: 5, width: 1, fill: stroke } };
+  }
   if (each.kind === "steps") return { ...common, width: 2, spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } };
   const fill = each.kind === "hollow" ? "transparent" : stroke;
   return { ...common, width: 0, paths: () => null, points: { show: true, size: each.size || 5, width: 1, stroke, fill } };

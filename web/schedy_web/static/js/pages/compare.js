@@ -1,6 +1,6 @@
 /** Two to twenty jobs beside each other. */
 import { Link, experimentAddress, jobAddress, setQuery } from "../address.js";
-import { Curves } from "../charts/curves.js";
+import { Curves, hasSteps } from "../charts/curves.js";
 import { lineStyle } from "../charts/data.js";
 import { seconds, value } from "../format.js";
 import { useAnswer } from "../hooks.js";
@@ -54,5 +54,5 @@ export function Compare({ number, query }) {
           onClick=${() => setQuery({ pin: query.get("pin") === job.id ? null : job.id })}>${query.get("pin") === job.id ? "unpin" : "pin"}</button><div><${Status} status=${job.status} /></div></th>`)}</tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.kind + row.name}><th scope="row">${row.name}</th>${jobs.map((job, k) => html`<td class="number" key=${job.id}>${cell(row, k, pinned)}</td>`)}</tr>`)}</tbody></table></div>
       ${pinned >= 0 ? html`<div class="faint">Numbers are differences to ${ids[pinned]}.</div>` : null}<//>
-    ${curves.data?.curves.length ? html`<${Curves} experiment=${detail.data} answer=${curves.data} query=${query} title="Learning curves" styles=${styles} />` : null}`;
+    ${hasSteps(curves.data) ? html`<${Curves} experiment=${detail.data} answer=${curves.data} query=${query} title="Learning curves" styles=${styles} />` : null}`;
 }

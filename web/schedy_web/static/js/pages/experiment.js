@@ -1,6 +1,6 @@
 /** One experiment: does it run, how far is it, what is best, what goes wrong; charts and jobs. */
 import { Link, jobAddress, setQuery } from "../address.js";
-import { Curves } from "../charts/curves.js";
+import { Curves, hasSteps } from "../charts/curves.js";
 import { hintsOf } from "../charts/hints.js";
 import { History } from "../charts/history.js";
 import { Importance, useImportances } from "../charts/importance.js";
@@ -60,13 +60,14 @@ function Charts({ experiment, query, pick }) {
   if (!sample.data.of) return null;
   const shared = { experiment, sample: sample.data, query, pick, found };
   const several = experiment.objectives.length > 1;
+  const hasCurves = hasSteps(curves.data);
   return html`${hintsOf(experiment, sample.data).map((hint) => html`<${Notice} key=${hint}>${hint}<//>`)}<div class="grid">
     ${several ? html`<${Pareto} ...${shared} className="w8" />` : html`<${History} ...${shared} className="w8" />`}
     <${Importance} ...${shared} className="w4" choose=${(name) => setQuery({ slice: name })} />
     ${hasLineage(sample.data) ? html`<${Lineage} ...${shared} className="w12" />` : null}
     <${Parallel} ...${shared} className="w12" />
-    ${curves.data?.curves.length ? html`<${Curves} experiment=${experiment} answer=${curves.data} query=${query} className="w6" />` : null}
-    <${Timeline} ...${shared} className=${curves.data?.curves.length ? "w6" : "w12"} />
+    ${hasCurves ? html`<${Curves} experiment=${experiment} answer=${curves.data} query=${query} className="w6" />` : null}
+    <${Timeline} ...${shared} className=${hasCurves ? "w6" : "w12"} />
     <${Slices} ...${shared} chosen=${query.get("slice")} />
     ${several ? html`<${History} ...${shared} className="w12" />` : null}
   </div>`;

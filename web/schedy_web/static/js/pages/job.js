@@ -1,6 +1,6 @@
 /** One job: what it was given, what came out, what happened to it. */
 import { Link, experimentAddress, go, jobAddress } from "../address.js";
-import { Curves } from "../charts/curves.js";
+import { Curves, hasSteps } from "../charts/curves.js";
 import { clock, pushCommand, quoted, seconds } from "../format.js";
 import { useAnswer, usePulse } from "../hooks.js";
 import { useKeys } from "../keys.js";
@@ -47,7 +47,7 @@ function Output({ output, experiment, id }) {
 function CurvePanel({ experiment, id, query }) {
   const detail = useAnswer(`experiments/${experiment.number}`);
   const answer = useAnswer(`experiments/${experiment.number}/curves?ids=${id}&limit=1000`);
-  if (!detail.data || !answer.data?.curves.length) return null;
+  if (!detail.data || !hasSteps(answer.data)) return null;
   return html`<${Curves} experiment=${detail.data} answer=${answer.data} query=${query} className="w12" title="Learning curve" />`;
 }
 
@@ -67,7 +67,8 @@ export function Job({ number, job: id, query }) {
       <${Command} text=${`schedy show ${quoted(experiment.name)} ${job.id} -v`} /></div>
     ${job.error ? html`<${Panel} title=${`Error of attempt ${job.attempt}`}><pre class="output CRASHED" tabindex="0">${job.error}</pre><//>` : null}
     <div class="grid">
-      <${Panel} className="w6" title="Hyperparameters"><${Values} values=${job.hyperparameters} /><//>
+      <${Panel} className="w6" title="Hyperparameters" actions=${html`<${Command} text=${`schedy why ${quoted(experiment.name)} ${job.id}`} />`}><${Values} values=${job.hyperparameters} />
+        <p class="faint">${job.why.join(" ")}</p><//>
       <${Panel} className="w6" title="Results" actions=${html`<${AmendButton} experiment=${experiment} job=${job} />`}><${Values} values=${job.results} empty=${job.finished_at ? "none" : "none yet"} />
         ${Object.keys(job.previous_results).length ? html`<h2>Of earlier attempts</h2><${Values} values=${job.previous_results} />` : null}
         ${job.parent ? html`<h2>Continues</h2><${Link} to=${jobAddress(experiment, job.parent)}>${job.parent}<//> <span class="faint">generation ${job.generation}</span>` : null}<//>

@@ -21,6 +21,7 @@ export function Settings({ experiment }) {
     ["objectives", experiment.objectives.map((each) => `${each.direction} ${each.name}`).join(", ") || "none"],
     ["constraints", experiment.constraints.map((each) => bound(each.name, each.at_most, each.at_least)).join(", ")],
     ["conditions", (experiment.settings.where || []).join("; ")],
+    ["where a job lacks it", Object.entries(experiment.settings.assumed || {}).map(([name, each]) => `${name} ${value(each)}`).join(", ")],
     ["ends at", (experiment.settings.stop_at || []).map((each) => bound(each.result, each.at_most, each.at_least)).join(", ")],
     ["ended without a crash, at most", experiment.settings.max_done],
     ["jobs at most", experiment.max_jobs], ["jobs made", `${experiment.made}${experiment.made_by.length ? ` (${experiment.made_by.map((each) => `${each.jobs} ${each.algorithm}`).join(", ")})` : ""}`], ["pruner", experiment.settings.pruner ? JSON.stringify(experiment.settings.pruner) : ""],

@@ -43,7 +43,7 @@ def _made(experiment: ExperimentRecord, job: JobRecord, why: WhyAnswer, definiti
     if why.drawn:
         yield f"What {algorithm} proposed is not allowed (conditions, no repeats): it was drawn at random instead."
     elif why.ended is not None:
-        yield f"{algorithm} made it when {why.ended:,} job(s) had ended, and {why.pending:,} had not."
+        yield f"Made by {algorithm} when {why.ended:,} job(s) had ended, and {why.pending:,} had not."
     elif job.parent is None and ALGORITHMS.get(experiment.scheduler, ALGORITHMS["random"]).continues_jobs:
         yield "It is the first job of a member, drawn from the distributions."
     if why.expected is not None and why.deviation is not None and definition.objective is not None:
