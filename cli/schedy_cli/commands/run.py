@@ -19,7 +19,7 @@ _EXAMPLE = """\b
 Examples:
   schedy run Digits -j 4 -- python train.py
   schedy run Digits -- python train.py --lr {lr} -b {batch_size} --out {dir}
-  schedy run Digits tpe --lr 'loguniform(1e-4, 1)' --batch-size 'choice(16, 32, 64)' \\
+  schedy run Digits --lr 'loguniform(1e-4, 1)' --batch-size 'choice(16, 32, 64)' \\
       --maximize val_acc --max-jobs 40 --pruner asha -j 4 -- python train.py"""
 
 _HELP = """Run a program as the worker of the experiment NAME, until no job is left.

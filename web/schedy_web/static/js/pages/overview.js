@@ -91,9 +91,10 @@ function List({ experiments, trends, query }) {
 function Empty() {
   return html`<${Panel} title="No experiment yet">
     <p>A program and its hyperparameters are all that a search needs:</p>
-    <div><${Command} text="schedy run Digits tpe --lr 'loguniform(1e-4, 1)' --maximize accuracy --max-jobs 40 -j 4 -- python train.py" /></div>
+    <div><${Command} text="schedy run Digits --lr 'loguniform(1e-4, 1)' --maximize accuracy --max-jobs 40 -j 4 -- python train.py" /></div>
     <p>Or push jobs by hand:</p>
     <div class="row"><${Command} text="schedy add MinimizeManual manual" /><${Command} text="schedy push MinimizeManual -p x 1 y 2" /></div>
+    <p class="row"><${AddButton} /></p>
   <//>`;
 }
 
