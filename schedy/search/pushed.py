@@ -20,6 +20,7 @@ class PushedJobs:
 
     def __init__(self, scheduler: str, definition: Definition) -> None:
         self._space = definition.space()
+        self._assumed = definition.assumed
         self._may = "does not" if scheduler in ALGORITHMS else "may not"
         """An algorithm of a user's own sees every job."""
 
@@ -42,7 +43,7 @@ class PushedJobs:
         """
         if not self._space.parameters:
             return None
-        fit = self._space.fit(hyperparameters)
+        fit = self._space.fit({**self._assumed, **hyperparameters})
         if fit.missing:
             raise InvalidValueError(self._lack(hyperparameters, fit))
         for name in fit.outside:

@@ -26,7 +26,8 @@ from schedy.wire.answers import JobOutcome, JobsChangedAnswer, PushAnswer, Refus
 from schedy.wire.changes import CancelJobs
 from schedy.wire.records import JobRecord
 from schedy.worker.worker_name import this_worker
-from schedy_cli.commands import add, cancel, push, rm
+from schedy_cli import pushing
+from schedy_cli.commands import add, cancel, rm
 from schedy_cli.main import run
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -88,7 +89,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Session], None]:
             yield session, reader
             close(session)
 
-        for command in (add, push):
+        for command in (add, pushing):
             monkeypatch.setattr(command, "session_for", _session)
         for command in (cancel, rm):
             monkeypatch.setattr(command, "session_and_reader", _both)
@@ -159,7 +160,7 @@ def test_an_end_while_ids_are_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As in `schedy push E --from FILE | head`."""
-    monkeypatch.setattr(push, "click", types.SimpleNamespace(**{**vars(click), "echo": raising(error)}))
+    monkeypatch.setattr(pushing, "click", types.SimpleNamespace(**{**vars(click), "echo": raising(error)}))
     monkeypatch.setattr("schedy_cli.main._leave_quietly", lambda: 1)
     assert run(["push", "E", "--from", file]) == code
     assert "200 of 2000 job(s) are stored. 400 more may be stored" in capsys.readouterr().err

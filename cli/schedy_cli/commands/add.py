@@ -9,8 +9,10 @@ from schedy_cli.interruption import OneChange, accounted, schedy_words
 from schedy_cli.parsing.limits import BudgetOptions, LimitOptions, budget_options, limit_options
 from schedy_cli.parsing.new_experiment import parse_experiment, source_option
 from schedy_cli.parsing.option_groups import StatusChoice
+from schedy_cli.parsing.push_files import is_whole_search
 from schedy_cli.parsing.search_options import SearchOptions, search_options
 from schedy_cli.parsing.space_line import SpaceCommand
+from schedy_cli.pushing import check_rest, push_rest
 
 _EXAMPLE = """\b
 Examples:
@@ -28,7 +30,8 @@ batch_size; -p takes any name. There are uniform(LOW, HIGH), loguniform(LOW, HIG
 STEP), normal(MEAN, STD), lognormal(MEAN, STD), choice(VALUE, VALUE, ...), ordinal(VALUE, VALUE, ...)
 and const(VALUE).
 
-`schedy show --definition` prints a file for --from; options override it.
+`schedy show --definition` prints a file for --from; options override it. `schedy export --definition` writes one with
+the jobs, which are pushed then.
 """
 
 
@@ -62,7 +65,12 @@ def add_command(
     check_experiment_name(name)
     settings = settings_of(ctx)
     new = parse_experiment(ctx, algorithm=algorithm, source=source, search=search, budget=budget, limits=limits)
+    has_jobs = source is not None and is_whole_search(source)
+    if has_jobs:
+        check_rest(settings, str(source), new)
     change = new.creation(name, status=status, limit_bytes=settings.max_message_bytes)
     one = OneChange(f"the experiment {name} was added", check=schedy_words("show", name))
     with accounted(one.account), session_for(settings) as session:
         one.send(session, change)
+    if has_jobs:
+        push_rest(settings, name, str(source))

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from schedy_cli.exporting.table import Table
 from schedy_cli.exporting.text import write_csv, write_json_lines
 from schedy_cli.interruption import accounted
 from schedy_cli.parsing.option_groups import option_group
+from schedy_cli.parsing.push_files import DEFINITION
+from schedy_cli.printing.experiments import definition_text
 from schedy_cli.printing.messages import print_message
 from schedy_cli.printing.progress import progress
 from schedy_cli.printing.text import JsonForm
@@ -43,6 +46,7 @@ class _What:
 class _Form:
     form: str | None
     nan: bool
+    definition: bool
     force: bool
 
 
@@ -66,6 +70,7 @@ class _Form:
     _Form,
     click.option("--format", "form", type=click.Choice(_FORMATS), help="Format, whatever the ending of FILE is."),
     click.option("--nan", is_flag=True, help="In JSON lines, write NaN and infinities as text (default: null)."),
+    click.option("--definition", is_flag=True, help="In JSON lines, begin with the definition: a whole search."),
     click.option("--force", is_flag=True, help="Replace FILE if it exists."),
 )
 @click.option("--optuna", "optuna_url", metavar="URL", help="Make a study in a storage of Optuna instead of a file.")
@@ -78,15 +83,25 @@ def export_command(
     Without FILE, CSV goes to the standard output. `schedy push --from FILE` reads CSV and JSON lines again. FILE is
     there once it is complete.
     """
-    if optuna_url is not None and (file or what.curves or form != _Form(None, False, False)):
+    if optuna_url is not None and (file or what.curves or form != _Form(None, False, False, False)):
         raise click.UsageError("--optuna makes a study, and no file: give it alone, or with --status.")
+    if form.definition and what.curves:
+        raise click.UsageError("--definition stands before jobs: leave out --curves.")
     write = None if optuna_url is not None else _writer(file, form)
     with accounted(lambda: "", nothing="Nothing was written."), reader_for(settings_of(ctx)) as reader:
         experiment = find_experiment(reader, name)
         if write is None:
             _make_study(reader, experiment, what, str(optuna_url))
         else:
-            _export(reader, experiment, what, file, write, replace=form.force)
+            header = _header(experiment) if form.definition else b""
+            _export(reader, experiment, what, file, write, header=header, replace=form.force)
+
+
+def _header(experiment: ExperimentRecord) -> bytes:
+    """Return the line by which `schedy add --from` makes the same search: with another seed, to make other jobs."""
+    definition = json.loads(definition_text(experiment))
+    definition.pop("seed", None)
+    return json.dumps({DEFINITION: definition}).encode() + b"\n"
 
 
 def _writer(file: str | None, form: _Form) -> _Write:
@@ -95,12 +110,15 @@ def _writer(file: str | None, form: _Form) -> _Write:
         raise click.UsageError(f"The ending of FILE is one of .{', .'.join(_FORMATS)}: rename it, or give --format.")
     if form.nan and kind != "jsonl":
         raise click.UsageError("--nan applies to JSON lines: name FILE so that it ends with .jsonl.")
+    if form.definition and kind != "jsonl":
+        raise click.UsageError("--definition stands in JSON lines: name FILE so that it ends with .jsonl.")
     if form.force and file is None:
         raise click.UsageError("--force replaces a file: name it.")
     if kind == "csv":
         return write_csv
     if kind == "jsonl":
-        return functools.partial(write_json_lines, form=JsonForm.NAN_AS_TEXT if form.nan else JsonForm.NAN_AS_NULL)
+        as_text = form.nan or form.definition
+        return functools.partial(write_json_lines, form=JsonForm.NAN_AS_TEXT if as_text else JsonForm.NAN_AS_NULL)
     if file is None:
         raise click.UsageError("Parquet is no text: name a FILE.")
     needed("pyarrow", what="Parquet", extra="pandas")
@@ -110,7 +128,14 @@ def _writer(file: str | None, form: _Form) -> _Write:
 
 
 def _export(
-    reader: Reader, experiment: ExperimentRecord, what: _What, file: str | None, write: _Write, *, replace: bool
+    reader: Reader,
+    experiment: ExperimentRecord,
+    what: _What,
+    file: str | None,
+    write: _Write,
+    *,
+    header: bytes,
+    replace: bool,
 ) -> None:
     if what.curves:
         columns, total, things = None, 0, "points"
@@ -122,11 +147,13 @@ def _export(
             "jobs",
         )
     if file is None:
+        sys.stdout.buffer.write(header)
         write(_table(reader, experiment, what, columns, int), sys.stdout.buffer)
     else:
         with new_file(file, replace=replace) as opened, progress("Exporting", total) as advance:
+            opened.write(header)
             rows = write(_table(reader, experiment, what, columns, advance), opened)
-        print_message(f"{rows:,} {things} in {file}.")
+        print_message(f"{rows:,} {things.removesuffix('s') if rows == 1 else things} in {file}.")
     if columns is not None and columns.left_out:
         print_message("Names that were new while the jobs were read have no column. Export again to have them.")
 

@@ -3,10 +3,11 @@
 import click
 
 from schedy.wire.base import check_experiment_name
-from schedy_cli.commands.push import HYPERPARAMETERS_OPTION, RESULTS_OPTION, push_one
+from schedy_cli.commands.push import HYPERPARAMETERS_OPTION, RESULTS_OPTION
 from schedy_cli.context import settings_of
 from schedy_cli.parsing.argv import PairsCommand, given_pairs
 from schedy_cli.parsing.push_files import check_pushed_job
+from schedy_cli.pushing import push_one
 
 
 @click.command("tell", cls=PairsCommand, epilog="Example: schedy tell MinimizeRandom -p x 1 y 2 -r result 5")

@@ -29,8 +29,26 @@ _PRINTED_FIELDS = {"id", "events", "traceback", *JobRecord.model_fields}
 
 _NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
+DEFINITION = "definition"
+"""The only field of the first line of a file with a whole search: `schedy export --definition` has written it."""
+
 _Lines = Iterator[tuple[int, dict[str, Any]]]
 """The fields of jobs, each with the number of its line."""
+
+
+def definition_of(line: str) -> dict[str, Any] | None:
+    """Return the definition in the first line of a file with a whole search; None if that is another line."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    definition = found.get(DEFINITION) if isinstance(found, dict) and len(found) == 1 else None
+    return definition if isinstance(definition, dict) else None
+
+
+def is_whole_search(source: str) -> bool:
+    """Return whether a file for `schedy add --from` has jobs behind the definition."""
+    return source.lower().endswith(".jsonl")
 
 
 def check_pushed_job(fields: dict[str, Any], *, limit_bytes: int) -> CheckedJob:
@@ -101,6 +119,9 @@ class PushFile:
     def _json_lines(self) -> _Lines:
         for number, line in enumerate(self._file, start=1):
             if not line.strip():
+                continue
+            if number == 1 and definition_of(line) is not None:
+                self._nan_as_text = True
                 continue
             printed = _json_object(line, number)
             is_flat = _is_exported(printed)
