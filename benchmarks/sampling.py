@@ -66,9 +66,11 @@ class _Role:
     def __init__(self, pids: list[int]) -> None:
         self._pids = pids
         self._threads: list[int] = []
-        for path in [path for pid in pids for path in Path(f"/proc/{pid}/task").iterdir()]:
-            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-                self._threads.append(os.open(path / "stat", os.O_RDONLY))
+        for pid in pids:
+            with contextlib.suppress(OSError):  # a program that the broker has run has ended meanwhile
+                for path in list(Path(f"/proc/{pid}/task").iterdir()):
+                    with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+                        self._threads.append(os.open(path / "stat", os.O_RDONLY))
         self.waits = 0
         self._ticks_before = self._ticks()
 

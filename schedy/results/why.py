@@ -44,8 +44,14 @@ def _made(experiment: ExperimentRecord, job: JobRecord, why: WhyAnswer, definiti
         yield f"What {algorithm} proposed is not allowed (conditions, no repeats): it was drawn at random instead."
     elif why.ended is not None:
         yield f"Made by {algorithm} when {why.ended:,} job(s) had ended, and {why.pending:,} had not."
-    elif job.parent is None and ALGORITHMS.get(experiment.scheduler, ALGORITHMS["random"]).continues_jobs:
+    elif experiment.scheduler not in ALGORITHMS:
+        yield f"Made by {algorithm}, an algorithm that is not Schedy's own."
+    elif job.parent is None and ALGORITHMS[experiment.scheduler].continues_jobs:
         yield "It is the first job of a member, drawn from the distributions."
+    yield from _expected(job, why, definition)
+
+
+def _expected(job: JobRecord, why: WhyAnswer, definition: Definition) -> Iterator[str]:
     if why.expected is not None and why.deviation is not None and definition.objective is not None:
         name = printable(definition.objective.result)
         yield f"Expected {name}: {rounded(why.expected)}, with a standard deviation of {rounded(why.deviation)}."

@@ -24,11 +24,17 @@ _PARAMETERS = {"warm_start": "from_experiment"}
 
 def changed_definition(scheduler: str, definition: Definition, changes: Mapping[str, Any]) -> Definition:
     """Return the definition with some settings changed; None removes a setting. Raises InvalidValueError."""
-    changed = read_definition({**definition.as_json(), **plain_values(changes)})
+    settings = {**definition.as_json(), **plain_values(changes)}
+    empty = [name for name, value in settings.items() if value is None and _is_empty_by_default(name)]
+    changed = read_definition({name: value for name, value in settings.items() if name not in empty})
     check_search(scheduler, changed)
     if check_space_change(scheduler, definition, changed):
         check_room(changed)
     return changed
+
+
+def _is_empty_by_default(name: str) -> bool:
+    return name in Definition.model_fields and Definition.model_fields[name].default in ([], {})
 
 
 def check_space_change(scheduler: str, before: Definition, after: Definition) -> bool:

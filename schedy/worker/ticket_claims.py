@@ -110,6 +110,7 @@ class TicketClaims:
         """
         self.tickets: set[Ticket] = set()
         self.wait_id = uuid.uuid4().hex
+        """Names the waiting of the thread, up to the next job."""
         self._taking = taking
         self._connection = taking.calls.connection
         self._user = user
@@ -317,6 +318,7 @@ class TicketClaims:
             self._user.denied()
             self._hand_out(hold, None)
             return
+        self.wait_id = uuid.uuid4().hex  # the thread waits no longer
         hold.lease_seconds = answer.lease_seconds
         self._taking.leases.hold(hold)
         if hold.ticket is not None and not hold.ticket.is_over:

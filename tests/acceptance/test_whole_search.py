@@ -56,4 +56,6 @@ def test_what_cannot_be_added_is_refused_before_anything_is(served: Machine, tmp
     assert "has no definition in its first line." in said
     assert "--definition stands in JSON lines" in served.fails(2, "export", "S", "s.csv", "--definition")
     assert "leave out --curves" in served.fails(2, "export", "S", str(file), "--definition", "--curves")
+    said = served.fails(2, "run", "Third", "--from", str(file), "--", "true")
+    assert f"add it by `schedy add Third --from {file}`, then run without --from." in said
     assert "cannot be read: No such file" in served.fails(1, "add", "Third", "--from", str(tmp_path / "no.jsonl"))

@@ -95,4 +95,5 @@ def test_what_cannot_be_changed_is_refused(db: schedy.SchedyDB) -> None:
     ]:
         with pytest.raises(InvalidValueError, match=words):
             setattr(search, name, value)
+    search.redefine(where=None, assumed=None, stop_at=None)
     assert db.get_experiment("Random").definition.as_json() == search.settings()

@@ -133,7 +133,8 @@ def test_a_queue_that_stops_the_whole_connection_is_made_anew(
     with running_service(settings), schedy.SchedyDB(config_override=settings.model_dump()) as db:
         hanging, good = _added(db, "Hanging"), _added(db, "Good", 2)
         suspend_queue(breakable_node, settings.broker_url, names.jobs_queue("Hanging"))
-        hanging.add_jobs({"hyperparameters": {"x": x}} for x in range(1500))
+        with contextlib.suppress(schedy.NotStoredYetError):
+            hanging.add_jobs({"hyperparameters": {"x": x}} for x in range(1500))
         assert _run(good, 1) == [2]
         good.add_job({"x": 4})
         assert _run(good, 1) == [4]

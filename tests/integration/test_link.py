@@ -37,6 +37,7 @@ def test_an_instance_that_stalls_gives_way_to_another(
         other.start()
         wait_until(_gets_reports(other), what="the second instance to be active")
         assert "has been busy with one batch for 1 s" in caplog.text
+        wait_until(lambda: not _gets_reports(one)(), what="the end of what it had got before it was cut off")
         for _ in range(20):  # awake again, it stands by
             assert not _gets_reports(one)()
             _gets_reports(other)()

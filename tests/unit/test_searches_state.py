@@ -9,7 +9,7 @@ from schedy.wire.answers import DemandAnswer, ReportAnswer
 from schedy_store.search.wire import PruneAnswer
 from schedy_store.service.searches.held_reports import HeldReports
 from schedy_store.service.searches.search_state import SearchState
-from schedy_store.service.searches.waiting_workers import Reply, WaitingWorkers
+from schedy_store.service.searches.waiting_workers import Reply, ServedWaits, WaitingWorkers
 
 NONE = DemandAnswer(there=False, coming=True)
 THERE = DemandAnswer(there=True)
@@ -58,6 +58,19 @@ class TestWaitingWorkers:
         waiting.remove("a")
         waiting.remove("unknown")
         assert (waiting.count(24.9), waiting.count(25.0)) == (1, 0)
+
+    def test_a_question_that_comes_again_once_its_worker_has_a_job_is_answered_and_makes_no_other(self) -> None:
+        waiting, served = WaitingWorkers(), ServedWaits()
+        waiting.add("a", FIRST, now=10.0)
+        waiting.remove("a")
+        served.add("a", 11.0)
+        waiting.add("a", SECOND, now=11.1, is_over=served.has("a", 11.1))
+        assert waiting.count(11.2) == 0
+        assert waiting.answer_due(NONE, 11.6) == [Reply(SECOND, NONE)]
+        assert served.has("a", 25.9)
+        assert not served.has("a", 26.0)
+        served.add("b", 26.0)
+        assert served._until.keys() == {"b"}
 
 
 class TestHeldReports:

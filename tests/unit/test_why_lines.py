@@ -35,7 +35,7 @@ def test_a_prediction_stands_beside_what_was_found() -> None:
         ("grid", WhyAnswer(number=0), "It is a point of the grid, which are made in turn, regardless of other jobs."),
         ("sobol", WhyAnswer(number=0), "It is a point of a quasi-random sequence, regardless of other jobs."),
         ("pbt", WhyAnswer(number=0), "It is the first job of a member, drawn from the distributions."),
-        ("mine", WhyAnswer(number=4, ended=3, pending=0), "Made by mine when 3 job(s) had ended, and 0 had not."),
+        ("mine", WhyAnswer(number=4), "Made by mine, an algorithm that is not Schedy's own."),
     ],
 )
 def test_each_kind_of_search_has_its_sentence(scheduler: str, why: WhyAnswer, words: str) -> None:

@@ -8,8 +8,10 @@ import click
 from schedy.settings import STOP_SIGNALS
 from schedy.wire.base import check_experiment_name
 from schedy_cli.context import settings_of
+from schedy_cli.interruption import schedy_words
 from schedy_cli.parsing.limits import BudgetOptions, LimitOptions, budget_options, limit_options
 from schedy_cli.parsing.new_experiment import is_defined, parse_experiment, source_option
+from schedy_cli.parsing.push_files import is_whole_search
 from schedy_cli.parsing.search_options import SearchOptions, search_options
 from schedy_cli.parsing.space_line import SpaceCommand, given_line
 from schedy_cli.running.command_line import STYLES, CommandLine, Style
@@ -121,6 +123,9 @@ def run_command(
     _check_program(program[0])
     new = None
     if is_defined(ctx, algorithm=algorithm, source=source, search=search, budget=budget, limits=limits):
+        if source is not None and is_whole_search(source):
+            words = schedy_words("add", name, "--from", source)
+            raise click.UsageError(f"{source} may have jobs, too: add it by `{words}`, then run without --from.")
         new = parse_experiment(ctx, algorithm=algorithm, source=source, search=search, budget=budget, limits=limits)
     options = RunOptions(
         command=CommandLine(program, style),

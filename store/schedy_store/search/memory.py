@@ -17,7 +17,7 @@ from schedy.wire.values import load_values, stored_name
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import columns_of, row_class
 from schedy_store.schema.tables import OF_EXPERIMENT, CurvePoint, Experiment, Job
-from schedy_store.search.protocol import History, Trial
+from schedy_store.search.protocol import WHY, History, Trial
 from schedy_store.search.tried import TriedPoints
 from schedy_store.search.wire import MadeJob
 
@@ -178,7 +178,7 @@ class Memory:
             values=None,
             parent=made.parent,
             generation=made.generation,
-            state=made.state,
+            state=_of_algorithm(made.state),
         )
 
     def to_prune(self, transaction: Transaction, job_pk: int) -> Trial | None:
@@ -221,7 +221,7 @@ class Memory:
             values=observed(self.definition, results) if row.status == DONE else None,
             violations=tuple(_violations(self.definition, results)) if row.status == DONE else (),
             curve=self._curves.get((row.pk, row.attempt), {}),
-            state=json.loads(row.search_state),
+            state=_of_algorithm(json.loads(row.search_state)),
             parent=row.parent,
             generation=row.generation,
         )
@@ -262,6 +262,11 @@ class Memory:
         for point in transaction.sql.execute(found):
             self._last_point = point.pk
             self._curves.setdefault((point.job_pk, point.attempt), {})[point.step] = point.value
+
+
+def _of_algorithm(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the state without what is kept for people."""
+    return {entry: value for entry, value in state.items() if entry != WHY} if WHY in state else state
 
 
 def _violations(definition: Definition, results: dict[str, Any]) -> Iterable[float]:

@@ -49,7 +49,10 @@ MADE_BY = "by"
 
 
 WHY = "why"
-"""Entry of `Suggestion.state` with what `schedy why` prints: how many jobs had ended, what is expected of the job."""
+"""Entry of `Suggestion.state` with what `schedy why` prints: how many jobs had ended, what is expected of the job.
+
+It does not come back in `Trial.state`.
+"""
 
 
 @dataclass(frozen=True, slots=True)

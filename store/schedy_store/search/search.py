@@ -79,8 +79,8 @@ class Search:
 
 
 def _learns(scheduler: str) -> bool:
-    """Return whether the suggestions of an algorithm depend on all jobs before: of a user's own, that is not known."""
-    return scheduler not in ALGORITHMS or ALGORITHMS[scheduler].starts_from_others
+    """Return whether the suggestions of an algorithm depend on all jobs before; of a user's own, that is not known."""
+    return scheduler in ALGORITHMS and ALGORITHMS[scheduler].starts_from_others
 
 
 def propose(store: Store, experiment_uid: str) -> Suggestion | NotYet | Exhausted:

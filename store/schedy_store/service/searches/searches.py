@@ -25,7 +25,7 @@ from schedy_store.service.searches.search_look import SearchLook
 from schedy_store.service.searches.search_processes import SHARED, SearchProcesses
 from schedy_store.service.searches.search_rows import SearchRow, SearchRows
 from schedy_store.service.searches.search_state import SearchState
-from schedy_store.service.searches.waiting_workers import Reply
+from schedy_store.service.searches.waiting_workers import Reply, ServedWaits
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Searches:
         """`patience_seconds` is how long an algorithm may take for one answer."""
         self._processes = SearchProcesses(store_url, patience_seconds=patience_seconds)
         self._searches: dict[int, SearchState] = {}
+        self._served = ServedWaits()
         self._held_reports = HeldReports()
         self._held_checks = HeldChecks()
         self._to_look_at: set[int] = set()
@@ -86,12 +87,15 @@ class Searches:
         and its worker may long be running a job. A worker that still waits asks again by itself.
         """
         self._to_look_at |= effects.touched
-        if effects.served is not None:
+        now = time.monotonic()
+        if effects.served is not None and self._searches:
+            self._served.add(effects.served, now)
             for search in self._searches.values():
                 search.waiting.remove(effects.served)
         if effects.waiting is not None and not incoming.redelivered:
             experiment_pk, wait_id = effects.waiting
-            self._search(experiment_pk).waiting.add(wait_id, incoming, time.monotonic())
+            is_over = self._served.has(wait_id, now)
+            self._search(experiment_pk).waiting.add(wait_id, incoming, now, is_over=is_over)
 
     def note_tickets(self, experiments: Iterable[int]) -> None:
         """Note that tickets of these experiments are out now."""

@@ -30,9 +30,29 @@ class _Wait:
     expires_at: float
     held: Incoming | None
     """Its question, until that is answered."""
+    is_over: bool = False
+    """True if the worker has got its job: this question was sent again on the way, and no other job is to be made."""
 
     def is_due(self, now: float) -> bool:
         return self.held is not None and now - self.held_since >= _HOLD_SECONDS
+
+
+@dataclass(slots=True)
+class ServedWaits:
+    """The waits that have ended with a job: their questions may come once more. Times are monotonic seconds."""
+
+    _until: dict[str, float] = field(default_factory=dict)
+    """By `wait_id`, oldest first."""
+
+    def add(self, wait_id: str, now: float) -> None:
+        """Note that a worker has got a job, and forget those for which that is long ago."""
+        self._until[wait_id] = now + _EXPIRY_SECONDS
+        while (oldest := next(iter(self._until))) != wait_id and self._until[oldest] <= now:
+            del self._until[oldest]
+
+    def has(self, wait_id: str, now: float) -> bool:
+        """Return whether this wait has ended a short time ago."""
+        return self._until.get(wait_id, now) > now
 
 
 @dataclass(slots=True)
@@ -42,11 +62,11 @@ class WaitingWorkers:
     _waits: dict[str, _Wait] = field(default_factory=dict)
     """By `wait_id`, which a worker draws for each time that it waits."""
 
-    def add(self, wait_id: str, incoming: Incoming, now: float) -> None:
+    def add(self, wait_id: str, incoming: Incoming, now: float, *, is_over: bool = False) -> None:
         """Hold the question of a worker. A repeated question is answered as soon as the first one would have been."""
         before = self._waits.get(wait_id)
         since = now if before is None or before.held is None else before.held_since
-        self._waits[wait_id] = _Wait(since, now + _EXPIRY_SECONDS, incoming)
+        self._waits[wait_id] = _Wait(since, now + _EXPIRY_SECONDS, incoming, is_over)
 
     def remove(self, wait_id: str) -> None:
         """Forget a worker that has got a job; it may be unknown here."""
@@ -55,7 +75,7 @@ class WaitingWorkers:
     def count(self, now: float) -> int:
         """Return how many workers wait, and forget those that have stopped asking."""
         self._waits = {wait_id: wait for wait_id, wait in self._waits.items() if wait.expires_at > now}
-        return len(self._waits)
+        return sum(not wait.is_over for wait in self._waits.values())
 
     def has_due(self, now: float) -> bool:
         """Return whether a question has been held long enough."""
