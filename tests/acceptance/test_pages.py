@@ -171,6 +171,7 @@ def test_operators_add_change_and_amend(browser: Browser, pages: Pages, db: sche
         page.get_by_role("dialog").get_by_role("button", name="Change").click()
         expect(page.get_by_text("Mine was changed.")).to_be_visible()
         assert db.get_experiment("Mine").definition.max_jobs == 50
+        expect(page.locator("pre.output")).to_contain_text('"max_jobs": 50')  # the page has it with the next pulse
         page.get_by_role("button", name="Add another like it").click()
         page.get_by_role("textbox", name="Name").fill("Like")
         page.get_by_role("button", name="Add", exact=True).click()

@@ -130,6 +130,29 @@ def test_a_queue_is_deleted_once_no_ticket_for_it_is_under_way(connection: Conne
         other.channel().queue_declare(jobs_queue("E").name, passive=True)
 
 
+def test_a_queue_is_emptied_once_all_tickets_have_come(connection: Connection, settings: Settings) -> None:
+    """Else those of made jobs stay before that of a pushed one."""
+    declare(settings.broker_url, ["E"], messages=1)
+    under_way = TicketsUnderWay()
+    queues = JobsQueues(connection, under_way, on_recreated=lambda _experiment: None)
+    emptied: Future[None] = Future()
+    counted: Future[int] = Future()
+
+    def _purge() -> None:
+        under_way.add(TicketKey(1, 1), "E")
+        queues.change("purged", "E", lambda: emptied.set_result(None))
+        queues.change("wanted", "Other", lambda: queues.count_ready("E", counted.set_result))
+
+    connection.run(_purge)
+    assert counted.result(10.0) == 1
+    assert not emptied.done()
+    connection.run(lambda: under_way.discard(TicketKey(1, 1)))
+    emptied.result(10.0)
+    last: Future[int] = Future()
+    connection.run(lambda: queues.count_ready("E", last.set_result))
+    assert last.result(10.0) == 0
+
+
 def test_the_probe_looks_at_every_queue(breakable_node: OwnNode, breakable_url: str, tmp_path: Path) -> None:
     settings = load_settings(override={"broker_url": breakable_url, "data_dir": tmp_path}, environment={})
     experiments = [f"E{number}" for number in range(8)]

@@ -66,7 +66,10 @@ class JobsQueues:
         self.steps.lost()
 
     def change(self, change: QueueChange, experiment: str, then: Action) -> None:
-        """Create, empty or delete a queue. Tickets for it wait meanwhile: one would overtake the purge."""
+        """Create, empty or delete a queue, once the tickets that are under way to it are there.
+
+        Further ones wait meanwhile: there is no order between their channel and that of the changes.
+        """
         self._connection.assert_io_thread()
         queue = names.jobs_queue(experiment)
         if change == "wanted":
@@ -76,7 +79,8 @@ class JobsQueues:
             self._in_work[experiment].append(_Waiting(again, again))
         elif change == "purged":
             self._begin(experiment, [_Waiting(then, then)])
-            self._do(lambda channel, done: channel.purge(queue, done), experiment)
+            purge = partial(self._do, lambda channel, done: channel.purge(queue, done), experiment)
+            self._under_way.when_none(experiment, purge)
         else:
             self._begin(experiment, [])
             gone = partial(self._gone, experiment, then)
