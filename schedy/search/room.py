@@ -1,10 +1,9 @@
 """Whether the conditions among hyperparameters leave room for a search."""
 
-import random
-
 from schedy.errors import InvalidValueError
 from schedy.search.definition import Definition
 from schedy.search.points import Points
+from schedy.search.seeds import generator
 
 MOST_LISTED = 100_000
 """Points of a space that are listed to find those that are allowed."""
@@ -19,7 +18,7 @@ def check_room(definition: Definition) -> None:
     if not conditions:
         return
     space = definition.space()
-    drawn = random.Random(f"{definition.seed} room")  # noqa: S311 - nothing secret
+    drawn = generator(definition, 0, "room")
     points = (space.draw(lambda _name, each: each.at(drawn.random())) for _ in range(_DRAWS))
     kept = sum(all(condition.holds(point) for condition in conditions) for point in points)
     if kept >= _LEAST_KEPT:

@@ -14,13 +14,13 @@ goes into `Suggestion.state`, which comes back in `Trial.state`. Attributes may 
 `Distribution`.
 """
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from schedy.random import Distribution
 from schedy.search.definition import Definition
+from schedy.search.seeds import generator, numeric_seed
 from schedy.wire.base import JobStatus
 
 __all__ = [
@@ -140,13 +140,3 @@ class Pruner(Protocol):
     def prune(self, trial: Trial, history: History) -> tuple[bool, Mapping[str, Any]]:
         """Return whether to prune the trial, whose curve ends with the step to judge, and its new state."""
         ...
-
-
-def generator(definition: Definition, number: int, purpose: str = "") -> random.Random:
-    """Return a generator for one suggestion: the same for the same seed, number and purpose."""
-    return random.Random(f"{definition.seed} {number} {purpose}")  # noqa: S311 - nothing secret
-
-
-def numeric_seed(definition: Definition, number: int) -> int:
-    """Return a seed below 2**32 for one suggestion, for libraries that take one."""
-    return generator(definition, number, "seed").getrandbits(32)
