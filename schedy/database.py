@@ -9,17 +9,14 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from schedy.errors import TopologyMissingError
 from schedy.experiments import Experiment
 from schedy.searches import experiment_from_record
 from schedy.settings import Settings, load_settings
-from schedy.wire.base import A, check_text
-from schedy.wire.requests import GetExperiments, Request, pages
+from schedy.wire.base import check_text
+from schedy.wire.requests import GetExperiments, pages
 from schedy.wire.values import checked_size
 from schedy.worker.session import Session
 from schedy.worker.signals import ends_at_ctrl_c
-
-_TOPOLOGY_PAUSE_SECONDS = 1.0
 
 
 class SchedyDB:
@@ -83,27 +80,16 @@ class SchedyDB:
         after the wait ServiceUnavailableError or BrokerError.
         """
         request = GetExperiments(name=check_text(name, "The name of an experiment"))
-        return experiment_from_record(self, self._read(request).experiments[0])
+        return experiment_from_record(self, self.session.read(request).experiments[0])
 
     @ends_at_ctrl_c
     def get_experiments(self) -> list[Experiment]:
         """Read all experiments, oldest first."""
         return [
             experiment_from_record(self, record)
-            for page in pages(self._read, GetExperiments())
+            for page in pages(self.session.read, GetExperiments())
             for record in page.experiments
         ]
-
-    def _read(self, request: Request[A]) -> A:
-        """Read experiments, waiting for missing queues as for the service that makes them."""
-        deadline = time.monotonic() + self._settings.service_wait_seconds
-        while True:
-            try:
-                return self.session.read(request, patience_seconds=max(0.0, deadline - time.monotonic()))
-            except TopologyMissingError:
-                if time.monotonic() > deadline - _TOPOLOGY_PAUSE_SECONDS:
-                    raise
-                time.sleep(_TOPOLOGY_PAUSE_SECONDS)
 
     @ends_at_ctrl_c
     def close(self) -> None:

@@ -146,7 +146,9 @@ class _ChunksUnderWay:
         return self._unanswered + sum(len(push.jobs) for push, call in self._calls if call.times_sent)
 
     def send(self, push: Push) -> None:
-        self._calls.append((push, self._session.calls.call(push, resend_seconds=CHANGE_RESEND_SECONDS)))
+        patience = self._session.settings.service_wait_seconds
+        call = self._session.calls.call(push, resend_seconds=CHANGE_RESEND_SECONDS, patience_seconds=patience)
+        self._calls.append((push, call))
 
     def oldest(self) -> Iterator[tuple[list[NewJob], PushAnswer]]:
         """Wait for the oldest chunk; yield it with its answer, or nothing if only the broker has it."""

@@ -12,6 +12,8 @@ from schedy.wire.base import Answer
 from schedy.worker.awaited import Awaited
 
 _TOPOLOGY_SECONDS = 3.0
+TOPOLOGY_PAUSE_SECONDS = 0.3
+"""Time between two attempts to send something for which exchanges or queues are missing."""
 _MOST_REFUSALS = 10
 
 
@@ -35,6 +37,9 @@ class Call:
     """True for a report: it waits for exchanges and queues, is never thrown away, and may leave with others."""
     refusals: int = 0
     """Number of channels that the broker closed for a reason of its own while this was not confirmed."""
+    patience_seconds: float | None = None
+    """Time from `made_at` for which the caller waits for the service, which makes what is missing; None: unknown."""
+    made_at: float = field(default_factory=time.monotonic)
     missed_since: float | None = None
     """Time at which exchanges and queues were first found missing, by `time.monotonic`."""
 
@@ -44,8 +49,11 @@ class Call:
 
     def may_wait(self) -> bool:
         """Return True if missing exchanges and queues may still appear, because they are being made."""
-        self.missed_since = self.missed_since or time.monotonic()
-        return self.is_report or time.monotonic() - self.missed_since < _TOPOLOGY_SECONDS
+        now = time.monotonic()
+        self.missed_since = self.missed_since or now
+        if self.patience_seconds is None:
+            return self.is_report or now < self.missed_since + _TOPOLOGY_SECONDS
+        return now + TOPOLOGY_PAUSE_SECONDS < self.made_at + self.patience_seconds
 
     def would_fail_again(self, error: BrokerError) -> bool:
         """Return True if sending the call again would end with the same error."""

@@ -27,13 +27,12 @@ from schedy.wire.base import Answer
 from schedy.wire.bundles import AnswerBundle
 from schedy.wire.codec import decode_answer, read_answer
 from schedy.wire.versions import UndecodableError
-from schedy.worker.call import Call
+from schedy.worker.call import TOPOLOGY_PAUSE_SECONDS, Call
 from schedy.worker.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
 _NACK_PAUSE_SECONDS = 1.0
-_TOPOLOGY_PAUSE_SECONDS = 0.3
 _FAULT_SECONDS = 30.0
 """Time within which a second fault of RabbitMQ is worth a warning."""
 
@@ -178,7 +177,7 @@ class CallTable:
 
     def _confirmed(self, call: Call, outcome: PublishOutcome) -> None:
         if outcome.returned and call.may_wait():
-            self.connection.later(_TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
+            self.connection.later(TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
         elif outcome.returned:
             self._fail(call, TopologyMissingError("Schedy's queues are missing on the broker.", remedy=MISSING_REMEDY))
         elif not outcome.stored:
@@ -252,7 +251,7 @@ class CallTable:
                 level = logging.WARNING if call.is_report else logging.DEBUG  # who asked gets the error
                 _log.log(level, "The broker refused a message (%s): %s", outgoing.routing_key, error)
                 self._fail(call, error)
-        self.connection.later(_TOPOLOGY_PAUSE_SECONDS, self._connected)
+        self.connection.later(TOPOLOGY_PAUSE_SECONDS, self._connected)
 
     def _unblocked(self) -> None:
         self.connection.assert_io_thread()

@@ -72,12 +72,14 @@ class Calls:
         resend_seconds: float | None = None,
         on_silence: Callable[[], None] | None = None,
         on_answer: "Callable[[Future[Answer]], None] | None" = None,
+        patience_seconds: float | None = None,
     ) -> Call:
         """Send a message. It leaves in the order of the calls and survives reconnects.
 
         Without an answer it is sent again after `resend_seconds`, each time, and the I/O thread calls `on_silence`.
         `on_answer` is called with the answer, or what was raised instead: in the I/O thread, or in this one if the
-        connection is closed.
+        connection is closed. Queues that are missing are waited for as long as the caller waits for the service that
+        makes them, `patience_seconds`, or 3 s.
         """
         outgoing = Outgoing(
             names.INBOX_EXCHANGE,
@@ -94,6 +96,7 @@ class Calls:
             resend_seconds,
             on_silence=on_silence,
             is_report=isinstance(message, Report),
+            patience_seconds=patience_seconds,
         )
         if on_answer is not None:
             call.answer.add_done_callback(on_answer)
@@ -112,7 +115,7 @@ class Calls:
 
         Raises ServiceUnavailableError or BrokerError when none came in time, and what `expected` raises.
         """
-        call = self.call(message, resend_seconds=resend_seconds)
+        call = self.call(message, resend_seconds=resend_seconds, patience_seconds=patience_seconds)
         try:
             return self.wait(message, call, patience_seconds=patience_seconds)
         finally:

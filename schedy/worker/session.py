@@ -81,7 +81,7 @@ class Session:
     def change(self, change: Change[A], *, patience_seconds: float | None = None) -> A:
         """Send a change and wait until it is stored. Raises NotStoredYetError if only the broker has it in time."""
         patience = self.settings.service_wait_seconds if patience_seconds is None else patience_seconds
-        call = self.calls.call(change, resend_seconds=CHANGE_RESEND_SECONDS)
+        call = self.calls.call(change, resend_seconds=CHANGE_RESEND_SECONDS, patience_seconds=patience)
         try:
             return self.calls.wait(change, call, patience_seconds=patience)
         except (ServiceUnavailableError, BrokerError) as silent:

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 import schedy
 from schedy import Job
+from schedy.errors import TopologyMissingError
 from schedy.settings import Settings
 from schedy.wire import names
 from schedy.wire.topology import QUEUES
@@ -56,3 +58,30 @@ def test_what_is_deleted_is_declared_again_with_one_line(
         any("Reports, pushes and changes that were in it are not stored" in line for line in warnings)
         == has_lost_reports
     )
+
+
+FIRST_CALLS: dict[str, Callable[[schedy.SchedyDB], object]] = {
+    "a change": lambda db: db.add_experiment(schedy.ManualSearch("E")),
+    "a read": lambda db: db.get_experiments(),
+}
+
+
+@pytest.mark.parametrize("what", FIRST_CALLS)
+def test_missing_queues_are_waited_for_as_the_service_that_makes_them(
+    settings: Settings, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    override = settings.model_dump()
+    with schedy.SchedyDB(config_override=override) as db, ThreadPoolExecutor(1) as pool:
+        called = pool.submit(FIRST_CALLS[what], db)
+        wait_until(lambda: "Waiting up to 20 s" in caplog.text, what="the line about the wait")
+        assert "no results service answers" in caplog.text
+        with running_service(settings):
+            called.result(20)
+
+
+@pytest.mark.parametrize("what", FIRST_CALLS)
+def test_queues_that_stay_missing_are_named_in_the_end(settings: Settings, what: str) -> None:
+    hasty = settings.model_copy(update={"service_wait_seconds": 1.0})
+    with schedy.SchedyDB(config_override=hasty.model_dump()) as db:
+        with pytest.raises(TopologyMissingError, match="schedy broker setup"):
+            FIRST_CALLS[what](db)
