@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from schedy.wire.changes import NewJob
+from schedy.wire.records import ExperimentRecord
 from schedy.wire.requests import (
     GetCurves,
     GetExperiments,
@@ -101,6 +102,47 @@ def test_jobs_by_their_positions_are_found_one_by_one(tmp_path: Path) -> None:
     of_jobs = [plan for plan in plans if "SEARCH job USING" in plan]
     assert len(of_jobs) >= 3
     assert [plan for plan in of_jobs if not re.search(r"SEARCH job USING .*rowid=\?", plan)] == []
+
+
+def test_a_ticket_is_chosen_in_as_many_steps_however_many_jobs_wait(tmp_path: Path) -> None:
+    with contextlib.closing(Store.open(f"sqlite:///{tmp_path}/store.sqlite")) as store:
+        store.migrate(from_older=False)
+        desk = Desk(store)
+        experiment = desk.add()
+        tickets = TicketDispatcher(window=10_000, lease_seconds=30)
+        steps = [_steps_of_a_ticket(desk, tickets, experiment, more) for more in (10, 1000)]
+    assert steps[1] < 1.5 * steps[0]
+
+
+def _steps_of_a_ticket(desk: Desk, tickets: TicketDispatcher, experiment: ExperimentRecord, more: int) -> int:
+    """Push and dispatch more jobs, then one; return how many steps SQLite takes to choose its ticket."""
+    _dispatch(desk, tickets, experiment, more)
+    desk.push(experiment, NewJob(hyperparameters={}))
+    steps = 0
+
+    def _count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with desk.store.transaction() as transaction:
+        raw: Any = transaction.sql.connection.dbapi_connection
+        raw.set_progress_handler(_count, 1)
+        tickets.wanting.add(experiment.position)
+        chosen = tickets.choose(transaction)
+        raw.set_progress_handler(None, 1)
+        assert len(chosen) == 1
+    return steps
+
+
+def _dispatch(desk: Desk, tickets: TicketDispatcher, experiment: ExperimentRecord, jobs: int) -> None:
+    desk.push(experiment, *[NewJob(hyperparameters={})] * jobs)
+    tickets.wanting.add(experiment.position)
+    with desk.store.transaction() as transaction:
+        keys = [wanted.key for wanted in tickets.choose(transaction)]
+        assert len(keys) == jobs
+        tickets.mark_dispatched(transaction, keys)
+    tickets.confirmed(keys)
 
 
 _SCAN = {

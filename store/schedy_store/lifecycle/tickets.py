@@ -61,12 +61,16 @@ class WantedTicket:
 
 
 _OPEN = (Experiment.status == "RUNNING", Experiment.paused.is_(False))
-_WANTS = (Job.status == "QUEUED", Job.dispatched_at.is_(None))
+_IS_QUEUED = Job.status == literal_column("'QUEUED'")
+"""No parameter, so that SQLite uses its partial indexes."""
+_WANTS = (_IS_QUEUED, Job.dispatched_at.is_(None))
 _PUSHED = Job.__table__.alias()
 _PUSHED_WAITS = exists().where(
-    _PUSHED.c.experiment_pk == bindparam("experiment"), _PUSHED.c.status == "QUEUED", _PUSHED.c.suggestion.is_(None)
+    _PUSHED.c.experiment_pk == bindparam("experiment"),
+    _PUSHED.c.status == "QUEUED",
+    (_PUSHED.c.suggestion + 0).is_(None),
 )
-"""Pushed jobs go before those that a search has made."""
+"""Pushed jobs go before those that a search has made. Plus 0: found among the few that wait, not among all pushed."""
 _WANTING = Prepared(
     select(
         *columns_of(
@@ -83,7 +87,6 @@ _WANTING = Prepared(
     .order_by(Job.pk)
     .limit(bindparam("most"))
 )
-_IS_QUEUED = Job.status == literal_column("'QUEUED'")  # no parameter, so that SQLite uses `ix_job_dispatched`
 _OLDEST = (
     select(Job.dispatched_at)
     .where(Job.experiment_pk == Experiment.pk, _IS_QUEUED, Job.dispatched_at.is_not(None))

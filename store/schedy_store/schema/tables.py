@@ -139,7 +139,12 @@ class Job(Stored):
         _partial("ix_job_held", "worker_pk", where="status = 'RUNNING'"),
         _partial("ix_job_crashed", "experiment_pk", "ended", where="status = 'CRASHED'"),
         _partial(
-            "ix_job_wants_ticket", "experiment_pk", "status", "pk", where="status = 'QUEUED' AND dispatched_at IS NULL"
+            "ix_job_wants_ticket",
+            "experiment_pk",
+            "status",
+            "dispatched_at",
+            "pk",
+            where="status = 'QUEUED' AND dispatched_at IS NULL",
         ),
         _partial(
             "ix_job_dispatched",
