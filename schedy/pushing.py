@@ -176,9 +176,9 @@ class _ChunksUnderWay:
             call.stored.result(settings.service_wait_seconds)
             return expected(push, call.answer.result(0.0 if self._unanswered else settings.store_wait_seconds))
         except FutureTimeoutError:
-            if call.stored.done():
+            if call.is_stored:
                 return None
-            raise self._session.calls.why_silent() from None
+            raise call.missing_error() or self._session.calls.why_silent() from None
 
     def _drop_refused(self) -> None:
         """Forget the chunks that are never stored, as far as that is known soon."""

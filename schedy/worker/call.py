@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Outgoing
 from schedy.amqp.connection import Timer
-from schedy.amqp.errors import MessageSizeError
+from schedy.amqp.errors import MISSING_REMEDY, MessageSizeError
 from schedy.errors import BrokerError, PermissionDeniedError, SchedyError, TopologyMissingError
 from schedy.wire.base import Answer
 from schedy.worker.awaited import Awaited
@@ -47,6 +47,15 @@ class Call:
     def id(self) -> str:
         return self.outgoing.correlation_id
 
+    @property
+    def is_stored(self) -> bool:
+        """True if the broker has it."""
+        return self.stored.done() and self.stored.exception() is None
+
+    def missing_error(self) -> TopologyMissingError | None:
+        """Return the error of a call that found its exchange or queue missing, and was not stored since."""
+        return None if self.missed_since is None or self.is_stored else queues_missing()
+
     def may_wait(self) -> bool:
         """Return True if missing exchanges and queues may still appear, because they are being made."""
         now = time.monotonic()
@@ -68,3 +77,8 @@ class Call:
         for future in (self.stored, self.answer):
             if not future.done():
                 future.set_exception(error)
+
+
+def queues_missing() -> TopologyMissingError:
+    """Return the error that says so, with what to do."""
+    return TopologyMissingError("Schedy's queues are missing on the broker.", remedy=MISSING_REMEDY)

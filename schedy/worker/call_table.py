@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 
 from schedy.amqp.channel import Channel, Incoming, Outgoing, PublishOutcome
 from schedy.amqp.connection import Connection
-from schedy.amqp.errors import MISSING_REMEDY, MessageSizeError
+from schedy.amqp.errors import MessageSizeError
 from schedy.errors import (
     AuthenticationError,
     BrokerError,
     BrokerFaultError,
     MessageTooLargeError,
-    TopologyMissingError,
 )
 from schedy.settings import Settings
 from schedy.wire import names
@@ -27,7 +26,7 @@ from schedy.wire.base import Answer
 from schedy.wire.bundles import AnswerBundle
 from schedy.wire.codec import decode_answer, read_answer
 from schedy.wire.versions import UndecodableError
-from schedy.worker.call import TOPOLOGY_PAUSE_SECONDS, Call
+from schedy.worker.call import TOPOLOGY_PAUSE_SECONDS, Call, queues_missing
 from schedy.worker.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -179,7 +178,7 @@ class CallTable:
         if outcome.returned and call.may_wait():
             self.connection.later(TOPOLOGY_PAUSE_SECONDS, lambda: self._publish(call))
         elif outcome.returned:
-            self._fail(call, TopologyMissingError("Schedy's queues are missing on the broker.", remedy=MISSING_REMEDY))
+            self._fail(call, queues_missing())
         elif not outcome.stored:
             self.connection.later(_NACK_PAUSE_SECONDS, lambda: self._publish(call))
         else:

@@ -126,7 +126,7 @@ class Calls:
         try:
             answer = self._patient_wait(call, patience_seconds, _LONG_WAIT_SECONDS + message.answer_seconds)
         except FutureTimeoutError:
-            raise self.why_silent() from None
+            raise call.missing_error() or self.why_silent() from None
         return expected(message, answer)
 
     def _patient_wait(self, call: Call, patience_seconds: float | None, quiet_seconds: float) -> Answer:

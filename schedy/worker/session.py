@@ -85,7 +85,7 @@ class Session:
         try:
             return self.calls.wait(change, call, patience_seconds=patience)
         except (ServiceUnavailableError, BrokerError) as silent:
-            if not call.answer.done() and call.stored.done():
+            if not call.answer.done() and call.is_stored:
                 raise NotStoredYetError(f"The broker has the change, the store will have it later. {silent}") from None
             raise
         finally:
