@@ -17,6 +17,7 @@ from schedy_broker_setup.node.node import free_port
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Service
 from schedy_store.service.loop import ResultsService
+from schedy_web.service_state import SILENT_SECONDS
 from tests.browser import chromium, visit
 from tests.integration.test_dead_letters import bury
 from tests.support import running_service, wait_until
@@ -199,8 +200,9 @@ def test_dead_letters_are_put_back_and_dropped(browser: Browser, pages: Pages, s
         page.get_by_role("button", name="Put these back").click()
         expect(page.get_by_text("2 put back")).to_be_visible()
         wait_until(lambda: len(dead_letters(settings.broker_url)) == 2, what="their return: they are no better now")
-        page.reload()  # it may have seen that there was none, and looks again later
-        expect(page.get_by_role("cell", name="nor this")).to_be_visible()
+        expect(page.get_by_role("cell", name="nor this")).to_be_visible(
+            timeout=20_000
+        )  # it may have seen that there was none
         page.get_by_role("button", name="Drop these").click()
         page.get_by_role("button", name="Drop", exact=True).click()
         expect(page.get_by_text("2 dropped")).to_be_visible()
@@ -215,10 +217,15 @@ def test_what_is_gone_or_away_is_said(
         open_experiment(page)
         service.stop()
         wait_until(lambda: "service" not in {thread.name for thread in threading.enumerate()}, what="its end")
-        page.goto(f"{pages.base}/e/1")
         with contextlib.closing(Store.open(settings.effective_store_url)) as store, store.transaction() as transaction:
-            long_ago = transaction.now - timedelta(seconds=60)
-            transaction.sql.execute(update(Service).values(seen_at=long_ago))
+            in_5_s_silent = transaction.now - timedelta(seconds=SILENT_SECONDS - 5)
+            transaction.sql.execute(update(Service).values(seen_at=in_5_s_silent))
+        page.goto(f"{pages.base}/system")
+        expect(page.get_by_text("works", exact=True)).to_be_visible()
+        expect(page.get_by_text("does not answer")).to_be_visible(
+            timeout=20_000
+        )  # nothing writes to the store meanwhile
+        page.goto(f"{pages.base}/e/1")
         expect(page.get_by_text("No results service answers since")).to_be_visible(timeout=20_000)
         page.get_by_role("button", name="Pause", exact=True).click()
         expect(page.get_by_text("The broker has the change; it will be made")).to_be_visible(timeout=20_000)

@@ -10,7 +10,7 @@ from schedy.wire import names
 from schedy_broker_setup.connecting import open_connection, version_of
 from schedy_broker_setup.inspection import Presence, queue_state
 
-_KEPT_SECONDS = 10.0
+_KEPT_SECONDS = 5.0
 _KNOWN_SECONDS = 60.0
 
 
@@ -27,7 +27,7 @@ class BrokerState:
 
 
 class BrokerLook:
-    """Looks at the broker every ten seconds at most, over a connection of its own. Any thread may use it."""
+    """Looks at the broker every five seconds at most, over a connection of its own. Any thread may use it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -36,7 +36,7 @@ class BrokerLook:
         self._looked_at = 0.0
 
     def state(self) -> BrokerState:
-        """Return what is there, ten seconds old at most."""
+        """Return what is there, five seconds old at most."""
         with self._lock:
             if self._state is None or time.monotonic() - self._looked_at >= _KEPT_SECONDS:
                 self._state = self._look()

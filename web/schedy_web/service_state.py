@@ -8,7 +8,7 @@ from sqlalchemy import select
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.tables import Service
 
-_SILENT_SECONDS = 15.0
+SILENT_SECONDS = 15.0
 """The active instance notes every five seconds that it works."""
 
 
@@ -37,5 +37,5 @@ def service_state(transaction: Transaction) -> ServiceState:
         return ServiceState("", 0, None, None, is_alive=False)
     silent = None if row.seen_at is None else (transaction.now - row.seen_at).total_seconds()
     return ServiceState(
-        row.instance, row.epoch, row.active_since, row.seen_at, is_alive=silent is not None and silent < _SILENT_SECONDS
+        row.instance, row.epoch, row.active_since, row.seen_at, is_alive=silent is not None and silent < SILENT_SECONDS
     )

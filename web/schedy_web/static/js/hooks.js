@@ -13,8 +13,8 @@ export function usePulse() {
 }
 
 /**
- * The answer of an address, asked for again when something has happened, at most every two seconds, and at once when
- * it was this page that has changed something.
+ * The answer of an address, asked for again when something has happened or a problem has come with the time (a service
+ * that was killed), at most every two seconds, and at once when it was this page that has changed something.
  * While another address is loading the answer before stays, with `stale`.
  * @param {string|null} address below /api/v1/, null for none
  * @returns {{data: any, error: Error|null, stale: boolean, reload: () => void}}
@@ -23,7 +23,7 @@ export function useAnswer(address) {
   const [state, setState] = useState({ address, data: address && known(address), error: null });
   const [turn, setTurn] = useState(0);
   const { data: beat, error: lost, changes } = usePulse();
-  const version = lost ? null : beat?.version ?? null;
+  const version = lost || !beat ? null : [beat.version, ...beat.problems.map((each) => each.text)].join(" ");
   const asked = useRef({ at: 0, version: null });
   const life = useRef(null);
   const ask = async (signal) => {
