@@ -1,6 +1,7 @@
 """The web pages in a real browser: each page, what people do with it, and what must never happen."""
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -80,6 +81,8 @@ ADDRESSES = (
     "/workers?gone=1",
     "/log",
     "/system",
+    "/compare",
+    "/compare?e=1,99",
     "/e/99",
     "/nowhere",
 )
@@ -155,6 +158,41 @@ def test_operators_pause_push_and_cancel_and_watchers_do_not(
         expect(page.get_by_text("watching only")).to_be_visible()
         for name in ("Pause", "Push job", "Remove", "Cancel"):
             expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+
+
+def test_experiments_are_compared(browser: Browser, pages: Pages, db: schedy.SchedyDB) -> None:
+    other = schedy.ManualSearch("Other", maximize="acc")
+    db.add_experiment(other)
+    for acc in (0.25, 0.75, 0.5):
+        with other.add_job({"lr": acc}, status="RUNNING") as job:
+            job.results["acc"] = acc
+    db.add_experiment(schedy.ManualSearch("Loss", minimize="loss"))
+    with visit(browser, pages) as page:
+        for name in ("Other", NAME):
+            page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
+        page.get_by_role("link", name="Compare 2").click()
+        page.wait_for_url("**/compare?e=2,1")
+        expect(page.get_by_role("figure", name=f"Other 0.75, {NAME} 0.58")).to_be_visible()
+        beside = page.get_by_role("table", name="Experiments beside each other")
+        expect(beside.get_by_role("row", name="best 0.75 0.58")).to_be_visible()
+        expect(beside.get_by_role("row", name="jobs ended 3 31")).to_be_visible()
+        beside.get_by_role("button", name="pin").first.click()
+        expect(beside.get_by_role("row", name="best 0.75 -0.17")).to_be_visible()
+        page.get_by_role("button", name="as table").click()
+        course = page.get_by_role("dialog").get_by_role("row")
+        expect(course.nth(1)).to_have_text(re.compile(r"^10\.250(\.0*)?$"))  # after one job: 0.25 and 0
+        expect(course.nth(2)).to_have_text(re.compile(r"^20\.750\.02$"))
+        expect(course.nth(4)).to_have_text(re.compile(r"^40\.06$"))  # the other has no job more
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        for over in ("worker time", "time"):
+            page.get_by_role("button", name=over, exact=True).click()
+            expect(page.get_by_role("button", name=over, exact=True)).to_have_attribute("aria-pressed", "true")
+            no_violations(page)
+        page.reload()
+        expect(page.get_by_role("button", name="time", exact=True)).to_have_attribute("aria-pressed", "true")
+        page.goto(f"{pages.base}/compare?e=2,3")
+        expect(page.get_by_text("Other maximizes acc, Loss minimizes loss.")).to_be_visible()
+        expect(page.get_by_role("figure")).to_have_count(0)
 
 
 def test_operators_add_change_and_amend(browser: Browser, pages: Pages, db: schedy.SchedyDB) -> None:

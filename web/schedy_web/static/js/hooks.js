@@ -54,6 +54,18 @@ export function useAnswer(address) {
   return { data: state.data, error: state.error, stale: state.address !== address, reload: () => setTurn((n) => n + 1) };
 }
 
+/**
+ * The answers of several addresses, of which there may be more or fewer later.
+ * @param {string[]} addresses
+ * @param {number} most of them at any time
+ * @returns {{data: any[], error: Error|undefined, isWhole: boolean}} those that are there, and whether all are
+ */
+export function useAnswers(addresses, most) {
+  const answers = Array.from({ length: most }, (_each, k) => useAnswer(addresses[k] ?? null)).slice(0, addresses.length);
+  const data = answers.map((each) => each.data);
+  return { data: data.filter(Boolean), error: answers.find((each) => each.error)?.error, isWhole: data.every(Boolean) };
+}
+
 /** Draw again each second, for times such as "2 min ago". */
 export function useTick(milliseconds = 1000) {
   const [, setCount] = useState(0);

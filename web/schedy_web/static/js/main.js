@@ -8,6 +8,7 @@ import { Command, Notice } from "./parts/basic.js";
 import { Toasts } from "./parts/toasts.js";
 import { Compare } from "./pages/compare.js";
 import { Experiment } from "./pages/experiment.js";
+import { Experiments } from "./pages/experiments.js";
 import { Job } from "./pages/job.js";
 import { Log } from "./pages/log.js";
 import { Login } from "./pages/login.js";
@@ -25,6 +26,7 @@ const ROUTES = [
   [/^\/workers$/, Workers],
   [/^\/log$/, Log],
   [/^\/system$/, System],
+  [/^\/compare$/, Experiments],
   [/^\/e\/(?<number>\d+)[^/]*$/, Experiment],
   [/^\/e\/(?<number>\d+)[^/]*\/compare$/, Compare],
   [/^\/e\/(?<number>\d+)[^/]*\/j\/(?<job>[^/]+)$/, Job],

@@ -50,6 +50,22 @@ export function keepsOf(experiment, sample) {
   }));
 }
 
+/**
+ * The best value so far, for each job of an order (places in the sample).
+ * @param {number[]} order
+ * @param {{values: (number|null)[], minimize: boolean}} measure
+ * @param {boolean[]} keeps whether a job keeps all constraints
+ */
+export function bestSoFar(order, { values, minimize }, sample, keeps) {
+  let best = null;
+  return order.map((k) => {
+    const each = values[k];
+    const counts = sample.status[k] === "DONE" && keeps[k] && each !== null;
+    if (counts && (best === null || (minimize ? each < best : each > best))) best = each;
+    return best;
+  });
+}
+
 /** The values from the 1st to the 99th percentile, with a margin; null where there are none. */
 export function innerRange(values, share = 0.01) {
   const sorted = values.filter((each) => each !== null).sort((one, other) => one - other);

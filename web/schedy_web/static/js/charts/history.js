@@ -2,7 +2,7 @@
 import { setQuery } from "../address.js";
 import { count, value } from "../format.js";
 import { html, useMemo } from "../vendor.js";
-import { innerRange, keepsOf, measureOf } from "./data.js";
+import { bestSoFar, innerRange, keepsOf, measureOf } from "./data.js";
 import { Chart } from "./frame.js";
 import { Plot } from "./plot.js";
 
@@ -12,15 +12,9 @@ function columnsOf(experiment, sample, measure, byTime) {
   const at = (k) => (byTime ? Date.parse(sample.finished_at[k]) / 1000 : sample.ended[k]);
   const order = sample.ids.map((_id, k) => k).filter((k) => sample.ended[k] !== null).sort((one, other) => at(one) - at(other));
   const with_ = (test) => order.map((k) => (test(k) ? measure.values[k] : null));
-  let best = null;
-  const bestSoFar = order.map((k) => {
-    const each = measure.values[k];
-    const counts = sample.status[k] === "DONE" && keeps[k] && each !== null;
-    if (counts && (best === null || (measure.minimize ? each < best : each > best))) best = each;
-    return best;
-  });
+  const bests = bestSoFar(order, measure, sample, keeps);
   return {
-    order, x: order.map(at), ids: order.map((k) => sample.ids[k]), bestSoFar, best,
+    order, x: order.map(at), ids: order.map((k) => sample.ids[k]), bestSoFar: bests, best: bests.at(-1) ?? null,
     done: with_((k) => sample.status[k] === "DONE" && keeps[k]),
     pruned: with_((k) => sample.status[k] === "PRUNED"),
     broken: with_((k) => sample.status[k] === "DONE" && !keeps[k]),

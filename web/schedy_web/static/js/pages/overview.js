@@ -5,7 +5,7 @@ import { useAnswer, usePulse, useRemembered } from "../hooks.js";
 import { Bar, Command, Notice, Panel, Pending, When } from "../parts/basic.js";
 import { Events } from "../parts/events.js";
 import { Trend } from "../parts/trend.js";
-import { html, useEffect } from "../vendor.js";
+import { html, useEffect, useState } from "../vendor.js";
 import { AddButton } from "../actions/add.js";
 
 const TRENDS_MS = 6000; // longer than the server keeps an answer
@@ -39,10 +39,11 @@ function Best({ experiment }) {
   return html`<span class="faint">${objectives[0].name}</span> <${Link} to=${jobAddress(experiment, best.id)}>${value(best.value)}<//>`;
 }
 
-function Row({ experiment, trend, starred, star }) {
+function Row({ experiment, trend, starred, star, chosen, choose }) {
   const of = experiment.open_jobs === null ? null : experiment.ended + experiment.open_jobs;
   return html`<tr>
-    <td><button type="button" class="plain" aria-pressed=${starred} aria-label=${`Keep ${experiment.name} on top`} onClick=${star}>${starred ? "★" : "☆"}</button>
+    <td><input type="checkbox" class="narrow-hide" aria-label=${`Select ${experiment.name}`} checked=${chosen} onChange=${choose} />
+      <button type="button" class="plain" aria-pressed=${starred} aria-label=${`Keep ${experiment.name} on top`} onClick=${star}>${starred ? "★" : "☆"}</button>
       <${Link} to=${experimentAddress(experiment)}>${experiment.name}<//></td>
     <td class="faint narrow-hide">${experiment.scheduler}</td>
     <td class=${{ problem: "CRASHED", running: "RUNNING", done: "DONE" }[experiment.state] || "faint"} title=${experiment.state_text}><span class="narrow-hide">${experiment.state_text}</span><span class="narrow-only">${experiment.state}</span></td>
@@ -74,7 +75,7 @@ function ordered(experiments, query, stars) {
       || sign * ((key(one) > key(other)) - (key(one) < key(other))));
 }
 
-function List({ experiments, trends, query }) {
+function List({ experiments, trends, query, chosen, choose }) {
   const [stars, setStars] = useRemembered("stars", []);
   const sort = query.get("sort") || "-number";
   const rows = ordered(experiments, query, stars);
@@ -84,7 +85,8 @@ function List({ experiments, trends, query }) {
       <${Heading} name="state" field="state" sort=${sort} /><${Heading} name="progress" field="ended" sort=${sort} />
       <${Heading} name="left" field="left" sort=${sort} className="number" /><th scope="col">best</th><th scope="col" class="narrow-hide">best so far</th>
       <${Heading} name="added" field="number" sort=${sort} className="narrow-hide" /></tr></thead>
-    <tbody>${rows.map((each) => html`<${Row} key=${each.number} experiment=${each} trend=${trends[each.number]} starred=${stars.includes(each.number)} star=${() => star(each.number)} />`)}</tbody>
+    <tbody>${rows.map((each) => html`<${Row} key=${each.number} experiment=${each} trend=${trends[each.number]} starred=${stars.includes(each.number)} star=${() => star(each.number)}
+      chosen=${chosen.includes(each.number)} choose=${() => choose(each.number)} />`)}</tbody>
   </table></div>${rows.length ? null : html`<${Notice}>Nothing matches. <button type="button" onClick=${() => setQuery({ name: null, state: null })}>Show all</button><//>`}`;
 }
 
@@ -100,6 +102,8 @@ function Empty() {
 
 export function Overview({ query }) {
   const after = query.get("after") || "0";
+  const [chosen, setChosen] = useState([]);
+  const choose = (number) => setChosen(chosen.includes(number) ? chosen.filter((each) => each !== number) : [...chosen, number]);
   const answer = useAnswer(`experiments?limit=200&after=${after}`);
   const trends = useAnswer(answer.data ? `trends?limit=200&after=${after}` : null);
   useEffect(() => {
@@ -118,8 +122,9 @@ export function Overview({ query }) {
           onInput=${(event) => setQuery({ name: event.target.value })} />
         <div class="chips" role="group" aria-label="State">${STATES.map((state) => html`<button key=${state} type="button" class="chip small"
           aria-pressed=${query.get("state") === state} onClick=${() => setQuery({ state: query.get("state") === state ? null : state })}>${state}</button>`)}</div>
-        <span class="grow"></span><${AddButton} /></div>
-      <${List} experiments=${experiments} trends=${trends.data?.trends || {}} query=${query} />
+        <span class="grow"></span>
+        ${chosen.length > 1 ? html`<${Link} to=${`/compare?e=${chosen.join(",")}`}>Compare ${chosen.length}<//>` : null}<${AddButton} /></div>
+      <${List} experiments=${experiments} trends=${trends.data?.trends || {}} query=${query} chosen=${chosen} choose=${choose} />
       <div class="row end">${after !== "0" ? html`<button type="button" onClick=${() => history.back()}>back</button>` : null}
         ${next ? html`<button type="button" onClick=${() => setQuery({ after: next }, { replace: false })}>more</button>` : null}
         <${Command} text="schedy list -t" /></div>
