@@ -129,7 +129,10 @@ class Condition(Part):
 
 
 class GetJobOrder(Request[JobOrderAnswer]):
-    """The positions of the jobs that fulfil all conditions, in the wanted order, missing values last."""
+    """The positions of the jobs that fulfil all conditions, in the wanted order, missing values last.
+
+    With `after` those behind the job of that position; refused as `not_found` if it is not, or no longer, among them.
+    """
 
     kind: Literal["get_job_order"] = "get_job_order"
     experiment_uid: Uid
@@ -137,6 +140,7 @@ class GetJobOrder(Request[JobOrderAnswer]):
     sort: list[SortField]
     decreasing: bool = False
     limit: int | None = None
+    after: int | None = None
     where: list[Condition] = Field(default=[], max_length=20)
 
 

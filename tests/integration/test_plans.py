@@ -50,9 +50,12 @@ def test_no_read_and_no_timer_looks_at_all_jobs(desk: Desk) -> None:
     desk.push(experiment, *ended, NewJob(hyperparameters={}))
     uid = experiment.uid
     orders = [
-        GetJobOrder(experiment_uid=uid, sort=[field], decreasing=decreasing, limit=2, statuses=list(statuses))
+        GetJobOrder(
+            experiment_uid=uid, sort=[field], decreasing=decreasing, limit=2, statuses=list(statuses), after=after
+        )
         for field, statuses in ((_LOSS, ()), (_LOSS, ("DONE",)), (_ID, ()), (_STATUS, ()))
         for decreasing in (False, True)
+        for after in (None, 3)
     ]
     pages: list[Request[Any]] = [GetHistory(experiment_uid=uid), GetHistory(experiment_uid=uid, newest=True)]
     reads: list[Request[Any]] = [

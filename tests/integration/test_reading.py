@@ -1,5 +1,6 @@
 """The best jobs and the overview of an experiment, from the store."""
 
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -7,8 +8,8 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import update
 
-from schedy.results.fields import parse_condition
-from schedy.wire.answers import ExperimentChangedAnswer
+from schedy.results.fields import parse_condition, parse_field
+from schedy.wire.answers import ExperimentChangedAnswer, Refusal
 from schedy.wire.base import Answer
 from schedy.wire.changes import AddExperiment, CancelJobs, DeleteJob, NewJob, RetryJobs, UpdateExperiment
 from schedy.wire.records import ExperimentRecord, Point
@@ -319,6 +320,35 @@ def test_the_command_shows_the_best_or_why_there_is_none(
     assert (code, len(output.splitlines())) == (0, 21)
     assert error == "These are 20 of the front; -n 1000 prints more.\n"
     assert told("P", "--args")[0] == 1
+
+
+@pytest.mark.parametrize("jobs", [30, 0])
+def test_a_page_begins_behind_a_job_in_any_order(desk: Desk, jobs: int) -> None:
+    """With many DONE jobs along an index, else all sorted."""
+    experiment = desk.add()
+    values: list[Any] = [0.5, 0.5, 1, "a", "a", "b", None, True, -1e300]
+    mixed = [NewJob(hyperparameters={"x": each}, results={"loss": each}, status="DONE") for each in values]
+    same = [NewJob(hyperparameters={"x": 0.5}, status="DONE") for _ in range(jobs)]
+    desk.push(experiment, *mixed, NewJob(hyperparameters={}, status="CRASHED"), *same, NewJob(hyperparameters={}))
+    known = read(desk, GetFields(experiment_uid=experiment.uid))
+    sorts: list[list[SortField]] = [[], *([parse_field(text, known)] for text in ("x", "loss", "id", "status"))]
+    sorts += [[parse_field("finished_at", known)], [parse_field("loss", known), parse_field("quality", known)]]
+    for sort, decreasing, statuses, where in itertools.product(
+        sorts, (False, True), ([], ["DONE"]), ([], [parse_condition("x there", known)])
+    ):
+        order = GetJobOrder(
+            experiment_uid=experiment.uid, sort=sort, decreasing=decreasing, statuses=statuses, where=where, limit=3
+        )
+        expected = read(desk, order.model_copy(update={"limit": None})).positions
+        found, page = [], read(desk, order).positions
+        while page:
+            found += page
+            page = read(desk, order.model_copy(update={"after": page[-1]})).positions
+        assert found == expected, order
+    crashed = GetJobOrder(experiment_uid=experiment.uid, sort=[], statuses=["CRASHED"], after=expected[0])
+    refusal = desk.read(crashed)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, "not among these jobs" in refusal.reason) == ("not_found", True)
 
 
 def test_conditions_choose_jobs_by_any_field(desk: Desk) -> None:

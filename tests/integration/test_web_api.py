@@ -115,6 +115,25 @@ def test_conditions_choose_what_is_shown_changed_and_saved(pages: Pages, db: sch
     ]
 
 
+@pytest.mark.parametrize("sort", ["-result.acc", "acc", "-id", "model", ""])
+def test_the_next_page_goes_on_behind_the_last_job(pages: Pages, db: schedy.SchedyDB, sort: str) -> None:
+    """However many jobs have come before it, or ended, since that page was made; without it where it was."""
+    search = db.get_experiment("Wine/x <script>")
+    whole = [job["id"] for job in pages.get(f"experiments/1/jobs?sort={sort}")["jobs"]]
+    first = pages.get(f"experiments/1/jobs?sort={sort}&limit=2")
+    assert ([job["id"] for job in first["jobs"]], first["total"]) == (whole[:2], 4)
+    for acc in (0.9, 0.1):
+        with search.add_job({"lr": 0.2, "model": "a"}, status="RUNNING") as job:
+            job.results["acc"] = acc
+    following = pages.get(f"experiments/1/jobs?sort={sort}&after={first['next']}")
+    assert following["next"] is None
+    assert [each for each in (job["id"] for job in following["jobs"]) if each in whole] == whole[2:]
+    search.get_job(whole[1]).delete()
+    now = [job["id"] for job in pages.get(f"experiments/1/jobs?sort={sort}&limit=9")["jobs"]]
+    after_two = pages.get(f"experiments/1/jobs?sort={sort}&after={first['next']}&limit=9")
+    assert [job["id"] for job in after_two["jobs"]] == now[2:]
+
+
 def test_answers_that_have_not_changed_are_not_sent_again(pages: Pages) -> None:
     first = pages.ask("/api/v1/experiments", token=pages.tokens.watch, headers={"Accept-Encoding": "gzip"})
     again = pages.ask("/api/v1/experiments", token=pages.tokens.watch, headers={"If-None-Match": first.headers["etag"]})
@@ -128,6 +147,8 @@ def test_bad_addresses_say_what_is_wrong(pages: Pages) -> None:
         ("experiments/1/jobs/nojob0", 404, "no job 'nojob0'"),
         ("experiments/1/jobs?sort=nothing", 400, "No job has a field 'nothing'"),
         ("experiments/1/jobs?limit=-1", 400, "limit=-1"),
+        ("experiments/1/jobs?after=2.x", 400, "after=2.x: expected the `next` of a page"),
+        ("experiments/1/jobs?after=1000001", 400, "after=1000001"),
         ("nothing", 404, "no such address"),
     ):
         reply = pages.ask(f"/api/v1/{address}", token=pages.tokens.watch)

@@ -1,5 +1,6 @@
 """Jobs: a page of them, one with all that is known of it, its output, and errors by their text."""
 
+import contextlib
 import itertools
 import re
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schedy.errors import InvalidValueError
+from schedy.errors import InvalidValueError, NotFoundError
 from schedy.results.ask import Ask
 from schedy.results.fields import parse_condition, parse_field
 from schedy.results.why import why_lines
@@ -34,6 +35,8 @@ from schedy_web.reading import experiment_numbered, job_with_id, jobs_at
 from schedy_web.shapes import event_shape, job_shape
 
 _PAGE = 50
+_AFTER = re.compile(r"(?P<start>[0-9]{1,9})(\.(?P<behind>[0-9]{1,18}))?")
+_MOST_PASSED = 10**6
 _MOST_CRASHES = 5000
 _MOST_COUNTED = 20_001
 _NUMBER = re.compile(r"(?<![A-Za-z_])-?\d+(\.\d+)?(e[+-]?\d+)?")
@@ -42,26 +45,47 @@ _NUMBER = re.compile(r"(?<![A-Za-z_])-?\d+(\.\d+)?(e[+-]?\d+)?")
 def list_jobs(request: Request) -> Response:
     """Answer with a page of the jobs that fulfil all conditions, in the order of a field."""
     context = context_of(request)
-    start, limit = integer(request, "after", 0, most=10**6), integer(request, "limit", _PAGE, most=500)
+    page, limit = _page_of(request), integer(request, "limit", _PAGE, most=500)
     counts = request.query_params.get("count") == "1"
 
     def _make() -> dict[str, Any]:
         ask = context.reads.ask
         experiment = experiment_numbered(ask, number_of(request))
         selection = selection_of(request, ask, experiment)
-        found = selection.positions(ask, experiment, start + limit + 1)
-        jobs = jobs_at(ask, experiment, found[start : start + limit])
-        more = len(found) > start + limit
-        total = selection.total(experiment) if more else len(found)
+        found = page.positions(selection, ask, experiment, limit + 1)
+        more = len(found) > limit
+        total = selection.total(experiment) if more else page.start + len(found)
         if total is None and counts:
             total = len(selection.positions(ask, experiment, _MOST_COUNTED))
         return {
-            "jobs": [job_shape(job) for job in jobs],
-            "next": str(start + limit) if more else None,
+            "jobs": [job_shape(job) for job in jobs_at(ask, experiment, found[:limit])],
+            "next": f"{page.start + limit}.{found[limit - 1]}" if more else None,
             "total": total,
         }
 
     return context.answer(request, _make)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Where a page of jobs begins: behind a job, or where it stood if it is not among them any more."""
+
+    start: int
+    behind: int | None
+
+    def positions(self, selection: "Selection", ask: Ask, experiment: ExperimentRecord, limit: int) -> list[int]:
+        if self.behind is not None:
+            with contextlib.suppress(NotFoundError):
+                return selection.positions(ask, experiment, limit, after=self.behind)
+        return selection.positions(ask, experiment, self.start + limit)[self.start :]
+
+
+def _page_of(request: Request) -> _Page:
+    text = request.query_params.get("after") or "0"
+    found = _AFTER.fullmatch(text)
+    if found is None or int(found["start"]) > _MOST_PASSED:
+        raise InvalidValueError(f"after={text[:50]}: expected the `next` of a page, or a number up to {_MOST_PASSED}.")
+    return _Page(int(found["start"]), int(found["behind"]) if found["behind"] else None)
 
 
 @dataclass(frozen=True)
@@ -79,29 +103,43 @@ class Selection:
             return None
         return sum(experiment.job_counts.get(status, 0) for status in self.statuses or JOB_STATUSES)
 
-    def positions(self, ask: Ask, experiment: ExperimentRecord, limit: int) -> list[int]:
-        """Return the positions of the first jobs."""
+    def positions(self, ask: Ask, experiment: ExperimentRecord, limit: int, *, after: int | None = None) -> list[int]:
+        """Return the positions of the first jobs, or of those behind one. Raises NotFoundError if it is not there."""
+        found: list[int] = []
+        orders = self._orders(experiment)
+        for order in orders:
+            try:
+                answer = ask(order.model_copy(update={"limit": limit - len(found), "after": after}))
+            except NotFoundError:
+                if order is orders[-1]:
+                    raise
+                continue
+            after = None
+            found += answer.positions
+            if len(found) >= limit:
+                break
+        return found
+
+    def _orders(self, experiment: ExperimentRecord) -> list[GetJobOrder]:
+        """Return what gives the jobs in their order, one after the other."""
         wanted = GetJobOrder(
             experiment_uid=experiment.uid,
             statuses=self.statuses,
             sort=self.sort,
             decreasing=self.decreasing or not self.sort,
-            limit=limit,
             where=self.where,
         )
         objective = definition_or_empty(experiment.settings).objective
         if self.sort or objective is None or (self.statuses and "DONE" not in self.statuses):
-            return ask(wanted).positions
+            return [wanted]
         best = {
             "statuses": ["DONE"],
             "sort": [SortField(source="result", name=objective.result)],
             "decreasing": objective.direction == "maximize",
         }
-        found = ask(wanted.model_copy(update=best)).positions
         others = [status for status in self.statuses or JOB_STATUSES if status != "DONE"]
-        if others and len(found) < limit:
-            found += ask(wanted.model_copy(update={"statuses": others, "limit": limit - len(found)})).positions
-        return found
+        then = [wanted.model_copy(update={"statuses": others})] if others else []
+        return [wanted.model_copy(update=best), *then]
 
 
 def selection_of(request: Request, ask: Ask, experiment: ExperimentRecord) -> Selection:
