@@ -134,6 +134,13 @@ def test_the_next_page_goes_on_behind_the_last_job(pages: Pages, db: schedy.Sche
     assert [job["id"] for job in after_two["jobs"]] == now[2:]
 
 
+def test_a_trend_has_each_improvement_and_none_of_a_removed_job(pages: Pages, db: schedy.SchedyDB) -> None:
+    assert pages.get("trends") == {"trends": {"1": [[1, 0.5], [2, 0.75]]}, "more": False}
+    [first] = [job for job in db.get_experiment("Wine/x <script>").all_jobs() if job.results.get("acc") == 0.5]
+    first.delete()
+    wait_until(lambda: pages.get("trends")["trends"] == {"1": [[2, 0.75]]}, seconds=10, what="the trend without it")
+
+
 def test_answers_that_have_not_changed_are_not_sent_again(pages: Pages) -> None:
     first = pages.ask("/api/v1/experiments", token=pages.tokens.watch, headers={"Accept-Encoding": "gzip"})
     again = pages.ask("/api/v1/experiments", token=pages.tokens.watch, headers={"If-None-Match": first.headers["etag"]})

@@ -1,9 +1,12 @@
-"""The best value so far of experiments, as lines of a list: made again only when a better one was found."""
+"""The best value so far of experiments, as lines of a list.
+
+They are made again when a better one was found, or a job that had ended was changed.
+"""
 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from schedy.results.ask import Ask
@@ -24,13 +27,16 @@ class Trends:
     """The trends of experiments. Any thread may use it."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str, float | None], Trend] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, float | None, int], Trend] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, ask: Ask, standings: Iterable[Standing]) -> tuple[dict[int, Trend], bool]:
+    def of(
+        self, ask: Ask, standings: Iterable[Standing], rewritten: Mapping[int, int]
+    ) -> tuple[dict[int, Trend], bool]:
         """Return the trends by the numbers of the experiments, and True if there was no time for all of them.
 
-        Those that are missing come with the next call.
+        Those that are missing come with the next call. `rewritten`, by the same numbers, grows when a job that had
+        ended is retried, amended or deleted.
         """
         deadline = time.monotonic() + _SECONDS
         trends: dict[int, Trend] = {}
@@ -41,13 +47,14 @@ class Trends:
                     continue
                 best = standing.best[0]
                 value = as_observation(best.results.get(definition.objectives[0].result))
-                key = (standing.experiment.uid, best.job_id, value)
+                number = standing.experiment.position
+                key = (standing.experiment.uid, best.job_id, value, rewritten.get(number, 0))
                 if key not in self._kept:
                     if time.monotonic() > deadline:
                         return trends, True
                     self._kept[key] = _trend(ask, standing.experiment, definition)
                 self._kept.move_to_end(key)
-                trends[standing.experiment.position] = self._kept[key]
+                trends[number] = self._kept[key]
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         return trends, False

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,6 +13,7 @@ from schedy.search.algorithms import DEFAULT
 from schedy.search.definition import Definition, definition_or_empty
 from schedy.wire.records import ExperimentRecord
 from schedy.wire.requests import JOB_COLUMNS, GetBest, GetFields, GetMadeBy, GetOverview, GetOverviews
+from schedy_store.schema.tables import Experiment
 from schedy_web.api.parameters import integer, number_of
 from schedy_web.context import context_of
 from schedy_web.reading import experiment_numbered
@@ -40,7 +42,11 @@ def list_trends(request: Request) -> Response:
 
     def _make() -> dict[str, Any]:
         standings = context.reads.ask(GetOverviews(after=after, limit=limit)).overviews
-        trends, more = context.trends.of(context.reads.ask, standings)
+        with context.reads.transaction() as transaction:
+            chosen = Experiment.pk.in_([standing.experiment.position for standing in standings])
+            rows = transaction.sql.execute(select(Experiment.pk, Experiment.rewritten).where(chosen))
+            rewritten = {number: times for number, times in rows}
+        trends, more = context.trends.of(context.reads.ask, standings, rewritten)
         return {"trends": {str(number): trend for number, trend in trends.items()}, "more": more}
 
     return context.answer(request, _make)

@@ -83,7 +83,7 @@ class _Page:
 def _page_of(request: Request) -> _Page:
     text = request.query_params.get("after") or "0"
     found = _AFTER.fullmatch(text)
-    if found is None or int(found["start"]) > _MOST_PASSED:
+    if found is None or (found["behind"] is None and int(found["start"]) > _MOST_PASSED):
         raise InvalidValueError(f"after={text[:50]}: expected the `next` of a page, or a number up to {_MOST_PASSED}.")
     return _Page(int(found["start"]), int(found["behind"]) if found["behind"] else None)
 
