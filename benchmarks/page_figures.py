@@ -1,6 +1,7 @@
 """The web pages in a real browser, over an experiment of very many jobs; and many viewers at once."""
 
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -31,6 +32,7 @@ _ROWS = "table[aria-label=Jobs] tbody tr"
 _LINK = re.compile(r"Watch\s+(http://\S+)")
 _VIEWERS = 200
 _MEGABYTE = 1_000_000
+_PACKED = b"\x1f\x8b"
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 _NOTE = """
 window.seen = {};
@@ -135,8 +137,12 @@ def _answers(netloc: str) -> bool:
 
 def _number_of(link: str, name: str) -> int:
     viewer = _Viewer(link, [])
-    listed = json.loads(viewer.get("experiments?limit=1000"))["experiments"]
+    listed = _parsed(viewer.get("experiments?limit=1000"))["experiments"]
     return next(int(each["number"]) for each in listed if each["name"] == name)
+
+
+def _parsed(body: bytes) -> Any:
+    return json.loads(gzip.decompress(body) if body.startswith(_PACKED) else body)
 
 
 @contextlib.contextmanager
@@ -186,7 +192,8 @@ def _of_viewers(
     crowd = [_Viewer(link, views[place % len(views) :][:1]) for place in range(_VIEWERS)]
     with where.connect() as db, _ending(db, where):
         before, started = _cpu_seconds(process.pid), time.perf_counter()
-        threads = [threading.Thread(target=each.watch, args=[float(scale.beat_seconds)]) for each in crowd]
+        seconds = float(scale.beat_seconds)
+        threads = [threading.Thread(target=each.watch, args=[seconds, k / _VIEWERS]) for k, each in enumerate(crowd)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -236,13 +243,15 @@ class _Viewer:
     _tags: dict[str, str] = field(default_factory=dict)
     _connection: http.client.HTTPConnection | None = None
 
-    def watch(self, seconds: float) -> None:
+    def watch(self, seconds: float, delay: float) -> None:
+        """Watch for so long, after a delay: people do not open their tabs in one moment."""
+        time.sleep(delay)
         until = time.monotonic() + seconds
         version, asked_at = None, 0.0
         while time.monotonic() < until:
             began = time.monotonic()
             pulse = self.get("pulse")
-            seen = pulse and json.loads(pulse)["version"]
+            seen = pulse and _parsed(pulse)["version"]
             if seen and seen != version and began - asked_at > 2.0:
                 version, asked_at = seen, began
                 for view in self.views:
@@ -250,10 +259,10 @@ class _Viewer:
             time.sleep(max(0.0, began + 1.0 - time.monotonic()))
 
     def get(self, address: str) -> bytes:
-        """Return the answer, nothing where it is the same as before."""
+        """Return the answer as a browser gets it, packed if it is large; nothing where it is the same as before."""
         url = urlsplit(self.link)
         self._connection = self._connection or http.client.HTTPConnection(url.netloc, timeout=60)
-        headers = {"Authorization": f"Bearer {url.query.partition('=')[2]}", "Accept-Encoding": "identity"}
+        headers = {"Authorization": f"Bearer {url.query.partition('=')[2]}", "Accept-Encoding": "gzip"}
         if address in self._tags:
             headers["If-None-Match"] = self._tags[address]
         started = time.perf_counter()

@@ -4,6 +4,7 @@ import itertools
 import threading
 
 from schedy_web.answers import KeptAnswers
+from tests.support import wait_until
 
 
 def test_an_answer_is_kept_until_the_store_changes_or_it_is_old() -> None:
@@ -54,6 +55,22 @@ def test_what_is_at_hand_is_known_without_a_look_at_the_store() -> None:
     assert kept.ready("a") is None
     kept.get("b", lambda: b"1", seconds=0.0)
     assert kept.ready("b") is None
+
+
+def test_an_answer_is_at_hand_again_once_the_store_was_seen_to_be_the_same() -> None:
+    looks: list[int] = []
+
+    def _version() -> int:
+        looks.append(1)
+        return 1
+
+    kept = KeptAnswers(_version, longest_seconds=60.0)
+    body = kept.get("a", lambda: b"1", seconds=0.05)
+    wait_until(lambda: kept.ready("a") is None, what="the next look at the store")
+    assert kept.get("a", lambda: b"2", seconds=60.0) is body
+    seen = len(looks)
+    assert kept.ready("a") is body
+    assert len(looks) == seen
 
 
 def test_the_oldest_answers_go_when_there_are_many_bytes() -> None:

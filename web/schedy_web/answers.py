@@ -43,6 +43,8 @@ class _Kept:
     version: int = -1
     depends: object = None
     checked_at: float = 0.0
+    same_at: float = 0.0
+    """When the store was last seen to be the same as when it was made."""
     seconds: float = 0.0
 
 
@@ -62,10 +64,11 @@ class KeptAnswers:
         self._lock = threading.Lock()
 
     def ready(self, key: str) -> Body | None:
-        """Return the answer of that key if it is too young to be made again, whatever has changed. Never waits."""
+        """Return the answer of that key unless it is time to look whether the store has changed. Never waits."""
         with self._lock:
             kept = self._kept.get(key)
-        return None if kept is None or kept.lock.locked() or not self._is_younger(kept, kept.seconds) else kept.body
+        is_due = kept is None or kept.lock.locked() or time.monotonic() - kept.same_at >= kept.seconds
+        return None if kept is None or is_due or kept.checked_at <= self._expired_at else kept.body
 
     def get(self, key: str, make: Callable[[], bytes], *, seconds: float, tag: Tag | None = None) -> Body:
         """Return the answer of that key; made again if the store has changed, and it is older than some seconds.
@@ -90,7 +93,7 @@ class KeptAnswers:
         is_same = tag is not None and depends == kept.depends and kept.checked_at > self._expired_at
         body = kept.body if is_same and kept.body is not None else Body.of(make())
         self._keep(kept, body)
-        kept.version, kept.depends, kept.checked_at = version, depends, began
+        kept.version, kept.depends, kept.checked_at, kept.same_at = version, depends, began, began
         return body
 
     def expire(self) -> None:
@@ -98,11 +101,13 @@ class KeptAnswers:
         self._expired_at = time.monotonic()
 
     def _still_good(self, kept: _Kept) -> Body | None:
-        due = kept.seconds if kept.version != self.version() else max(kept.seconds, self._longest_seconds)
-        return kept.body if self._is_younger(kept, due) else None
-
-    def _is_younger(self, kept: _Kept, seconds: float) -> bool:
-        return time.monotonic() - kept.checked_at < seconds and kept.checked_at > self._expired_at
+        now, is_same = time.monotonic(), kept.version == self.version()
+        due = max(kept.seconds, self._longest_seconds) if is_same else kept.seconds
+        if now - kept.checked_at >= due or kept.checked_at <= self._expired_at:
+            return None
+        if is_same:
+            kept.same_at = now
+        return kept.body
 
     def _keep(self, kept: _Kept, body: Body) -> None:
         with self._lock:
