@@ -163,6 +163,7 @@ def _look(program: str, home: Path, link: str, number: int) -> _Look:
         page.goto(f"{link.partition('/?')[0]}/e/{number}", wait_until="commit")
         page.wait_for_function("() => window.seen?.rows && window.seen?.charts")
         seen, sent = page.evaluate("window.seen"), dict(page.evaluate(_SENT))
+        page.evaluate("() => new Promise(requestIdleCallback)")  # all charts are drawn
         sort_ms = page.evaluate(_SORT.replace("ROWS", _ROWS))
         kilobytes = sum(sent.values()) / 1000
         return _Look(page.evaluate(_PAINT), seen["rows"], seen["charts"], sort_ms, kilobytes, len(sent), _heap_mb(page))

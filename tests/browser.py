@@ -5,11 +5,13 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.support import missing_server
 from tests.web_server import Pages
 
+_PATIENCE_MS = 20_000
+"""A page under load is slow; what never comes fails all the same."""
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -24,6 +26,7 @@ def program() -> str:
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the browser."""
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program())
         yield browser
@@ -45,7 +48,7 @@ def visit(browser: Browser, pages: Pages, *, operate: bool = True, **options: An
 
     with contextlib.closing(browser.new_context(**options)) as context:
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(_PATIENCE_MS)
         page.on("console", _console)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", _request)

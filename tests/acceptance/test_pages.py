@@ -264,11 +264,11 @@ def test_what_is_gone_or_away_is_said(
             timeout=20_000
         )  # nothing writes to the store meanwhile
         page.goto(f"{pages.base}/e/1")
-        expect(page.get_by_text("No results service answers since")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("No results service answers since")).to_be_visible()
         page.get_by_role("button", name="Pause", exact=True).click()
-        expect(page.get_by_text("The broker has the change; it will be made")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("The broker has the change; it will be made")).to_be_visible()
         with running_service(settings):
-            expect(page.get_by_role("button", name="Resume")).to_be_visible(timeout=20_000)
+            expect(page.get_by_role("button", name="Resume")).to_be_visible()
             expect(page.get_by_text("No results service answers")).to_have_count(0)
             db.get_experiment(NAME).delete()
             expect(page.get_by_text("was removed.")).to_be_visible()

@@ -14,6 +14,7 @@ import schedy
 from schedy.settings import Settings, load_settings
 from schedy.wire.changes import NewJob
 from schedy.wire.requests import GetExperiments
+from schedy_broker_setup.node.node import free_port
 from schedy_store.schema.engine import Store
 from schedy_web.reading import StoreReads, TooSlowError
 from schedy_web.store_version import StoreVersion
@@ -332,6 +333,16 @@ def test_every_view_reads_both_databases(store_url: str, tmp_path: Path) -> None
             ]
             desk.push(experiment, NewJob(hyperparameters={"x": 10}))
             wait_until(lambda: pages.get("pulse")["totals"]["QUEUED"] == 2, seconds=10, what="the change in the pulse")
+
+
+def test_the_pulse_tells_at_once_that_the_broker_is_away(store_url: str, tmp_path: Path) -> None:
+    """The store does not change meanwhile, so a kept pulse would do."""
+    away = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    settings = {"store_url": store_url, "data_dir": tmp_path / "pages", "broker_url": away}
+    with serving(load_settings(override=settings, environment={})) as pages:
+        assert "broker" not in {each["kind"] for each in pages.get("pulse")["problems"]}
+        assert pages.get("system")["broker"]["problem"]
+        assert "broker" in {each["kind"] for each in pages.get("pulse")["problems"]}
 
 
 def test_a_read_that_takes_long_is_ended_and_the_next_one_is_not(store_url: str) -> None:

@@ -43,7 +43,8 @@ _KEPT = {"cache-control": "public, max-age=31536000, immutable"}
 def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
     """Return the application over an open store."""
     version = StoreVersion(store)
-    context = Context(settings, access, StoreReads(store), KeptAnswers(version), BrokerLook(settings))
+    kept = KeptAnswers(version)
+    context = Context(settings, access, StoreReads(store), kept, BrokerLook(settings, kept.expire))
     stamp = _stamp()
 
     @contextlib.asynccontextmanager
@@ -58,7 +59,11 @@ def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
             Route("/healthz", _health),
             Mount(
                 f"/static/{stamp}",
-                routes=[Route("/js/app.js", _program()), Mount("/", _Assets(directory=STATIC))],
+                routes=[
+                    Route("/js/app.js", _sent(bundle(STATIC / "js" / "main.js"), "text/javascript")),
+                    Route("/app.css", _sent(_styles(), "text/css")),
+                    Mount("/", _Assets(directory=STATIC)),
+                ],
                 middleware=[Middleware(GZipMiddleware, minimum_size=_SMALL_BYTES)],
             ),
             Mount("/api/v1", routes=api_routes()),
@@ -115,13 +120,16 @@ class _Assets(StaticFiles):
         return response
 
 
-def _program() -> Callable[[Request], Response]:
-    text = bundle(STATIC / "js" / "main.js")
-
+def _sent(text: str, media_type: str) -> Callable[[Request], Response]:
     def _send(_request: Request) -> Response:
-        return Response(text, media_type="text/javascript", headers=_KEPT)
+        return Response(text, media_type=media_type, headers=_KEPT)
 
     return _send
+
+
+def _styles() -> str:
+    """Return all styles as one file: a browser draws nothing before it has them."""
+    return "".join(path.read_text() for path in (*sorted((STATIC / "vendor").glob("*.css")), STATIC / "app.css"))
 
 
 def _stamp() -> str:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from schedy.errors import BrokerError
@@ -25,12 +26,22 @@ class BrokerState:
     dead_letters: int | None = None
     problem: str = ""
 
+    @property
+    def told(self) -> tuple[str, int]:
+        """Return what the pulse tells of it."""
+        return self.problem, self.dead_letters or 0
+
+
+_UNSEEN = BrokerState()
+
 
 class BrokerLook:
     """Looks at the broker every five seconds at most, over a connection of its own. Any thread may use it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, changed: Callable[[], None]) -> None:
+        """`changed` is called when there is another problem than before: the store does not tell of it."""
         self._settings = settings
+        self._changed = changed
         self._lock = threading.Lock()
         self._state: BrokerState | None = None
         self._looked_at = 0.0
@@ -39,8 +50,10 @@ class BrokerLook:
         """Return what is there, five seconds old at most."""
         with self._lock:
             if self._state is None or time.monotonic() - self._looked_at >= _KEPT_SECONDS:
-                self._state = self._look()
+                before, self._state = self._state or _UNSEEN, self._look()
                 self._looked_at = time.monotonic()
+                if self._state.told != before.told:
+                    self._changed()
             return self._state
 
     @property

@@ -90,7 +90,7 @@ export function ranksOf({ values, minimize }) {
 export function varied(experiment, sample) {
   const known = new Map(experiment.fields.filter((each) => each.source === "hyperparameter").map((each) => [each.field, each]));
   return Object.entries(sample.hyperparameters)
-    .filter(([, values]) => new Set(values.map((each) => JSON.stringify(each))).size > 1)
+    .filter(([, values]) => values.some((each) => each !== values[0] && JSON.stringify(each) !== JSON.stringify(values[0])))
     .map(([name, values]) => ({ log: false, kind: "number", ...known.get(name), name, values }));
 }
 

@@ -52,10 +52,8 @@ function Head({ experiment }) {
     <${Best} experiment=${experiment} />`;
 }
 
-function Charts({ experiment, query, pick }) {
-  const sample = useAnswer(`experiments/${experiment.number}/sample`);
+function Charts({ experiment, query, pick, sample, found }) {
   const curves = useAnswer(`experiments/${experiment.number}/curves`);
-  const found = useImportances(experiment, sample.data);
   if (!sample.data) return html`<${Pending} answer=${sample} />`;
   if (!sample.data.of) return null;
   const shared = { experiment, sample: sample.data, query, pick, found };
@@ -77,7 +75,7 @@ function Results({ experiment, query }) {
   const [peeked, setPeeked] = useState(null);
   const sample = useAnswer(`experiments/${experiment.number}/sample`);
   const found = useImportances(experiment, sample.data);
-  return html`<${Charts} experiment=${experiment} query=${query} pick=${setPeeked} />
+  return html`<${Charts} experiment=${experiment} query=${query} pick=${setPeeked} sample=${sample} found=${found} />
     ${experiment.counts.CRASHED ? html`<${Crashes} experiment=${experiment} />` : null}
     <${Jobs} experiment=${experiment} query=${query} order=${found.list.map((each) => each.name)} />
     ${peeked ? html`<${Peek} experiment=${experiment} id=${peeked} close=${() => setPeeked(null)} />` : null}`;

@@ -1,6 +1,6 @@
 /** The table of jobs: filter, sort, columns, selection. Rows do not move by themselves. */
-import { Link, go, jobAddress, setQuery } from "../address.js";
-import { prefix } from "../api.js";
+import { Link, current, go, jobAddress, setQuery } from "../address.js";
+import { prefetch, prefix } from "../api.js";
 import { count, quoted } from "../format.js";
 import { useAnswer, usePulse, useRemembered } from "../hooks.js";
 import { useKeys } from "../keys.js";
@@ -36,11 +36,11 @@ function useCalmRows(address, data) {
   return { rows: ids.map((id) => jobs.get(id)).filter(Boolean), waiting, show };
 }
 
-function Heading({ column, sort }) {
+function Heading({ column, sort, change }) {
   const isUp = sort === column.sorts;
   const isDown = sort === `-${column.sorts}`;
   const state = isUp ? "ascending" : isDown ? "descending" : undefined;
-  const press = () => setQuery({ sort: isDown ? column.sorts : `-${column.sorts}`, page: null });
+  const press = () => change({ sort: isDown ? column.sorts : `-${column.sorts}`, page: null });
   return html`<th scope="col" class=${column.number ? "number" : ""} aria-sort=${state} title=${column.field}>${column.sorts
     ? html`<button type="button" onClick=${press}>${column.title}${isUp ? " ▲" : isDown ? " ▼" : ""}</button>` : column.title}</th>`;
 }
@@ -133,7 +133,11 @@ export function Jobs({ experiment, query, order }) {
   const cursor = useRowKeys(rows, experiment, selection);
   const columns = shownColumns(experiment, rows, order, query, kept);
   const statuses = query.getAll("status");
-  const press = (status) => setQuery({ status: statuses.includes(status) ? statuses.filter((each) => each !== status) : [...statuses, status], page: null });
+  const change = (changes, how) => {
+    setQuery(changes, how);
+    prefetch([jobsAddress(experiment.number, current().query)]); // before all charts are looked through for changes
+  };
+  const press = (status) => change({ status: statuses.includes(status) ? statuses.filter((each) => each !== status) : [...statuses, status], page: null });
   const choose = (fields) => {
     setKept(fields);
     setQuery({ cols: fields ? fields.join(",") : null });
@@ -150,14 +154,14 @@ export function Jobs({ experiment, query, order }) {
     ${answer.data ? html`<div class="scroll" tabindex="0"><table aria-label="Jobs" aria-busy=${answer.stale}><thead><tr>
         <th scope="col"><input type="checkbox" aria-label="Select all of the page" checked=${rows.length > 0 && rows.every((row) => selection.chosen.has(row.id))}
           onChange=${(event) => selection.set(event.target.checked ? rows.map((row) => row.id) : [])} /></th><th scope="col">job</th>
-        ${columns.map((column) => html`<${Heading} key=${column.field} column=${column} sort=${query.get("sort")} />`)}</tr></thead>
-      <tbody>${rows.map((job, place) => html`<${Row} key=${job.id} job=${job} columns=${columns} experiment=${experiment} isChosen=${selection.chosen.has(job.id)}
+        ${columns.map((column) => html`<${Heading} key=${column.field} column=${column} sort=${query.get("sort")} change=${change} />`)}</tr></thead>
+      <tbody>${rows.map((job, place) => html`<${Row} key=${place} job=${job} columns=${columns} experiment=${experiment} isChosen=${selection.chosen.has(job.id)}
         isCursor=${place === cursor} toggle=${selection.toggle} />`)}</tbody></table></div>
       ${rows.length ? null : html`<${Nothing} experiment=${experiment} query=${query} />`}
       <div class="row end"><span class="faint grow">${`${rows.length} of ${totalText(answer.data.total)}`}</span>
         <a href=${fileAddress(experiment, query)} download>CSV</a>
         ${query.get("page") ? html`<button type="button" onClick=${() => setQuery({ page: null })}>first</button>` : null}
-        ${answer.data.next ? html`<button type="button" onClick=${() => setQuery({ page: answer.data.next }, { replace: false })}>next 50</button>` : null}</div>`
+        ${answer.data.next ? html`<button type="button" onClick=${() => change({ page: answer.data.next }, { replace: false })}>next 50</button>` : null}</div>`
       : html`<${Pending} answer=${answer} />`}<//>`;
 }
 
