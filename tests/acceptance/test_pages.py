@@ -238,9 +238,7 @@ def test_dead_letters_are_put_back_and_dropped(browser: Browser, pages: Pages, s
         page.get_by_role("button", name="Put these back").click()
         expect(page.get_by_text("2 put back")).to_be_visible()
         wait_until(lambda: len(dead_letters(settings.broker_url)) == 2, what="their return: they are no better now")
-        expect(page.get_by_role("cell", name="nor this")).to_be_visible(
-            timeout=20_000
-        )  # it may have seen that there was none
+        expect(page.get_by_role("cell", name="nor this")).to_be_visible()  # it may have seen that there was none
         page.get_by_role("button", name="Drop these").click()
         page.get_by_role("button", name="Drop", exact=True).click()
         expect(page.get_by_text("2 dropped")).to_be_visible()
@@ -260,9 +258,7 @@ def test_what_is_gone_or_away_is_said(
             transaction.sql.execute(update(Service).values(seen_at=in_5_s_silent))
         page.goto(f"{pages.base}/system")
         expect(page.get_by_text("works", exact=True)).to_be_visible()
-        expect(page.get_by_text("does not answer")).to_be_visible(
-            timeout=20_000
-        )  # nothing writes to the store meanwhile
+        expect(page.get_by_text("does not answer")).to_be_visible()  # nothing writes to the store meanwhile
         page.goto(f"{pages.base}/e/1")
         expect(page.get_by_text("No results service answers since")).to_be_visible()
         page.get_by_role("button", name="Pause", exact=True).click()
@@ -346,4 +342,4 @@ def test_without_a_token_or_a_server_the_pages_say_so(
         expect(page.get_by_text("not connected since")).to_be_visible()
         expect(page.get_by_role("table", name="Jobs")).to_be_visible()
         context.set_offline(False)
-        expect(page.get_by_role("button", name="live")).to_be_visible(timeout=15_000)
+        expect(page.get_by_role("button", name="live")).to_be_visible()
