@@ -107,10 +107,15 @@ class GetOverview(Request[OverviewAnswer]):
 
 
 class GetOverviews(PagedRequest[OverviewsAnswer]):
-    """A page of the experiments with what a list shows of each; `running`: only those that are RUNNING."""
+    """A page of the experiments with what a list shows of each; `running`: only those that are RUNNING.
+
+    With `newest` the newest come first, and the older ones after `after`. `name` is a part of their names, in any case.
+    """
 
     kind: Literal["get_overviews"] = "get_overviews"
     running: bool = False
+    newest: bool = False
+    name: str = ""
 
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~", "missing", "there"]

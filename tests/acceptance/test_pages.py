@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import update
 
 import schedy
-from schedy.settings import Settings
+from schedy.settings import Settings, load_settings
 from schedy_broker_setup.dead_letters import dead_letters
 from schedy_broker_setup.node.node import free_port
 from schedy_store.schema.engine import Store
@@ -21,7 +22,8 @@ from schedy_store.service.loop import ResultsService
 from schedy_web.service_state import SILENT_SECONDS
 from tests.browser import chromium, visit
 from tests.integration.test_dead_letters import bury
-from tests.support import running_service, wait_until
+from tests.integration.test_store import Desk
+from tests.support import PostgreSQL, running_service, wait_until
 from tests.web_server import Pages, serving
 
 NAME = "Wine <script>alert(1)</script> \u202ertl"
@@ -273,6 +275,32 @@ def test_what_is_gone_or_away_is_said(
         page.goto(f"{elsewhere.base}/system")
         expect(page.get_by_text("RabbitMQ does not accept").or_(page.get_by_text("refused")).first).to_be_visible()
         no_violations(page)
+
+
+def test_a_store_that_goes_away_is_said_and_comes_back(browser: Browser, tmp_path: Path) -> None:
+    database = PostgreSQL()
+    database.start()
+    try:
+        url = database.new_store()
+        with contextlib.closing(Store.open(url)) as store:
+            Desk(store).add("Wine")
+        own = {"store_url": url, "data_dir": tmp_path / "pages"}
+        with serving(load_settings(override=own, environment={})) as pages, visit(browser, pages) as page:
+            page.get_by_role("link", name="Wine").click()
+            expect(page.get_by_role("heading", name="Wine")).to_be_visible()
+            database.stop(mode="immediate")
+            expect(page.get_by_role("button", name="not connected since")).to_be_visible()
+            expect(page.get_by_role("heading", name="Wine")).to_be_visible()  # what was seen last stays
+            expect(page.get_by_role("alert")).to_contain_text(f"127.0.0.1:{database.port}")
+            no_violations(page)
+            page.goto(f"{pages.base}/workers")
+            expect(page.get_by_role("alert")).to_contain_text(f"127.0.0.1:{database.port}")
+            database.start()
+            expect(page.get_by_role("heading", name="No worker is alive")).to_be_visible()
+            expect(page.get_by_role("alert")).to_have_count(0)
+            expect(page.get_by_role("button", name="live")).to_be_visible()
+    finally:
+        database.remove()
 
 
 def test_generations_are_drawn_with_their_parents(browser: Browser, settings: Settings, db: schedy.SchedyDB) -> None:

@@ -16,6 +16,7 @@ from schedy.wire.records import ExperimentRecord, Point
 from schedy.wire.reports import Curve, Finish
 from schedy.wire.requests import (
     GetBest,
+    GetCurve,
     GetCurves,
     GetExperiments,
     GetFields,
@@ -181,6 +182,23 @@ def test_the_curves_of_many_jobs_come_in_pages_and_thinned_out(desk: Desk) -> No
     assert [(point.step, point.values["loss"]) for point in few.curves[0].points] == [(0, 0), (3, 3), (6, 6)]
 
 
+def test_of_a_long_curve_no_more_is_read_than_is_shown(desk: Desk) -> None:
+    experiment = desk.add()
+    [job_id] = desk.push(experiment, NewJob(hyperparameters={}))
+    desk.claim(experiment, job_id, "1" * 32)
+    held = {"experiment_uid": experiment.uid, "job_id": job_id, "token": "1" * 32}
+    steps = [*range(100), 1000, 1001]
+    points = [Point(step=step, values={"loss": float(step), "acc": 0.5}) for step in steps]
+    desk.report(Curve(**held, sequence=1, points=points))
+    for limit, expected in ((2, [0, 51, 1001]), (4, [0, 26, 52, 78, 1001]), (6, [*steps[::17], 1001]), (1000, steps)):
+        found = read(desk, GetCurve(experiment_uid=experiment.uid, job_id=job_id, limit=limit)).points
+        assert [(point.step, point.values) for point in found] == [
+            (step, {"loss": float(step), "acc": 0.5}) for step in expected
+        ], limit
+        [curve] = read(desk, GetCurves(experiment_uid=experiment.uid, steps=limit)).curves
+        assert curve.points == found
+
+
 def test_an_overview_has_all_that_a_screen_shows(desk: Desk) -> None:
     experiment = desk.add(settings={"objectives": [LOSS]})
     empty = read(desk, GetOverview(experiment_uid=experiment.uid))
@@ -244,6 +262,12 @@ def test_overviews_come_in_pages_and_know_the_budget(desk: Desk) -> None:
     assert [found.experiment.name for found in rest.overviews] == ["last"]
     everything = read(desk, GetOverviews())
     assert [found.experiment.name for found in everything.overviews] == ["budget", "done", "last"]
+    newest = read(desk, GetOverviews(newest=True, limit=2))
+    assert ([found.experiment.name for found in newest.overviews], newest.more) == (["last", "done"], True)
+    older = read(desk, GetOverviews(newest=True, after=newest.overviews[-1].experiment.position))
+    assert [found.experiment.name for found in older.overviews] == ["budget"]
+    for text, names in (("D", ["budget", "done"]), ("%", []), ("AST", ["last"]), ("\0", [])):
+        assert [each.experiment.name for each in read(desk, GetOverviews(name=text)).overviews] == names
 
 
 def test_jobs_stay_counted_when_they_are_deleted(desk: Desk) -> None:

@@ -335,6 +335,30 @@ def test_every_view_reads_both_databases(store_url: str, tmp_path: Path) -> None
             wait_until(lambda: pages.get("pulse")["totals"]["QUEUED"] == 2, seconds=10, what="the change in the pulse")
 
 
+def test_experiments_are_looked_for_in_all_pages(store_url: str, tmp_path: Path) -> None:
+    with contextlib.closing(Store.open(store_url)) as store:
+        desk = Desk(store)
+        for name in ("Wine 1", "Beer", "Wine 2", "Wine 3"):
+            experiment = desk.add(name, **({"status": "DONE"} if name == "Wine 2" else {}))
+        desk.push(experiment, NewJob(hyperparameters={}))
+    own = load_settings(override={"store_url": store_url, "data_dir": tmp_path / "pages"}, environment={})
+    with serving(own) as pages:
+
+        def _listed(query: str) -> tuple[list[str], int | None]:
+            answer = pages.get(f"experiments?{query}")
+            return [each["name"] for each in answer["experiments"]], answer["next"]
+
+        assert _listed("limit=2") == (["Wine 3", "Wine 2"], 3)
+        assert _listed("limit=2&after=3") == (["Beer", "Wine 1"], None)
+        assert _listed("name=wine&limit=2") == (["Wine 3", "Wine 2"], 3)
+        assert _listed("name=wine&state=done") == (["Wine 2"], None)
+        assert _listed("state=waiting&limit=1") == (["Wine 3"], 4)
+        assert _listed("state=waiting&limit=1&after=4") == (["Beer"], 2)
+        assert _listed("state=paused") == ([], None)
+        refused = pages.ask("/api/v1/experiments?state=odd", token=pages.tokens.watch)
+        assert (refused.status, "expected one of running, waiting" in refused.json["error"]["message"]) == (400, True)
+
+
 def test_the_pulse_tells_at_once_that_the_broker_is_away(store_url: str, tmp_path: Path) -> None:
     """The store does not change meanwhile, so a kept pulse would do."""
     away = f"amqp://guest:guest@127.0.0.1:{free_port()}/"

@@ -10,13 +10,15 @@ from schedy.wire.base import JOB_STATUSES
 from schedy.wire.records import ExperimentRecord, JobEvent, JobRecord, Standing, WorkerRecord
 
 _LONGEST_CELL = 200
+STATES = ("running", "waiting", "paused", "done", "problem")
+"""What `state_of` returns first."""
 
 
 def experiment_shape(standing: Standing) -> dict[str, Any]:
     """Return an experiment and how it is getting on."""
     experiment = standing.experiment
     definition = definition_or_empty(experiment.settings)
-    state, text = _state(standing)
+    state, text = state_of(standing)
     return {
         "number": experiment.position,
         "name": experiment.name,
@@ -56,7 +58,7 @@ def _best(standing: Standing, definition: Definition) -> dict[str, Any] | None:
     }
 
 
-def _state(standing: Standing) -> tuple[str, str]:
+def state_of(standing: Standing) -> tuple[str, str]:
     """Return in a word and in words whether an experiment runs, and why it does not."""
     experiment = standing.experiment
     waiting, running = experiment.job_counts.get("QUEUED", 0), experiment.job_counts.get("RUNNING", 0)

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, select
 
 from schedy.wire.records import Point
 from schedy.wire.values import shown_name, stored_name
@@ -23,6 +23,30 @@ _FORGET = Prepared(
     )
 )
 _INSERT = Prepared(insert(CurvePoint), [column.name for column in CurvePoint.__table__.columns if column.name != "pk"])
+_ROWS_A_POINT = 20
+"""Rows that are read for each point that is wanted; of a curve that has more, not all are."""
+_STEPS_AT_ONCE = 500
+_OF_ATTEMPT = (CurvePoint.job_pk == bindparam("job_is"), CurvePoint.attempt == bindparam("attempt_is"))
+_FIRST_STEP = select(func.min(CurvePoint.step)).where(*_OF_ATTEMPT)
+_LAST_STEP = select(func.max(CurvePoint.step)).where(*_OF_ATTEMPT)
+_ROWS = select(func.count()).select_from(CurvePoint).where(*_OF_ATTEMPT)
+_POINTS = (
+    select(CurvePoint.step, CurvePoint.name, CurvePoint.value)
+    .where(*_OF_ATTEMPT, CurvePoint.step.in_(bindparam("steps_are", expanding=True)))
+    .order_by(CurvePoint.step)
+)
+
+
+def _hops() -> Select[int]:
+    """Return the first step of an attempt, and from each the one after so many rows: only the index is read."""
+    hops = select(_FIRST_STEP.scalar_subquery().label("step")).cte("hops", recursive=True)
+    behind = select(CurvePoint.step).where(*_OF_ATTEMPT, CurvePoint.step > hops.c.step).order_by(CurvePoint.step)
+    following = behind.offset(bindparam("passed_is")).limit(1).correlate(hops).scalar_subquery()
+    hops = hops.union_all(select(following).where(hops.c.step.is_not(None)))
+    return select(hops.c.step).where(hops.c.step.is_not(None), hops.c.step != _LAST_STEP.scalar_subquery())
+
+
+_HOPS = _hops()
 
 
 class _Points(Waiting):
@@ -79,24 +103,47 @@ class Curves:
 
     def read(self, job_pk: int, attempt: int, *, limit: int) -> list[Point]:
         """Return the points of an attempt by step: all, or about `limit` at equal distances, the last among them."""
+        sql = self._transaction.sql
         of_attempt = (CurvePoint.job_pk == job_pk, CurvePoint.attempt == attempt)
+        most = _ROWS_A_POINT * limit
+        rows = select(CurvePoint.pk).where(*of_attempt).limit(most + 1)
+        if (sql.scalar(select(func.count()).select_from(rows.subquery())) or 0) > most:
+            return self._read_some(job_pk, attempt, limit)
         counted = select(func.count(CurvePoint.step.distinct())).where(*of_attempt)
-        count: int = self._transaction.sql.scalar(counted) or 0
+        count: int = sql.scalar(counted) or 0
         found = select(CurvePoint.step, CurvePoint.name, CurvePoint.value).where(*of_attempt).order_by(CurvePoint.step)
-        return _thinned(self._transaction.sql.execute(found), count, limit)
+        return _thinned(sql.execute(found), count, limit)
+
+    def _read_some(self, job_pk: int, attempt: int, limit: int) -> list[Point]:
+        """Return points of a long curve, at equal distances, of which the rows are read for them alone."""
+        sql, key = self._transaction.sql, {"job_is": job_pk, "attempt_is": attempt}
+        size = sql.scalar(_ROWS, key) or 0
+        steps = [*sql.scalars(_HOPS, {**key, "passed_is": math.ceil(size / limit) - 1}), sql.scalar(_LAST_STEP, key)]
+        rows = [
+            row
+            for start in range(0, len(steps), _STEPS_AT_ONCE)
+            for row in sql.execute(_POINTS, {**key, "steps_are": steps[start : start + _STEPS_AT_ONCE]})
+        ]
+        return _thinned(rows, len(steps), len(steps))
 
     def read_all(self, job_pks: Collection[int], *, limit: int) -> dict[int, list[Point]]:
         """Return the points of the latest attempts of jobs by their keys, each as `read` does."""
         latest = and_(Job.pk == CurvePoint.job_pk, Job.attempt == CurvePoint.attempt)
-        of_jobs = Job.pk.in_(job_pks)
+        most = _ROWS_A_POINT * limit
+        rows_of_one = select(CurvePoint.pk).where(latest).limit(most + 1).correlate(Job).subquery()
+        rows = select(func.count()).select_from(rows_of_one).correlate(Job).scalar_subquery()
+        sizes = self._transaction.sql.execute(select(Job.pk, Job.attempt, rows).where(Job.pk.in_(job_pks))).all()
+        of_jobs = Job.pk.in_([pk for pk, _attempt, size in sizes if size <= most])
         counted = select(Job.pk, func.count(CurvePoint.step.distinct())).join(CurvePoint, latest).where(of_jobs)
         counts = {pk: count for pk, count in self._transaction.sql.execute(counted.group_by(Job.pk))}
         found = select(Job.pk, CurvePoint.step, CurvePoint.name, CurvePoint.value).join(CurvePoint, latest)
-        rows = self._transaction.sql.execute(found.where(of_jobs).order_by(Job.pk, CurvePoint.step))
-        return {
+        short = self._transaction.sql.execute(found.where(of_jobs).order_by(Job.pk, CurvePoint.step))
+        curves = {
             pk: _thinned(((step, name, value) for _pk, step, name, value in some), counts[pk], limit)
-            for pk, some in itertools.groupby(rows, key=operator.itemgetter(0))
+            for pk, some in itertools.groupby(short, key=operator.itemgetter(0))
         }
+        long = {pk: self._read_some(pk, attempt, limit) for pk, attempt, size in sizes if size > most}
+        return {**curves, **long}
 
 
 def _thinned(rows: Iterable[tuple[int, str, float | None]], count: int, limit: int) -> list[Point]:

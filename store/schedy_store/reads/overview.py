@@ -19,7 +19,7 @@ from schedy_store.reads.best import best_jobs
 from schedy_store.reads.common import DELETED, Silence
 from schedy_store.reads.jobs import records
 from schedy_store.schema.engine import Transaction
-from schedy_store.schema.records import experiment_record
+from schedy_store.schema.records import experiment_record, findable
 from schedy_store.schema.rows import (
     EXPERIMENT_RECORD_COLUMNS,
     RECORD_COLUMNS,
@@ -64,7 +64,15 @@ def read_overview(transaction: Transaction, request: GetOverview) -> Answer:
 
 def read_overviews(transaction: Transaction, request: GetOverviews) -> Answer:
     """Answer with a page of experiments."""
-    found = _EXPERIMENTS.where(Experiment.pk > request.after).order_by(Experiment.pk).limit(request.limit + 1)
+    found = _EXPERIMENTS.limit(request.limit + 1)
+    if request.newest:
+        found = found.order_by(Experiment.pk.desc())
+        if request.after:
+            found = found.where(Experiment.pk < request.after)
+    else:
+        found = found.where(Experiment.pk > request.after).order_by(Experiment.pk)
+    if request.name:
+        found = found.where(Experiment.name.icontains(findable(request.name), autoescape=True))
     if request.running:
         found = found.where(Experiment.status == "RUNNING")
     rows = [ExperimentRecordRow(*row) for row in transaction.sql.execute(found)]

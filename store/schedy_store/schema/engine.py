@@ -33,6 +33,10 @@ SCHEMA_REVISION = MIGRATIONS.latest
 
 _log = logging.getLogger(__name__)
 
+_POOL = "schedy"
+# It logs with a traceback what we say in a StoreError: a server that has gone away.
+logging.getLogger(f"sqlalchemy.pool.impl.QueuePool.{_POOL}").setLevel(logging.CRITICAL)
+
 _EXPECTED = "Set SCHEDY_STORE_URL to sqlite:////path/file or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
 _BUSY_MILLISECONDS = 5000
 _RECENT_SECONDS = 2.0
@@ -151,6 +155,7 @@ class Store:
             parsed = _checked_sqlite(parsed, read_only=read_only)
         elif parsed.get_backend_name() == "postgresql":
             options.update(pool_size=3, pool_pre_ping=True, connect_args=_POSTGRESQL_CONNECTION)
+            options.update(pool_logging_name=_POOL)
         else:
             raise StoreError(f"The store {without_password(url)} is neither SQLite nor PostgreSQL. {_EXPECTED}")
         try:

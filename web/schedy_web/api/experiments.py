@@ -1,47 +1,84 @@
 """Experiments: a page of them, and one with its fields."""
 
+import time
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
+from schedy.errors import InvalidValueError
 from schedy.random import Choice, Distribution, LogNormal
 from schedy.random.axes import Integers
 from schedy.results.ask import Ask
 from schedy.search.algorithms import DEFAULT
 from schedy.search.definition import Definition, definition_or_empty
-from schedy.wire.records import ExperimentRecord
+from schedy.wire.records import ExperimentRecord, Standing
 from schedy.wire.requests import JOB_COLUMNS, GetBest, GetFields, GetMadeBy, GetOverview, GetOverviews
 from schedy_store.schema.tables import Experiment
 from schedy_web.api.parameters import integer, number_of
 from schedy_web.context import context_of
 from schedy_web.reading import experiment_numbered
-from schedy_web.shapes import experiment_shape, job_shape
+from schedy_web.shapes import STATES, experiment_shape, job_shape, state_of
 
 _PAGE = 200
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Experiments, the newest first: those after one, whose names have a text, in some state."""
+
+    after: int
+    limit: int
+    name: str
+    state: str
+
+    @classmethod
+    def asked(cls, request: Request) -> "_Page":
+        """Return the page that a request asks for. Raises InvalidValueError."""
+        name, state = (request.query_params.get(each, "") for each in ("name", "state"))
+        if state and state not in STATES:
+            raise InvalidValueError(f"state={state[:50]}: expected one of {', '.join(STATES)}.")
+        return cls(integer(request, "after", 0), max(1, integer(request, "limit", _PAGE, most=1000)), name, state)
+
+    def standings(self, ask: Ask) -> tuple[list[Standing], int | None]:
+        """Return the experiments, and the number after which the next page goes on; None if there is none.
+
+        A state is known only of those that were looked at: a page that would take long has fewer of them.
+        """
+        found: list[Standing] = []
+        after, deadline = self.after, time.monotonic() + _LOOK_SECONDS
+        while True:
+            answer = ask(GetOverviews(newest=True, after=after, limit=self.limit, name=self.name))
+            found += [each for each in answer.overviews if not self.state or state_of(each)[0] == self.state]
+            if len(found) > self.limit:
+                return found[: self.limit], found[self.limit - 1].experiment.position
+            if not answer.more:
+                return found, None
+            after = answer.overviews[-1].experiment.position
+            if len(found) == self.limit or time.monotonic() > deadline:
+                return found, after
 
 
 def list_experiments(request: Request) -> Response:
-    """Answer with a page of experiments, newest last; `after` is the number of the last one that is known."""
-    context = context_of(request)
-    after, limit = integer(request, "after", 0), integer(request, "limit", _PAGE, most=1000)
+    """Answer with a page of experiments, the newest first; `after` is the number of the last one that is known."""
+    context, page = context_of(request), _Page.asked(request)
 
     def _make() -> dict[str, Any]:
-        answer = context.reads.ask(GetOverviews(after=after, limit=limit))
-        shapes = [experiment_shape(standing) for standing in answer.overviews]
-        return {"experiments": shapes, "next": shapes[-1]["number"] if answer.more else None}
+        standings, following = page.standings(context.reads.ask)
+        return {"experiments": [experiment_shape(each) for each in standings], "next": following}
 
     return context.answer(request, _make)
 
 
 def list_trends(request: Request) -> Response:
     """Answer with the best value so far of the experiments of a page, as far as there was time to find it."""
-    context = context_of(request)
-    after, limit = integer(request, "after", 0), integer(request, "limit", _PAGE, most=1000)
+    context, page = context_of(request), _Page.asked(request)
 
     def _make() -> dict[str, Any]:
-        standings = context.reads.ask(GetOverviews(after=after, limit=limit)).overviews
+        standings, _following = page.standings(context.reads.ask)
         with context.reads.transaction() as transaction:
             chosen = Experiment.pk.in_([standing.experiment.position for standing in standings])
             rows = transaction.sql.execute(select(Experiment.pk, Experiment.rewritten).where(chosen))

@@ -18,6 +18,12 @@ export function number(given, digits = DIGITS) {
   return String(Number(given.toPrecision(digits)));
 }
 
+/** A text of so many characters at most; the last one tells that there are more. */
+export function short(text, most) {
+  const characters = [...text];
+  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
+}
+
 /** A count with separators: 1,204. */
 export function count(given) {
   return given.toLocaleString("en-US");

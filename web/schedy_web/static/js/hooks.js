@@ -44,14 +44,15 @@ export function useAnswer(address) {
   useEffect(() => {
     const { at, version: before } = asked.current;
     if (address === null || version === null || before === version) return undefined;
-    if (before === null) {
+    if (before === null && !state.error) {
       asked.current.version = version;
       return undefined;
     }
     const timer = setTimeout(() => ask(life.current.signal), Math.max(0, at + VIEW_MS - Date.now()) + Math.random() * CHANCE_MS);
     return () => clearTimeout(timer);
   }, [address, version]);
-  return { data: state.data, error: state.error, stale: state.address !== address, reload: () => setTurn((n) => n + 1) };
+  const error = state.error && state.error.message === lost?.message ? null : state.error; // the header says it for all
+  return { data: state.data, error, stale: state.address !== address, reload: () => setTurn((n) => n + 1) };
 }
 
 /**

@@ -12,7 +12,7 @@ import { Experiments } from "./pages/experiments.js";
 import { Job } from "./pages/job.js";
 import { Log } from "./pages/log.js";
 import { Login } from "./pages/login.js";
-import { Overview } from "./pages/overview.js";
+import { Overview, experimentsPage } from "./pages/overview.js";
 import { System } from "./pages/system.js";
 import { Workers } from "./pages/workers.js";
 import { jobsAddress } from "./table/jobs.js";
@@ -58,7 +58,7 @@ function Live({ state }) {
   const { error, since, paused } = state;
   const text = error ? `not connected since ${clock(since)}` : paused ? "paused" : "live";
   return html`<button type="button" class="small" aria-pressed=${paused} onClick=${() => pulse.setPaused(!paused)}
-      title=${paused ? "Go on (p)" : "Pause updates (p)"}>
+      title=${error ? error.message : paused ? "Go on (p)" : "Pause updates (p)"}>
     <span class=${`dot ${error ? "lost" : paused ? "" : "live"}`}></span> ${text}</button>`;
 }
 
@@ -100,6 +100,7 @@ function App() {
   return html`
     <${Header} address=${address} state=${state} theme=${theme} nextTheme=${nextTheme} help=${() => setHelps(true)} />
     <main id="main" tabindex="-1">
+      ${state.error?.status ? html`<${Notice} kind="error">${state.error.message}<//>` : null}
       <${Problems} problems=${address.path === "/" || address.path === "/workers" || address.path === "/system"
         ? state.data?.problems || [] : (state.data?.problems || []).filter((each) => each.kind === "service")} />
       <${Page} address=${address} />
@@ -112,7 +113,7 @@ function App() {
 function askEarly() {
   const { path, query } = current();
   const number = path.match(/^\/e\/(\d+)[^/]*$/)?.[1];
-  if (path === "/") prefetch(["pulse", "experiments?limit=200&after=0", "events?limit=12"]);
+  if (path === "/") prefetch(["pulse", `experiments?${experimentsPage(query)}`, "events?limit=12"]);
   else if (number && !query.get("tab")) prefetch(["pulse", `experiments/${number}`, jobsAddress(number, query)]);
 }
 

@@ -1,6 +1,6 @@
 /** Parallel coordinates: a line for each job, the best ones on top; drag on an axis to choose a range. */
 import { setQuery } from "../address.js";
-import { count, value } from "../format.js";
+import { count, short, value } from "../format.js";
 import { useWidth } from "../hooks.js";
 import { html, useEffect, useMemo, useRef, useState } from "../vendor.js";
 import { colour, hover, measureOf, ranksOf, scaleColour } from "./data.js";
@@ -64,7 +64,7 @@ function drawAxes(pen, axes, brushes, width) {
     pen.lineTo(x, placeY(1));
     pen.stroke();
     pen.fillStyle = colour("text");
-    pen.fillText(axis.label.length > 18 ? `${axis.label.slice(0, 17)}…` : axis.label, x, 14);
+    pen.fillText(short(axis.label, 18), x, 14);
     pen.fillStyle = colour("faint");
     axis.ticks.forEach(([at, text]) => label(pen, text, x, at));
     if (axis.places.includes(MISSING)) label(pen, "none", x, MISSING);

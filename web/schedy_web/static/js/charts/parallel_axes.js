@@ -1,5 +1,5 @@
 /** Axes of parallel coordinates: where a value lies, from 0 (below) to 1 (above). */
-import { value } from "../format.js";
+import { short, value } from "../format.js";
 import { asNumber, innerRange, isNumeric, measureOf, varied } from "./data.js";
 
 /** Where the line of a job goes that has no such value. */
@@ -23,7 +23,7 @@ function choiceAxis(name, values, choices) {
   const seen = new Set(values.filter((each) => each !== null).map((each) => value(each)));
   const names = [...(choices || []).map((each) => value(each)).filter((each) => seen.delete(each)), ...[...seen].sort()];
   const at = (place) => (names.length === 1 ? 0.5 : place / (names.length - 1));
-  const ticks = names.slice(0, 12).map((each, k) => [at(k), each.length > 14 ? `${each.slice(0, 13)}…` : each]);
+  const ticks = names.slice(0, 12).map((each, k) => [at(k), short(each, 14)]);
   const places = values.map((each) => (each === null ? MISSING : at(names.indexOf(value(each)))));
   return { name, label: name, places, ticks, inverse: (place) => names[Math.round(place * (names.length - 1))] };
 }

@@ -1,5 +1,5 @@
 /** Points and lines by uPlot: zoom by dragging, back by a double click, and the same job marked in all charts. */
-import { value } from "../format.js";
+import { short, value } from "../format.js";
 import { useWidth } from "../hooks.js";
 import { html, uPlot, useEffect, useRef, useState } from "../vendor.js";
 import { colour, hover } from "./data.js";
@@ -32,8 +32,7 @@ function numbers(_plot, splits) {
 
 /** The x axis of texts: one split for each, with its text. */
 function namesAxis(names) {
-  const short = (text) => (text.length > 12 ? `${text.slice(0, 11)}…` : text);
-  return { splits: () => names.map((_name, place) => place), values: () => names.map(short) };
+  return { splits: () => names.map((_name, place) => place), values: () => names.map((name) => short(name, 12)) };
 }
 
 function optionsOf({ series, xLabel, yLabel, xTime, xLog, xNames, xWhole, yLog, yRange, height }, width, draw) {
@@ -47,7 +46,7 @@ function optionsOf({ series, xLabel, yLabel, xTime, xLog, xNames, xWhole, yLog, 
       x: { time: Boolean(xTime), ...(xLog ? { distr: 3 } : {}), ...xRange },
       y: { ...(yLog ? { distr: 3 } : {}), ...(yRange ? { range: (_plot, low, high) => (draw.zoomed ? [low, high] : yRange) } : {}) },
     },
-    axes: [axisOf(xLabel, { size: 34, ...xAxis }), axisOf(yLabel, { size: 58, values: numbers })],
+    axes: [axisOf(short(xLabel, 60), { size: 34, ...xAxis }), axisOf(short(yLabel, 30), { size: 58, values: numbers })],
     series: [{}, ...series.map(seriesOf)],
     hooks: { draw: [draw], setSelect: [(plot) => { draw.zoomed = plot.select.width > 0 || draw.zoomed; }] },
   };

@@ -1,5 +1,5 @@
 /** When which worker ran which job. */
-import { seconds, value } from "../format.js";
+import { seconds, short, value } from "../format.js";
 import { useWidth } from "../hooks.js";
 import { html, useEffect, useMemo, useRef, useState } from "../vendor.js";
 import { colour, hover, measureOf } from "./data.js";
@@ -50,7 +50,7 @@ function draw(canvas, rows, width, low, high) {
   pen.font = "11px system-ui, sans-serif";
   rows.forEach((row, lane) => {
     pen.fillStyle = colour("faint");
-    pen.fillText(row.name.length > 18 ? `${row.name.slice(0, 17)}…` : row.name, 0, lane * LANE + 12);
+    pen.fillText(short(row.name, 18), 0, lane * LANE + 12);
     for (const { from, to, status, id } of row.bars) {
       pen.globalAlpha = hover.id === id ? 1 : 0.75;
       pen.fillStyle = colour(status);

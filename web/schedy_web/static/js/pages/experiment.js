@@ -11,7 +11,7 @@ import { Slices } from "../charts/slices.js";
 import { Timeline } from "../charts/timeline.js";
 import { count, pushCommand, quoted, seconds, value } from "../format.js";
 import { useAnswer } from "../hooks.js";
-import { Bar, CopyButton, Notice, Pending, STATUSES, When } from "../parts/basic.js";
+import { Bar, CopyButton, Notice, Panel, Pending, STATUSES, When } from "../parts/basic.js";
 import { Crashes } from "../parts/crashes.js";
 import { Peek } from "../parts/peek.js";
 import { Settings } from "../parts/settings.js";
@@ -65,7 +65,8 @@ function Charts({ experiment, query, pick, sample, found }) {
     ${hasLineage(sample.data) ? html`<${Lineage} ...${shared} className="w12" />` : null}
     <${Parallel} ...${shared} className="w12" />
     ${hasCurves ? html`<${Curves} experiment=${experiment} answer=${curves.data} query=${query} className="w6" />` : null}
-    <${Timeline} ...${shared} className=${hasCurves ? "w6" : "w12"} />
+    ${curves.error ? html`<${Panel} className="w6" title="Learning curves"><${Pending} answer=${curves} /><//>` : null}
+    <${Timeline} ...${shared} className=${hasCurves || curves.error ? "w6" : "w12"} />
     <${Slices} ...${shared} chosen=${query.get("slice")} />
     ${several ? html`<${History} ...${shared} className="w12" />` : null}
   </div>`;

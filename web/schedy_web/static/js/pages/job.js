@@ -47,6 +47,7 @@ function Output({ output, experiment, id }) {
 function CurvePanel({ experiment, id, query }) {
   const detail = useAnswer(`experiments/${experiment.number}`);
   const answer = useAnswer(`experiments/${experiment.number}/curves?ids=${id}&limit=1000`);
+  if (answer.error) return html`<${Panel} className="w12" title="Learning curve"><${Pending} answer=${answer} /><//>`;
   if (!detail.data || !hasSteps(answer.data)) return null;
   return html`<${Curves} experiment=${detail.data} answer=${answer.data} query=${query} className="w12" title="Learning curve" />`;
 }

@@ -64,18 +64,15 @@ function Heading({ name, field, sort, className = "" }) {
 }
 
 function ordered(experiments, query, stars) {
-  const words = (query.get("name") || "").toLowerCase();
-  const state = query.get("state");
   const sort = query.get("sort") || "-number";
   const key = SORTS[sort.replace("-", "")] || SORTS.number;
   const sign = sort.startsWith("-") ? -1 : 1;
-  return experiments
-    .filter((each) => each.name.toLowerCase().includes(words) && (!state || each.state === state))
+  return [...experiments]
     .sort((one, other) => (stars.includes(other.number) - stars.includes(one.number))
       || sign * ((key(one) > key(other)) - (key(one) < key(other))));
 }
 
-function List({ experiments, trends, query, chosen, choose }) {
+function List({ experiments, isAll, trends, query, chosen, choose }) {
   const [stars, setStars] = useRemembered("stars", []);
   const sort = query.get("sort") || "-number";
   const rows = ordered(experiments, query, stars);
@@ -87,7 +84,7 @@ function List({ experiments, trends, query, chosen, choose }) {
       <${Heading} name="added" field="number" sort=${sort} className="narrow-hide" /></tr></thead>
     <tbody>${rows.map((each) => html`<${Row} key=${each.number} experiment=${each} trend=${trends[each.number]} starred=${stars.includes(each.number)} star=${() => star(each.number)}
       chosen=${chosen.includes(each.number)} choose=${() => choose(each.number)} />`)}</tbody>
-  </table></div>${rows.length ? null : html`<${Notice}>Nothing matches. <button type="button" onClick=${() => setQuery({ name: null, state: null })}>Show all</button><//>`}`;
+  </table></div>${rows.length ? null : html`<${Notice}>${isAll ? "Nothing matches." : "None of the newest matches; there are older ones."} <button type="button" onClick=${() => setQuery({ name: null, state: null, after: null })}>Show all</button><//>`}`;
 }
 
 function Empty() {
@@ -100,12 +97,20 @@ function Empty() {
   <//>`;
 }
 
+/** What the list asks for, of experiments and of trends: a page, the newest first, of those that are looked for. */
+export function experimentsPage(query) {
+  const asked = new URLSearchParams({ limit: "200", after: query.get("after") || "0" });
+  for (const name of ["name", "state"]) if (query.get(name)) asked.set(name, query.get(name));
+  return String(asked);
+}
+
 export function Overview({ query }) {
   const after = query.get("after") || "0";
   const [chosen, setChosen] = useState([]);
   const choose = (number) => setChosen(chosen.includes(number) ? chosen.filter((each) => each !== number) : [...chosen, number]);
-  const answer = useAnswer(`experiments?limit=200&after=${after}`);
-  const trends = useAnswer(answer.data ? `trends?limit=200&after=${after}` : null);
+  const page = experimentsPage(query);
+  const answer = useAnswer(`experiments?${page}`);
+  const trends = useAnswer(answer.data ? `trends?${page}` : null);
   useEffect(() => {
     if (!trends.data?.more) return undefined;
     const timer = setTimeout(trends.reload, TRENDS_MS);
@@ -115,20 +120,20 @@ export function Overview({ query }) {
   const events = useAnswer("events?limit=12");
   if (!answer.data) return html`<${Pending} answer=${answer} />`;
   const { experiments, next } = answer.data;
-  const none = !experiments.length && after === "0";
+  const none = !experiments.length && after === "0" && !query.get("name") && !query.get("state");
   return html`<h1>Experiments</h1><${Totals} />
     ${none ? html`<${Empty} />` : html`<${Panel}>
       <div class="row"><input data-search type="search" placeholder="name" aria-label="Search by name" value=${query.get("name") || ""}
-          onInput=${(event) => setQuery({ name: event.target.value })} />
+          onInput=${(event) => setQuery({ name: event.target.value, after: null })} />
         <div class="chips" role="group" aria-label="State">${STATES.map((state) => html`<button key=${state} type="button" class="chip small"
-          aria-pressed=${query.get("state") === state} onClick=${() => setQuery({ state: query.get("state") === state ? null : state })}>${state}</button>`)}</div>
+          aria-pressed=${query.get("state") === state} onClick=${() => setQuery({ state: query.get("state") === state ? null : state, after: null })}>${state}</button>`)}</div>
         <span class="grow"></span>
         ${chosen.length > 1 ? html`<${Link} to=${`/compare?e=${chosen.join(",")}`}>Compare ${chosen.length}<//>` : null}<${AddButton} /></div>
-      <${List} experiments=${experiments} trends=${trends.data?.trends || {}} query=${query} chosen=${chosen} choose=${choose} />
+      <${List} experiments=${experiments} isAll=${!next} trends=${trends.data?.trends || {}} query=${query} chosen=${chosen} choose=${choose} />
       <div class="row end">${after !== "0" ? html`<button type="button" onClick=${() => history.back()}>back</button>` : null}
-        ${next ? html`<button type="button" onClick=${() => setQuery({ after: next }, { replace: false })}>more</button>` : null}
+        ${next ? html`<span class="faint">${experiments.length} of them</span><button type="button" onClick=${() => setQuery({ after: next }, { replace: false })}>older ones</button>` : null}
         <${Command} text="schedy list -t" /></div>
     <//>`}
     <${Panel} title="What happened last">${events.data?.events.length ? html`<${Events} events=${events.data.events} />`
-      : html`<span class="faint">Nothing yet.</span>`}<//>`;
+      : events.data ? html`<span class="faint">Nothing yet.</span>` : html`<${Pending} answer=${events} />`}<//>`;
 }

@@ -2,14 +2,15 @@
 import { Link, jobAddress, setQuery } from "../address.js";
 import { useAnswer } from "../hooks.js";
 import { count } from "../format.js";
-import { Panel } from "./basic.js";
+import { Panel, Pending } from "./basic.js";
 import { html } from "../vendor.js";
 
 const SHOWN = 6;
 
 export function Crashes({ experiment }) {
-  const { data } = useAnswer(`experiments/${experiment.number}/errors`);
-  if (!data) return null;
+  const answer = useAnswer(`experiments/${experiment.number}/errors`);
+  const { data } = answer;
+  if (!data) return answer.error ? html`<${Panel} title="Crashes"><${Pending} answer=${answer} /><//>` : null;
   const [worst] = data.hosts;
   const isOne = worst && data.hosts.length > 1 && worst.crashed > data.looked_at / 2;
   return html`<${Panel} title=${`Crashes: ${count(data.of)}`} actions=${html`<button type="button" class="small"
