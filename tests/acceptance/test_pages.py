@@ -277,6 +277,23 @@ def test_what_is_gone_or_away_is_said(
         no_violations(page)
 
 
+AN_HOUR_AHEAD = """const Own = Date;
+Date = class extends Own {
+    constructor(...given) { if (given.length) super(...given); else super(Date.now()); }
+    static now() { return Own.now() + 3600_000; }
+};"""
+
+
+def test_times_are_told_by_the_clock_of_the_server(browser: Browser, pages: Pages) -> None:
+    with visit(browser, pages) as page:
+        page.add_init_script(AN_HOUR_AHEAD)
+        page.reload()
+        open_experiment(page)
+        assert page.evaluate("Date.now() - performance.timeOrigin") > 3_500_000
+        expect(page.get_by_text(re.compile(r"^[0-9.]+ s ago$")).first).to_be_visible()
+        expect(page.get_by_text(re.compile("min ago|h ago"))).to_have_count(0)
+
+
 def test_a_store_that_goes_away_is_said_and_comes_back(browser: Browser, tmp_path: Path) -> None:
     database = PostgreSQL()
     database.start()

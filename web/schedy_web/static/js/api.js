@@ -1,4 +1,5 @@
 /** The HTTP API: answers kept by their tags, and the pulse that tells when to ask again. */
+import { learn } from "./clock.js";
 
 export const prefix = document.querySelector('meta[name="prefix"]').content;
 
@@ -52,6 +53,7 @@ export async function get(address, { signal } = {}) {
   if (early.has(address)) return early.get(address);
   const before = kept.get(address);
   const headers = before ? { "If-None-Match": before.tag } : {};
+  const sent = Date.now();
   let response;
   try {
     response = await fetch(`${prefix}/api/v1/${address}`, { headers, signal, credentials: "same-origin" });
@@ -59,6 +61,7 @@ export async function get(address, { signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "offline", "The server of these pages does not answer.");
   }
+  learn(response.headers.get("Date"), sent);
   if (response.status === 304 && before) return before.data;
   if (!response.ok) throw await problemOf(response);
   const data = await response.json();
@@ -99,7 +102,6 @@ class Pulse {
     this.listeners = new Set();
     this.timer = null;
     this.pause = PULSE_MS;
-    this.offset = 0;
     document.addEventListener("visibilitychange", () => this.soon());
   }
 

@@ -1,4 +1,5 @@
 /** Numbers and times as people read them. */
+import { now as serverNow } from "./clock.js";
 
 const DIGITS = 5;
 
@@ -39,8 +40,8 @@ export function seconds(given) {
   return `${Math.round(given / 86400)} days`;
 }
 
-/** How long ago a time was, by this machine's clock. */
-export function ago(text, now = Date.now()) {
+/** How long ago a time was, by the server's clock. */
+export function ago(text, now = serverNow()) {
   if (!text) return "";
   const passed = (now - Date.parse(text)) / 1000;
   return passed < 1 ? "now" : `${seconds(Math.max(0, passed))} ago`;

@@ -1,4 +1,5 @@
 /** When which worker ran which job. */
+import { now } from "../clock.js";
 import { seconds, short, value } from "../format.js";
 import { useWidth } from "../hooks.js";
 import { html, useEffect, useMemo, useRef, useState } from "../vendor.js";
@@ -15,7 +16,7 @@ function lanesOf(sample) {
   sample.ids.forEach((_id, k) => {
     if (!sample.started_at[k] || !sample.worker[k]) return;
     const from = Date.parse(sample.started_at[k]);
-    const to = sample.finished_at[k] ? Date.parse(sample.finished_at[k]) : Date.now();
+    const to = sample.finished_at[k] ? Date.parse(sample.finished_at[k]) : now();
     const name = sample.worker[k];
     if (!lanes.has(name)) lanes.set(name, []);
     lanes.get(name).push({ job: k, from, to });

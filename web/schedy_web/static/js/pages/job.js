@@ -1,5 +1,6 @@
 /** One job: what it was given, what came out, what happened to it. */
 import { Link, experimentAddress, go, jobAddress } from "../address.js";
+import { now } from "../clock.js";
 import { Curves, hasSteps } from "../charts/curves.js";
 import { clock, pushCommand, quoted, seconds } from "../format.js";
 import { useAnswer, usePulse } from "../hooks.js";
@@ -28,7 +29,7 @@ function Times({ job }) {
   return html`<div class="row"><span>added <${When} time=${job.created_at} /></span>
     ${waited === null ? null : html`<span class="faint">waited ${seconds(waited)}</span>`}
     ${job.started_at ? html`<span>started <${When} time=${job.started_at} /></span>` : null}
-    ${job.status === "RUNNING" ? html`<span class="RUNNING">runs for ${seconds((Date.now() - Date.parse(job.started_at)) / 1000)}</span>` : null}
+    ${job.status === "RUNNING" ? html`<span class="RUNNING">runs for ${seconds((now() - Date.parse(job.started_at)) / 1000)}</span>` : null}
     ${job.silent_seconds ? html`<span class="PRUNED">silent for ${seconds(job.silent_seconds)}</span>` : null}
     ${job.finished_at ? html`<span>ended <${When} time=${job.finished_at} /></span>` : null}
     ${job.seconds === null ? null : html`<span>ran ${seconds(job.seconds)}</span>`}

@@ -1,4 +1,5 @@
 /** Columns of the table of jobs: which there are, which are shown, and their cells. */
+import { now } from "../clock.js";
 import { seconds, value } from "../format.js";
 import { Status, When } from "../parts/basic.js";
 import { html } from "../vendor.js";
@@ -18,7 +19,7 @@ export function allColumns(experiment) {
     ...values("results", "result"),
     ...values("hyperparameters", "hyperparameter"),
     column("quality", "quality", (job) => value(job.quality), { number: true }),
-    column("took", "took", (job) => (job.status === "RUNNING" ? html`<span class="faint">${seconds((Date.now() - Date.parse(job.started_at)) / 1000)}</span>` : seconds(job.seconds)), { number: true, sorts: null }),
+    column("took", "took", (job) => (job.status === "RUNNING" ? html`<span class="faint">${seconds((now() - Date.parse(job.started_at)) / 1000)}</span>` : seconds(job.seconds)), { number: true, sorts: null }),
     column("worker", "worker", (job) => html`<span class="faint">${job.worker || ""}</span>`),
     column("attempt", "attempt", (job) => job.attempt, { number: true }),
     column("finished_at", "ended", (job) => html`<${When} time=${job.finished_at} />`),
