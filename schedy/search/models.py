@@ -41,5 +41,7 @@ def _message(fault: ErrorDetails, model: type[BaseModel], field: str | Setting) 
         return [*place, " is missing."]
     if fault["type"] == "value_error":
         text = str(fault["ctx"]["error"]) if "ctx" in fault else fault["msg"]
+        if name == "where":  # the text quotes which of the conditions it is
+            place = [field]
         return [text] if name in ("", "hyperparameters") else [*place, f": {text.removesuffix('.')}."]
     return [*place, f": {fault['msg']}."]

@@ -316,7 +316,10 @@ def test_show_has_lines_for_what_is_set() -> None:
         (["random", "x", "const", "1", "--constraint", "a < 1"], "write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'"),
         (["random", "x", "const", "1", "--constraint", "a <= nan"], "write 'RESULT <= NUMBER' or 'RESULT >= NUMBER'"),
         (["random", "x", "const", "1", "--option", "a", "1"], "random: there is no setting 'a'; there are: none."),
-        (["random", "x", "const", "1", "--where", "x <"], "'x <' is no condition. Write one as batch_size * accumul"),
+        (
+            ["random", "x", "const", "1", "--where", "x <"],
+            "--where: 'x <' is no condition. Write one as batch_size * accumul",
+        ),
         (["random", "x", "const", "1", "--where", "y < 1"], "--where: y < 1: there is no hyperparameter 'y'."),
         (["random", "x", "const", "1", "--stop-at", "loss < 1"], "--stop-at 'loss < 1': write 'RESULT <= NUMBER' or"),
         (["random", "x", "const", "1", "--max-jobs", "-1"], "'-1' is not a whole number of at least 0."),
