@@ -13,6 +13,7 @@ from schedy_broker_setup.permissions import Role, User
 from schedy_broker_setup.users import create_users
 from tests.conftest import Node
 from tests.support import running_service
+from tests.web_server import serving
 
 
 def test_each_user_can_do_its_work_and_not_the_others(node: Node, settings: Settings) -> None:
@@ -39,6 +40,17 @@ def test_each_user_can_do_its_work_and_not_the_others(node: Node, settings: Sett
                 job.results["r"] = job.hyperparameters["x"] ** 2
                 job.put()
             assert pusher.get_experiment("E").get_job(pushed.job_id).results == {"r": 9}
+            with serving(_settings(Role.PUSHER)) as pages:
+                assert pages.change("POST", "experiments/1/jobs", {"hyperparameters": {"x": 5}}).json["stored"]
+                assert pages.change("PATCH", "experiments/1", {"paused": True}).json["stored"]
+                assert pusher.get_experiment("E").paused
+                broker = pages.get("system")["broker"]
+                assert (broker["problem"], broker["dead_letters"], broker["services"]) == ("", 0, 1)
+                refused = pages.ask("/api/v1/system/dead", token=pages.tokens.operate)
+                assert refused.status == 403
+                assert "schedy-service may run the results service, declare queues and handle dead letters" in str(
+                    refused
+                )
             with pytest.raises(PermissionDeniedError, match="schedy broker setup"):
                 worker.get_experiment("E").add_job({"x": 4})
             with pytest.raises(PermissionDeniedError):

@@ -6,6 +6,7 @@ from schedy.errors import (
     InvalidValueError,
     NotFoundError,
     NotStoredYetError,
+    PermissionDeniedError,
     ResourceExistsError,
     SchedyError,
     UnsafeUpdateError,
@@ -17,6 +18,7 @@ _STATUSES: tuple[tuple[type[SchedyError], int, str], ...] = (
     (ResourceExistsError, 409, "exists"),
     (UnsafeUpdateError, 409, "changed"),
     (InvalidValueError, 400, "invalid"),
+    (PermissionDeniedError, 403, "denied"),
     (NotStoredYetError, 202, "not_stored_yet"),
 )
 
