@@ -6,9 +6,11 @@ import json
 import math
 import stat
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 import schedy
 from schedy.settings import Settings, load_settings
@@ -16,7 +18,10 @@ from schedy.wire.changes import NewJob
 from schedy.wire.requests import GetExperiments
 from schedy_broker_setup.node.node import free_port
 from schedy_store.schema.engine import Store
+from schedy_store.schema.tables import Service
+from schedy_store.service.loop import ResultsService
 from schedy_web.reading import StoreReads, TooSlowError
+from schedy_web.service_state import SILENT_SECONDS
 from schedy_web.store_version import StoreVersion
 from schedy_web.tokens import TOKENS_FILE, Tokens
 from tests.integration.test_dead_letters import bury
@@ -357,6 +362,22 @@ def test_experiments_are_looked_for_in_all_pages(store_url: str, tmp_path: Path)
         assert _listed("state=paused") == ([], None)
         refused = pages.ask("/api/v1/experiments?state=odd", token=pages.tokens.watch)
         assert (refused.status, "expected one of running, waiting" in refused.json["error"]["message"]) == (400, True)
+
+
+def test_what_the_pulse_tells_is_in_the_answers_that_are_asked_for_then(
+    pages: Pages, settings: Settings, service: ResultsService
+) -> None:
+    service.stop()
+    with contextlib.closing(Store.open(settings.effective_store_url)) as store, store.transaction() as transaction:
+        in_3_s_silent = transaction.now - timedelta(seconds=SILENT_SECONDS - 3)
+        transaction.sql.execute(update(Service).values(seen_at=in_3_s_silent))
+
+    def _told_and_alive() -> tuple[bool, bool]:
+        """Ask as a page does, for the pulse first: what is kept of the rest is a little younger."""
+        problems = [each["kind"] for each in pages.get("pulse")["problems"]]
+        return "service" in problems, pages.get("system")["service"]["alive"]
+
+    assert wait_until(lambda: (seen := _told_and_alive())[0] and seen, what="the silence in the pulse") == (True, False)
 
 
 def test_the_pulse_tells_at_once_that_the_broker_is_away(store_url: str, tmp_path: Path) -> None:

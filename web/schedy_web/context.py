@@ -1,7 +1,7 @@
 """What the endpoints work with: the store, kept answers, and the broker for those who may change something."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ class Context:
     broker: BrokerLook
     trends: Trends = field(default_factory=Trends)
     pace: Pace = field(default_factory=Pace)
+    _told: Sequence[str] = ()
     _session: Session | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -48,6 +49,12 @@ class Context:
                 patient = self.settings.model_copy(update={"service_wait_seconds": _CHANGE_SECONDS})
                 self._session = Session(patient, role="pages")
             return self._session
+
+    def tell(self, problems: Sequence[str]) -> None:
+        """Make all answers again if there are other problems than before: some come with the clock, not by a change."""
+        if problems != self._told:
+            self._told = problems
+            self.kept.expire()
 
     def close(self) -> None:
         """Close the session with the broker."""
