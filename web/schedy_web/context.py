@@ -37,7 +37,7 @@ class Context:
     broker: BrokerLook
     trends: Trends = field(default_factory=Trends)
     pace: Pace = field(default_factory=Pace)
-    _told: Sequence[str] = ()
+    _told: Sequence[object] = ()
     _session: Session | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -50,7 +50,7 @@ class Context:
                 self._session = Session(patient, role="pages")
             return self._session
 
-    def tell(self, problems: Sequence[str]) -> None:
+    def tell(self, problems: Sequence[object]) -> None:
         """Make all answers again if there are other problems than before: some come with the clock, not by a change."""
         if problems != self._told:
             self._told = problems

@@ -101,33 +101,11 @@ class Curves:
         )
         return self._transaction.sql.scalar(found.order_by(CurvePoint.step.desc()).limit(1))
 
-    def read(self, job_pk: int, attempt: int, *, limit: int) -> list[Point]:
-        """Return the points of an attempt by step: all, or about `limit` at equal distances, the last among them."""
-        sql = self._transaction.sql
-        of_attempt = (CurvePoint.job_pk == job_pk, CurvePoint.attempt == attempt)
-        most = _ROWS_A_POINT * limit
-        rows = select(CurvePoint.pk).where(*of_attempt).limit(most + 1)
-        if (sql.scalar(select(func.count()).select_from(rows.subquery())) or 0) > most:
-            return self._read_some(job_pk, attempt, limit)
-        counted = select(func.count(CurvePoint.step.distinct())).where(*of_attempt)
-        count: int = sql.scalar(counted) or 0
-        found = select(CurvePoint.step, CurvePoint.name, CurvePoint.value).where(*of_attempt).order_by(CurvePoint.step)
-        return _thinned(sql.execute(found), count, limit)
+    def read(self, job_pks: Collection[int], *, limit: int) -> dict[int, list[Point]]:
+        """Return the points of the latest attempts of jobs, by the keys of the jobs, none for those without a curve.
 
-    def _read_some(self, job_pk: int, attempt: int, limit: int) -> list[Point]:
-        """Return points of a long curve, at equal distances, of which the rows are read for them alone."""
-        sql, key = self._transaction.sql, {"job_is": job_pk, "attempt_is": attempt}
-        size = sql.scalar(_ROWS, key) or 0
-        steps = [*sql.scalars(_HOPS, {**key, "passed_is": math.ceil(size / limit) - 1}), sql.scalar(_LAST_STEP, key)]
-        rows = [
-            row
-            for start in range(0, len(steps), _STEPS_AT_ONCE)
-            for row in sql.execute(_POINTS, {**key, "steps_are": steps[start : start + _STEPS_AT_ONCE]})
-        ]
-        return _thinned(rows, len(steps), len(steps))
-
-    def read_all(self, job_pks: Collection[int], *, limit: int) -> dict[int, list[Point]]:
-        """Return the points of the latest attempts of jobs by their keys, each as `read` does."""
+        They come by step: all, or about `limit` at equal distances, the last among them.
+        """
         latest = and_(Job.pk == CurvePoint.job_pk, Job.attempt == CurvePoint.attempt)
         most = _ROWS_A_POINT * limit
         rows_of_one = select(CurvePoint.pk).where(latest).limit(most + 1).correlate(Job).subquery()
@@ -144,6 +122,18 @@ class Curves:
         }
         long = {pk: self._read_some(pk, attempt, limit) for pk, attempt, size in sizes if size > most}
         return {**curves, **long}
+
+    def _read_some(self, job_pk: int, attempt: int, limit: int) -> list[Point]:
+        """Return points of a long curve, at equal distances, of which the rows are read for them alone."""
+        sql, key = self._transaction.sql, {"job_is": job_pk, "attempt_is": attempt}
+        size = sql.scalar(_ROWS, key) or 0
+        steps = [*sql.scalars(_HOPS, {**key, "passed_is": math.ceil(size / limit) - 1}), sql.scalar(_LAST_STEP, key)]
+        rows = [
+            row
+            for start in range(0, len(steps), _STEPS_AT_ONCE)
+            for row in sql.execute(_POINTS, {**key, "steps_are": steps[start : start + _STEPS_AT_ONCE]})
+        ]
+        return _thinned(rows, len(steps), len(steps))
 
 
 def _thinned(rows: Iterable[tuple[int, str, float | None]], count: int, limit: int) -> list[Point]:

@@ -19,14 +19,15 @@ _CHARACTERS = 30
 
 def read_curve(transaction: Transaction, request: GetCurve) -> Answer:
     found = (
-        select(Job.pk, Job.attempt)
+        select(Job.pk)
         .join_from(Job, Experiment, OF_EXPERIMENT)
         .where(Experiment.uid == request.experiment_uid, Job.job_id == findable(request.job_id))
     )
-    row = transaction.sql.execute(found).one_or_none()
-    if row is None:
+    pk = transaction.sql.scalar(found)
+    if pk is None:
         return missing_job(request.job_id)
-    return CurveAnswer.model_construct(points=Curves(transaction).read(row.pk, row.attempt, limit=request.limit))
+    points = Curves(transaction).read([pk], limit=request.limit)
+    return CurveAnswer.model_construct(points=points.get(pk, []))
 
 
 def read_curves(transaction: Transaction, request: GetCurves) -> Answer:
@@ -49,7 +50,7 @@ def read_curves(transaction: Transaction, request: GetCurves) -> Answer:
     characters = 0
     for start in range(0, min(limit, len(jobs)), _JOBS_AT_ONCE):
         some = jobs[start : min(limit, start + _JOBS_AT_ONCE)]
-        points = curves.read_all([pk for pk, _job_id in some], limit=request.steps)
+        points = curves.read([pk for pk, _job_id in some], limit=request.steps)
         for pk, job_id in some:
             if page and characters > PAGE_CHARACTERS:
                 return CurvesAnswer.model_construct(curves=page, more=True)

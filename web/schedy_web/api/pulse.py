@@ -52,7 +52,7 @@ def _pulse(context: Context, role: str) -> dict[str, Any]:
             *_problems_of_experiments(transaction, alive=states["alive"]),
             *_problems_of_workers(workers),
         ]
-    context.tell([each["text"] for each in problems])
+    context.tell([(each["kind"], each["address"] or each["text"]) for each in problems])
     ended = sum(totals.get(status, 0) for status in FINAL_STATUSES)
     return {
         "version": context.kept.version(),
