@@ -173,7 +173,8 @@ class Standing(Part):
     """How an experiment is getting on.
 
     `best` has for each objective the job that is best by it, of those that `GetBest` chooses from. `open_jobs` will
-    end, or are still to be made; None if nothing limits them. `mean_seconds` is that of the last 100 jobs to end.
+    end, or are still to be made; None if nothing limits them. `mean_seconds` is that of the last 100 jobs to end, and
+    `last_ended_at` when the last one did.
     `seconds_left`: until all are done at the present pace; None where nothing tells. `workers` counts those that are
     alive, whatever they work on, `busy` those that hold jobs of this experiment.
     """
@@ -182,6 +183,7 @@ class Standing(Part):
     best: list[JobRecord]
     open_jobs: int | None
     mean_seconds: float | None
+    last_ended_at: datetime | None = None
     seconds_left: float | None
     workers: int
     busy: int

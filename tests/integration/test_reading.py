@@ -203,6 +203,7 @@ def test_an_overview_has_all_that_a_screen_shows(desk: Desk) -> None:
     experiment = desk.add(settings={"objectives": [LOSS]})
     empty = read(desk, GetOverview(experiment_uid=experiment.uid))
     assert (empty.best, empty.open_jobs, empty.mean_seconds, empty.seconds_left) == ([], 0, None, None)
+    assert empty.last_ended_at is None
     assert (empty.workers, empty.busy, empty.running, empty.last_ended, empty.last_crashed) == (0, 0, [], None, None)
 
     waiting = desk.push(experiment, *[NewJob(hyperparameters={"x": x}) for x in range(6)])
@@ -239,6 +240,7 @@ def test_an_overview_has_all_that_a_screen_shows(desk: Desk) -> None:
     assert (found.last_ended.job_id, found.last_crashed.error) == (waiting[1], "no memory")
     assert found.open_jobs == 4
     assert found.mean_seconds == pytest.approx(10, abs=2)
+    assert found.last_ended_at == found.last_ended.finished_at
     assert found.seconds_left == pytest.approx(20, abs=4)
     assert (found.workers, found.busy) == (1, 1), "one worker holds both"
     one, other = found.running

@@ -33,6 +33,7 @@ def experiment_shape(standing: Standing) -> dict[str, Any]:
         "ended": ended_jobs(experiment),
         "seconds_left": standing.seconds_left,
         "mean_seconds": standing.mean_seconds,
+        "last_ended_at": time_shape(standing.last_ended_at),
         "open_jobs": standing.open_jobs,
         "busy": standing.busy,
         "best": _best(standing, definition),

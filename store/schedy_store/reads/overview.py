@@ -99,7 +99,7 @@ class _Looks:
         definition = definition_or_empty(experiment.settings)
         running = experiment.job_counts.get("RUNNING", 0)
         still_open = open_jobs(experiment, definition)
-        mean = self._mean_seconds(row.pk)
+        mean, last_ended_at = self._last_to_end(row.pk)
         left = None
         if experiment.status == "RUNNING" and not experiment.paused:
             left = seconds_left(
@@ -117,17 +117,19 @@ class _Looks:
             ],
             open_jobs=still_open,
             mean_seconds=mean,
+            last_ended_at=last_ended_at,
             seconds_left=left,
             workers=self._workers,
             busy=self._busy(row.pk) if running else 0,
         )
         return standing, definition
 
-    def _mean_seconds(self, experiment_pk: int) -> float | None:
+    def _last_to_end(self, experiment_pk: int) -> tuple[float | None, datetime | None]:
+        """Return how long the last jobs to end took in the mean, and when the last of them ended."""
         last = select(Job.started_at, Job.finished_at).where(Job.experiment_pk == experiment_pk, Job.ended > 0)
-        rows = self._sql.execute(last.order_by(Job.ended.desc()).limit(_ENDED_MEASURED))
+        rows = self._sql.execute(last.order_by(Job.ended.desc()).limit(_ENDED_MEASURED)).all()
         seconds = [(row.finished_at - row.started_at).total_seconds() for row in rows if row.started_at is not None]
-        return sum(seconds) / len(seconds) if seconds else None
+        return sum(seconds) / len(seconds) if seconds else None, rows[0].finished_at if rows else None
 
     def _seconds_to_limit(self, row: ExperimentRecordRow, definition: Definition) -> float | None:
         if definition.max_time is None or row.search_end is not None:

@@ -17,6 +17,7 @@ const SORTS = {
   state: (one) => STATES.indexOf(one.state),
   ended: (one) => one.ended,
   left: (one) => one.seconds_left ?? Infinity,
+  last: (one) => one.last_ended_at ?? "",
 };
 
 function Totals() {
@@ -52,6 +53,7 @@ function Row({ experiment, trend, starred, star, chosen, choose }) {
     <td class="number">${seconds(experiment.seconds_left)}</td>
     <td><${Best} experiment=${experiment} /></td>
     <td class="narrow-hide"><${Trend} points=${trend} ended=${experiment.ended} name=${experiment.objectives[0]?.name} /></td>
+    <td class="narrow-hide faint"><${When} time=${experiment.last_ended_at} /></td>
     <td class="narrow-hide faint"><${When} time=${experiment.created_at} /></td>
   </tr>`;
 }
@@ -81,7 +83,7 @@ function List({ experiments, isAll, trends, query, chosen, choose }) {
       <${Heading} name="Experiment" field="name" sort=${sort} /><th scope="col" class="narrow-hide">algorithm</th>
       <${Heading} name="state" field="state" sort=${sort} /><${Heading} name="progress" field="ended" sort=${sort} />
       <${Heading} name="left" field="left" sort=${sort} className="number" /><th scope="col">best</th><th scope="col" class="narrow-hide">best so far</th>
-      <${Heading} name="added" field="number" sort=${sort} className="narrow-hide" /></tr></thead>
+      <${Heading} name="last ended" field="last" sort=${sort} className="narrow-hide" /><${Heading} name="added" field="number" sort=${sort} className="narrow-hide" /></tr></thead>
     <tbody>${rows.map((each) => html`<${Row} key=${each.number} experiment=${each} trend=${trends[each.number]} starred=${stars.includes(each.number)} star=${() => star(each.number)}
       chosen=${chosen.includes(each.number)} choose=${() => choose(each.number)} />`)}</tbody>
   </table></div>${rows.length ? null : html`<${Notice}>${isAll ? "Nothing matches." : "None of the newest matches; there are older ones."} <button type="button" onClick=${() => setQuery({ name: null, state: null, after: null })}>Show all</button><//>`}`;
