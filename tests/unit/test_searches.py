@@ -95,7 +95,7 @@ def test_conditions_repeats_and_ends_are_keywords() -> None:
     settings = made.settings()
     assert settings["where"] == ["x < 0.5"]
     assert (settings.get("stop_at"), settings.get("max_done"), settings["stop_after_crashes"]) == (None, None, 4)
-    with pytest.raises(InvalidValueError, match=r"where\.0: 'x <' is no condition\. Write one as .* <= 256\.$"):
+    with pytest.raises(InvalidValueError, match=r"where: 'x <' is no condition\. Write one as .* <= 256\.$"):
         schedy.TPESearch("E", X, minimize="r", where=["x <"])
     with pytest.raises(InvalidValueError, match="where: y < 1: there is no hyperparameter 'y'"):
         schedy.TPESearch("E", X, minimize="r", where="y < 1")
