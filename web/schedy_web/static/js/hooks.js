@@ -8,7 +8,10 @@ const CHANCE_MS = 300;
 /** The latest pulse: `{data, error, since, paused, changes}`, the last one how many were made here. */
 export function usePulse() {
   const [state, setState] = useState(pulse.state);
-  useEffect(() => pulse.listen(setState), []);
+  useEffect(() => {
+    setState(pulse.state); // it may have beaten since this was drawn, and not again while nothing happens
+    return pulse.listen(setState);
+  }, []);
   return state;
 }
 
