@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _ROWS = "table[aria-label=Jobs] tbody tr"
 _LINK = re.compile(r"Watch\s+(http://\S+)")
 _VIEWERS = 200
+_COMING_SECONDS = 10.0
+_VIEW_SECONDS = 2.0
 _MEGABYTE = 1_000_000
 _PACKED = b"\x1f\x8b"
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
@@ -187,24 +190,31 @@ def _heap_mb(page: Any) -> float:
 def _of_viewers(
     where: Servers, process: "subprocess.Popen[bytes]", link: str, number: int, scale: Scale
 ) -> Iterator[Figure]:
-    """Yield the cost of many viewers, each with a view of its own, while jobs of another experiment end."""
+    """Yield the cost of many viewers, each with a view of its own, while jobs of another experiment end and later."""
     views = [f"experiments/{number}", f"experiments/{number}/jobs?limit=50", f"experiments/{number}/sample"]
     views += ["experiments?limit=200&after=0", "workers", "events?limit=50"]
-    crowd = [_Viewer(link, views[place % len(views) :][:1]) for place in range(_VIEWERS)]
+    crowd = [_Viewer(link, views[place % len(views) :][:1], place / _VIEWERS) for place in range(_VIEWERS)]
     with where.connect() as db, _ending(db, where):
-        before, started = _cpu_seconds(process.pid), time.perf_counter()
-        seconds = float(scale.beat_seconds)
-        threads = [threading.Thread(target=each.watch, args=[seconds, k / _VIEWERS]) for k, each in enumerate(crowd)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        share = (_cpu_seconds(process.pid) - before) / (time.perf_counter() - started)
+        share = _share_while_watched(crowd, process.pid, scale.beat_seconds)
     waits = [wait for each in crowd for wait in each.waits]
     yield Figure(f"{_VIEWERS} viewers, processor", "% core", 100 * share, None, "target: under 20; jobs end meanwhile")
     yield Figure(f"{_VIEWERS} viewers, p99", "ms", 1000 * percentile(waits, 0.99), None, "target: under 100")
+    share = _share_while_watched(crowd, process.pid, scale.beat_seconds)
+    yield Figure(f"{_VIEWERS} viewers, nothing happens", "% core", 100 * share, None, "target: under 8")
     resident = memory_of(process.pid, "VmRSS") / _MEGABYTE
     yield Figure("schedy ui, memory after that", "MB", resident, None, "target: under 110")
+
+
+def _share_while_watched(crowd: list["_Viewer"], pid: int, seconds: float) -> float:
+    """Return how much of a core a process needs while all viewers are there, who come one after another."""
+    until = time.monotonic() + _COMING_SECONDS + seconds
+    with ThreadPoolExecutor(len(crowd)) as threads:
+        watches = [threads.submit(each.watch, until) for each in crowd]
+        time.sleep(_COMING_SECONDS)
+        before, started = _cpu_seconds(pid), time.perf_counter()
+        for watch in watches:
+            watch.result()
+    return (_cpu_seconds(pid) - before) / (time.perf_counter() - started)
 
 
 @contextlib.contextmanager
@@ -236,28 +246,31 @@ def _cpu_seconds(pid: int) -> float:
 
 @dataclass
 class _Viewer:
-    """A browser's tab, without the drawing: the pulse each second, and its views when it has changed."""
+    """A browser's tab, without the drawing: the pulse as often as the server wishes, its views when it has changed."""
 
     link: str
     views: list[str]
+    chance: float = 0.0
+    """From 0 to 1, other for each: when it comes, and how much longer or shorter than told it waits."""
     waits: list[float] = field(default_factory=list)
     _tags: dict[str, str] = field(default_factory=dict)
     _connection: http.client.HTTPConnection | None = None
 
-    def watch(self, seconds: float, delay: float) -> None:
-        """Watch for so long, after a delay: people do not open their tabs in one moment."""
-        time.sleep(delay)
-        until = time.monotonic() + seconds
-        version, asked_at = None, 0.0
+    def watch(self, until: float) -> None:
+        """Watch until a moment, after a while: people do not open their tabs in one moment."""
+        time.sleep(_COMING_SECONDS * self.chance)
+        self._connection = None
+        version, asked_at, pause = None, 0.0, 1.0
         while time.monotonic() < until:
             began = time.monotonic()
             pulse = self.get("pulse")
-            seen = pulse and _parsed(pulse)["version"]
-            if seen and seen != version and began - asked_at > 2.0:
+            told = _parsed(pulse) if pulse else {}
+            seen, pause = told.get("version"), told.get("ask_again_seconds", pause)
+            if seen and seen != version and began - asked_at > _VIEW_SECONDS:
                 version, asked_at = seen, began
                 for view in self.views:
                     self.get(view)
-            time.sleep(max(0.0, began + 1.0 - time.monotonic()))
+            time.sleep(max(0.0, began + pause * (0.9 + 0.2 * self.chance) - time.monotonic()))
 
     def get(self, address: str) -> bytes:
         """Return the answer as a browser gets it, packed if it is large; nothing where it is the same as before."""

@@ -64,6 +64,7 @@ _PAGES = (
     "page of 2,000 jobs, heap",
     "200 viewers, processor",
     "200 viewers, p99",
+    "200 viewers, nothing happens",
     "schedy ui, memory after that",
 )
 """Those with nothing beside them, or only where the peers are installed."""

@@ -69,7 +69,7 @@ def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
             Mount("/api/v1", routes=api_routes()),
             Route("/{page:path}", _page_of(access.prefix, stamp)),
         ],
-        middleware=[Middleware(Guard, access=access), Middleware(KeptFirst, kept=context.kept)],
+        middleware=[Middleware(Guard, access=access), Middleware(KeptFirst, context=context)],
         exception_handlers={SchedyError: _said, ValidationError: _invalid},
         lifespan=_lifespan,
     )

@@ -12,7 +12,8 @@ from schedy_broker_setup.connecting import open_connection, version_of
 from schedy_broker_setup.inspection import Presence, queue_state
 
 _KEPT_SECONDS = 5.0
-_KNOWN_SECONDS = 60.0
+_WATCHED_SECONDS = 15.0
+"""Each look is a connection, of which RabbitMQ writes lines in its log."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,16 @@ _UNSEEN = BrokerState()
 
 
 class BrokerLook:
-    """Looks at the broker every five seconds at most, over a connection of its own. Any thread may use it."""
+    """Looks at the broker, over a connection of its own for each look. Any thread may use it."""
 
     def __init__(self, settings: Settings, changed: Callable[[], None]) -> None:
         """`changed` is called when there is another problem than before: the store does not tell of it."""
         self._settings = settings
         self._changed = changed
-        self._lock = threading.Lock()
+        self._lock, self._watch_lock = threading.Lock(), threading.Lock()
         self._state: BrokerState | None = None
-        self._looked_at = 0.0
+        self._looked_at = -_WATCHED_SECONDS
+        self._watcher: threading.Thread | None = None
 
     def state(self) -> BrokerState:
         """Return what is there, five seconds old at most."""
@@ -56,15 +58,21 @@ class BrokerLook:
                     self._changed()
             return self._state
 
-    @property
-    def known(self) -> BrokerState | None:
-        """What was seen in the last minute, without a look: None while nobody asks."""
-        is_known = time.monotonic() - self._looked_at < _KNOWN_SECONDS
-        return self._state if is_known else None
+    def watched(self) -> BrokerState | None:
+        """Return what was seen last, without waiting: None before the first look.
+
+        What was seen more than 15 seconds ago is looked at again in the background, for who asks next.
+        """
+        with self._watch_lock:
+            is_old = time.monotonic() - self._looked_at >= _WATCHED_SECONDS
+            if is_old and (self._watcher is None or not self._watcher.is_alive()):
+                self._watcher = threading.Thread(target=self.state, name="schedy-broker-look", daemon=True)
+                self._watcher.start()
+        return self._state
 
     def forget(self) -> None:
         """Look again when asked next: something was changed."""
-        self._looked_at = 0.0 - _KNOWN_SECONDS
+        self._looked_at = -_WATCHED_SECONDS
 
     def _look(self) -> BrokerState:
         settings = self._settings

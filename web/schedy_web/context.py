@@ -18,7 +18,7 @@ from schedy_store.schema.tables import Event, Experiment
 from schedy_web.answers import Body, KeptAnswers, Tag
 from schedy_web.broker_state import BrokerLook
 from schedy_web.json_values import to_json
-from schedy_web.pace import Pace
+from schedy_web.pace import Beat, Pace
 from schedy_web.reading import StoreReads
 from schedy_web.security import Access
 from schedy_web.trends import Trends
@@ -37,6 +37,7 @@ class Context:
     broker: BrokerLook
     trends: Trends = field(default_factory=Trends)
     pace: Pace = field(default_factory=Pace)
+    beat: Beat = field(default_factory=Beat)
     _told: Sequence[object] = ()
     _session: Session | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -28,7 +28,8 @@ _HEADERS = {
     b"cross-origin-opener-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
-"""Of every answer that does not say otherwise."""
+"""Of every answer that does not say otherwise; a 304 stands for one that had them."""
+_NOT_MODIFIED = 304
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _is_of_our_pages(headers: Headers) -> bool:
 
 def _with_headers(send: Send) -> Send:
     async def _send(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] == "http.response.start" and message["status"] != _NOT_MODIFIED:
             said = {name for name, _value in message["headers"]}
             message["headers"] = [*message["headers"], *(each for each in _HEADERS.items() if each[0] not in said)]
         await send(message)

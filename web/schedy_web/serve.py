@@ -13,6 +13,8 @@ from schedy.errors import SettingsError
 FIRST_PORT = 8270
 _PORTS_TRIED = 20
 _GRACE_SECONDS = 1
+_KEEP_ALIVE_SECONDS = 15
+"""Longer than a page waits between two questions."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class PagesServer(uvicorn.Server):
                 access_log=False,  # a link has its token in the address
                 server_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
                 lifespan="on",
             )

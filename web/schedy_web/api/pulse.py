@@ -1,4 +1,4 @@
-"""The pulse that pages ask for each second: totals, and what is wrong."""
+"""The pulse that pages ask for each second or two: totals, and what is wrong."""
 
 import shlex
 from collections import Counter
@@ -48,7 +48,7 @@ def _pulse(context: Context, role: str) -> dict[str, Any]:
         experiments = sql.scalar(select(func.count()).select_from(Experiment)) or 0
         problems = [
             *_service_problems(service_state(transaction)),
-            *_problems_of_broker(context.broker.known),
+            *_problems_of_broker(context.broker.watched()),
             *_problems_of_experiments(transaction, alive=states["alive"]),
             *_problems_of_workers(workers),
         ]
@@ -61,6 +61,7 @@ def _pulse(context: Context, role: str) -> dict[str, Any]:
         "ended_per_minute": context.pace.per_minute(ended),
         "workers": {**states, "busy": sum(bool(worker.jobs) for worker in workers)},
         "problems": problems[:_MOST_PROBLEMS],
+        "ask_again_seconds": context.beat.seconds,
     }
 
 

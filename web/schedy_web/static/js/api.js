@@ -95,7 +95,7 @@ export async function send(method, address, body) {
   return answer;
 }
 
-/** Asks each second for what has happened, while the tab is visible and nobody has paused. */
+/** Asks each second, or as seldom as the server wishes when many look, for what has happened, while the tab is visible and nobody has paused. */
 class Pulse {
   constructor() {
     this.state = { data: null, error: null, since: null, changes: 0, paused: localStorage.getItem("schedy.paused") === "1" };
@@ -130,7 +130,7 @@ class Pulse {
   async beat() {
     try {
       const data = await get("pulse");
-      this.pause = PULSE_MS;
+      this.pause = data.ask_again_seconds * 1000;
       if (data !== this.state.data || this.state.error) this.set({ data, error: null, since: null });
     } catch (error) {
       this.pause = Math.min(this.pause * 2, LONGEST_PAUSE_MS);
@@ -138,7 +138,7 @@ class Pulse {
     }
     clearTimeout(this.timer);
     const stays = document.hidden || this.state.paused || this.state.error?.status === 401;
-    if (!stays) this.timer = setTimeout(() => this.beat(), this.pause);
+    if (!stays) this.timer = setTimeout(() => this.beat(), this.pause * (0.9 + 0.2 * Math.random()));
   }
 }
 
