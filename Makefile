@@ -65,7 +65,7 @@ venv: .venv/installed-dev  ## .venv with Schedy and the development tools
 	@echo "Preparing .venv-bench ..."
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check \
-		'celery[sqlalchemy]' optuna optuna-dashboard 'psycopg[binary]' && touch $@ || rm -rf .venv-bench
+		'celery[sqlalchemy]' optuna optuna-dashboard 'psycopg[binary]' nevergrad 'numpy<2.4' && touch $@ || rm -rf .venv-bench
 
 clean:  ## remove .venv and what tests and builds leave
 	rm -rf .venv .venv-bench build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -14,7 +14,8 @@ from scipy.special import ndtr
 from schedy.search.definition import Definition
 from schedy_store.search.algorithms.auto import Auto
 from schedy_store.search.gaussian.cube import Cube
-from schedy_store.search.gaussian.process import GaussianProcess, _log_h
+from schedy_store.search.gaussian.model import _log_h
+from schedy_store.search.gaussian.process import GaussianProcess
 from schedy_store.search.protocol import History, Suggestion, Trial
 from tests.unit.search_support import Experiment, define, minimize, trial
 
@@ -59,7 +60,7 @@ def test_it_takes_the_process_and_the_trees_in_turns_and_comes_close(space: dict
     experiment = simulated(define(space, objectives=minimize("loss")), 60)
     by = asked(experiment)
     assert by["quasi-random"] == 8
-    assert by["gaussian process"] == pytest.approx(2 * by["tpe"], abs=3)
+    assert by["gaussian process"] == pytest.approx(3 * by["tpe"], abs=4)
     assert all(experiment.definition.space().holds(job.hyperparameters) for job in experiment.ended)
     assert min(loss_of(job.hyperparameters) for job in experiment.ended) < 0.5  # of a range to 70
 
@@ -95,10 +96,9 @@ def test_a_suggestion_depends_on_definition_number_and_history_alone() -> None:
         {"status": "CRASHED", "values": None},
         {"status": "PRUNED", "values": None, "curve": {1: 50.0, 2: 40.0}},
         {"status": "PRUNED", "values": None},
-        {"violations": (1.0,)},
         {"values": (math.inf,)},
     ],
-    ids=["crashed", "pruned", "pruned, no curve", "violated", "infinite"],
+    ids=["crashed", "pruned", "pruned, no curve", "infinite"],
 )
 def test_jobs_that_failed_are_learned_from_as_bad_ones(changes: dict[str, Any]) -> None:
     experiment = simulated(define(NUMBERS, objectives=minimize("loss")), 50, each=5, **changes)
@@ -119,6 +119,34 @@ def test_a_region_that_crashes_is_left() -> None:
             experiment.end(job, {"loss": loss_of(job.hyperparameters)})
     late = [job.status for job in experiment.ended[30:] if is_by_process(job)]
     assert late.count("CRASHED") < len(late) / 2
+
+
+@pytest.mark.parametrize(("missing", "most"), [(0, 0.81), (5, 0.9)], ids=["all results", "without some"])
+def test_it_finds_the_best_on_the_border_of_a_constraint(missing: int, most: float) -> None:
+    space = {name: {"uniform": {"low": 0, "high": 1}} for name in "xy"}
+    constraints = [{"result": "c", "at_most": 0}]
+    definition = define(space, objectives=minimize("loss"), constraints=constraints)
+    experiment, algorithm = Experiment(definition), Auto(definition)
+    for number in range(50):
+        job = experiment.make(number, algorithm)
+        x, y = job.hyperparameters["x"], job.hyperparameters["y"]
+        violation = math.inf if missing and number % missing == 0 else 0.8 - x * y - x
+        experiment.end(job, {"loss": x + y}, violations=(violation,))
+    kept = [job.values[0] for job in experiment.ended if job.values and job.violations[0] <= 0]
+    assert min(kept) < most  # x = 0.8, y = 0
+    assert len(kept) > 10
+
+
+def test_it_looks_for_a_point_that_keeps_the_constraints_first() -> None:
+    space = {name: {"uniform": {"low": 0, "high": 1}} for name in "xyz"}
+    constraints = [{"result": "c", "at_most": 0}]
+    definition = define(space, objectives=minimize("loss"), constraints=constraints)
+    experiment, algorithm = Experiment(definition), Auto(definition)
+    for number in range(30):
+        job = experiment.make(number, algorithm)
+        away = max(abs(value - 0.85) for value in job.hyperparameters.values())
+        experiment.end(job, {"loss": 1e6 * away}, violations=(away - 0.05,))
+    assert any(job.violations[0] <= 0 for job in experiment.ended)  # a thousandth of the space
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300, 1e-300, 0.0], ids=str)

@@ -1,14 +1,18 @@
 """The simulation that measures searches: it runs, is repeatable, and a search beats chance."""
 
 import statistics
+from pathlib import Path
 
-from benchmarks import problems, quality
+from benchmarks import quality
+from benchmarks.field import problems
+from benchmarks.field.comparison import Field, holm
+from benchmarks.field.tools import SAMPLERS
 
 
 def test_every_row_is_printed() -> None:
     lines = list(quality.quality_lines(seeds=2, jobs=10))
     rows = {line.split("  ")[0] for line in lines}
-    assert rows >= {f"{name}, {task.name}" for name in ("auto", *quality.SAMPLERS) for task in problems.basic_tasks()}
+    assert rows >= {f"{name}, {task.name}" for name in ("auto", *SAMPLERS) for task in problems.basic_tasks()}
 
 
 def test_a_search_beats_chance_and_is_repeatable() -> None:
@@ -35,4 +39,16 @@ def test_every_problem_of_the_field_can_be_searched_by_both_sides() -> None:
 
 
 def test_chances_are_corrected_for_their_number() -> None:
-    assert quality.holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]
+    assert holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]
+
+
+def test_runs_of_the_field_are_kept_and_made_only_once(tmp_path: Path) -> None:
+    few = ["Branin", "Hartmann-6"]
+    field = Field(tmp_path, ["auto", "tpe", "random"], seeds=2, jobs=100, problems=few)
+    field.run()
+    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert kept.keys() == {"auto.jsonl", "tpe.jsonl", "random.jsonl"}
+    Field(tmp_path, ["auto", "random"], seeds=2, jobs=50, problems=few).run()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == kept
+    rows = list(field.table())
+    assert [row.split("|")[1].strip() for row in rows if row][2:4] == few

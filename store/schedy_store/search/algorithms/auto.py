@@ -10,14 +10,14 @@ from typing import Any
 from schedy.search.definition import Definition
 from schedy_store.search.algorithms.sobol import Sobol
 from schedy_store.search.algorithms.tpe import Tpe
-from schedy_store.search.gaussian.process import MOST_SEEN, GaussianProcess
+from schedy_store.search.gaussian.process import GaussianProcess
 from schedy_store.search.protocol import MADE_BY, History, Suggestion
 
 _LEAST_BEGINNING = 8
 _MOST_BEGINNING = 20
 _MOST_DIMENSIONS = 20
-_TREES_EACH = 3
-_MOST_ENDED = MOST_SEEN
+_TREES_EACH = 4
+_MOST_ENDED = 500
 """With more ended jobs than this the trees go on alone."""
 
 

@@ -56,6 +56,16 @@ class Cube:
                 columns.append(points[:, [place]])
         return np.hstack(columns)
 
+    def scales(self, of_columns: Floats) -> Floats:
+        """Return the scale of each dimension, shape (dimensions,), of those of the columns; infinite for a choice."""
+        widths = [
+            len(steps) if is_choice and steps is not None else 1
+            for is_choice, steps in zip(self._is_choice, self._steps, strict=True)
+        ]
+        first = np.cumsum([0, *widths[:-1]])
+        scales: Floats = np.where(self._is_choice, np.inf, of_columns[first])
+        return scales
+
     def outward(self, point: Floats) -> dict[str, Any]:
         """Return the hyperparameters at a point."""
         ranks = dict(zip(self._axes, point.tolist(), strict=True))

@@ -27,19 +27,29 @@ _BBOB = ((1, 5), (3, 10), (6, 5), (8, 2), (8, 5), (10, 5), (13, 10), (15, 5), (2
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to minimize. What a search is told has `noise` (its standard deviation), and is nothing in a crash."""
+    """Something to minimize. What a search is told has `noise` (its standard deviation), and is nothing in a crash.
+
+    Where `violation` is more than 0 a job breaks the constraint.
+    """
 
     name: str
     space: Mapping[str, Any]
     loss: Loss
     noise: float = 0.0
     crashes: Callable[[Values], bool] = lambda _values: False
+    violation: Loss | None = None
 
 
 def branin(values: Values) -> float:
     x, y = values["x"], values["y"]
     bent = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
     return float(bent**2) + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
+
+
+def _wave(values: Values) -> float:
+    """Return the constraint of the test problem of Gramacy et al. 2016, section 2.4, without its second bound."""
+    x, y = values["x"], values["y"]
+    return float(1.5 - x - 2 * y) - 0.5 * math.sin(2 * math.pi * (x**2 - 2 * y))
 
 
 _HARTMANN_A = (
@@ -100,6 +110,12 @@ def tasks() -> list[Task]:
     return [
         *basic_tasks(),
         Task("Branin, noisy", plain.space, branin, noise=3.0),
+        Task(
+            "Gramacy, constraint",
+            {"x": uniform(0, 1), "y": uniform(0, 1)},
+            lambda values: float(values["x"] + values["y"]),
+            violation=_wave,
+        ),
         Task("Hartmann-6, crashes", hard.space, hartmann, crashes=lambda values: values["x0"] + values["x1"] > 1.2),
         *(_bbob(function, dimension) for function, dimension in _BBOB),
         Task("SVC on cancer, branches", _SVC, _svc),

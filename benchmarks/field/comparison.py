@@ -1,0 +1,180 @@
+"""`auto` beside the field: the runs, which take hours and are kept in files, and the tables and plots of them."""
+
+import json
+import statistics
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import optuna
+from scipy.stats import mannwhitneyu, rankdata
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from benchmarks.field.problems import tasks
+from benchmarks.field.simulation import WORKERS, simulate
+from benchmarks.field.tools import Nevergrad, Optuna, Schedy
+
+OURS = "auto"
+DEFAULT = "tpe"
+"""Optuna's, for a study that names no sampler."""
+TOOLS = {
+    OURS: "`auto`",
+    DEFAULT: "Optuna's default",
+    "cmaes": "its CMA-ES",
+    "random": "random",
+    "ngopt": "Nevergrad's NGOpt",
+}
+_SHOWN = (100, 300)
+_PLOTTED = ("Branin", "Hartmann-6", "BBOB f8, 5-D", "BBOB f15, 5-D", "boosting on diabetes", "MLP on digits, mixed")
+_SIGNIFICANT = 0.05
+
+Best = Sequence[float]
+"""The best loss of the first 1, 2, ... jobs."""
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Return the chances corrected for their number, by Holm's method (1979)."""
+    order = sorted(range(len(chances)), key=chances.__getitem__)
+    corrected, highest = [0.0] * len(chances), 0.0
+    for place, index in enumerate(order):
+        highest = max(highest, min(1.0, chances[index] * (len(chances) - place)))
+        corrected[index] = highest
+    return corrected
+
+
+class Field:
+    """The runs of some tools on some problems, with so many seeds and jobs, kept in a folder: a file for each tool."""
+
+    def __init__(
+        self, folder: Path, tools: Sequence[str], seeds: int, jobs: int, *, problems: Sequence[str] | None = None
+    ) -> None:
+        """`problems` are names of `tasks`, by default all."""
+        self._folder = folder
+        self._tools = list(tools)
+        self._seeds, self._jobs = seeds, jobs
+        self._problems = problems or [task.name for task in tasks()]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._runs = {tool: self._read(tool) for tool in self._tools}
+
+    def run(self) -> None:
+        """Make the runs that are missing, on all processors."""
+        places = [(seed, name) for seed in range(self._seeds) for name in self._problems]
+        missing = [
+            (tool, name, seed) for seed, name in places for tool in self._tools if (name, seed) not in self._runs[tool]
+        ]
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            runs = [pool.submit(_run, *each, self._jobs) for each in missing]
+            for done, run in enumerate(as_completed(runs)):
+                tool, name, seed, best = run.result()
+                self._runs[tool][name, seed] = best
+                with self._file(tool).open("a") as kept:
+                    kept.write(json.dumps({"problem": name, "seed": seed, "best": best}) + "\n")
+                print(f"\r{done + 1} of {len(missing)} runs", end="", file=sys.stderr)
+
+    def table(self) -> Iterator[str]:
+        """Yield tables as Markdown, a line each: medians and quartiles, and what is better by more than luck."""
+        for jobs in (count for count in _SHOWN if count <= self._jobs):
+            yield from self._table(jobs)
+            yield ""
+
+    def plot(self, folder: Path) -> None:
+        """Draw the best value over the jobs, median and quartiles, for some problems."""
+        from matplotlib import pyplot  # noqa: PLC0415 - only for those who plot
+
+        figure, axes = pyplot.subplots(2, 3, figsize=(12, 7), layout="constrained")
+        numbers = range(1, self._jobs + 1)
+        for name, axis in zip(_PLOTTED, axes.flat, strict=True):
+            for tool in self._tools:
+                bests = zip(*self._bests(tool, name), strict=True)
+                low, middle, high = zip(*(statistics.quantiles(each, n=4) for each in bests), strict=True)
+                axis.plot(numbers, middle, label=TOOLS[tool].replace("`", ""))
+                axis.fill_between(numbers, low, high, alpha=0.15)
+            late = [self._bests(tool, name)[seed][10] for tool in self._tools for seed in range(self._seeds)]
+            axis.set_ylim(top=statistics.median(late))
+            axis.set_title(name)
+            axis.set_xlabel("jobs")
+        axes.flat[0].legend()
+        figure.savefig(folder / "search-quality.png", dpi=100)
+
+    def _table(self, jobs: int) -> Iterator[str]:
+        others = [tool for tool in self._tools if tool != OURS]
+        chances = {tool: self._chances(tool, jobs) for tool in others}
+        ranks = self._mean_ranks(jobs)
+        heads = [f"problem ({self._seeds} seeds, {jobs} jobs, {WORKERS} workers)", *map(TOOLS.__getitem__, self._tools)]
+        yield f"| {' | '.join(heads)} |"
+        yield "|---" * len(heads) + "|"
+        for place, name in enumerate(self._problems):
+            cells = [f"{_spread([best[jobs - 1] for best in self._bests(OURS, name)])}"]
+            for tool in others:
+                better, worse = chances[tool][place]
+                said = (
+                    f" {better:.3f}" if better < _SIGNIFICANT else f" **{worse:.3f}**" if worse < _SIGNIFICANT else ""
+                )
+                cells.append(f"{_spread([best[jobs - 1] for best in self._bests(tool, name)])}{said}")
+            yield f"| {' | '.join([name, *cells])} |"
+        yield f"| mean rank | {' | '.join(f'{ranks[tool]:.2f}' for tool in self._tools)} |"
+        counts = ["", *(self._count(chances[tool]) for tool in others)]
+        yield f"| `auto` better, worse | {' | '.join(counts)} |"
+
+    def _count(self, chances: Sequence[tuple[float, float]]) -> str:
+        better, worse = (sum(each[side] < _SIGNIFICANT for each in chances) for side in (0, 1))
+        return f"{better}, {worse} of {len(chances)}"
+
+    def _chances(self, tool: str, jobs: int) -> list[tuple[float, float]]:
+        """Return for each problem how likely it is by luck that `auto` is so much better, and so much worse."""
+        sides = []
+        for alternative in ("less", "greater"):
+            pairs = (
+                [[best[jobs - 1] for best in self._bests(each, name)] for each in (OURS, tool)]
+                for name in self._problems
+            )
+            sides.append(holm([float(mannwhitneyu(*pair, alternative=alternative).pvalue) for pair in pairs]))
+        return list(zip(*sides, strict=True))
+
+    def _mean_ranks(self, jobs: int) -> dict[str, float]:
+        """Return the mean rank of each tool over all problems and seeds, from 1 for the best."""
+        bests = [
+            [self._runs[tool][name, seed][jobs - 1] for tool in self._tools]
+            for name in self._problems
+            for seed in range(self._seeds)
+        ]
+        ranks = map(rankdata, bests)
+        return dict(zip(self._tools, (statistics.fmean(each) for each in zip(*ranks, strict=True)), strict=True))
+
+    def _bests(self, tool: str, name: str) -> list[Best]:
+        return [self._runs[tool][name, seed] for seed in range(self._seeds)]
+
+    def _read(self, tool: str) -> dict[tuple[str, int], Best]:
+        if not self._file(tool).exists():
+            return {}
+        runs = map(json.loads, self._file(tool).read_text().splitlines())
+        return {(run["problem"], run["seed"]): run["best"] for run in runs if len(run["best"]) >= self._jobs}
+
+    def _file(self, tool: str) -> Path:
+        return self._folder / f"{tool}.jsonl"
+
+
+def _run(tool: str, name: str, seed: int, jobs: int) -> tuple[str, str, int, Best]:
+    """Make one run, in a process of the pool."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    task = next(each for each in tasks() if each.name == name)
+    with threadpool_limits(1):
+        if tool == "ngopt":
+            nevergrad = Nevergrad(task, seed, jobs)
+            try:
+                best = simulate(task, seed, jobs, nevergrad)
+            finally:
+                nevergrad.close()
+        else:
+            search = Schedy(tool, task, seed, jobs) if tool == OURS else Optuna(tool, task, seed)
+            best = simulate(task, seed, jobs, search)
+    return tool, name, seed, [float(f"{value:.8g}") for value in best]
+
+
+def _spread(values: Sequence[float]) -> str:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.5g} ({low:.5g}, {high:.5g})"
