@@ -3,7 +3,7 @@
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from schedy_store.search.gaussian.cube import Cube, Floats
 from schedy_store.search.protocol import Trial
 
 LEAST_SEEN = 3
+Allowed = Callable[[Floats], NDArray[np.bool_]]
+"""Returns which points, shape (n, dimensions), keep the conditions, shape (n,)."""
 _LEAST_SPREAD = 1e-12
 """Objectives that differ by less, as a part of the largest, are all the same."""
 
@@ -69,23 +71,21 @@ class Observed:
     """Warped, shape (jobs,). Jobs without one have the worst of the others."""
     violations: Floats
     """Shape (jobs, constraints): 0 or less where one is kept; as logarithms, so that far ones do not hide near ones."""
+    is_valid: NDArray[np.bool_]
+    """Which jobs keep all constraints and conditions, shape (jobs,): pushed ones may break a condition."""
     warp: Warp
 
     @property
-    def is_valid(self) -> NDArray[np.bool_]:
-        """Which jobs keep all constraints, shape (jobs,)."""
-        valid: NDArray[np.bool_] = np.all(self.violations <= 0, axis=1)
-        return valid
-
-    @property
     def order(self) -> Floats:
-        """What the jobs are ordered by, the best first, shape (jobs,): those that break a constraint come last."""
+        """What the jobs are ordered by, the best first, shape (jobs,): those that are not valid come last."""
         broken = np.maximum(self.violations, 0).sum(axis=1)
         ordered: Floats = np.where(self.is_valid, self.losses, self.losses.max() + 1 + broken)
         return ordered
 
 
-def observed(cube: Cube, trials: Sequence[Trial], *, sign: float, constraints: int) -> Observed | None:
+def observed(
+    cube: Cube, trials: Sequence[Trial], *, sign: float, constraints: int, is_allowed: Allowed
+) -> Observed | None:
     """Return what there is to learn from, with losses that are `sign` times the objective; None if it says nothing.
 
     `constraints` is their number.
@@ -99,7 +99,8 @@ def observed(cube: Cube, trials: Sequence[Trial], *, sign: float, constraints: i
     warp = Warp(losses)
     points = np.array([point for point, _trial in seen])
     violations = _violations([trial for _point, trial in seen], constraints)
-    return Observed(points, warp.of(losses), violations, warp)
+    is_valid = np.all(violations <= 0, axis=1) & is_allowed(points)
+    return Observed(points, warp.of(losses), violations, is_valid, warp)
 
 
 def _loss(trial: Trial, sign: float) -> float:

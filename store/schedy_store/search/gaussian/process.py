@@ -54,8 +54,13 @@ class GaussianProcess:
 
     def suggest(self, number: int, history: History) -> Suggestion | None:
         """Return a suggestion, or None if there is too little to learn from."""
-        constraints = len(self._definition.constraints)
-        seen = observed(self._cube, history.ended, sign=self._sign, constraints=constraints)
+        seen = observed(
+            self._cube,
+            history.ended,
+            sign=self._sign,
+            constraints=len(self._definition.constraints),
+            is_allowed=self._allowed,
+        )
         if seen is None:
             return None
         with threadpool_limits(1), contextlib.suppress(LinAlgError):
