@@ -40,6 +40,7 @@ _COMMANDS = {
     "output": "Show what a job has written, and the traceback of its error.",
     "plot": "Draw plots of an experiment: a page, a picture, or in the terminal.",
     "importance": "Print which hyperparameters matter.",
+    "tree": "Print which jobs continue which.",
     "why": "Explain how a search has come to a job.",
     "best": "Show the best job of an experiment, and how to run it again.",
     "watch": "Watch a search until it has ended.",
