@@ -4,6 +4,7 @@ import itertools
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import schedy
 from benchmarks.figures import Figure, Scale, median
@@ -14,7 +15,8 @@ from schedy.random import Uniform
 from schedy.wire.answers import ExperimentsAnswer
 from schedy.wire.requests import GetExperiments
 
-_ALGORITHMS = ("random", "sobol", "cmaes", "tpe")
+_ALGORITHMS = ("random", "sobol", "cmaes", "tpe", "auto")
+_FEW_ENDED = 200
 _PARAMETERS = 20
 _ROUNDS_OF_SUGGESTIONS = 20
 _LONGEST_START_SECONDS = 60.0
@@ -23,10 +25,15 @@ _LONGEST_START_SECONDS = 60.0
 def search_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     """Yield each figure when it is known."""
     for name in _ALGORITHMS:
-        took = suggestion_ms(name, ended=scale.ended, parameters=_PARAMETERS, rounds=_ROUNDS_OF_SUGGESTIONS)
-        yield Figure(f"suggestion, {name}", "ms", took, None, f"{scale.ended:,} ended jobs, {_PARAMETERS} parameters")
+        yield _suggestion(name, scale.ended)
+    yield replace(_suggestion("auto", _FEW_ENDED), name=f"suggestion, auto, {_FEW_ENDED} jobs")
     with where.connect() as db:
         yield _beside_a_busy_search(where, db, scale)
+
+
+def _suggestion(name: str, ended: int) -> Figure:
+    took = suggestion_ms(name, ended=ended, parameters=_PARAMETERS, rounds=_ROUNDS_OF_SUGGESTIONS)
+    return Figure(f"suggestion, {name}", "ms", took, None, f"{ended:,} ended jobs, {_PARAMETERS} parameters")
 
 
 def _beside_a_busy_search(where: Servers, db: schedy.SchedyDB, scale: Scale) -> Figure:

@@ -7,6 +7,8 @@ from typing import Any
 from schedy.errors import InvalidValueError
 from schedy.random import Distribution
 
+MOST_HYPERPARAMETERS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -24,7 +26,7 @@ class Space:
     """All hyperparameters with their distributions. A value may open further ones (`Distribution.branches`)."""
 
     def __init__(self, hyperparameters: Mapping[str, Distribution]) -> None:
-        """Raises InvalidValueError if a name stands twice, also in different branches."""
+        """Raises InvalidValueError if a name stands twice, also in different branches, and if there are over 1,000."""
         self._top = dict(hyperparameters)
         self.parameters: dict[str, Distribution] = {}
         """All of them, opened ones behind the hyperparameter that opens them."""
@@ -32,6 +34,9 @@ class Space:
             if name in self.parameters:
                 raise InvalidValueError(f"{name}: there are two hyperparameters of this name, in branches perhaps.")
             self.parameters[name] = distribution
+        if len(self.parameters) > MOST_HYPERPARAMETERS:
+            found, most = len(self.parameters), MOST_HYPERPARAMETERS
+            raise InvalidValueError(f"A search has at most {most:,} hyperparameters, not {found:,}.")
 
     @property
     def count(self) -> int | None:

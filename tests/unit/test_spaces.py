@@ -67,6 +67,13 @@ def test_then_tells_1_true_and_text_apart() -> None:
         distributions_from_json({"kind": {"choice": {"values": ["one"], "then": {"one": {}, '"one"': {}}}}})
 
 
+def test_a_space_has_a_thousand_hyperparameters_at_most() -> None:
+    opened = {"kind": {"choice": {"values": ["a"], "then": {"a": {f"x{n}": FORM["x"] for n in range(999)}}}}}
+    assert len(Space(distributions_from_json(opened)).parameters) == 1000
+    with pytest.raises(InvalidValueError, match="A search has at most 1,000 hyperparameters, not 1,001"):
+        Space(distributions_from_json({**opened, "x": FORM["x"]}))
+
+
 def test_a_name_stands_once() -> None:
     twice = {"kind": {"choice": {"values": ["a"], "then": {"a": {"x": FORM["x"]}}}}, "x": FORM["x"]}
     with pytest.raises(InvalidValueError, match="x: there are two hyperparameters of this name"):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import PowerTransformer
 
-from schedy_store.search.gaussian.cube import Cube, Floats
+from schedy_store.search.gaussian.cube import Floats
 from schedy_store.search.protocol import Trial
 
 LEAST_SEEN = 3
@@ -84,13 +84,18 @@ class Observed:
 
 
 def observed(
-    cube: Cube, trials: Sequence[Trial], *, sign: float, constraints: int, is_allowed: Allowed
+    point_of: Callable[[Trial], Floats | None],
+    trials: Sequence[Trial],
+    *,
+    sign: float,
+    constraints: int,
+    is_allowed: Allowed,
 ) -> Observed | None:
     """Return what there is to learn from, with losses that are `sign` times the objective; None if it says nothing.
 
-    `constraints` is their number.
+    `constraints` is their number. `point_of` returns the point of a job, None for one that lies outside of the space.
     """
-    seen = [(point, trial) for trial in trials if (point := cube.inward(trial.hyperparameters)) is not None]
+    seen = [(point, trial) for trial in trials if (point := point_of(trial)) is not None]
     losses = np.array([_loss(trial, sign) for _point, trial in seen], dtype=float)
     known = losses[np.isfinite(losses)]
     if len(known) < LEAST_SEEN or known.max() - known.min() <= _LEAST_SPREAD * np.abs(known).max():

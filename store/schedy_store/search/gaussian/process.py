@@ -19,7 +19,7 @@ from schedy_store.search.gaussian.cube import Cube, Floats
 from schedy_store.search.gaussian.model import Model, Surrogate, fitted_kernel, scales_of
 from schedy_store.search.gaussian.observed import LEAST_SEEN, Observed, observed
 from schedy_store.search.gaussian.region import box, side_of
-from schedy_store.search.protocol import WHY, History, Suggestion, numeric_seed
+from schedy_store.search.protocol import WHY, History, Suggestion, Trial, numeric_seed
 
 _MOST_SEEN = 250
 _MOST_FITTED = 120
@@ -45,6 +45,8 @@ class GaussianProcess:
         self._definition = definition
         self._sign = 1.0 if definition.objective.direction == "minimize" else -1.0
         self._cube = Cube(definition.space(), definition.hyperparameters)
+        self._points: dict[int, Floats | None] = {}
+        """Of jobs by their keys: the point of a job never changes."""
         self._fitted: dict[tuple[int, int], Any] = {}
         """Kernels by how many jobs they were fitted to, and to what: -1 is the loss, 0 the first constraint."""
 
@@ -55,7 +57,7 @@ class GaussianProcess:
     def suggest(self, number: int, history: History) -> Suggestion | None:
         """Return a suggestion, or None if there is too little to learn from."""
         seen = observed(
-            self._cube,
+            self._point,
             history.ended,
             sign=self._sign,
             constraints=len(self._definition.constraints),
@@ -71,7 +73,7 @@ class GaussianProcess:
         columns = self._cube.columns
         chosen = _best_and_newest(seen.order, _MOST_SEEN)
         model = self._model(seen, chosen)
-        pending = [point for job in history.pending if (point := self._cube.inward(job.hyperparameters)) is not None]
+        pending = [point for job in history.pending if (point := self._point(job)) is not None]
         if pending:
             model = model.believing(columns(np.array(pending)))
         best = model.best(columns(seen.points[chosen]), seen.is_valid[chosen])
@@ -86,6 +88,11 @@ class GaussianProcess:
             limits,
         )
         return Suggestion(self._cube.outward(point), state=self._why(model, seen, point))
+
+    def _point(self, trial: Trial) -> Floats | None:
+        if trial.key not in self._points:
+            self._points[trial.key] = self._cube.inward(trial.hyperparameters)
+        return self._points[trial.key]
 
     def _model(self, seen: Observed, chosen: NDArray[np.intp]) -> Model:
         columns = self._cube.columns(seen.points[chosen])
