@@ -17,7 +17,7 @@ import optuna
 from scipy.stats import mannwhitneyu
 
 from benchmarks import pbt_toy
-from benchmarks.field import comparison
+from benchmarks.field import comparison, pruning
 from benchmarks.field.problems import Task, basic_tasks, uniform
 from benchmarks.field.simulation import simulate
 from benchmarks.field.tools import SAMPLERS, Optuna, Schedy, define
@@ -118,15 +118,17 @@ def main() -> None:
         "--field", type=Path, metavar="FOLDER", help="`auto` beside others, with the runs that are kept there"
     )
     parser.add_argument("--tools", default=",".join(comparison.TOOLS), help="those of the field, separated by commas")
+    parser.add_argument("--pruning", type=Path, metavar="FOLDER", help="what pruners save, with the runs kept there")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="where plots of the field are written")
     options = parser.parse_args()
-    if options.field is None:
+    if options.pruning is not None:
+        lines = pruning.lines(options.pruning, options.seeds)
+    elif options.field is None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore")
         lines = quality_lines(seeds=options.seeds, jobs=options.jobs)
     else:
         field = comparison.Field(options.field, options.tools.split(","), options.seeds, options.jobs)
-        field.run()
         lines = field.table()
         if options.plots is not None:
             field.plot(options.plots)

@@ -1,18 +1,17 @@
 """`auto` beside the field: the runs, which take hours and are kept in files, and the tables and plots of them."""
 
-import json
+import contextlib
 import statistics
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import optuna
 from scipy.stats import mannwhitneyu, rankdata
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from benchmarks.field.kept import Run, made
 from benchmarks.field.problems import tasks
 from benchmarks.field.simulation import WORKERS, simulate
 from benchmarks.field.tools import Nevergrad, Optuna, Schedy
@@ -51,28 +50,13 @@ class Field:
     def __init__(
         self, folder: Path, tools: Sequence[str], seeds: int, jobs: int, *, problems: Sequence[str] | None = None
     ) -> None:
-        """`problems` are names of `tasks`, by default all."""
-        self._folder = folder
+        """Make the runs that the folder lacks. `problems` are names of `tasks`, by default all."""
         self._tools = list(tools)
         self._seeds, self._jobs = seeds, jobs
         self._problems = problems or [task.name for task in tasks()]
-        folder.mkdir(parents=True, exist_ok=True)
-        self._runs = {tool: self._read(tool) for tool in self._tools}
-
-    def run(self) -> None:
-        """Make the runs that are missing, on all processors."""
-        places = [(seed, name) for seed in range(self._seeds) for name in self._problems]
-        missing = [
-            (tool, name, seed) for seed, name in places for tool in self._tools if (name, seed) not in self._runs[tool]
-        ]
-        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            runs = [pool.submit(_run, *each, self._jobs) for each in missing]
-            for done, run in enumerate(as_completed(runs)):
-                tool, name, seed, best = run.result()
-                self._runs[tool][name, seed] = best
-                with self._file(tool).open("a") as kept:
-                    kept.write(json.dumps({"problem": name, "seed": seed, "best": best}) + "\n")
-                print(f"\r{done + 1} of {len(missing)} runs", end="", file=sys.stderr)
+        wanted = [(tool, name, seed) for seed in range(seeds) for name in self._problems for tool in self._tools]
+        make = partial(_run, jobs=jobs)
+        self._runs = made(folder, wanted, make, is_enough=lambda found: len(found) >= jobs)
 
     def table(self) -> Iterator[str]:
         """Yield tables as Markdown, a line each: medians and quartiles, and what is better by more than luck."""
@@ -137,7 +121,7 @@ class Field:
     def _mean_ranks(self, jobs: int) -> dict[str, float]:
         """Return the mean rank of each tool over all problems and seeds, from 1 for the best."""
         bests = [
-            [self._runs[tool][name, seed][jobs - 1] for tool in self._tools]
+            [self._runs[tool, name, seed][jobs - 1] for tool in self._tools]
             for name in self._problems
             for seed in range(self._seeds)
         ]
@@ -145,34 +129,23 @@ class Field:
         return dict(zip(self._tools, (statistics.fmean(each) for each in zip(*ranks, strict=True)), strict=True))
 
     def _bests(self, tool: str, name: str) -> list[Best]:
-        return [self._runs[tool][name, seed] for seed in range(self._seeds)]
-
-    def _read(self, tool: str) -> dict[tuple[str, int], Best]:
-        if not self._file(tool).exists():
-            return {}
-        runs = map(json.loads, self._file(tool).read_text().splitlines())
-        return {(run["problem"], run["seed"]): run["best"] for run in runs if len(run["best"]) >= self._jobs}
-
-    def _file(self, tool: str) -> Path:
-        return self._folder / f"{tool}.jsonl"
+        return [self._runs[tool, name, seed] for seed in range(self._seeds)]
 
 
-def _run(tool: str, name: str, seed: int, jobs: int) -> tuple[str, str, int, Best]:
-    """Make one run, in a process of the pool."""
+def _run(run: Run, jobs: int) -> list[float]:
+    """Make one run, in a process of its own."""
+    tool, name, seed = run
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     task = next(each for each in tasks() if each.name == name)
     with threadpool_limits(1):
         if tool == "ngopt":
-            nevergrad = Nevergrad(task, seed, jobs)
-            try:
+            with contextlib.closing(Nevergrad(task, seed, jobs)) as nevergrad:
                 best = simulate(task, seed, jobs, nevergrad)
-            finally:
-                nevergrad.close()
         else:
             search = Schedy(tool, task, seed, jobs) if tool == OURS else Optuna(tool, task, seed)
             best = simulate(task, seed, jobs, search)
-    return tool, name, seed, [float(f"{value:.8g}") for value in best]
+    return [float(f"{value:.8g}") for value in best]
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -82,15 +82,15 @@ def uniform(low: float, high: float) -> dict[str, Any]:
     return {"uniform": {"low": low, "high": high}}
 
 
-def _log(low: float, high: float) -> dict[str, Any]:
+def log(low: float, high: float) -> dict[str, Any]:
     return {"loguniform": {"low": low, "high": high}}
 
 
-def _int(low: int, high: int) -> dict[str, Any]:
+def integer(low: int, high: int) -> dict[str, Any]:
     return {"int": {"low": low, "high": high}}
 
 
-def _choice(*values: Any) -> dict[str, Any]:
+def choice(*values: Any) -> dict[str, Any]:
     return {"choice": {"values": list(values)}}
 
 
@@ -100,7 +100,7 @@ def basic_tasks() -> list[Task]:
         Task("Branin", {"x": uniform(-5, 10), "y": uniform(0, 15)}, branin),
         Task("Hartmann-6", {f"x{place}": uniform(0, 1) for place in range(6)}, hartmann),
         Task("Rastrigin-10", {f"x{place}": uniform(-5.12, 5.12) for place in range(10)}, rastrigin),
-        Task("SVR on diabetes", {"c": _log(1e-3, 1e3), "gamma": _log(1e-4, 10), "epsilon": _log(1e-3, 2)}, _svr),
+        Task("SVR on diabetes", {"c": log(1e-3, 1e3), "gamma": log(1e-4, 10), "epsilon": log(1e-3, 2)}, _svr),
     ]
 
 
@@ -122,26 +122,26 @@ def tasks() -> list[Task]:
         Task(
             "forest on wine, mixed",
             {
-                "trees": _int(2, 40),
-                "depth": _int(1, 12),
-                "leaf": _int(1, 20),
+                "trees": integer(2, 40),
+                "depth": integer(1, 12),
+                "leaf": integer(1, 20),
                 "features": uniform(0.05, 1),
-                "criterion": _choice("gini", "entropy"),
+                "criterion": choice("gini", "entropy"),
             },
             _forest,
         ),
         Task(
             "boosting on diabetes",
-            {"rate": _log(1e-3, 1), "leaves": _int(2, 32), "l2": _log(1e-6, 100), "leaf": _int(1, 40)},
+            {"rate": log(1e-3, 1), "leaves": integer(2, 32), "l2": log(1e-6, 100), "leaf": integer(1, 40)},
             _boosting,
         ),
         Task(
             "MLP on digits, mixed",
             {
                 "width": {"int": {"low": 4, "high": 64, "log": True}},
-                "rate": _log(1e-4, 0.1),
-                "alpha": _log(1e-6, 1),
-                "activation": _choice("relu", "tanh", "logistic"),
+                "rate": log(1e-4, 0.1),
+                "alpha": log(1e-6, 1),
+                "activation": choice("relu", "tanh", "logistic"),
             },
             _mlp,
         ),
@@ -185,11 +185,11 @@ def _svr(values: Values) -> float:
 
 
 _SVC = {
-    "c": _log(1e-3, 1e3),
+    "c": log(1e-3, 1e3),
     "kernel": {
         "choice": {
             "values": ["linear", "rbf", "poly"],
-            "then": {"rbf": {"gamma": _log(1e-4, 10)}, "poly": {"degree": _int(2, 5), "coef0": uniform(0, 2)}},
+            "then": {"rbf": {"gamma": log(1e-4, 10)}, "poly": {"degree": integer(2, 5), "coef0": uniform(0, 2)}},
         }
     },
 }
@@ -238,7 +238,7 @@ def _boosting(values: Values) -> float:
 
 
 @functools.cache
-def _digits() -> tuple[Any, Any]:
+def digits() -> tuple[Any, Any]:
     data, target = load_digits(return_X_y=True)
     return data[:200] / 16, target[:200]
 
@@ -252,4 +252,4 @@ def _mlp(values: Values) -> float:
         max_iter=30,
         random_state=0,
     )
-    return _score(model, *_digits(), "neg_log_loss")
+    return _score(model, *digits(), "neg_log_loss")

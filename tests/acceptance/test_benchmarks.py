@@ -41,6 +41,8 @@ _ROWS = (
     "suggestion, sobol",
     "suggestion, cmaes",
     "suggestion, tpe",
+    "suggestion, auto",
+    "suggestion, auto, 200 jobs",
     "a job beside a busy tpe",
     "schedy --help",
     "schedy list, 10 jobs",

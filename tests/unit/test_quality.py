@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks import quality
-from benchmarks.field import problems
+from benchmarks.field import problems, pruning
 from benchmarks.field.comparison import Field, holm
 from benchmarks.field.tools import SAMPLERS
 
@@ -45,10 +45,15 @@ def test_chances_are_corrected_for_their_number() -> None:
 def test_runs_of_the_field_are_kept_and_made_only_once(tmp_path: Path) -> None:
     few = ["Branin", "Hartmann-6"]
     field = Field(tmp_path, ["auto", "tpe", "random"], seeds=2, jobs=100, problems=few)
-    field.run()
     kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert kept.keys() == {"auto.jsonl", "tpe.jsonl", "random.jsonl"}
-    Field(tmp_path, ["auto", "random"], seeds=2, jobs=50, problems=few).run()
+    Field(tmp_path, ["auto", "random"], seeds=2, jobs=50, problems=few)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == kept
     rows = list(field.table())
     assert [row.split("|")[1].strip() for row in rows if row][2:4] == few
+
+
+def test_what_pruners_save_is_a_table(tmp_path: Path) -> None:
+    rows = [[cell.strip() for cell in row.split("|")] for row in pruning.lines(tmp_path, seeds=1)]
+    assert [row[2] for row in rows] == ["pruner", "---", *2 * ["none", "median", "asha"]]
+    assert all(" of 1)" in row[3] and " of 1)" in row[4] for row in rows[2:])

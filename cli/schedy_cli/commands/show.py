@@ -11,30 +11,43 @@ from schedy_cli.context import reader_for, settings_of
 from schedy_cli.parsing.option_groups import JSON_OPTION
 from schedy_cli.printing.curves import curve_lines
 from schedy_cli.printing.experiments import definition_text, experiment_json, experiment_paragraph
-from schedy_cli.printing.jobs import job_json, job_paragraph
+from schedy_cli.printing.jobs import beside, job_json, job_paragraph
+from schedy_cli.printing.tables import print_table
 from schedy_cli.printing.text import JsonForm
-from schedy_cli.reading import Reader, find_experiment
+from schedy_cli.reading import Reader, find_experiment, find_job
 
 
 @click.command("show", epilog="Example: schedy show MinimizeManual fVKGjg")
 @click.argument("name")
-@click.argument("job", required=False)
+@click.argument("jobs", metavar="[JOB]...", nargs=-1)
 @click.option("-v", "--verbose", is_flag=True, help="Also print attempt, worker, times and events.")
 @click.option("--definition", "as_definition", is_flag=True, help="Print a file for `schedy add --from`.")
 @JSON_OPTION
 @click.pass_context
 def show_command(
-    ctx: click.Context, name: str, *, job: str | None, verbose: bool, as_definition: bool, as_json: JsonForm | None
+    ctx: click.Context,
+    name: str,
+    *,
+    jobs: tuple[str, ...],
+    verbose: bool,
+    as_definition: bool,
+    as_json: JsonForm | None,
 ) -> None:
-    """Show the experiment NAME, or one JOB of it."""
-    if as_definition and (job is not None or verbose or as_json is not None):
+    """Show the experiment NAME, one JOB of it, or several beside each other."""
+    if as_definition and (jobs or verbose or as_json is not None):
         raise click.UsageError("--definition prints an experiment, as JSON: leave out JOB, -v and --json.")
+    if verbose and len(jobs) > 1:
+        raise click.UsageError("-v prints one JOB.")
     with reader_for(settings_of(ctx)) as reader:
         experiment = find_experiment(reader, name)
         if as_definition:
             click.echo(definition_text(experiment))
-        elif job is not None:
-            _show_job(reader, experiment, job, verbose=verbose, as_json=as_json)
+        elif len(jobs) > 1 and as_json is None:
+            header, rows = beside([find_job(reader, experiment, job) for job in jobs])
+            print_table(header, rows, kept=header[:1])
+        elif jobs:
+            for job in jobs:
+                _show_job(reader, experiment, job, verbose=verbose, as_json=as_json)
         elif as_json is not None:
             click.echo(experiment_json(experiment, as_json))
         else:

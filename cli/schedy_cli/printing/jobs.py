@@ -1,5 +1,6 @@
 """Jobs: paragraphs, lines and cells of a list, JSON."""
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -83,6 +84,18 @@ def job_json(
         fields["traceback"] = traceback
         fields["events"] = [event_fields(event) for event in events]
     return json_line(fields, form)
+
+
+def beside(jobs: Sequence[JobRecord]) -> tuple[list[str], list[list[str]]]:
+    """Return the heading and the rows of a table with a column for each job, and a row for each thing that it has."""
+    names = [SortField(source="column", name=name) for name in ("status", "quality")]
+    for source in ("result", "hyperparameter"):
+        values = [job.results if source == "result" else job.hyperparameters for job in jobs]
+        names += [SortField(source=source, name=name) for name in dict.fromkeys(itertools.chain(*values))]
+    names += [SortField(source="column", name=name) for name in ("attempt", "worker")]
+    columns = [job_row(job, names) for job in jobs]
+    rows = [[name, *cells] for name, *cells in zip(headings(names), *columns, strict=True)]
+    return ["job", *(job.job_id for job in jobs)], rows
 
 
 def job_line(job: JobRecord | JobNote) -> str:

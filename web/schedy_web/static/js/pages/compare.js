@@ -2,9 +2,9 @@
 import { Link, experimentAddress, jobAddress } from "../address.js";
 import { Curves, hasSteps } from "../charts/curves.js";
 import { lineStyle } from "../charts/data.js";
-import { seconds } from "../format.js";
+import { quoted, seconds } from "../format.js";
 import { useAnswer, useAnswers } from "../hooks.js";
-import { Notice, Pending, Status } from "../parts/basic.js";
+import { Command, Notice, Pending, Status } from "../parts/basic.js";
 import { Beside } from "../parts/beside.js";
 import { html } from "../vendor.js";
 
@@ -31,7 +31,9 @@ export function Compare({ number, query }) {
   if (!isWhole || !detail.data) return html`<${Pending} answer=${{}} />`;
   const styles = Object.fromEntries(ids.map((id, k) => [id, lineStyle(k)]));
   const columns = jobs.map((job) => ({ key: job.id, style: styles[job.id], head: html`<${Link} to=${jobAddress(detail.data, job.id)}>${job.id}<//>`, below: html`<${Status} status=${job.status} />` }));
-  return html`<h1><${Link} to=${experimentAddress(detail.data)}>${detail.data.name}<//> / compare</h1>
+  const command = `schedy show ${quoted(detail.data.name)} ${ids.join(" ")}`;
+  return html`<div class="row"><h1><${Link} to=${experimentAddress(detail.data)}>${detail.data.name}<//> / compare</h1>
+      <span class="grow"></span><${Command} text=${command} /></div>
     <${Beside} title=${`${jobs.length} jobs`} label="Jobs beside each other" columns=${columns} rows=${rowsOf(jobs)} query=${query} />
     ${hasSteps(curves.data) ? html`<${Curves} experiment=${detail.data} answer=${curves.data} query=${query} title="Learning curves" styles=${styles} />` : null}`;
 }
