@@ -93,11 +93,8 @@ class Field:
         for place, name in enumerate(self._problems):
             cells = [f"{_spread([best[jobs - 1] for best in self._bests(OURS, name)])}"]
             for tool in others:
-                better, worse = chances[tool][place]
-                said = (
-                    f" {better:.3f}" if better < _SIGNIFICANT else f" **{worse:.3f}**" if worse < _SIGNIFICANT else ""
-                )
-                cells.append(f"{_spread([best[jobs - 1] for best in self._bests(tool, name)])}{said}")
+                values = [best[jobs - 1] for best in self._bests(tool, name)]
+                cells.append(_spread(values) + _verdict(*chances[tool][place]))
             yield f"| {' | '.join([name, *cells])} |"
         yield f"| mean rank | {' | '.join(f'{ranks[tool]:.2f}' for tool in self._tools)} |"
         counts = ["", *(self._count(chances[tool]) for tool in others)]
@@ -146,6 +143,12 @@ def _run(run: Run, jobs: int) -> list[float]:
             search = Schedy(tool, task, seed, jobs) if tool == OURS else Optuna(tool, task, seed)
             best = simulate(task, seed, jobs, search)
     return [float(f"{value:.8g}") for value in best]
+
+
+def _verdict(better: float, worse: float) -> str:
+    if better < _SIGNIFICANT:
+        return f"; better, {better:.3f}"
+    return f"; worse, {worse:.3f}" if worse < _SIGNIFICANT else ""
 
 
 def _spread(values: Sequence[float]) -> str:
