@@ -76,8 +76,9 @@ class Field:
                 low, middle, high = zip(*(statistics.quantiles(each, n=4) for each in bests), strict=True)
                 axis.plot(numbers, middle, label=TOOLS[tool].replace("`", ""))
                 axis.fill_between(numbers, low, high, alpha=0.15)
-            late = [self._bests(tool, name)[seed][10] for tool in self._tools for seed in range(self._seeds)]
-            axis.set_ylim(top=statistics.median(late))
+            runs = [best for tool in self._tools for best in self._bests(tool, name)]
+            lowest, late = min(best[-1] for best in runs), statistics.median(best[10] for best in runs)
+            axis.set_ylim(lowest - 0.05 * (late - lowest), late)
             axis.set_title(name)
             axis.set_xlabel("jobs")
         axes.flat[0].legend()
