@@ -26,7 +26,7 @@ def search_figures(where: Servers, scale: Scale) -> Iterator[Figure]:
     """Yield each figure when it is known."""
     for name in _ALGORITHMS:
         yield _suggestion(name, scale.ended)
-    yield replace(_suggestion("auto", _FEW_ENDED), name=f"suggestion, auto, {_FEW_ENDED} jobs")
+    yield replace(_suggestion("auto", _FEW_ENDED), name=f"suggestion by auto, {_FEW_ENDED} jobs")
     with where.connect() as db:
         yield _beside_a_busy_search(where, db, scale)
 

@@ -42,7 +42,7 @@ _ROWS = (
     "suggestion, cmaes",
     "suggestion, tpe",
     "suggestion, auto",
-    "suggestion, auto, 200 jobs",
+    "suggestion by auto, 200 jobs",
     "a job beside a busy tpe",
     "schedy --help",
     "schedy list, 10 jobs",

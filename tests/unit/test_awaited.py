@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import pytest
@@ -19,6 +20,15 @@ def _signal_beside(waiter: threading.Thread, begins: threading.Event) -> None:
     signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
 
+@pytest.fixture
+def _interrupts() -> Iterator[None]:
+    """SIGINT interrupts, also in a run in the background, where the shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts")
 @pytest.mark.parametrize("seconds", [None, 60.0])
 def test_a_signal_that_came_just_before_a_wait_ends_it(seconds: float | None) -> None:
     beside = threading.Thread(target=_signal_beside, args=[threading.main_thread(), begins := threading.Event()])
