@@ -15,6 +15,7 @@ from schedy.search.definition import Definition
 from schedy_store.search.algorithms.auto import Auto
 from schedy_store.search.gaussian.cube import Cube
 from schedy_store.search.gaussian.model import _log_h
+from schedy_store.search.gaussian.observed import Warp
 from schedy_store.search.gaussian.process import GaussianProcess
 from schedy_store.search.protocol import History, Suggestion, Trial
 from tests.unit.search_support import Experiment, define, minimize, trial
@@ -119,6 +120,15 @@ def test_a_region_that_crashes_is_left() -> None:
             experiment.end(job, {"loss": loss_of(job.hyperparameters)})
     late = [job.status for job in experiment.ended[30:] if is_by_process(job)]
     assert late.count("CRASHED") < len(late) / 2
+
+
+def test_a_very_bad_job_does_not_hide_the_differences_among_good_ones() -> None:
+    warp = Warp(np.array([*range(20), 1e12]))
+    best, good, middle, bad, worst = warp.of(np.array([0.0, 1.0, 10.0, 100.0, 1e12]))
+    assert good - best > 0.05
+    assert middle - best > 1
+    assert bad == worst
+    assert warp.undone(middle) == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(("missing", "most"), [(0, 0.81), (5, 0.9)], ids=["all results", "without some"])

@@ -17,6 +17,8 @@ from schedy_store.search.protocol import Trial
 LEAST_SEEN = 3
 Allowed = Callable[[Floats], NDArray[np.bool_]]
 """Returns which points, shape (n, dimensions), keep the conditions, shape (n,)."""
+_WORST = 2.0
+"""Losses are clipped where they are so many times as far from the median as the best one."""
 _LEAST_SPREAD = 1e-12
 """Objectives that differ by less, as a part of the largest, are all the same."""
 
@@ -30,12 +32,15 @@ def _quietly() -> Iterator[None]:
 
 
 class Warp:
-    """Makes losses nearly normal, by the transformation of Yeo and Johnson (2000): some are far worse than others."""
+    """Makes losses nearly normal: very bad ones are clipped, then transformed as by Yeo and Johnson (2000)."""
 
     def __init__(self, losses: Floats) -> None:
         """Learn from finite losses, shape (n,), that are not all the same."""
         self._unit = float(np.abs(losses).max())
         scaled = losses / self._unit  # 1e300 squared is infinite
+        middle = float(np.median(scaled))
+        self._worst = middle + _WORST * (middle - float(scaled.min()))
+        scaled = np.minimum(scaled, self._worst)
         self._mean, self._deviation = float(scaled.mean()), float(scaled.std())
         self._power: Any = PowerTransformer(method="yeo-johnson")
         with _quietly():
@@ -57,7 +62,7 @@ class Warp:
             return (standard * self._deviation + self._mean) * self._unit
 
     def _standard(self, losses: Floats) -> Floats:
-        standard: Floats = (losses / self._unit - self._mean) / self._deviation
+        standard: Floats = (np.minimum(losses / self._unit, self._worst) - self._mean) / self._deviation
         return standard
 
 
