@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 from scipy.stats import mannwhitneyu, rankdata
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from benchmarks.field.kept import Run, made
 from benchmarks.field.problems import tasks

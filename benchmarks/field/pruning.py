@@ -21,7 +21,7 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 from sklearn.linear_model import SGDClassifier
 from sklearn.neural_network import MLPClassifier
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from benchmarks.field.kept import Run, made
 from benchmarks.field.problems import Values, choice, digits, integer, log
