@@ -79,8 +79,9 @@ class PostgreSQL:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
 
     def remove(self) -> None:
-        """Stop and delete everything."""
-        self.stop(mode="immediate")
+        """Stop, if it runs, and delete everything."""
+        if (self._data / "postmaster.pid").exists():
+            self.stop(mode="immediate")
         shutil.rmtree(self.folder)
 
     def url(self, database: str) -> str:

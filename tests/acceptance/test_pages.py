@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import update
 
 import schedy
@@ -318,6 +318,22 @@ def test_a_store_that_goes_away_is_said_and_comes_back(browser: Browser, tmp_pat
             expect(page.get_by_role("button", name="live")).to_be_visible()
     finally:
         database.remove()
+
+
+def test_a_store_that_is_away_is_told_of_once_for_all_views(browser: Browser, pages: Pages) -> None:
+    def away(route: Route) -> None:  # as a server that ends says it to each connection in other words
+        error = {"code": "unavailable", "message": f"The store does not answer {route.request.url}."}
+        route.fulfill(status=503, json={"error": error})
+
+    with visit(browser, pages) as page:
+        page.route("**/api/v1/**", away)
+        page.goto(f"{pages.base}/e/1")
+        expect(page.get_by_role("button", name="not connected since")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(1)
+        expect(page.get_by_role("alert")).to_contain_text("api/v1/pulse")
+        page.unroute("**/api/v1/**")
+        expect(page.get_by_role("heading", name="Wine")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_generations_are_drawn_with_their_parents(browser: Browser, settings: Settings, db: schedy.SchedyDB) -> None:

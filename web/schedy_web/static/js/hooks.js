@@ -5,6 +5,11 @@ import { useEffect, useLayoutEffect, useRef, useState } from "./vendor.js";
 const VIEW_MS = 2000;
 const CHANCE_MS = 300;
 
+/** Whether an error is of the store or of the way to it: then all views have it, each perhaps in other words. */
+function isOfAll(error) {
+  return error?.code === "unavailable" || error?.code === "offline";
+}
+
 /** The latest pulse: `{data, error, since, paused, changes}`, the last one how many were made here. */
 export function usePulse() {
   const [state, setState] = useState(pulse.state);
@@ -35,7 +40,9 @@ export function useAnswer(address) {
       const data = await get(address, { signal });
       if (!signal.aborted) setState((now) => (now.data === data && now.address === address && !now.error ? now : { address, data, error: null }));
     } catch (error) {
-      if (!signal.aborted) setState((now) => ({ ...now, address, error }));
+      if (signal.aborted) return;
+      setState((now) => ({ ...now, address, error }));
+      if (isOfAll(error)) pulse.soon(); // it fails, too, and the page says so once
     }
   };
   useLayoutEffect(() => { // not after the drawing, for which an effect would wait
@@ -54,7 +61,7 @@ export function useAnswer(address) {
     const timer = setTimeout(() => ask(life.current.signal), Math.max(0, at + VIEW_MS - Date.now()) + Math.random() * CHANCE_MS);
     return () => clearTimeout(timer);
   }, [address, version]);
-  const error = state.error && state.error.message === lost?.message ? null : state.error; // the header says it for all
+  const error = lost && isOfAll(lost) && isOfAll(state.error) ? null : state.error; // the page says it for all its views
   return { data: state.data, error, stale: state.address !== address, reload: () => setTurn((n) => n + 1) };
 }
 
