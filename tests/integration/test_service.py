@@ -1,9 +1,11 @@
 """The results service under faults: repeated and unreadable messages, a database or a broker that goes away."""
 
+import contextlib
 import json
 import logging
 import threading
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,6 +54,31 @@ def push_message(**changes: Any) -> Push:
 
 def jobs_of(experiment: schedy.Experiment) -> list[tuple[str, dict[str, Any]]]:
     return [(job.status, job.hyperparameters) for job in experiment.all_jobs()]
+
+
+def test_changes_are_counted_and_signs_of_life_are_not(experiment: schedy.ManualSearch, settings: Settings) -> None:
+    with contextlib.closing(Store.open(settings.effective_store_url, read_only=True)) as store:
+
+        def _row() -> tuple[int, datetime]:
+            with store.transaction() as transaction:
+                found = transaction.sql.execute(select(ServiceRow.changes, ServiceRow.seen_at)).one()
+            assert found.seen_at is not None
+            return found.changes, found.seen_at
+
+        def _wait_for_sign() -> None:
+            _changes, before = _row()
+            wait_until(lambda: _row()[1] > before, what="the next sign of life")
+
+        def _is_still_over_two_signs() -> bool:
+            before, _seen = _row()
+            _wait_for_sign()
+            _wait_for_sign()
+            return _row()[0] == before
+
+        wait_until(_is_still_over_two_signs, seconds=60)
+        before, _seen = _row()
+        experiment.add_job({"x": 1})
+        assert _row()[0] > before
 
 
 def test_a_push_delivered_twice_is_stored_once(experiment: schedy.ManualSearch, settings: Settings) -> None:

@@ -42,8 +42,7 @@ _KEPT = {"cache-control": "public, max-age=31536000, immutable"}
 
 def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
     """Return the application over an open store."""
-    version = StoreVersion(store)
-    kept = KeptAnswers(version)
+    kept = KeptAnswers(StoreVersion(store))
     context = Context(settings, access, StoreReads(store), kept, BrokerLook(settings, kept.expire))
     stamp = _stamp()
 
@@ -52,7 +51,6 @@ def make_app(settings: Settings, store: Store, access: Access) -> Starlette:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         yield
         context.close()
-        version.close()
 
     app = Starlette(
         routes=[

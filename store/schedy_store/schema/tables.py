@@ -343,7 +343,8 @@ class Service(Stored):
     `broker_id` names the broker through which the store is served, which has an exchange named after it; none before
     the first service. The active instance notes every few seconds in `seen_at` that it works, and empties it when it
     stops. `measured_until` is the time of its latest tick, noted as often. `awaited_tick` is the last tick of an
-    instance that stopped at `awaited_since`; none once it has come.
+    instance that stopped at `awaited_since`; none once it has come. `changes` grows with each transaction of the
+    service that has changed more than its sign of life: who shows the store reads it again when that has grown.
     """
 
     __tablename__ = "service"
@@ -359,3 +360,4 @@ class Service(Stored):
     measured_until: ColumnElement[datetime | None] = _optional(UtcDateTime)
     awaited_tick: ColumnElement[str | None] = _optional(Text)
     awaited_since: ColumnElement[datetime | None] = _optional(UtcDateTime)
+    changes: ColumnElement[int] = _required(BigInteger, default=0, server_default="0")

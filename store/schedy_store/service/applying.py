@@ -55,6 +55,11 @@ class AppliedBatch:
     messages: list[AppliedMessage] = field(default_factory=list)
     tickets: list[WantedTicket] = field(default_factory=list)
 
+    @property
+    def has_effects(self) -> bool:
+        """True if there is more to do than to answer."""
+        return bool(self.tickets) or any(each.effects != Effects(each.effects.answer) for each in self.messages)
+
 
 class Applier:
     """Applies batches over one subscription, which becomes active with the first. Lives in the service thread."""
@@ -108,6 +113,7 @@ class Applier:
         with self._store.transaction() as transaction:
             self._epochs.check(transaction, self._turn)
             yield transaction
+            self._epochs.count_change(transaction)
 
     def apply_batch(self, arrivals: Arrivals, messages: list[DecodedMessage]) -> AppliedBatch:
         """Apply what has arrived in one transaction, all or nothing.
@@ -120,6 +126,8 @@ class Applier:
             with self._store.transaction() as transaction:
                 batch.turn = self._checked_turn(transaction)
                 self._apply_all(transaction, arrivals, messages, batch)
+                if arrivals.has_outcomes or batch.has_effects or not all(map(_is_quiet, messages)):
+                    self._epochs.count_change(transaction)
         except (DeposedError, StoreError):
             raise
         except Exception as error:
@@ -145,6 +153,7 @@ class Applier:
         gap = turn.gap(transaction)
         if gap is not None:
             self._leases(transaction).renew(unmeasured=gap)
+            self._epochs.count_change(transaction)
             turn = self._epochs.ticked(transaction, turn)
         return turn
 
@@ -235,3 +244,8 @@ class Applier:
     def _changes(self, transaction: Transaction) -> Changes:
         settings = self._settings
         return Changes(transaction, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts)
+
+
+def _is_quiet(decoded: DecodedMessage) -> bool:
+    """Tell whether a message of this kind changes nothing unless it has effects."""
+    return isinstance(decoded.message, Tick | Request)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from schedy_store.lifecycle.journal import Journal
-from schedy_store.schema.engine import Store, Transaction
+from schedy_store.schema.engine import Store, Transaction, Waiting
 from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.tables import Service as ServiceRow
 
@@ -20,6 +20,7 @@ _LONGEST_GAP_SECONDS = 5.0
 _SEEN_SECONDS = 5.0
 _EPOCH = select(ServiceRow.epoch)
 _LOCKED_EPOCH = Prepared(_EPOCH.with_for_update())
+_COUNT = Prepared(update(ServiceRow).values(changes=ServiceRow.changes + 1))
 
 
 class DeposedError(Exception):
@@ -63,6 +64,18 @@ class Turn:
         return elapsed if passed >= _LONGEST_GAP_SECONDS or abs(drift) >= _LONGEST_GAP_SECONDS else None
 
 
+class _Counted(Waiting):
+    """A change that is to be counted, with the other writes of its transaction."""
+
+    def __init__(self) -> None:
+        self._is_written = False
+
+    def write(self, sql: Connection) -> None:
+        if not self._is_written:
+            _COUNT.write(sql, [{}])
+            self._is_written = True
+
+
 class Epochs:
     """Takes epochs and checks them. Lives in the service thread."""
 
@@ -96,6 +109,10 @@ class Epochs:
             raise DeposedError(was_active=True)
         return turn
 
+    def count_change(self, transaction: Transaction) -> None:
+        """Note in the store that this transaction changes something: more than the sign of life does."""
+        transaction.waiting(_Counted)
+
     def ticked(self, transaction: Transaction, turn: Turn) -> Turn:
         """Return the turn with the tick that came; every few seconds its time is noted in the store."""
         if time.monotonic() - self._seen >= _SEEN_SECONDS:
@@ -112,7 +129,7 @@ class Epochs:
         """
         with self._store.transaction() as transaction:
             mine = update(ServiceRow).where(ServiceRow.epoch == turn.epoch)
-            transaction.sql.execute(mine.values(seen_at=None))
+            transaction.sql.execute(mine.values(seen_at=None, changes=ServiceRow.changes + 1))
             if last_tick is not None:
                 is_first = ServiceRow.awaited_tick.is_(None)  # else that one tells of more
                 noted = mine.where(ServiceRow.broker_id == self._broker_id, is_first)
@@ -128,6 +145,7 @@ class Epochs:
                 active_since=transaction.now,
                 lease_seconds=self._lease_seconds,
                 seen_at=transaction.now,
+                changes=ServiceRow.changes + 1,
             )
             .returning(ServiceRow.epoch, ServiceRow.measured_until, ServiceRow.awaited_tick)
         ).one_or_none()
