@@ -16,7 +16,7 @@ import { Crashes } from "../parts/crashes.js";
 import { Peek } from "../parts/peek.js";
 import { Settings } from "../parts/settings.js";
 import { Jobs } from "../table/jobs.js";
-import { html, useEffect, useState } from "../vendor.js";
+import { html, useEffect, useMemo, useState } from "../vendor.js";
 import { ExperimentActions } from "../actions/experiment.js";
 import { EventList } from "./log.js";
 
@@ -72,11 +72,22 @@ function Charts({ experiment, query, pick, sample, found }) {
   </div>`;
 }
 
+const OF_TABLE = ["where", "status", "sort", "page", "cols", "sel"];
+
+/** What the charts show of an address; the rest is of the table. */
+function viewOfCharts(query) {
+  return JSON.stringify([...query].filter(([name]) => !OF_TABLE.includes(name)));
+}
+
 function Results({ experiment, query }) {
   const [peeked, setPeeked] = useState(null);
   const sample = useAnswer(`experiments/${experiment.number}/sample`);
   const found = useImportances(experiment, sample.data);
-  return html`<${Charts} experiment=${experiment} query=${query} pick=${setPeeked} sample=${sample} found=${found} />
+  const charts = useMemo( // the same while only the table changes, so that nothing is drawn again
+    () => html`<${Charts} experiment=${experiment} query=${query} pick=${setPeeked} sample=${sample} found=${found} />`,
+    [experiment, sample.data, sample.error, found, viewOfCharts(query)],
+  );
+  return html`${charts}
     ${experiment.counts.CRASHED ? html`<${Crashes} experiment=${experiment} />` : null}
     <${Jobs} experiment=${experiment} query=${query} order=${found.list.map((each) => each.name)} />
     ${peeked ? html`<${Peek} experiment=${experiment} id=${peeked} close=${() => setPeeked(null)} />` : null}`;
