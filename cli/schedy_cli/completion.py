@@ -135,6 +135,7 @@ def _statuses(_ctx: click.Context, _incomplete: str) -> Iterable[str]:
 
 WORDS: dict[str | None, Find] = {
     "name": _names,
+    "names": _names,
     "from_experiments": _experiments,
     "job": _jobs,
     "jobs": _jobs,

@@ -43,6 +43,7 @@ _COMMANDS = {
     "tree": "Print which jobs continue which.",
     "why": "Explain how a search has come to a job.",
     "best": "Show the best job of an experiment, and how to run it again.",
+    "compare": "Print experiments beside each other.",
     "watch": "Watch a search until it has ended.",
     "export": "Write the jobs of an experiment to a file, or to Optuna.",
     "set": "Change the status, the limits or the search of an experiment.",

@@ -194,6 +194,7 @@ def test_experiments_are_compared(browser: Browser, pages: Pages, db: schedy.Sch
         expect(page.get_by_role("button", name="time", exact=True)).to_have_attribute("aria-pressed", "true")
         page.goto(f"{pages.base}/compare?e=2,3")
         expect(page.get_by_text("Other maximizes acc, Loss minimizes loss.")).to_be_visible()
+        expect(page.get_by_text("schedy compare Other Loss")).to_be_visible()
         expect(page.get_by_role("figure")).to_have_count(0)
 
 

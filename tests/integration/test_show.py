@@ -63,6 +63,35 @@ def test_several_jobs_stand_beside_each_other(desk: Desk, told: Told) -> None:
     assert "nosuch" in said
 
 
+def test_experiments_stand_beside_each_other(desk: Desk, told: Told) -> None:
+    definition = {"objectives": [{"result": "loss", "direction": "minimize"}]}
+    first = desk.add("A b", settings=definition)
+    desk.add("C", settings=definition)
+    best, *_others = desk.push(
+        first,
+        NewJob(hyperparameters={"lr": 0.1}, results={"loss": 0.25}, status="DONE"),
+        NewJob(hyperparameters={"lr": 0.2}, results={"loss": 0.5}, status="DONE"),
+        NewJob(hyperparameters={"lr": 0.3}, status="CRASHED"),
+    )
+    code, out, said = told("compare", "A b", "C")
+    assert (code, said) == (0, "")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert rows == [
+        ["", "A b", "C"],
+        ["objective", "minimize loss", "minimize loss"],
+        ["best", f"0.25 ({best})", ""],
+        ["lr", "0.1", ""],
+        ["algorithm", "manual", "manual"],
+        ["jobs ended", "3", "0"],
+        ["CRASHED", "1", "0"],
+        ["time of a job", "", ""],
+    ]
+    assert told("compare", "C")[0] == 2
+    code, out, said = told("compare", "C", "D")
+    assert (code, out) == (1, "")
+    assert "D" in said
+
+
 def test_jobs_that_continue_others_are_a_tree(desk: Desk, told: Told) -> None:
     experiment = desk.add()
     parent, child, other = desk.push(experiment, *(NewJob(hyperparameters={"lr": lr}) for lr in (0.1, 0.2, 0.1)))

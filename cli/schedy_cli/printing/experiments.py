@@ -1,14 +1,15 @@
 """Experiments: paragraphs, lines and rows of a list, JSON, and the file that defines one."""
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from schedy.escaping import printable
 from schedy.results.overview import ended_jobs
-from schedy.results.rounding import about, short_value
+from schedy.results.rounding import about, duration, short_value
 from schedy.settings import Settings
-from schedy.values_text import format_value
+from schedy.values_text import format_name, format_value
 from schedy.wire.answers import MadeBy
 from schedy.wire.base import JOB_STATUSES
 from schedy.wire.records import ExperimentRecord, JobRecord, Limits, Standing
@@ -95,6 +96,34 @@ def standing_read(standing: Standing) -> list[str]:
         *_counts(experiment),
         printable(experiment.scheduler),
     ]
+
+
+def experiments_beside(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
+    """Return the heading and the rows of a table with a column for each experiment: its best job, and what it took.
+
+    With several objectives the hyperparameters are those of the best job by the first.
+    """
+    experiments = [standing.experiment for standing in standings]
+    bests = [[f"{short_value(value)} ({job.job_id})" for value, job in _best(standing)] for standing in standings]
+    values = [standing.best[0].hyperparameters if standing.best else {} for standing in standings]
+    means = [standing.mean_seconds for standing in standings]
+    rows = [
+        ["objective", *(_goals(experiment) for experiment in experiments)],
+        ["best", *map(", ".join, bests)],
+        *(
+            [format_name(name), *(short_value(each[name]) if name in each else "" for each in values)]
+            for name in dict.fromkeys(itertools.chain(*values))
+        ),
+        ["algorithm", *(printable(experiment.scheduler) for experiment in experiments)],
+        ["jobs ended", *(str(ended_jobs(experiment)) for experiment in experiments)],
+        ["CRASHED", *(str(experiment.job_counts.get("CRASHED", 0)) for experiment in experiments)],
+        ["time of a job", *("" if mean is None else duration(mean) for mean in means)],
+    ]
+    return ["", *(printable(experiment.name) for experiment in experiments)], rows
+
+
+def _goals(experiment: ExperimentRecord) -> str:
+    return ", ".join(f"{each.direction} {format_name(each.result)}" for each in objectives_of(experiment))
 
 
 def _counts(experiment: ExperimentRecord) -> list[str]:

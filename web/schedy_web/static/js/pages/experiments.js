@@ -3,7 +3,7 @@ import { Link, experimentAddress, jobAddress, setQuery } from "../address.js";
 import { asNumber, bestSoFar, keepsOf, lineStyle, measureOf } from "../charts/data.js";
 import { Chart } from "../charts/frame.js";
 import { Plot } from "../charts/plot.js";
-import { count, seconds, value } from "../format.js";
+import { count, quoted, seconds, value } from "../format.js";
 import { useAnswers } from "../hooks.js";
 import { Command, Notice, Pending } from "../parts/basic.js";
 import { Beside } from "../parts/beside.js";
@@ -110,5 +110,5 @@ export function Experiments({ query }) {
     ${others.length ? html`<${Notice} kind="warn">Their goals differ, so there is no chart of the best so far: ${experiments[0].name} ${goalOf(experiments[0])}, ${others[0].name} ${goalOf(others[0])}.<//>` : null}
     ${others.length || !experiments[0].objectives.length ? null : html`<${Courses} experiments=${experiments} courses=${courses} styles=${styles} query=${query} />`}
     <${Beside} title=${`${experiments.length} experiments`} label="Experiments beside each other" columns=${columns} rows=${rowsOf(experiments, courses)} query=${query} />
-    <${Command} text="schedy list -t" />`;
+    <${Command} text=${`schedy compare ${experiments.map((each) => quoted(each.name)).join(" ")}`} />`;
 }
