@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
-from sqlalchemy import update
+from sqlalchemy import make_url, update
 
 import schedy
 from schedy.settings import Settings, load_settings
@@ -23,7 +24,7 @@ from schedy_web.service_state import SILENT_SECONDS
 from tests.browser import chromium, visit
 from tests.integration.test_dead_letters import bury
 from tests.integration.test_store import Desk
-from tests.support import PostgreSQL, running_service, wait_until
+from tests.support import PostgreSQL, copied_store, running_service, wait_until
 from tests.web_server import Pages, serving
 
 NAME = "Wine <script>alert(1)</script> \u202ertl"
@@ -319,6 +320,23 @@ def test_a_store_that_goes_away_is_said_and_comes_back(browser: Browser, tmp_pat
             expect(page.get_by_role("button", name="live")).to_be_visible()
     finally:
         database.remove()
+
+
+def test_a_locked_store_is_said_and_comes_back(browser: Browser, sqlite_template: Path, tmp_path: Path) -> None:
+    url = copied_store(sqlite_template, tmp_path)
+    with contextlib.closing(Store.open(url)) as store:
+        Desk(store).add("Wine")
+    own = load_settings(override={"store_url": url, "data_dir": tmp_path}, environment={})
+    with serving(own) as pages:
+        with contextlib.closing(sqlite3.connect(make_url(url).database or "", isolation_level=None)) as other:
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+            with visit(browser, pages) as page:
+                expect(page.get_by_role("alert")).to_have_count(1)
+                expect(page.get_by_role("alert")).to_contain_text("is locked by another program. End it, or wait")
+                other.close()
+                expect(page.get_by_role("link", name="Wine")).to_be_visible()
+                expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_store_that_is_away_is_told_of_once_for_all_views(browser: Browser, pages: Pages) -> None:

@@ -22,6 +22,8 @@ _AT_ONCE = 4
 _LONGEST_SECONDS = 2.0
 _STEPS = 20_000
 """Steps of SQLite's machine between two looks at the clock."""
+_QUERY_CANCELED = "57014"
+"""PostgreSQL's SQLSTATE of a statement that took longer than `statement_timeout`."""
 
 
 class TooSlowError(SchedyError):
@@ -50,11 +52,17 @@ class StoreReads:
                 with _ended_at(transaction, deadline):
                     yield transaction
             except OperationalError as error:
-                if time.monotonic() < deadline:
+                if not _was_ended(error):
                     raise
                 raise TooSlowError(
                     f"This would take longer than {self._longest_seconds:g} s. Add a condition, or leave out the order."
                 ) from error
+
+
+def _was_ended(error: OperationalError) -> bool:
+    """Tell whether the database has ended a statement because it was told to."""
+    sqlite_name, sqlstate = (getattr(error.orig, name, None) for name in ("sqlite_errorname", "sqlstate"))
+    return sqlite_name == "SQLITE_INTERRUPT" or sqlstate == _QUERY_CANCELED
 
 
 @contextlib.contextmanager

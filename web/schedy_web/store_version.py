@@ -29,10 +29,9 @@ class StoreVersion:
         with self._lock:
             now = time.monotonic()
             if now - self._looked_at >= _SECONDS:
-                self._looked_at = now
                 seen = self._look(now)
                 self._version += seen != self._seen
-                self._seen = seen
+                self._seen, self._looked_at = seen, time.monotonic()
             return self._version
 
     def _look(self, now: float) -> object:

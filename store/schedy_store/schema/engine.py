@@ -39,6 +39,8 @@ logging.getLogger(f"sqlalchemy.pool.impl.QueuePool.{_POOL}").setLevel(logging.CR
 
 _EXPECTED = "Set SCHEDY_STORE_URL to sqlite:////path/file or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
 _BUSY_MILLISECONDS = 5000
+_BUSY_MILLISECONDS_OF_READERS = 2000
+"""Somebody looks at a page meanwhile; a reader waits only for a program that wants the file for itself."""
 _RECENT_SECONDS = 2.0
 """Time for which a connection that was used needs no test, nor a visit to the pool."""
 _IDLE_TRANSACTION_MILLISECONDS = 15_000
@@ -346,7 +348,8 @@ def _set_up_sqlite(engine: Engine, *, read_only: bool) -> None:
 
 def _set_up_connection(raw: Any, *, read_only: bool) -> None:
     raw.isolation_level = None
-    pragmas = [f"busy_timeout = {_BUSY_MILLISECONDS}", "foreign_keys = ON"]
+    busy = _BUSY_MILLISECONDS_OF_READERS if read_only else _BUSY_MILLISECONDS
+    pragmas = [f"busy_timeout = {busy}", "foreign_keys = ON"]
     pragmas += ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL"]
     for pragma in pragmas:
         raw.execute(f"PRAGMA {pragma}")
