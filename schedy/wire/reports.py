@@ -63,7 +63,10 @@ class Curve(HeldReport):
 
 
 class Progress(HeldReport):
-    """Results so far, with the points of the curve that were not sent before; the job goes on."""
+    """Results so far, with the points of the curve that were not sent before; the job goes on.
+
+    The answer says whether the pruner would end it, by all points up to now.
+    """
 
     kind: Literal["progress"] = "progress"
     results: NamedValues

@@ -153,4 +153,5 @@ class Reports:
             sent.hold.lost = report_answer.reason
             sent.hold.check_not_lost()
         sent.hold.stop = report_answer.stop or sent.hold.stop
+        sent.hold.prune = sent.hold.prune or report_answer.prune
         return report_answer

@@ -41,6 +41,20 @@ def test_a_hopeless_job_is_told_and_ends_as_pruned(db: schedy.SchedyDB) -> None:
     assert curve_of(stored) == [(1, {"loss": 9.0}), (2, {"loss": 11.0})]
 
 
+def test_after_a_put_the_pruner_has_judged_all_that_was_reported(db: schedy.SchedyDB) -> None:
+    search = search_of(db, pruner={"threshold": {"upper": 10.0}})
+    with search.next_job() as job:
+        for step in range(1, 30):
+            job.report(step, loss=9.0)
+            job.put()
+            assert not job.should_prune()
+        for step in range(30, 40):
+            job.report(step, loss=11.0 if step == 39 else 9.0)
+        job.put()
+        assert job.should_prune()
+        raise schedy.Pruned
+
+
 def test_a_job_within_the_bounds_is_left_alone(db: schedy.SchedyDB) -> None:
     search = search_of(db, pruner={"threshold": {"upper": 10.0}})
     with search.next_job() as job:

@@ -96,7 +96,7 @@ class Reports:
         self._add_content(row, message)
         if verdict.state.status == RUNNING:
             self._progressed(row, verdict.state, message)
-            if isinstance(message, Curve) and row.prunes:
+            if isinstance(message, Curve | Progress) and row.prunes:
                 effects.pruning = PrunerCall(row.experiment_pk, row.pk, message.token)
         elif verdict.state.is_final:
             self._ended(row, verdict.state, message, effects)

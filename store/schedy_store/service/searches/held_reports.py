@@ -1,6 +1,7 @@
 """Reports whose answers wait for the pruner's verdict."""
 
 import json
+import time
 from dataclasses import dataclass, field
 
 from sqlalchemy import update
@@ -13,14 +14,16 @@ from schedy_store.search.wire import PruneAnswer
 from schedy_store.service.searches.waiting_workers import Reply
 
 _LIMIT = 500
+_LONGEST_SECONDS = 2.0
+"""A pruner that takes longer keeps no worker waiting: its verdict comes with the next report."""
 
 
 @dataclass(slots=True)
 class HeldReports:
     """The reports that wait, with the answers they get, in which only the verdict is missing."""
 
-    _held: dict[int, tuple[Incoming, ReportAnswer]] = field(default_factory=dict)
-    """By the number of the question that the pruner was asked."""
+    _held: dict[int, tuple[Incoming, ReportAnswer, float]] = field(default_factory=dict)
+    """By the number of the question that the pruner was asked; since when, in monotonic seconds, the oldest first."""
 
     @property
     def is_full(self) -> bool:
@@ -29,19 +32,24 @@ class HeldReports:
 
     def hold(self, question: int, incoming: Incoming, answer: ReportAnswer) -> None:
         """Hold the answer to a report until `release`."""
-        self._held[question] = (incoming, answer)
+        self._held[question] = (incoming, answer, time.monotonic())
 
     def release(self, verdict: PruneAnswer) -> list[Reply]:
         """Return the reply with the pruner's verdict; none if its report is not held any more."""
         if verdict.question not in self._held:
             return []
-        incoming, answer = self._held.pop(verdict.question)
+        incoming, answer, _since = self._held.pop(verdict.question)
         return [Reply(incoming, answer.model_copy(update={"prune": verdict.prune}))]
+
+    def release_due(self, now: float) -> list[Reply]:
+        """Return the replies, without a verdict, to reports that were held for too long."""
+        due = [question for question, held in self._held.items() if now - held[-1] >= _LONGEST_SECONDS]
+        return [Reply(*self._held.pop(question)[:2]) for question in due]
 
     def release_all(self) -> list[Reply]:
         """Return the replies to all reports, without a verdict."""
         held, self._held = self._held, {}
-        return [Reply(incoming, answer) for incoming, answer in held.values()]
+        return [Reply(incoming, answer) for incoming, answer, _since in held.values()]
 
     def clear(self) -> None:
         """Forget all reports: their connection is lost, or their sender reports to another instance."""

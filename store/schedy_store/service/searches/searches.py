@@ -154,7 +154,8 @@ class Searches:
 
     def send(self, reply: Callable[[Incoming, Answer], None]) -> None:
         """Ask the search processes, and answer what is due."""
-        self._replies += self._held_checks.release_due(time.monotonic())
+        now = time.monotonic()
+        self._replies += self._held_checks.release_due(now) + self._held_reports.release_due(now)
         to_ask, self._to_ask = self._to_ask, []
         for search in to_ask:
             self._processes.ask(search)
