@@ -283,15 +283,16 @@ def _frozen(number: int, value: float, state: TrialState = TrialState.COMPLETE, 
 
 
 def test_a_long_history_is_capped_to_the_best_and_the_newest() -> None:
-    select = tpe.best_and_newest([optuna.study.StudyDirection.MINIMIZE], 6)
+    select = tpe.BestAndNewest([optuna.study.StudyDirection.MINIMIZE], 6)
     ended = [_frozen(n, abs(n - 3.1)) for n in range(12)]
     ended[3] = _frozen(3, 0.0, constraints=[1.0])
     assert [each.number for each in select(ended)] == [2, 4, 5, 9, 10, 11]
-    assert select(ended[:6]) == ended[:6]
+    assert select(ended[:6]) == ended[:6], "an earlier moment"
+    assert [each.number for each in select([*ended, _frozen(12, 0.05)])] == [2, 4, 9, 10, 11, 12]
 
 
 def test_pruned_jobs_are_kept_behind_complete_ones() -> None:
-    select = tpe.best_and_newest([optuna.study.StudyDirection.MAXIMIZE], 4)
+    select = tpe.BestAndNewest([optuna.study.StudyDirection.MAXIMIZE], 4)
     ended = [_frozen(0, 99.0, TrialState.PRUNED), *(_frozen(n, -n) for n in range(1, 9))]
     assert [each.number for each in select(ended)] == [1, 2, 7, 8]
 

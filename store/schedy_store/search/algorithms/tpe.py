@@ -4,11 +4,11 @@ Jobs that have not ended count as bad ones (constant liar), so that workers do n
 the sampler sees the better and the newer part: it takes at most 25 jobs as good ones, and its time grows with the rest.
 """
 
-import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
 from optuna.study import StudyDirection
@@ -31,7 +31,7 @@ class Tpe:
             self._multivariate = definition.objective is not None
         together = (BaseDistribution,) if self._multivariate else ()
         self._search = OptunaSearch(definition, together=together)
-        self._select = best_and_newest(directions(definition), most_seen)
+        self._select = BestAndNewest(directions(definition), most_seen)
 
     def suggest(self, number: int, history: History) -> Suggestion:
         return self._search.ask(number, history, self._sampler, self._select)
@@ -47,34 +47,62 @@ class Tpe:
         )
 
 
-def best_and_newest(aims: list[StudyDirection], most: int) -> Callable[[list[FrozenTrial]], list[FrozenTrial]]:
-    """Return a selection of at most `most` observations: the best half, and of the others those that ended last.
+class BestAndNewest:
+    """Selects at most `most` observations: the best half, and of the others those that ended last.
 
-    With several objectives, a smaller sum of the ranks in each of them is better.
+    Better are those that break constraints by less, then those that were not pruned, then those with a smaller value,
+    or with several objectives a smaller sum of the ranks in each of them.
     """
-    signs = np.array([1.0 if aim is StudyDirection.MINIMIZE else -1.0 for aim in aims])
 
-    def _select(ended: list[FrozenTrial]) -> list[FrozenTrial]:
-        seen = [trial for trial in ended if trial.state is not TrialState.FAIL]
-        if len(seen) <= most:
-            return seen
-        losses = _losses(seen, signs)
-        best = set(heapq.nsmallest(most // 2, range(len(seen)), key=losses.__getitem__))
-        others = [place for place in range(len(seen)) if place not in best]
-        return [seen[place] for place in sorted([*best, *others[len(best) - most :]])]
+    def __init__(self, aims: Sequence[StudyDirection], most: int) -> None:
+        self._signs = [1.0 if aim is StudyDirection.MINIMIZE else -1.0 for aim in aims]
+        self._most = most
+        self._forget()
 
-    return _select
+    def _forget(self) -> None:
+        self._seen: list[FrozenTrial] = []
+        """Observations that have been looked at, in the order in which they ended; the next lists belong to them."""
+        self._broken: list[float] = []
+        self._pruned: list[bool] = []
+        self._losses: list[list[float]] = [[] for _sign in self._signs]
+        self._looked_at: list[FrozenTrial] = []
 
+    def __call__(self, ended: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Return those of the ended trials that are selected, in their order."""
+        self._look_at(ended)
+        if len(self._seen) <= self._most:
+            return list(self._seen)
+        order = np.lexsort([self._ranked(), np.array(self._pruned), np.array(self._broken)])  # the last counts most
+        best = order[: self._most // 2]
+        others = np.ones(len(order), dtype=bool)
+        others[best] = False
+        newest = np.flatnonzero(others)[len(best) - self._most :]
+        return [self._seen[place] for place in np.sort(np.concatenate([best, newest]))]
 
-def _losses(seen: list[FrozenTrial], signs: np.ndarray) -> list[tuple[float, bool, float]]:
-    """Return sort keys, the best first: by broken constraints, pruned trials behind complete ones, and by value."""
-    values = np.array([trial.values for trial in seen]) * signs
-    if values.shape[1] > 1:
-        values = values.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
-    sums = np.where(np.isnan(values), math.inf, values).sum(axis=1).tolist()
-    return [
-        (_violation(trial), trial.state is TrialState.PRUNED, total) for trial, total in zip(seen, sums, strict=True)
-    ]
+    def _look_at(self, ended: list[FrozenTrial]) -> None:
+        """Look at trials that are new; at all of them if these do not continue those before."""
+        before = len(self._looked_at)
+        if before > len(ended) or (before and ended[before - 1] is not self._looked_at[-1]):
+            self._forget()
+            before = 0
+        for trial in ended[before:]:
+            if trial.state is not TrialState.FAIL:
+                self._add(trial)
+        self._looked_at += ended[before:]
+
+    def _add(self, trial: FrozenTrial) -> None:
+        self._seen.append(trial)
+        self._broken.append(_violation(trial))
+        self._pruned.append(trial.state is TrialState.PRUNED)
+        for losses, sign, value in zip(self._losses, self._signs, trial.values, strict=True):
+            losses.append(math.inf if math.isnan(value) else value * sign)
+
+    def _ranked(self) -> NDArray[np.float64]:
+        losses = np.array(self._losses)
+        if len(losses) > 1:
+            losses = losses.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable").astype(float)
+        ranked: NDArray[np.float64] = losses.sum(axis=0)
+        return ranked
 
 
 def _violation(trial: FrozenTrial) -> float:

@@ -57,6 +57,10 @@ class View(BaseStorage):
             self._state, self._study = (f"{entry} {axes.fingerprint}" for entry in (state, "study"))
         self._foreign = dict(foreign or {})
         self._converted: dict[int, tuple[Trial, FrozenTrial | None]] = {}
+        self._ended: list[Trial] = []
+        """The ended trials of the last moment: mostly the first ones of the next."""
+        self._observed: list[FrozenTrial] = []
+        """Those of them that are observations."""
         self._shown: list[FrozenTrial] = []
         self._asked = _running(-1, {}, {}, {}, {})
         self._study_attributes: dict[str, Any] = {}
@@ -64,7 +68,7 @@ class View(BaseStorage):
 
     def show(self, history: History, asked: FrozenTrial, select: Select = everything) -> None:
         """Show this moment; of the ended jobs only those that `select` picks."""
-        ended = self._convert(history.ended)
+        ended = self._convert_ended(history.ended)
         pending = self._convert(trial for trial in history.pending if trial.key != asked.number)
         self._shown = sorted([*select(ended), *pending], key=attrgetter("_number"))
         self._asked = asked
@@ -101,6 +105,15 @@ class View(BaseStorage):
         )
         frozen.state, frozen.values = self._outcome(trial)
         return frozen
+
+    def _convert_ended(self, ended: Sequence[Trial]) -> list[FrozenTrial]:
+        """Return the ended trials that are observations; only those are looked at that were not there before."""
+        before = len(self._ended)
+        if before > len(ended) or (before and ended[before - 1] is not self._ended[-1]):
+            self._ended, self._observed, before = [], [], 0
+        self._observed += self._convert(ended[before:])
+        self._ended += ended[before:]
+        return self._observed
 
     def _convert(self, trials: Iterable[Trial]) -> list[FrozenTrial]:
         """Return the trials that are observations, converting those that are new or have changed."""
