@@ -178,7 +178,7 @@ class _ChunksUnderWay:
         except FutureTimeoutError:
             if call.is_stored:
                 return None
-            raise call.missing_error() or self._session.calls.why_silent() from None
+            raise self._session.calls.why_unanswered(call) from None
 
     def _drop_refused(self) -> None:
         """Forget the chunks that are never stored, as far as that is known soon."""

@@ -126,7 +126,7 @@ class Calls:
         try:
             answer = self._patient_wait(call, patience_seconds, _LONG_WAIT_SECONDS + message.answer_seconds)
         except FutureTimeoutError:
-            raise call.missing_error() or self.why_silent() from None
+            raise self.why_unanswered(call) from None
         return expected(message, answer)
 
     def _patient_wait(self, call: Call, patience_seconds: float | None, quiet_seconds: float) -> Answer:
@@ -150,6 +150,10 @@ class Calls:
     def note_silence(self) -> None:
         """Note that an answer did not come in time: reports do not wait for the service until it answers again."""
         self._known.service_is_silent = True
+
+    def why_unanswered(self, call: Call) -> SchedyError:
+        """Return why a call has no answer: what it ran into before counts only while the broker is there."""
+        return self.last_error or call.missing_error() or self.why_silent()
 
     def why_silent(self) -> SchedyError:
         """Return the error that explains a missing answer."""

@@ -3,17 +3,19 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 import schedy
 from schedy import Job
-from schedy.errors import TopologyMissingError
+from schedy.errors import BrokerError, TopologyMissingError
 from schedy.settings import Settings
 from schedy.wire import names
 from schedy.wire.topology import QUEUES
 from schedy_broker_setup.connecting import open_connection
+from tests.forwarder import Forwarder
 from tests.support import running_service, wait_until
 
 REMOVALS: dict[str, Callable[[BlockingChannel], object]] = {
@@ -85,3 +87,19 @@ def test_queues_that_stay_missing_are_named_in_the_end(settings: Settings, what:
     with schedy.SchedyDB(config_override=hasty.model_dump()) as db:
         with pytest.raises(TopologyMissingError, match="schedy broker setup"):
             FIRST_CALLS[what](db)
+
+
+def test_a_broker_that_is_away_is_named_although_queues_were_missing(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = urlsplit(settings.broker_url)
+    with Forwarder(address.port or 0) as way, ThreadPoolExecutor(1) as pool:
+        through = settings.broker_url.replace(f":{address.port}/", f":{way.port}/")
+        override = settings.model_copy(update={"broker_url": through, "service_wait_seconds": 10.0}).model_dump()
+        with schedy.SchedyDB(config_override=override) as db:
+            called = pool.submit(FIRST_CALLS["a change"], db)
+            wait_until(lambda: "no results service answers" in caplog.text, what="the line about the wait")
+            way.cut(refuse=True)
+            with pytest.raises(BrokerError) as raised:
+                called.result(20)
+    assert not isinstance(raised.value, TopologyMissingError)
