@@ -26,6 +26,9 @@ TOOLS = {
     "random": "random",
     "ngopt": "Nevergrad's NGOpt",
 }
+AHEAD = {f"{OURS}+{jobs}": f"`{OURS}`, {jobs} ahead" for jobs in (1, 4, 8)}
+"""`auto` if each suggestion is made so many jobs before a worker is free for it."""
+_NAMES = TOOLS | AHEAD
 _SHOWN = (100, 300)
 _PLOTTED = ("Branin", "Hartmann-6", "BBOB f8, 5-D", "BBOB f15, 5-D", "boosting on diabetes", "MLP on digits, mixed")
 _SIGNIFICANT = 0.05
@@ -74,7 +77,7 @@ class Field:
             for tool in self._tools:
                 bests = zip(*self._bests(tool, name), strict=True)
                 low, middle, high = zip(*(statistics.quantiles(each, n=4) for each in bests), strict=True)
-                axis.plot(numbers, middle, label=TOOLS[tool].replace("`", ""))
+                axis.plot(numbers, middle, label=_NAMES[tool].replace("`", ""))
                 axis.fill_between(numbers, low, high, alpha=0.15)
             runs = [best for tool in self._tools for best in self._bests(tool, name)]
             lowest, late = min(best[-1] for best in runs), statistics.median(best[10] for best in runs)
@@ -88,7 +91,10 @@ class Field:
         others = [tool for tool in self._tools if tool != OURS]
         chances = {tool: self._chances(tool, jobs) for tool in others}
         ranks = self._mean_ranks(jobs)
-        heads = [f"problem ({self._seeds} seeds, {jobs} jobs, {WORKERS} workers)", *map(TOOLS.__getitem__, self._tools)]
+        heads = [
+            f"problem ({self._seeds} seeds, {jobs} jobs, {WORKERS} workers)",
+            *map(_NAMES.__getitem__, self._tools),
+        ]
         yield f"| {' | '.join(heads)} |"
         yield "|---" * len(heads) + "|"
         for place, name in enumerate(self._problems):
@@ -141,7 +147,9 @@ def _run(run: Run, jobs: int) -> list[float]:
             with contextlib.closing(Nevergrad(task, seed, jobs)) as nevergrad:
                 best = simulate(task, seed, jobs, nevergrad)
         else:
-            search = Schedy(tool, task, seed, jobs) if tool == OURS else Optuna(tool, task, seed)
+            own, _plus, ahead = tool.partition("+")
+            is_ours = own == OURS
+            search = Schedy(own, task, seed, jobs, ahead=int(ahead or 0)) if is_ours else Optuna(tool, task, seed)
             best = simulate(task, seed, jobs, search)
     return [float(f"{value:.8g}") for value in best]
 

@@ -35,12 +35,21 @@ def define(task: Task, seed: int) -> Definition:
 
 
 class Schedy:
-    """An algorithm of Schedy. Jobs are made ahead where the service does so."""
+    """An algorithm of Schedy. Jobs are made ahead where the service does so with one worker, or as many as `ahead`."""
 
-    def __init__(self, name: str, task: Task, seed: int, jobs: int, *, algorithm: Algorithm | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        task: Task,
+        seed: int,
+        jobs: int,
+        *,
+        algorithm: Algorithm | None = None,
+        ahead: int | None = None,
+    ) -> None:
         self._algorithm = algorithm or make_algorithm(name, define(task, seed))
         self._is_constrained = task.violation is not None
-        self._ahead = ALGORITHMS[name].ready
+        self._ahead = ALGORITHMS[name].ready if ahead is None else ahead
         self._jobs = jobs
         self._ended: list[Trial] = []
         self._pending: dict[int, Trial] = {}

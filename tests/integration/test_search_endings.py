@@ -169,3 +169,13 @@ def test_points_are_repeated_through_the_search_process(desk: SearchDesk) -> Non
     assert made[0] == made[1] != made[2] == made[3] != made[4]
     assert is_over(desk)
     assert desk.record().made == 5
+
+
+@pytest.mark.parametrize(("running", "ahead"), [(7, 0), (16, 2)])
+def test_some_jobs_are_made_ahead_where_many_run(desk: SearchDesk, running: int, ahead: int) -> None:
+    search = Simulation(desk, "tpe", ready=1)
+    for _ in range(running):
+        search.next_job()
+    desk.redefine(search.experiment, ready=None)
+    desk.look()
+    assert len(desk.wanted()) == ahead

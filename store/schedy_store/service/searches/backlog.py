@@ -10,7 +10,7 @@ from schedy.wire.changes import NewJob
 from schedy_store.lifecycle.new_jobs import Newcomer, NewJobs
 from schedy_store.schema.engine import Transaction
 from schedy_store.schema.rows import columns_of, row_class
-from schedy_store.schema.tables import Experiment, Job, WantedJob
+from schedy_store.schema.tables import Experiment, Job, JobCount, WantedJob
 from schedy_store.search.wire import MadeJob
 
 
@@ -43,6 +43,7 @@ _QUEUED = (
     .order_by(Job.pk)
     .limit(bindparam("most"))
 )
+_RUNNING = select(JobCount.jobs).where(JobCount.experiment_pk == bindparam("pk_is"), JobCount.status == "RUNNING")
 _ENDED = select(func.max(Job.ended)).where(Job.experiment_pk == bindparam("pk_is"))
 _UNFINISHED = select(exists().where(Job.experiment_pk == bindparam("pk_is"), Job.status.in_(("QUEUED", "RUNNING"))))
 
@@ -55,7 +56,6 @@ class Backlog:
 
     def __init__(self, transaction: Transaction, experiment_pk: int) -> None:
         self._transaction = transaction
-        self._transaction = transaction
         self._pk = experiment_pk
 
     def wanted(self) -> list[WantedRow]:
@@ -65,6 +65,10 @@ class Backlog:
     def queued(self, limit: int) -> list[QueuedRow]:
         """Return the oldest QUEUED jobs, pushed ones too."""
         return [QueuedRow(*row) for row in self._transaction.sql.execute(_QUEUED, {"pk_is": self._pk, "most": limit})]
+
+    def running(self) -> int:
+        """Return how many jobs run."""
+        return self._transaction.sql.scalar(_RUNNING, {"pk_is": self._pk}) or 0
 
     def ended(self) -> int:
         """Return how many jobs have ended."""

@@ -16,6 +16,7 @@ from schedy_store.service.searches.search_state import NextQuestion, SearchState
 from schedy_store.service.searches.waiting_workers import Reply
 
 _ASKED_AT_ONCE = 50
+_RUNNING_FOR_EACH_AHEAD = 8
 
 
 class SearchLook:
@@ -47,10 +48,15 @@ class SearchLook:
         return replies
 
     def _wanted_ready(self) -> int:
-        """Return how many jobs should be ready: one for each waiting worker, and at least `ready`."""
+        """Return how many jobs should be ready: one for each waiting worker, and at least `ready`.
+
+        A search in which each result counts makes few ahead, if many workers run: it knows as little of their jobs.
+        """
         rules = ALGORITHMS.get(self._row.scheduler)
-        default = OTHERS_READY if rules is None else rules.ready
-        ready = default if self._definition.ready is None else self._definition.ready
+        ready = self._definition.ready
+        if ready is None:
+            default = OTHERS_READY if rules is None else rules.ready
+            ready = default or self._backlog.running() // _RUNNING_FOR_EACH_AHEAD
         return max(ready, self._state.waiting.count(self._now))
 
     def _drop_surplus(self) -> None:
