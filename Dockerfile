@@ -4,7 +4,7 @@ FROM python:3.11-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/schedy schedy
 
 COPY . /src
-RUN pip install --no-cache-dir "/src[postgres,optuna]" && rm -rf /src
+RUN pip install --no-cache-dir "/src[postgres,optuna,web]" && rm -rf /src
 
 USER schedy
 WORKDIR /var/lib/schedy
