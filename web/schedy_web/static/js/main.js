@@ -63,7 +63,7 @@ function Live({ state }) {
 }
 
 function Header({ address, state, theme, nextTheme, help }) {
-  const here = (to) => (to === "/" ? address.path === "/" || address.path.startsWith("/e/") : address.path === to);
+  const here = (to) => (to === "/" ? address.path === "/" || address.path === "/compare" || address.path.startsWith("/e/") : address.path === to);
   return html`<nav class="top" aria-label="Pages">
     <a class="skip" href="#main">Skip to the page</a>
     <${Link} to="/" class="brand">Schedy<//>

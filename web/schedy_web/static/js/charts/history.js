@@ -53,5 +53,5 @@ export function History({ experiment, sample, query, pick, className }) {
   return html`<${Chart} title=${`History of ${measure.name}`} text=${text} className=${className} controls=${controls}
       table=${() => ({ header: ["job", "status", measure.name], rows: columns.order.map((k) => [sample.ids[k], sample.status[k], measure.values[k]]) })}>
     <${Plot} x=${columns.x} series=${shown} ids=${columns.ids} crashes=${columns.crashes} tip=${tip} pick=${pick} xTime=${byTime} yLog=${yLog}
-      yRange=${inner} xLabel=${byTime ? "time" : "jobs ended"} yLabel=${measure.name} /><//>`;
+      yRange=${inner} xLabel=${byTime ? "time" : "jobs ended"} xWhole=${!byTime} yLabel=${measure.name} /><//>`;
 }

@@ -70,7 +70,7 @@ function Courses({ experiments, courses, styles, query }) {
   const shownX = x.map((each) => each / size);
   return html`<${Chart} title=${`Best ${objective} so far`} controls=${controls} text=${text}
       table=${() => ({ header: [over, ...experiments.map((each) => each.name)], rows: shownX.map((each, place) => [each, ...columns.map((column) => column[place])]) })}>
-    <${Plot} x=${shownX} series=${series} xLabel=${OVER[over].label(unit)} yLabel=${objective} yLog=${yLog} /><//>`;
+    <${Plot} x=${shownX} series=${series} xLabel=${OVER[over].label(unit)} xWhole=${over === "jobs"} yLabel=${objective} yLog=${yLog} /><//>`;
 }
 
 function rowsOf(experiments, courses) {
