@@ -332,6 +332,15 @@ class TestOwnAlgorithms:
             assert work(other, timeout=30) == 8
             assert time.monotonic() - began < 60  # the slow one takes 100 s
 
+    def test_a_worker_begins_when_its_job_is_there(self, settings: Settings, tmp_path: Path, own: Path) -> None:
+        """Its question whether there is one is answered then, and not when it is asked again."""
+        patient = {**settings.model_dump(), "claim_retry_seconds": 60.0}
+        with service_process(settings, tmp_path, PYTHONPATH=str(own)), schedy.SchedyDB(config_override=patient) as db:
+            search = search_of(db, "slow", max_jobs=6, ready=0)
+            began = time.monotonic()
+            assert work(search, play=_nothing) == 6
+            assert time.monotonic() - began < 28  # the search takes 12 s; an answer is waited for for 30 s
+
     def test_what_it_keeps_comes_back_and_what_it_prints_goes_to_the_log(
         self, db: schedy.SchedyDB, settings: Settings, tmp_path: Path, own: Path
     ) -> None:

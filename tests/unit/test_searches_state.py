@@ -1,5 +1,6 @@
 """The state of searches between two looks: waiting workers, held reports, and blame for a process that dies."""
 
+import time
 from typing import cast
 
 import pytest
@@ -55,18 +56,19 @@ class TestWaitingWorkers:
         waiting = WaitingWorkers()
         for name in ("a", "b"):
             waiting.add(name, FIRST, now=10.0)
-        waiting.remove("a")
-        waiting.remove("unknown")
+        assert waiting.serve("a") == [Reply(FIRST, THERE)]
+        assert waiting.serve("unknown") == []
         assert (waiting.count(24.9), waiting.count(25.0)) == (1, 0)
 
-    def test_a_question_that_comes_again_once_its_worker_has_a_job_is_answered_and_makes_no_other(self) -> None:
-        waiting, served = WaitingWorkers(), ServedWaits()
+    def test_a_worker_that_gets_a_job_after_its_answer_is_not_answered_again(self) -> None:
+        waiting = WaitingWorkers()
         waiting.add("a", FIRST, now=10.0)
-        waiting.remove("a")
+        waiting.answer(THERE)
+        assert waiting.serve("a") == []
+
+    def test_it_is_known_for_a_while_who_has_got_a_job(self) -> None:
+        served = ServedWaits()
         served.add("a", 11.0)
-        waiting.add("a", SECOND, now=11.1, is_over=served.has("a", 11.1))
-        assert waiting.count(11.2) == 0
-        assert waiting.answer_due(NONE, 11.6) == [Reply(SECOND, NONE)]
         assert served.has("a", 25.9)
         assert not served.has("a", 26.0)
         served.add("b", 26.0)
@@ -89,6 +91,13 @@ class TestHeldReports:
         held.hold(1, FIRST, ReportAnswer(accepted=True))
         assert held.release_all() == [Reply(FIRST, ReportAnswer(accepted=True))]
         assert held.release_all() == []
+
+    def test_a_slow_pruner_keeps_none(self) -> None:
+        held, now = HeldReports(), time.monotonic()
+        held.hold(1, FIRST, ReportAnswer(accepted=True))
+        assert held.release_due(now + 1.0) == []
+        assert held.release_due(now + 60.0) == [Reply(FIRST, ReportAnswer(accepted=True))]
+        assert held.release(self.verdict(1, prune=True)) == []
 
     def test_it_takes_no_more_than_the_pruner_can_judge(self) -> None:
         held = HeldReports()

@@ -25,7 +25,7 @@ from schedy_store.service.searches.search_look import SearchLook
 from schedy_store.service.searches.search_processes import SHARED, SearchProcesses
 from schedy_store.service.searches.search_rows import SearchRow, SearchRows
 from schedy_store.service.searches.search_state import SearchState
-from schedy_store.service.searches.waiting_workers import Reply, ServedWaits
+from schedy_store.service.searches.waiting_workers import SERVED, Reply, ServedWaits
 
 _log = logging.getLogger(__name__)
 
@@ -91,11 +91,13 @@ class Searches:
         if effects.served is not None and self._searches:
             self._served.add(effects.served, now)
             for search in self._searches.values():
-                search.waiting.remove(effects.served)
+                self._replies += search.waiting.serve(effects.served)
         if effects.waiting is not None and not incoming.redelivered:
             experiment_pk, wait_id = effects.waiting
-            is_over = self._served.has(wait_id, now)
-            self._search(experiment_pk).waiting.add(wait_id, incoming, now, is_over=is_over)
+            if self._served.has(wait_id, now):  # it was sent again on the way: no other job is to be made
+                self._replies.append(Reply(incoming, SERVED))
+            else:
+                self._search(experiment_pk).waiting.add(wait_id, incoming, now)
 
     def note_tickets(self, experiments: Iterable[int]) -> None:
         """Note that tickets of these experiments are out now."""

@@ -14,6 +14,8 @@ _HOLD_SECONDS = 0.5
 
 Without an answer the worker would take the service for dead.
 """
+SERVED = DemandAnswer(there=True)
+"""The answer to a worker that has got its job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,6 @@ class _Wait:
     expires_at: float
     held: Incoming | None
     """Its question, until that is answered."""
-    is_over: bool = False
-    """True if the worker has got its job: this question was sent again on the way, and no other job is to be made."""
 
     def is_due(self, now: float) -> bool:
         return self.held is not None and now - self.held_since >= _HOLD_SECONDS
@@ -62,20 +62,24 @@ class WaitingWorkers:
     _waits: dict[str, _Wait] = field(default_factory=dict)
     """By `wait_id`, which a worker draws for each time that it waits."""
 
-    def add(self, wait_id: str, incoming: Incoming, now: float, *, is_over: bool = False) -> None:
+    def add(self, wait_id: str, incoming: Incoming, now: float) -> None:
         """Hold the question of a worker. A repeated question is answered as soon as the first one would have been."""
         before = self._waits.get(wait_id)
         since = now if before is None or before.held is None else before.held_since
-        self._waits[wait_id] = _Wait(since, now + _EXPIRY_SECONDS, incoming, is_over)
+        self._waits[wait_id] = _Wait(since, now + _EXPIRY_SECONDS, incoming)
 
-    def remove(self, wait_id: str) -> None:
-        """Forget a worker that has got a job; it may be unknown here."""
-        self._waits.pop(wait_id, None)
+    def serve(self, wait_id: str) -> list[Reply]:
+        """Forget a worker that has got a job; it may be unknown here. Return the reply to its question, if one is held.
+
+        It cannot begin the job before it has the answer.
+        """
+        wait = self._waits.pop(wait_id, None)
+        return [] if wait is None or wait.held is None else [Reply(wait.held, SERVED)]
 
     def count(self, now: float) -> int:
         """Return how many workers wait, and forget those that have stopped asking."""
         self._waits = {wait_id: wait for wait_id, wait in self._waits.items() if wait.expires_at > now}
-        return sum(not wait.is_over for wait in self._waits.values())
+        return len(self._waits)
 
     def has_due(self, now: float) -> bool:
         """Return whether a question has been held long enough."""
