@@ -12,7 +12,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from schedy.amqp.channel import Channel, Incoming
-from schedy.wire.answers import ExperimentChangedAnswer, Refusal
+from schedy.wire.answers import DemandAnswer, ExperimentChangedAnswer, Refusal
 from schedy.wire.base import Answer
 from schedy.wire.changes import (
     AddExperiment,
@@ -27,7 +27,7 @@ from schedy.wire.changes import (
 from schedy.wire.records import ExperimentRecord
 from schedy.wire.requests import GetExperiments
 from schedy_store.lifecycle.changes import Changes
-from schedy_store.lifecycle.effects import Effects
+from schedy_store.lifecycle.effects import Effects, WaitingWorker
 from schedy_store.reads import answer_request
 from schedy_store.schema.engine import Store
 from schedy_store.schema.tables import Experiment, Job, WantedJob
@@ -345,6 +345,18 @@ def test_nothing_is_stored_for_an_experiment_that_is_gone_or_done(desk: SearchDe
     desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=uid))
     desk.take(*answers)
     assert (desk.numbers(), desk.wanted()) == ([], [])
+
+
+def test_who_waits_for_a_job_of_a_deleted_search_is_told(desk: SearchDesk) -> None:
+    experiment = desk.add(ready=0)
+    incoming = Incoming(cast("Channel", None), 1, b"", "", None, None, None)
+    desk.searches.note(incoming, Effects(waiting=WaitingWorker(experiment.position, "w")))
+    desk.change(DeleteExperiment(request_id=fresh(), experiment_uid=experiment.uid))
+    desk.searches._to_look_at.add(experiment.position)
+    desk.look()
+    sent: list[Answer] = []
+    desk.searches.send(lambda _incoming, answer: sent.append(answer))
+    assert sent == [DemandAnswer(there=False, reason="the experiment was deleted.")]
 
 
 def test_pushed_jobs_leave_nothing_to_be_made_ahead(desk: SearchDesk) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from schedy.amqp.channel import Incoming
-from schedy.wire.answers import ReportAnswer
+from schedy.wire.answers import DemandAnswer, ReportAnswer
 from schedy.wire.base import Answer
 from schedy.wire.records import SEARCH_FAILED
 from schedy_store.lifecycle.effects import Effects, PrunerCall, SearchCheck
@@ -34,6 +34,7 @@ _RETRY_SECONDS = 20.0
 _MOST_FAILURES = 5
 """A search ends when its algorithm has failed so often in a row: it would fail in the same way for ever."""
 _LOOK_SECONDS = 2.0
+_DELETED = DemandAnswer(there=False, reason="the experiment was deleted.")
 
 
 class Searches:
@@ -130,7 +131,7 @@ class Searches:
         for pk in sorted(to_look_at):
             row = rows.find(pk)
             if row is None:
-                self._forget(pk)
+                self._leave(pk)
             else:
                 self._look_at(transaction, row, effects)
         return effects
@@ -167,6 +168,12 @@ class Searches:
 
     def _search(self, pk: int) -> SearchState:
         return self._searches.setdefault(pk, SearchState(pk))
+
+    def _leave(self, pk: int) -> None:
+        """Answer those who wait for a job of an experiment that was deleted, and forget it."""
+        if pk in self._searches:
+            self._replies += self._searches[pk].waiting.answer(_DELETED)
+        self._forget(pk)
 
     def _forget(self, pk: int) -> None:
         """Forget a search whose experiment is DONE or gone, once no process works for it."""
