@@ -14,7 +14,10 @@ from threadpoolctl import threadpool_limits
 from benchmarks.field.kept import Run, made
 from benchmarks.field.problems import tasks
 from benchmarks.field.simulation import WORKERS, simulate
-from benchmarks.field.tools import Nevergrad, Optuna, Schedy
+from benchmarks.field.tools import Nevergrad, Optuna, Schedy, Unwarped
+from schedy_store.search.algorithms import auto
+from schedy_store.search.algorithms.random import RandomSearch
+from schedy_store.search.gaussian import observed, process
 
 OURS = "auto"
 DEFAULT = "tpe"
@@ -28,7 +31,15 @@ TOOLS = {
 }
 AHEAD = {f"{OURS}+{jobs}": f"`{OURS}`, {jobs} ahead" for jobs in (1, 4, 8)}
 """`auto` if each suggestion is made so many jobs before a worker is free for it."""
-_NAMES = TOOLS | AHEAD
+LEFT_OUT = {
+    f"{OURS}-trees": ("without trees", auto, "_TREES_EACH", 10**9),
+    f"{OURS}-process": ("without the process", auto, "_MOST_ENDED", -1),
+    f"{OURS}-region": ("without the trust region", process, "_LOCAL_EACH", 10**9),
+    f"{OURS}-scale": ("without its scale", observed, "Warp", Unwarped),
+    f"{OURS}-sobol": ("with a random beginning", auto, "Sobol", RandomSearch),
+}
+"""`auto` with something left out: in words, and what is put in the place of what."""
+_NAMES = TOOLS | AHEAD | {tool: f"`{OURS}` {words}" for tool, (words, *_rest) in LEFT_OUT.items()}
 _SHOWN = (100, 300)
 _PLOTTED = ("Branin", "Hartmann-6", "BBOB f8, 5-D", "BBOB f15, 5-D", "boosting on diabetes", "MLP on digits, mixed")
 _SIGNIFICANT = 0.05
@@ -147,11 +158,27 @@ def _run(run: Run, jobs: int) -> list[float]:
             with contextlib.closing(Nevergrad(task, seed, jobs)) as nevergrad:
                 best = simulate(task, seed, jobs, nevergrad)
         else:
-            own, _plus, ahead = tool.partition("+")
-            is_ours = own == OURS
-            search = Schedy(own, task, seed, jobs, ahead=int(ahead or 0)) if is_ours else Optuna(tool, task, seed)
-            best = simulate(task, seed, jobs, search)
+            with _left_out(tool):
+                own, _plus, ahead = (OURS if tool in LEFT_OUT else tool).partition("+")
+                is_ours = own == OURS
+                search = Schedy(own, task, seed, jobs, ahead=int(ahead or 0)) if is_ours else Optuna(tool, task, seed)
+                best = simulate(task, seed, jobs, search)
     return [float(f"{value:.8g}") for value in best]
+
+
+@contextlib.contextmanager
+def _left_out(tool: str) -> Iterator[None]:
+    """Put something else in the place of what a tool of `LEFT_OUT` lacks."""
+    if tool not in LEFT_OUT:
+        yield
+        return
+    _words, module, name, instead = LEFT_OUT[tool]
+    before = getattr(module, name)
+    setattr(module, name, instead)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
 
 
 def _verdict(better: float, worse: float) -> str:

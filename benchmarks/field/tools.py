@@ -17,6 +17,7 @@ from benchmarks.peers.pushes import PYTHON
 from schedy.search.algorithms import ALGORITHMS
 from schedy.search.definition import Definition, read_definition
 from schedy_store.search.catalogue import make_algorithm
+from schedy_store.search.gaussian.cube import Floats
 from schedy_store.search.optuna.space import Axes
 from schedy_store.search.protocol import Algorithm, History, Suggestion, Trial
 
@@ -131,3 +132,17 @@ class Nevergrad:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
+
+
+class Unwarped:
+    """Losses as they are, but for their mean and deviation, as a Gaussian process may see them instead of warped."""
+
+    def __init__(self, losses: Floats) -> None:
+        self._mean, self._deviation = float(losses.mean()), float(losses.std()) or 1.0
+
+    def of(self, losses: Floats) -> Floats:
+        standard: Floats = (losses - self._mean) / self._deviation
+        return standard
+
+    def undone(self, warped: float) -> float:
+        return warped * self._deviation + self._mean

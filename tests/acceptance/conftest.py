@@ -109,6 +109,15 @@ def machine(settings: Settings, tmp_path: Path) -> Iterator[Machine]:
 
 
 @pytest.fixture
+def patient(settings: Settings, tmp_path: Path) -> Iterator[Machine]:
+    """A machine whose results service answers, and takes no job from a worker that is silent while a test lasts."""
+    made = Machine(settings.model_copy(update={"lease_seconds": 300.0}), tmp_path)
+    made.serve()
+    yield made
+    made.stop_all()
+
+
+@pytest.fixture
 def served(machine: Machine) -> Machine:
     """A machine whose results service answers."""
     machine.serve()

@@ -67,7 +67,7 @@ def wait_for_status(machine: Machine, job_id: str, status: str) -> dict[str, obj
 
 
 def wait_until_given_back(machine: Machine, job_id: str) -> None:
-    """Wait until the store has what a worker said at its end; a lease that ran out would have cost an attempt."""
+    """Wait until the store has what a worker said at its end: a lease does not run out meanwhile."""
     assert wait_for_status(machine, job_id, "QUEUED")["attempt"] == 0
 
 
@@ -122,16 +122,16 @@ with experiment.get_job(next(experiment.all_jobs()).job_id) as job:
         (signal.SIGTERM, BY_ID_WORKER),
     ],
 )
-def test_a_signal_gives_the_running_job_back_at_once(served: Machine, number: signal.Signals, worker: str) -> None:
-    job_id = pushed(served)
-    first = served.worker(worker)
+def test_a_signal_gives_the_running_job_back_at_once(patient: Machine, number: signal.Signals, worker: str) -> None:
+    job_id = pushed(patient)
+    first = patient.worker(worker)
     assert line_of(first) == "running 1"
     first.send_signal(number)
     assert first.wait(20) == (-number if number == signal.SIGINT else 128 + number)
-    wait_until_given_back(served, job_id)
-    second = served.worker(QUICK_WORKER)
+    wait_until_given_back(patient, job_id)
+    second = patient.worker(QUICK_WORKER)
     assert line_of(second) == "running 1 {}"
-    assert wait_for_status(served, job_id, "DONE")["attempt"] == 1
+    assert wait_for_status(patient, job_id, "DONE")["attempt"] == 1
 
 
 def test_sigterm_ends_a_worker_that_waits(served: Machine) -> None:
@@ -290,9 +290,9 @@ with experiment.next_job(timeout=None) as job:
         subprocess.run(["kill", "-9", str(child)], check=True)
 
 
-def test_a_process_that_ends_normally_releases_its_job(served: Machine) -> None:
-    job_id = pushed(served)
-    worker = served.worker(
+def test_a_process_that_ends_normally_releases_its_job(patient: Machine) -> None:
+    job_id = pushed(patient)
+    worker = patient.worker(
         """
 import schedy
 job = schedy.SchedyDB().get_experiment("MinimizeManual").next_job(timeout=None)
@@ -301,13 +301,13 @@ print("running", flush=True)
     )
     worker.communicate(timeout=30)
     assert worker.returncode == 0
-    wait_until_given_back(served, job_id)
+    wait_until_given_back(patient, job_id)
 
 
 @pytest.mark.parametrize("keeps", ["db", ""], ids=["connection kept", "all dropped"])
-def test_a_job_dropped_in_the_last_moment_is_given_back(served: Machine, keeps: str) -> None:
-    job_id = pushed(served)
-    worker = served.worker(
+def test_a_job_dropped_in_the_last_moment_is_given_back(patient: Machine, keeps: str) -> None:
+    job_id = pushed(patient)
+    worker = patient.worker(
         """
 import schedy
 def main():
@@ -318,7 +318,7 @@ kept = main()
 """.replace("KEEPS", keeps)
     )
     assert worker.wait(30) == 0
-    wait_until_given_back(served, job_id)
+    wait_until_given_back(patient, job_id)
 
 
 def test_the_service_is_killed_and_started_again(machine: Machine) -> None:
