@@ -19,6 +19,7 @@ from schedy_store.reads.best import best_jobs
 from schedy_store.reads.common import DELETED, Silence
 from schedy_store.reads.jobs import records
 from schedy_store.schema.engine import Transaction
+from schedy_store.schema.prepared import Prepared
 from schedy_store.schema.records import experiment_record, findable
 from schedy_store.schema.rows import (
     EXPERIMENT_RECORD_COLUMNS,
@@ -33,6 +34,12 @@ _RUNNING_SHOWN = 20
 _POINTS_SHOWN = 30
 _ENDED_MEASURED = 100
 _EXPERIMENTS = select(*EXPERIMENT_RECORD_COLUMNS)
+_LAST_TO_END = Prepared(
+    select(Job.started_at, Job.finished_at)
+    .where(Job.experiment_pk == bindparam("pk_is"), Job.ended > 0)
+    .order_by(Job.ended.desc())
+    .limit(_ENDED_MEASURED)
+)
 
 
 @row_class
@@ -126,10 +133,9 @@ class _Looks:
 
     def _last_to_end(self, experiment_pk: int) -> tuple[float | None, datetime | None]:
         """Return how long the last jobs to end took in the mean, and when the last of them ended."""
-        last = select(Job.started_at, Job.finished_at).where(Job.experiment_pk == experiment_pk, Job.ended > 0)
-        rows = self._sql.execute(last.order_by(Job.ended.desc()).limit(_ENDED_MEASURED)).all()
-        seconds = [(row.finished_at - row.started_at).total_seconds() for row in rows if row.started_at is not None]
-        return sum(seconds) / len(seconds) if seconds else None, rows[0].finished_at if rows else None
+        rows = _LAST_TO_END.read(self._sql, {"pk_is": experiment_pk})
+        seconds = [(finished - started).total_seconds() for started, finished in rows if started is not None]
+        return sum(seconds) / len(seconds) if seconds else None, rows[0][1] if rows else None
 
     def _seconds_to_limit(self, row: ExperimentRecordRow, definition: Definition) -> float | None:
         if definition.max_time is None or row.search_end is not None:

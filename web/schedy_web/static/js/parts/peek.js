@@ -5,10 +5,17 @@ import { useAnswer } from "../hooks.js";
 import { Panel, Pending, Status } from "./basic.js";
 import { html, useEffect, useRef } from "../vendor.js";
 
+const LONG = 1000;
+
 export function Values({ values, empty = "none" }) {
   const pairs = Object.entries(values);
   if (!pairs.length) return html`<span class="faint">${empty}</span>`;
-  return html`<dl class="pairs">${pairs.map(([name, each]) => html`<dt key=${name}>${name}</dt><dd title=${String(each)}>${value(each, 7)}</dd>`)}</dl>`;
+  return html`<dl class="pairs">${pairs.map(([name, each]) => html`<dt key=${name}>${name}</dt><${Given} text=${value(each, 7)} whole=${String(each)} />`)}</dl>`;
+}
+
+/** A value; a long text, which may have a million characters, has a box to scroll in. */
+function Given({ text, whole }) {
+  return text.length > LONG ? html`<dd class="long" tabindex="0">${text}</dd>` : html`<dd title=${whole}>${text}</dd>`;
 }
 
 export function Peek({ experiment, id, close }) {
